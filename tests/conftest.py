@@ -1,0 +1,39 @@
+"""Fixtures that every test file may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def _shared_folder() -> Path | None:
+    named = os.environ.get("VIDRESTORE_SHARED")
+    for folder in ([Path(named)] if named else []) + [Path(__file__).parents[2] / "shared"]:
+        if (folder / "clips").is_dir():
+            return folder
+    return None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of clips, faces and reference outputs that lies beside the repository.
+
+    Its tests skip, saying so, where it is absent; `VIDRESTORE_REQUIRE_SHARED=1` makes them fail.
+    """
+    folder = _shared_folder()
+    if folder is None:
+        message = "the folder 'shared' is not beside the repository (or set VIDRESTORE_SHARED)"
+        if os.environ.get("VIDRESTORE_REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads() -> None:
+    """Small networks run faster on one thread, and results do not depend on the machine."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("VIDRESTORE_TEST_THREADS", "2")))

@@ -1,0 +1,233 @@
+"""Options of every stage: one frozen model a stage, composed in `RestoreConfig`.
+
+Each field has one dotted name, the same in Python, YAML (`configs/*.yaml`) and on the command line
+(`track.max_gap_frames` is `--track.max-gap-frames`). Defaults are written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidrestore.errors import UsageError, nearest
+
+__all__ = [
+    "BlendConfig",
+    "DecodeConfig",
+    "DetectConfig",
+    "EncodeConfig",
+    "RestoreConfig",
+    "RestoreStageConfig",
+    "RunConfig",
+    "SmoothConfig",
+    "SteadyConfig",
+    "TrackConfig",
+    "load_config",
+    "resolve_config",
+]
+
+
+class _Stage(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class DecodeConfig(_Stage):
+    """Which part of the video is read, and how much damage is accepted."""
+
+    start: float | None = Field(None, ge=0, description="first second to restore")
+    end: float | None = Field(None, gt=0, description="stop before this second")
+    max_broken: float = Field(
+        0.05, ge=0, le=1, description="share of frames that may fail to decode"
+    )
+    cut_threshold: float = Field(
+        0.35, gt=0, le=1, description="how different two frames must look to be a shot cut, 0 to 1"
+    )
+
+
+class DetectConfig(_Stage):
+    """Where and how often faces are looked for."""
+
+    detector: str = Field(
+        "auto", description="face detector: embedded, retinaface-mobile0.25, retinaface-resnet50"
+    )
+    every_frames: int = Field(
+        5, ge=1, description="look for faces every so many frames, and at cuts"
+    )
+    size_px: int = Field(
+        640, ge=64, le=4096, description="longer side of the small copy the detector sees"
+    )
+    min_score: float | None = Field(
+        None, ge=0, le=1, description="least detection score; the detector's own when not given"
+    )
+    min_face_px: float = Field(8.0, ge=0, description="least distance between the eyes, in pixels")
+    faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
+
+
+class TrackConfig(_Stage):
+    """How faces are followed from frame to frame."""
+
+    max_gap_frames: int = Field(
+        25, ge=0, description="a face lost for longer than this begins a new track"
+    )
+    min_iou: float = Field(0.2, ge=0, le=1, description="least overlap with the predicted box")
+    max_flow_error: float = Field(
+        0.15,
+        gt=0,
+        description="flow and detection disagree above this share of the eye distance",
+    )
+
+
+class SmoothConfig(_Stage):
+    """How the alignment is steadied over time."""
+
+    window_s: float = Field(1.0, ge=0, le=5, description="seconds looked ahead and back")
+
+
+class RestoreStageConfig(_Stage):
+    """The network that restores."""
+
+    model: str = Field(
+        "auto", description="a name from `vidrestore models list`, or a weights file"
+    )
+    batch_size: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="crops given to the network at once; 0 picks one for the device",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="number format of the network"
+    )
+
+
+class SteadyConfig(_Stage):
+    """How restored detail is filtered over time."""
+
+
+class BlendConfig(_Stage):
+    """How the restored face goes back into the frame."""
+
+    strength: float = Field(1.0, ge=0, le=1, description="share of the restored face, 0 to 1")
+    feather: float = Field(
+        0.12, gt=0, le=0.4, description="width of the soft border, as a share of the crop"
+    )
+    colour_match: bool = Field(True, description="keep the colours and shades of the input face")
+
+
+class EncodeConfig(_Stage):
+    """The file that is written."""
+
+    codec: str = Field(
+        "auto", description="video codec: auto, libx264, libx265, libvpx-vp9, ffv1, prores_ks, …"
+    )
+    crf: float | None = Field(
+        None, ge=0, le=63, description="constant quality, lower is better; the codec's own default"
+    )
+    preset: str = Field("medium", description="speed against size, for x264 and x265")
+    drop: tuple[Literal["attachments", "subtitles", "data", "chapters"], ...] = Field(
+        (), description="kinds of streams that may be left out where the container cannot hold them"
+    )
+    overwrite: bool = Field(False, description="replace an existing output")
+
+
+class RunConfig(_Stage):
+    """The machine."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 takes all")
+    queue_frames: int = Field(8, ge=1, le=256, description="frames that wait between threads")
+    collect_faces: int = Field(
+        0, ge=0, le=256, description="faces gathered before the network runs; 0 fills one batch"
+    )
+    max_failed_faces: float = Field(
+        1.0, ge=0, le=1, description="share of faces that may fail before the run does"
+    )
+
+
+class RestoreConfig(_Stage):
+    """Everything a run needs to know."""
+
+    decode: DecodeConfig = DecodeConfig()
+    detect: DetectConfig = DetectConfig()
+    track: TrackConfig = TrackConfig()
+    smooth: SmoothConfig = SmoothConfig()
+    restore: RestoreStageConfig = RestoreStageConfig()
+    steady: SteadyConfig = SteadyConfig()
+    blend: BlendConfig = BlendConfig()
+    encode: EncodeConfig = EncodeConfig()
+    run: RunConfig = RunConfig()
+
+
+def dotted_fields() -> dict[str, tuple[type[_Stage], str]]:
+    """Every option as {'stage.field': (stage's model, field name)}, in the order of the stages."""
+    return {
+        f"{stage}.{name}": (info.annotation, name)  # type: ignore[dict-item]
+        for stage, info in RestoreConfig.model_fields.items()
+        for name in info.annotation.model_fields  # type: ignore[union-attr]
+    }
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """Reads a YAML preset as {'stage.field': value}.
+
+    Raises:
+        UsageError: if the file is missing, is not YAML, or names an unknown option.
+    """
+    try:
+        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UsageError(f"configuration {path}: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"configuration {path}: not valid YAML ({str(error).split(chr(10))[0]})"
+        ) from error
+    if not isinstance(loaded, dict):
+        raise UsageError(f"configuration {path}: expected stages with options, got {loaded!r}")
+    values: dict[str, Any] = {}
+    for stage, options in loaded.items():
+        if stage not in RestoreConfig.model_fields:
+            raise UsageError(
+                f"configuration {path}: unknown stage {stage!r}"
+                + nearest(str(stage), RestoreConfig.model_fields)
+            )
+        if not isinstance(options, dict):
+            raise UsageError(f"configuration {path}: {stage} needs options, got {options!r}")
+        values |= {f"{stage}.{name}": value for name, value in options.items()}
+    return values
+
+
+def resolve_config(
+    config: RestoreConfig | str | Path | None = None, overrides: dict[str, Any] | None = None
+) -> RestoreConfig:
+    """The configuration of a run: defaults, then `config`, then `overrides`.
+
+    Args:
+        config: a ready configuration, the path of a YAML preset, or None for the defaults.
+        overrides: {'stage.field': value}; wins over `config`.
+
+    Raises:
+        UsageError: for an unknown option (the nearest name is given) or a bad value.
+    """
+    base = config if isinstance(config, RestoreConfig) else RestoreConfig()
+    values = {} if config is None or isinstance(config, RestoreConfig) else load_config(config)
+    values |= overrides or {}
+    known = dotted_fields()
+    merged = base.model_dump()
+    for dotted, value in values.items():
+        if dotted not in known:
+            raise UsageError(f"unknown option {dotted!r}{nearest(dotted, known)}")
+        stage, _, name = dotted.partition(".")
+        merged[stage][name] = value
+    try:
+        resolved = RestoreConfig.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from error
+    decode = resolved.decode
+    if decode.start is not None and decode.end is not None and decode.end <= decode.start:
+        raise UsageError(f"decode.end: must be after decode.start {decode.start}, got {decode.end}")
+    return resolved

@@ -1,0 +1,89 @@
+"""Every error a user can meet, as a small tree.
+
+    VidRestoreError
+    ├── UsageError (ValueError)            a bad option: exit code 2
+    ├── VideoOpenError (OSError)           missing, unreadable, not a video
+    ├── VideoDecodeError (OSError)         broken past the bound, or no frames
+    ├── VideoWriteError (OSError)          the output cannot be made
+    ├── ImageOpenError (OSError)           a picture that cannot be read
+    ├── ModelError (RuntimeError)          a network cannot be built or run
+    │   ├── UnknownModelError (KeyError)   no such name; nearest ones are suggested
+    │   └── WeightsError (OSError)         a weights file is missing, damaged or refused
+    │       └── DownloadError              no server gave the file
+    └── DataError (ValueError)             training or evaluation data cannot be used
+
+A message says what is wrong, the value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "DataError",
+    "DownloadError",
+    "ImageOpenError",
+    "ModelError",
+    "UnknownModelError",
+    "UsageError",
+    "VidRestoreError",
+    "VideoDecodeError",
+    "VideoOpenError",
+    "VideoWriteError",
+    "WeightsError",
+    "nearest",
+]
+
+
+class VidRestoreError(Exception):
+    """Base of all errors raised on purpose; `str(error)` is one line for a person."""
+
+    def __str__(self) -> str:
+        return " ".join(str(part) for part in self.args)
+
+
+class UsageError(VidRestoreError, ValueError):
+    """An option's name or value is wrong."""
+
+
+class VideoOpenError(VidRestoreError, OSError):
+    """The input is missing, cannot be read, or holds no video."""
+
+
+class VideoDecodeError(VidRestoreError, OSError):
+    """Too much of the input cannot be decoded."""
+
+
+class VideoWriteError(VidRestoreError, OSError):
+    """The output cannot be created, or cannot hold what the input holds."""
+
+
+class ImageOpenError(VidRestoreError, OSError):
+    """A picture is missing or cannot be read."""
+
+
+class ModelError(VidRestoreError, RuntimeError):
+    """A network cannot be built, loaded or run."""
+
+
+class UnknownModelError(ModelError, KeyError):
+    """No model has this name."""
+
+
+class WeightsError(ModelError, OSError):
+    """A weights file is missing, damaged, of another network, or unsafe."""
+
+
+class DownloadError(WeightsError):
+    """A weights file could not be fetched."""
+
+
+class DataError(VidRestoreError, ValueError):
+    """Pictures or labels for training or evaluation cannot be used."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A suggestion for a mistyped `name`, such as "; did you mean 'a' or 'b'?", or ""."""
+    close = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -1,0 +1,183 @@
+"""What travels between stages: frozen records, replaced and never mutated.
+
+Spaces used below:
+
+* *coded*: the picture as stored, pixel centres at integers, origin top left, (x, y).
+* *display*: what a person sees: rotation and mirroring of the display matrix applied and pixels
+  made square. `Display.display_from_coded` leads there. Detection, tracking and smoothing
+  work in display space.
+* *crop*: the aligned square a network works on. `Face.crop_from_frame` leads there from coded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "Array",
+    "Detections",
+    "Display",
+    "Face",
+    "FaceRecord",
+    "Frame",
+    "Picture",
+    "RestoreReport",
+]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """The native samples of one frame. Read-only: they may be the decoder's reference picture."""
+
+    planes: tuple[Tensor, ...]
+    """One tensor a plane, (H, W) or (H, W, C) where samples interleave; uint8, or uint16 with the
+    value in the low bits. Coded orientation."""
+    format: str
+    """FFmpeg's name of the pixel format, as decoded."""
+    width: int
+    height: int
+    full_range: bool
+    """Whether luma runs from 0 to the maximum (True) or from 16 to 235 in 8-bit units (False)."""
+    matrix: str
+    """'bt601', 'bt709', 'bt2020', 'smpte240m', 'fcc', 'ycgco' or 'rgb': how RGB becomes YUV."""
+    handle: Any
+    """The `av.VideoFrame` that owns the samples."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Display:
+    """How a coded picture is shown."""
+
+    width: int
+    """Width as shown, in square pixels."""
+    height: int
+    display_from_coded: Array
+    """(2, 3) affine, pixel centres at integers on both sides."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Faces found in one picture, best first."""
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    """(M, 4) in pixels of the picture given."""
+    landmarks: npt.NDArray[np.float32]
+    """(M, 5, 2): left eye, right eye (as seen in the picture), nose, left and right mouth corner."""
+    scores: npt.NDArray[np.float32]
+    """(M,) in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.boxes_xyxy.shape != (count, 4) or self.landmarks.shape != (count, 5, 2):
+            raise ValueError(
+                f"detections disagree: boxes {self.boxes_xyxy.shape}, "
+                f"landmarks {self.landmarks.shape}, scores {self.scores.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face in one frame."""
+
+    box_xyxy: Array
+    """(4,) in display pixels."""
+    landmarks: Array
+    """(5, 2) in display pixels, order of `Detections.landmarks`."""
+    score: float
+    """Detection score in [0, 1]; of the nearest detection where the face was carried by flow."""
+    track_id: int = -1
+    """Number of the person's track, from 0, unique in the video; -1 before tracking."""
+    detected: bool = True
+    """Whether the detector saw it in this very frame (False: carried by optical flow)."""
+    motion: Array | None = None
+    """(2, 3) similarity in display space that takes the face from the previous frame to this one,
+    measured by optical flow; None at the first frame of a track or where flow failed."""
+    crop_from_frame: Array | None = None
+    """(2, 3) affine from coded pixels to crop pixels; None before smoothing."""
+    strength: float = 1.0
+    """How much of the restored face to use, 0 to 1 (tracks fade in and out)."""
+    source_crop: Tensor | None = None
+    """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
+    crop: Tensor | None = None
+    """(3, S, S) float RGB in [0, 1]: the restored crop; None before, or when restoring failed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame on its way through the stages."""
+
+    index: int
+    """Number in decoding order of presentation, from 0."""
+    pts: int
+    """Presentation time in units of `time_base`."""
+    time_base: Fraction
+    picture: Picture
+    display: Display
+    is_cut: bool = False
+    """Whether a new shot begins here (always true at index 0)."""
+    faces: tuple[Face, ...] = ()
+    detected: bool = False
+    """Whether the detector looked at this frame."""
+    repaired: bool = False
+    """Whether this frame could not be decoded and repeats the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRecord:
+    """What the report keeps of one face track."""
+
+    track_id: int
+    first_frame: int
+    last_frame: int
+    frames: int
+    mean_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a run did."""
+
+    source: str
+    output: str
+    model: str
+    detector: str
+    device: str
+    codec: str
+    frames: int
+    """Frames written: one for every frame read."""
+    faces: int
+    """Faces restored, summed over frames."""
+    faces_failed: int
+    """Faces left as they were because the network gave no valid numbers."""
+    frames_detected: int
+    """Frames the detector looked at."""
+    frames_repaired: int
+    """Frames that could not be decoded and repeat the one before."""
+    seconds: float
+    """Wall-clock time of the run, loading included."""
+    frames_per_s: float
+    """Frames per second of the run, loading excluded."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Time spent inside each stage, in seconds."""
+    peak_memory_mib: float = 0.0
+    """Largest resident memory of the process, in MiB."""
+    tracks: tuple[FaceRecord, ...] = ()
+    cuts: tuple[int, ...] = ()
+    """Frames at which a new shot begins, without the first."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: batches halved, streams dropped, frames lost."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """The resolved configuration."""
