@@ -163,10 +163,11 @@ class RestoreConfig(_Stage):
 
 def dotted_fields() -> dict[str, tuple[type[_Stage], str]]:
     """Every option as {'stage.field': (stage's model, field name)}, in the order of the stages."""
+    stages = {name: type(stage) for name, stage in RestoreConfig() if isinstance(stage, _Stage)}
     return {
-        f"{stage}.{name}": (info.annotation, name)  # type: ignore[dict-item]
-        for stage, info in RestoreConfig.model_fields.items()
-        for name in info.annotation.model_fields  # type: ignore[union-attr]
+        f"{name}.{field}": (stage, field)
+        for name, stage in stages.items()
+        for field in stage.model_fields
     }
 
 

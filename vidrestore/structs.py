@@ -72,7 +72,8 @@ class Detections:
     boxes_xyxy: npt.NDArray[np.float32]
     """(M, 4) in pixels of the picture given."""
     landmarks: npt.NDArray[np.float32]
-    """(M, 5, 2): left eye, right eye (as seen in the picture), nose, left and right mouth corner."""
+    """(M, 5, 2): left eye, right eye (as seen in the picture), nose tip, left and right corner of
+    the mouth."""
     scores: npt.NDArray[np.float32]
     """(M,) in [0, 1]."""
 
@@ -131,6 +132,8 @@ class Frame:
     faces: tuple[Face, ...] = ()
     detected: bool = False
     """Whether the detector looked at this frame."""
+    source: Picture | None = None
+    """The picture as decoded, where `picture` has been changed by blending; None otherwise."""
     repaired: bool = False
     """Whether this frame could not be decoded and repeats the one before."""
 

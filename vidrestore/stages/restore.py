@@ -1,0 +1,92 @@
+"""Restore: aligned crops of many frames and faces go through the network in batches.
+
+Crops wait until `collect` of them are there, then the network runs; frames leave in their order as
+soon as all their crops are done. The adapter pads every call to one batch size, so neither the
+number collected nor the place in a batch changes a pixel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidrestore.geometry import apply, compose, invert, warp_affine
+from vidrestore.models.protocols import FaceRestorer
+from vidrestore.structs import Array, Face, Frame, Picture
+from vidrestore.video.samples import region_to_rgb
+
+__all__ = ["crop_face", "restore"]
+
+MAX_WAITING_FRAMES = 32
+"""Frames that may wait for a batch to fill, so that memory stays bounded where faces are rare."""
+
+
+def restore(
+    frames: Iterable[Frame], restorer: FaceRestorer, *, collect: int = 0
+) -> Iterator[Frame]:
+    """Adds `source_crop` and `crop` to every face that has an alignment.
+
+    A face for which the network gives no valid numbers keeps `crop=None`.
+
+    Args:
+        frames: with `Face.crop_from_frame` set.
+        restorer: the network's adapter.
+        collect: crops gathered before the network runs; 0 takes the restorer's batch size.
+    """
+    collect = collect or restorer.batch_size
+    waiting: deque[Frame] = deque()
+    n_crops = 0
+    for frame in frames:
+        waiting.append(_with_source_crops(frame, restorer.size))
+        n_crops += sum(face.source_crop is not None for face in waiting[-1].faces)
+        if n_crops == 0 or n_crops >= collect or len(waiting) >= MAX_WAITING_FRAMES:
+            yield from _run(waiting, restorer)
+            waiting.clear()
+            n_crops = 0
+    yield from _run(waiting, restorer)
+
+
+def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
+    """The aligned crop (3, size, size), float RGB in [0, 1]; beyond the picture its edge repeats."""
+    corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], np.float64)
+    reach = apply(invert(crop_from_frame), corners)
+    low = np.floor(reach.min(0)).astype(int) - 3
+    high = np.ceil(reach.max(0)).astype(int) + 4
+    limit = np.array([picture.width, picture.height])
+    low, high = np.clip(low, 0, limit - 1), np.clip(high, 1, limit)
+    region, (x0, y0, _, _) = region_to_rgb(picture, *low.tolist(), *high.tolist())
+    frame_from_region = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
+    matrix = compose(crop_from_frame, frame_from_region)
+    return warp_affine(region[None], matrix, (size, size))[0].clamp_(0, 1)
+
+
+def _with_source_crops(frame: Frame, size: int) -> Frame:
+    def cut(face: Face) -> Face:
+        if face.crop_from_frame is None or face.strength <= 0:
+            return face
+        return replace(face, source_crop=crop_face(frame.picture, face.crop_from_frame, size))
+
+    return replace(frame, faces=tuple(map(cut, frame.faces))) if frame.faces else frame
+
+
+def _run(waiting: Iterable[Frame], restorer: FaceRestorer) -> Iterator[Frame]:
+    waiting = list(waiting)
+    sources = [f.source_crop for frame in waiting for f in frame.faces if f.source_crop is not None]
+    restored = iter(_restore_all(sources, restorer))
+    for frame in waiting:
+        faces = tuple(
+            face if face.source_crop is None else replace(face, crop=next(restored))
+            for face in frame.faces
+        )
+        yield replace(frame, faces=faces)
+
+
+def _restore_all(sources: list[Tensor], restorer: FaceRestorer) -> Iterator[Tensor | None]:
+    for begin in range(0, len(sources), restorer.batch_size):
+        for crop in restorer(torch.stack(sources[begin : begin + restorer.batch_size])):
+            yield crop if bool(torch.isfinite(crop).all()) else None
