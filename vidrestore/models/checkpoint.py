@@ -1,0 +1,161 @@
+"""Read a weights file without trusting it, and put it into a network.
+
+`read` takes `.pth`, `.pt` and `.safetensors` files and gives plain tensors by name. Pickled files
+are opened by torch's restricted unpickler, which builds tensors and containers and refuses
+everything else, so no code in a file ever runs. `fill` puts the tensors into a network whose
+names and shapes must match exactly.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import WeightsError
+
+__all__ = ["Checkpoint", "fill", "read"]
+
+_WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
+"""Keys under which publishers keep the weights, the averaged ones first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The contents of a weights file."""
+
+    path: Path
+    state: Mapping[str, Tensor]
+    """Tensors on the CPU by their names in the network, without wrapper and `module.` prefix."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What a `.safetensors` file says about itself; empty for pickled files."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor by name."""
+        return {name: tuple(tensor.shape) for name, tensor in self.state.items()}
+
+
+def read(path: Path, *, trusted: bool = False) -> Checkpoint:
+    """Read a weights file; nothing in it is executed.
+
+    Args:
+        path: A `.safetensors` file, or a pickled one of any name.
+        trusted: Skip the archive's own checksums, because the whole file's has been compared.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, unsafe, or holds no weights.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights {path}: no such file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    state = _unwrap(_unpickle(path, check=not trusted), path)
+    return Checkpoint(path, {name.removeprefix("module."): state[name] for name in state})
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint(path, state, file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _unpickle(path: Path, *, check: bool) -> object:
+    try:
+        if check and zipfile.is_zipfile(path):
+            _check_archive(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise _refused(path, error) from error
+    except Exception as error:  # A damaged pickle can fail in any way.
+        raise _damaged(path, error) from error
+
+
+def _check_archive(path: Path) -> None:
+    """Compare the checksums inside a zip archive, which torch does not look at."""
+    with zipfile.ZipFile(path) as archive:
+        spoilt = archive.testzip()
+    if spoilt is not None:
+        raise WeightsError(f"weights {path}: damaged (checksum of {spoilt}); get the file again")
+
+
+def _refused(path: Path, error: pickle.UnpicklingError) -> WeightsError:
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found is None:
+        return _damaged(path, error)
+    return WeightsError(
+        f"weights {path}: refused, because loading it would run {found[1]}; nothing was executed. "
+        "Get the weights alone, best as .safetensors"
+    )
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    return WeightsError(f"weights {path}: damaged or no weights file ({words[0][:160]})")
+
+
+def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
+    if isinstance(content, Mapping):
+        inner = (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping))
+        content = next(inner, content)
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"weights {path}: holds no table of weights ({type(content).__name__})")
+    state: dict[str, Tensor] = {}
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise WeightsError(f"weights {path}: entry {name!r} is no tensor")
+        state[name] = tensor
+    return state
+
+
+def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
+    """Put weights into a network, which keeps its dtype and comes to lie on the CPU.
+
+    The network may have been built on the meta device, which spares filling it twice.
+
+    Args:
+        module: The network; each of its entries must be in the checkpoint, with its shape.
+        checkpoint: The weights; nothing in it may be left over.
+        arch: Name of the network, for the message.
+
+    Raises:
+        WeightsError: If names or shapes differ.
+    """
+    own = module.state_dict()
+    mismatch = _mismatch(
+        {name: tuple(value.shape) for name, value in own.items()}, checkpoint.shapes
+    )
+    if mismatch:
+        raise WeightsError(f"weights {checkpoint.path}: not a {arch} of this form ({mismatch})")
+    state = {name: checkpoint.state[name].to(own[name].dtype).contiguous() for name in own}
+    module.load_state_dict(state, strict=True, assign=True)
+
+
+def _mismatch(
+    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> str | None:
+    """Say how two tables of shapes differ; None if they do not."""
+    differences = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape": sorted(
+            name for name in expected.keys() & found.keys() if expected[name] != found[name]
+        ),
+    }
+    parts = [
+        f"{len(names)} {kind}, such as {names[0]}" for kind, names in differences.items() if names
+    ]
+    return "; ".join(parts) or None

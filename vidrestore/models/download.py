@@ -1,0 +1,267 @@
+"""Fetch a file over HTTP: resumed, from the first mirror that works, never half-written.
+
+`fetch` tries a list of addresses that all hold the same bytes. What has arrived lies in
+`NAME.part` beside the target, so a transfer that breaks goes on where it stopped, now or next
+time, with the same server or another. The file gets its own name only after the caller's check
+has passed, by an atomic rename. `locked` keeps two processes from fetching the same file at once.
+
+Sizes are in bytes. Nothing is printed: progress goes to a callback, retries to `logging`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from vidrestore.errors import DownloadError
+
+__all__ = ["Progress", "fetch", "locked"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, "int | None"], None]
+"""Called with the bytes that lie on disk and the total, None if the server does not tell."""
+
+Wrong = Callable[[Path], "str | None"]
+
+_CHUNK = 1 << 18
+_TRIES_PER_URL = 4
+_PAUSE_S = 0.25
+
+
+class _Refused(Exception):
+    """This address is no use: ask the next one."""
+
+
+class _Interrupted(Exception):
+    """The transfer broke: what has arrived is good, go on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """One target file and how to get it."""
+
+    part: Path
+    size: int | None
+    """Exact size of the file; None if not known."""
+    resumable: bool
+    """Whether leftovers may be continued; only if the caller can check the whole."""
+    progress: Progress | None
+    timeout_s: float
+
+    def report(self, received: int, total: int | None) -> None:
+        if self.progress is not None:
+            self.progress(received, total)
+
+
+def fetch(
+    urls: Sequence[str],
+    target: Path,
+    *,
+    wrong: Wrong,
+    size: int | None = None,
+    resumable: bool = True,
+    progress: Progress | None = None,
+    timeout_s: float = 30.0,
+) -> None:
+    """Download `target` from the first of `urls` that gives the right bytes.
+
+    Args:
+        urls: Addresses of the same file, tried in order.
+        target: The file to make; its folder exists. Replaced atomically.
+        wrong: Says what is wrong with the whole file; None if nothing is.
+        size: Exact size in bytes; an answer of another size is refused before it is read.
+        resumable: Continue what an earlier transfer left. Turn it off if `wrong` would not notice
+            that the parts come from different files.
+        progress: See `Progress`.
+        timeout_s: Longest silence of a server, in seconds.
+
+    Raises:
+        DownloadError: If no address gives the file; the message has each one's reason.
+    """
+    part = target.with_name(target.name + ".part")
+    transfer = _Transfer(part, size, resumable, progress, timeout_s)
+    if not resumable:
+        part.unlink(missing_ok=True)
+    reasons = []
+    for url in urls:
+        try:
+            _fetch_checked(url, transfer, wrong)
+        except _Refused as error:
+            logger.info("%s: %s", url, error)
+            reasons.append(f"{url}: {error}")
+        else:
+            os.replace(part, target)
+            return
+    raise DownloadError("; ".join(reasons))
+
+
+def _fetch_checked(url: str, transfer: _Transfer, wrong: Wrong) -> None:
+    """Complete and check the part from one address; again from scratch if leftovers spoilt it."""
+    continued = transfer.part.exists()
+    while True:
+        _complete(url, transfer)
+        difference = wrong(transfer.part)
+        if difference is None:
+            return
+        transfer.part.unlink(missing_ok=True)
+        if not continued:
+            raise _Refused(f"wrong content ({difference})")
+        logger.info("%s: leftovers of an earlier transfer do not fit, starting again", url)
+        continued = False
+
+
+def _complete(url: str, transfer: _Transfer) -> None:
+    """Receive until the part is whole; give up after several tries that got no further."""
+    furthest, failures = _size_of(transfer.part), 0
+    while True:
+        offset = _size_of(transfer.part)
+        if offset and offset == transfer.size:
+            transfer.report(offset, transfer.size)
+            return
+        try:
+            return _receive(url, transfer, offset)
+        except _Interrupted as error:
+            reached = _size_of(transfer.part)
+            failures = 1 if reached > furthest else failures + 1
+            furthest = max(furthest, reached)
+            if failures == _TRIES_PER_URL:
+                raise _Refused(str(error)) from error
+            logger.info("%s: %s, trying again", url, error)
+            if not transfer.resumable:
+                transfer.part.unlink(missing_ok=True)
+            time.sleep(_PAUSE_S * 2**failures)
+
+
+def _receive(url: str, transfer: _Transfer, offset: int) -> None:
+    """One request: append what the server sends, or start over if it does not continue."""
+    headers = {"User-Agent": "vidrestore", "Accept-Encoding": "identity"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=transfer.timeout_s) as response:
+            start, total = _extent(response, offset)
+            _refuse_other_size(total, transfer.size)
+            _write(response, transfer, start, total)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            transfer.part.unlink(missing_ok=True)
+            raise _Interrupted("the server has less than what is here") from error
+        broken = error.code >= 500 or error.code == 429
+        raise (_Interrupted if broken else _Refused)(f"HTTP {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise _Refused(f"cannot be reached ({_reason(error.reason)})") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise _Interrupted(f"broken off ({_reason(error)})") from error
+
+
+def _extent(response: http.client.HTTPResponse, offset: int) -> tuple[int, int | None]:
+    """Where the answer starts in the file, and the file's size if told."""
+    if response.status == http.client.PARTIAL_CONTENT:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if found is None or int(found[1]) != offset:
+            raise _Refused("the server continues at another place than asked")
+        return offset, None if found[2] == "*" else int(found[2])
+    length = response.headers.get("Content-Length")
+    return 0, int(length) if length and length.isdecimal() else None
+
+
+def _refuse_other_size(total: int | None, size: int | None) -> None:
+    if None not in (total, size) and total != size:
+        raise _Refused(f"the server has {total} bytes, expected {size}")
+
+
+def _write(
+    response: http.client.HTTPResponse, transfer: _Transfer, start: int, total: int | None
+) -> None:
+    received, total = start, transfer.size if total is None else total
+    with _open_part(transfer.part, start) as file:
+        transfer.report(received, total)
+        while chunk := _read(response):
+            received += len(chunk)
+            if total is not None and received > total:
+                raise _Refused(f"the server sends more than {total} bytes")
+            file.write(chunk)
+            transfer.report(received, total)
+    if total is not None and received < total:
+        raise _Interrupted(f"broken off at {received} of {total} bytes")
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """The next bytes; any failure here is the network's, not the disk's."""
+    try:
+        return response.read1(_CHUNK)
+    except (http.client.HTTPException, OSError) as error:
+        raise _Interrupted(f"broken off ({_reason(error)})") from error
+
+
+def _open_part(part: Path, start: int) -> IO[bytes]:
+    return open(part, "ab" if start else "wb")
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _reason(error: object) -> str:
+    """The words of an error without its number, or its kind if it has none."""
+    words = getattr(error, "strerror", None) or str(error)
+    return words or type(error).__name__
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; waits while another process holds it.
+
+    The operating system frees the lock of a process that dies: a file left behind blocks nobody.
+    """
+    with open(path, "a+b") as file:
+        if not _try_lock(file):
+            logger.info("waiting for another process to finish with %s", path.stem)
+            while not _try_lock(file):
+                time.sleep(0.1)
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        file.seek(0)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
