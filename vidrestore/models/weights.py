@@ -99,6 +99,8 @@ def verify(spec: ModelSpec) -> str:
             raise WeightsError(_missing_message(spec, path))
         if spec.embedded:
             return sha256_of(path)
+        if _expected(path, spec) is None:
+            raise WeightsError(_unverified_message(spec, path))
         return _check(path, spec)
 
 

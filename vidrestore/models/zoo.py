@@ -49,7 +49,7 @@ class ModelSpec:
     """The publisher's file name, kept in the cache too; empty if the model has no weights."""
     licence: str
     """Terms of use of the weights, shown before a download."""
-    hyperparameters: Mapping[str, object] = field(default_factory=dict)
+    hyperparameters: Mapping[str, object] = field(default_factory=dict, hash=False)
     """Keyword arguments of the network."""
     url: str | None = None
     """Where the file is published; None for what ships inside the package or needs no file."""
