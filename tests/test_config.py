@@ -1,0 +1,83 @@
+"""Options have one name everywhere, and mistakes name the nearest valid one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vidrestore.config import RestoreConfig, dotted_fields, resolve_config
+from vidrestore.errors import UsageError
+
+PRESETS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_loads_and_changes_something(preset: Path) -> None:
+    assert resolve_config(preset) != RestoreConfig()
+
+
+def test_there_are_presets() -> None:
+    assert PRESETS
+
+
+def test_overrides_win_over_a_preset_and_a_preset_over_defaults(tmp_path: Path) -> None:
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("blend: {strength: 0.5}\ndetect: {every_frames: 3}\n")
+    config = resolve_config(preset, {"blend.strength": 0.25})
+    assert (config.blend.strength, config.detect.every_frames) == (0.25, 3)
+    assert config.track == RestoreConfig().track
+
+
+def test_a_ready_configuration_is_kept_where_nothing_is_said() -> None:
+    ready = resolve_config(None, {"detect.size_px": 320})
+    assert resolve_config(ready, {"blend.strength": 0}).detect.size_px == 320
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"blend.strenght": 1}, "did you mean 'blend.strength'"),
+        ({"blend.strength": 2}, "blend.strength: .* got 2"),
+        ({"detect.every_frames": 0}, "detect.every_frames"),
+        ({"restore.precision": "half"}, "restore.precision"),
+        ({"decode.start": 5, "decode.end": 4}, "decode.end: must be after"),
+    ],
+)
+def test_mistakes_are_usage_errors(overrides: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        resolve_config(None, overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("blnd: {strength: 1}", "unknown stage 'blnd'; did you mean 'blend'"),
+        ("blend: {strenth: 1}", "unknown option 'blend.strenth'; did you mean 'blend.strength'"),
+        ("blend: 3", "blend needs options"),
+        ("[1, 2]", "expected stages"),
+        ("{", "not valid YAML"),
+    ],
+)
+def test_mistakes_in_a_preset_name_the_file(tmp_path: Path, text: str, said: str) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        resolve_config(preset)
+
+
+def test_a_missing_preset_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="check the path"):
+        resolve_config(tmp_path / "none.yaml")
+
+
+def test_the_resolved_configuration_survives_yaml() -> None:
+    config = resolve_config(None, {"decode.start": 1.5, "encode.drop": ["subtitles"]})
+    written = yaml.safe_dump(config.model_dump(mode="json"))
+    assert RestoreConfig.model_validate(yaml.safe_load(written)) == config
+
+
+def test_every_field_is_described() -> None:
+    for model, name in dotted_fields().values():
+        assert model.model_fields[name].description, f"{model.__name__}.{name}"

@@ -1,0 +1,80 @@
+"""Imports flow one way, and `import vidrestore` is light."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import vidrestore
+
+ROOT = Path(vidrestore.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"structs", "config", "clock", "memory", "prefetch"},
+    {"geometry"},
+    {"video", "models", "metrics"},
+    {"masks"},
+    {"stages", "training"},
+    {"pipeline", "preview", "demo"},
+    {"api"},
+    {"batch", "evaluation", "report", "bench"},
+    {"cli"},
+]
+"""Foundation first: a module imports from its own layer or from those before it."""
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+APART = [{"video", "models"}, {"training", "stages"}]
+"""Neighbours that never import each other."""
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level parts of the package that a file imports, `TYPE_CHECKING` blocks included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            pytest.fail(f"{path}: relative import")
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        found |= {n.split(".")[1] for n in names if n and n.startswith("vidrestore.")}
+    return found
+
+
+SOURCES = [p for p in sorted(ROOT.rglob("*.py")) if p.parent != ROOT or p.stem[0] != "_"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_flow_one_way(path: Path) -> None:
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for imported in imports_of(path):
+        assert RANK[imported] <= RANK[part], f"{part} imports {imported}"
+        assert imported == part or {imported, part} not in APART, f"{part} imports {imported}"
+
+
+def test_import_is_light() -> None:
+    heavy = ["torch", "scipy", "cv2", "kornia", "facexlib", "av", "numpy"]
+    code = f"import vidrestore, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_import_is_quick() -> None:
+    def seconds(code: str) -> float:
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - begun
+
+    added = [seconds("import vidrestore") - seconds("pass") for _ in range(5)]
+    assert statistics.median(added) < 0.3
+
+
+def test_public_names_are_sorted_and_exist() -> None:
+    assert list(vidrestore.__all__) == sorted(vidrestore.__all__)
+    for name in vidrestore.__all__:
+        assert getattr(vidrestore, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'restor_video'"):
+        vidrestore.restor_video  # noqa: B018

@@ -1,0 +1,372 @@
+"""The Python API: `restore_video`, `restore_frames`, `restore_image`, `load_restorer`, `probe`.
+
+Everything the command line does goes through these functions. They report by return value,
+`logging` and a progress callback; they never print, exit or seed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vidrestore.clock import StageClock
+from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.errors import ModelError, UsageError
+from vidrestore.geometry import identity
+from vidrestore.memory import peak_memory_mib
+from vidrestore.models.load import load_detector, load_restorer, resolve_device
+from vidrestore.models.protocols import FaceDetector, FaceRestorer
+from vidrestore.pipeline import restored_frames
+from vidrestore.preview import Preview
+from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
+from vidrestore.video.probe import VideoInfo, probe
+from vidrestore.video.reader import VideoReader
+from vidrestore.video.samples import picture_from_rgb, picture_to_rgb, shown_rgb
+from vidrestore.video.writer import OutputPlan, plan_output
+
+__all__ = [
+    "Progress",
+    "frame_to_rgb",
+    "load_restorer",
+    "plan",
+    "probe",
+    "restore_frames",
+    "restore_image",
+    "restore_video",
+]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    frames: int
+    """Frames written."""
+    total: int | None
+    """Frames expected; None where the container does not tell."""
+    frames_per_s: float
+    seconds_left: float | None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts what passes by."""
+
+    frames: int = 0
+    faces: int = 0
+    faces_failed: int = 0
+    frames_detected: int = 0
+    frames_repaired: int = 0
+    cuts: list[int] = field(default_factory=list)
+    tracks: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+
+    def add(self, frame: Frame) -> None:
+        self.frames += 1
+        self.frames_detected += frame.detected
+        self.frames_repaired += frame.repaired
+        if frame.is_cut and frame.index:
+            self.cuts.append(frame.index)
+        for face in frame.faces:
+            if face.source_crop is not None:
+                self.faces += face.crop is not None
+                self.faces_failed += face.crop is None
+            self.tracks.setdefault(face.track_id, []).append((frame.index, face.score))
+
+    def records(self) -> tuple[FaceRecord, ...]:
+        return tuple(
+            FaceRecord(
+                track, seen[0][0], seen[-1][0], len(seen), float(np.mean([s for _, s in seen]))
+            )
+            for track, seen in sorted(self.tracks.items())
+        )
+
+
+def restore_video(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    config: RestoreConfig | str | Path | None = None,
+    model: str | None = None,
+    detector: str | None = None,
+    strength: float | None = None,
+    device: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    crf: float | None = None,
+    codec: str | None = None,
+    overwrite: bool | None = None,
+    preview: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> RestoreReport:
+    """Restores the faces of a video into a new file; all else is carried over.
+
+    Keywords left at None keep what `config` says.
+
+    Args:
+        src: the video to restore.
+        dst: the file to write; its ending chooses the container.
+        config: a `RestoreConfig`, the path of a YAML preset, or None for the defaults.
+        model: a name from `vidrestore models list`, a weights file, or "auto" (best installed).
+        detector: the face detector.
+        strength: share of the restored face, 0 to 1.
+        device: "auto", "cpu", "cuda", "cuda:1".
+        start: first second to restore; only frames in [start, end) come out.
+        end: stop before this second.
+        crf: constant quality of the encoder.
+        codec: video codec, or "auto".
+        overwrite: whether an existing `dst` is replaced.
+        preview: a PNG to write with the clearest face before and after.
+        progress: called after each frame, from the calling thread.
+
+    Raises:
+        UsageError: for a bad option.
+        VidRestoreError: for files, weights and models; nothing is left under the name `dst`.
+    """
+    begun = time.perf_counter()
+    resolved = resolve_config(
+        config,
+        _given(
+            {
+                "restore.model": model,
+                "detect.detector": detector,
+                "blend.strength": strength,
+                "run.device": device,
+                "decode.start": start,
+                "decode.end": end,
+                "encode.crf": crf,
+                "encode.codec": codec,
+                "encode.overwrite": overwrite,
+            }
+        ),
+    )
+    info = probe(src)
+    output = plan_output(info, Path(dst), resolved.encode)
+    find, restorer = _load_models(resolved)
+    clock, tally, best = StageClock(), _Tally(), Preview()
+    loaded = time.perf_counter()
+    with ExitStack() as stack:
+        reader = stack.enter_context(
+            VideoReader(src, resolved.decode, threads=resolved.run.threads)
+        )
+        writer = stack.enter_context(_open_writer(output, info, resolved))
+        frames = restored_frames(reader.frames(), find, restorer, resolved, clock)
+        stack.callback(frames.close)
+        total = _expected_frames(info, resolved)
+        for frame in frames:
+            clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
+            tally.add(frame)
+            if preview is not None:
+                best.consider(frame)
+            if progress is not None:
+                progress(_progress(tally.frames, total, time.perf_counter() - loaded))
+        _check_failures(tally, resolved)
+        clock.call("encode", writer.commit)
+    ended = time.perf_counter()
+    if preview is not None:
+        best.save(Path(preview))
+    return RestoreReport(
+        source=str(src),
+        output=str(dst),
+        model=restorer.name,
+        detector=find.name,
+        device=str(resolve_device(resolved.run.device)),
+        codec=output.codec,
+        frames=tally.frames,
+        faces=tally.faces,
+        faces_failed=tally.faces_failed,
+        frames_detected=tally.frames_detected,
+        frames_repaired=tally.frames_repaired,
+        seconds=ended - begun,
+        frames_per_s=tally.frames / max(ended - loaded, 1e-9),
+        stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
+        peak_memory_mib=peak_memory_mib(),
+        tracks=tally.records(),
+        cuts=tuple(tally.cuts),
+        notes=(*output.notes, *reader.notes, *restorer.notes),
+        config=resolved.model_dump(mode="json"),
+    )
+
+
+def restore_frames(
+    src: str | Path,
+    *,
+    config: RestoreConfig | str | Path | None = None,
+    model: str | None = None,
+    detector: str | None = None,
+    strength: float | None = None,
+    device: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> Iterator[Frame]:
+    """Restored frames of a video, one for each that it holds, in order and at their own times.
+
+        for frame in restore_frames("tape.mp4"):
+            image = frame_to_rgb(frame)
+
+    Keywords are those of `restore_video`. Leaving the loop early closes the video.
+
+    Raises:
+        UsageError: for a bad option.
+        VidRestoreError: for files, weights and models.
+    """
+    resolved = resolve_config(
+        config,
+        _given(
+            {
+                "restore.model": model,
+                "detect.detector": detector,
+                "blend.strength": strength,
+                "run.device": device,
+                "decode.start": start,
+                "decode.end": end,
+            }
+        ),
+    )
+    probe(src)
+    return _restore_frames(src, resolved, *_load_models(resolved))
+
+
+def _restore_frames(
+    src: str | Path, config: RestoreConfig, detector: FaceDetector, restorer: FaceRestorer
+) -> Generator[Frame, None, None]:
+    with VideoReader(src, config.decode, threads=config.run.threads) as reader:
+        frames = restored_frames(reader.frames(), detector, restorer, config)
+        try:
+            yield from frames
+        finally:
+            frames.close()
+
+
+def restore_image(
+    image: npt.NDArray[np.uint8],
+    *,
+    config: RestoreConfig | str | Path | None = None,
+    model: str | None = None,
+    detector: str | None = None,
+    strength: float | None = None,
+    device: str | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Restores the faces of one picture.
+
+    Args:
+        image: (H, W, 3) uint8 RGB. It is not changed.
+        config: as for `restore_video`, like the keywords that follow.
+        model: see `restore_video`.
+        detector: see `restore_video`.
+        strength: see `restore_video`.
+        device: see `restore_video`.
+
+    Returns:
+        (H, W, 3) uint8 RGB. Samples away from faces are those of `image`.
+
+    Raises:
+        UsageError: if `image` has another shape or type, or for a bad option.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise UsageError(
+            "image: needs shape (height, width, 3) of uint8 RGB, "
+            f"got {image.shape} of {image.dtype}"
+        )
+    resolved = resolve_config(
+        config,
+        _given(
+            {
+                "restore.model": model,
+                "detect.detector": detector,
+                "blend.strength": strength,
+                "run.device": device,
+            }
+        ),
+    )
+    frame = _single_frame(image)
+    [restored] = restored_frames(iter([frame]), *_load_models(resolved), resolved)
+    return picture_to_rgb(restored.picture)
+
+
+def _single_frame(image: npt.NDArray[np.uint8]) -> Frame:
+    height, width = image.shape[:2]
+    return Frame(
+        index=0,
+        pts=0,
+        time_base=Fraction(1, 25),
+        picture=picture_from_rgb(image),
+        display=Display(width, height, identity()),
+        is_cut=True,
+    )
+
+
+def frame_to_rgb(frame: Frame, *, before: bool = False) -> npt.NDArray[np.uint8]:
+    """The frame as a person sees it: (H, W, 3) uint8 RGB, upright, with square pixels.
+
+    Args:
+        frame: from `restore_frames`.
+        before: show the picture as decoded, without the restored faces.
+    """
+    picture = frame.source if before and frame.source is not None else frame.picture
+    return shown_rgb(picture, frame.display)
+
+
+def plan(
+    src: str | Path, dst: str | Path, *, config: RestoreConfig | str | Path | None = None
+) -> tuple[VideoInfo, OutputPlan, RestoreConfig]:
+    """Everything that is decided before work starts, as `--dry-run` shows it.
+
+    Raises:
+        VidRestoreError: what `restore_video` would raise before it decodes a frame.
+    """
+    resolved = resolve_config(config)
+    info = probe(src)
+    return info, plan_output(info, Path(dst), resolved.encode), resolved
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:
+    device = resolve_device(config.run.device)
+    detector = load_detector(config.detect.detector, device=device)
+    restorer = load_restorer(
+        config.restore.model,
+        device=device,
+        precision=config.restore.precision,
+        batch_size=config.restore.batch_size,
+    )
+    _log.info("model %s, detector %s, on %s", restorer.name, detector.name, device)
+    return detector, restorer
+
+
+def _progress(frames: int, total: int | None, seconds: float) -> Progress:
+    speed = frames / max(seconds, 1e-9)
+    left = None if total is None else max(0, total - frames) / max(speed, 1e-9)
+    return Progress(frames, total, speed, left)
+
+
+def _expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
+    """Frames that will come, from what the container says; an estimate for progress only."""
+    if info.n_frames is None or info.duration_s is None:
+        return info.n_frames
+    begin = config.decode.start or 0.0
+    end = min(config.decode.end or info.duration_s, info.duration_s)
+    share = max(0.0, end - begin) / max(info.duration_s, 1e-9)
+    return max(1, round(info.n_frames * share))
+
+
+def _check_failures(tally: _Tally, config: RestoreConfig) -> None:
+    tried = tally.faces + tally.faces_failed
+    if tried and tally.faces_failed / tried > config.run.max_failed_faces:
+        raise ModelError(
+            f"the network gave no valid numbers for {tally.faces_failed} of {tried} faces; "
+            "try --restore.precision float32 or another --model"
+        )

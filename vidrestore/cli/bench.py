@@ -1,0 +1,76 @@
+"""`vidrestore bench INPUT`: speed, memory and the time of each stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidrestore.cli.options import (
+    HelpInSections,
+    config_options,
+    given_options,
+    start_logging,
+    verbose_option,
+)
+from vidrestore.cli.restore import write_json
+
+__all__ = ["bench"]
+
+
+@click.command(cls=HelpInSections)
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option(
+    "--frames",
+    "frames",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(100,),
+    show_default=True,
+    help="restore so many frames; may be given several times to compare peak memory",
+)
+@click.option(
+    "--against",
+    metavar="COMMAND",
+    help="also time another command; {input}, {output} and {frames} are filled in",
+)
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="runs of each")
+@click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the figures")
+@config_options
+@verbose_option
+def bench(
+    source: Path,
+    frames: tuple[int, ...],
+    against: str | None,
+    repeat: int,
+    out: Path | None,
+    verbose: int,
+    **values: Any,
+) -> None:
+    """Time restoring the first frames of INPUT, in processes of their own.
+
+    Takes the options of the main job. Machines are noisy: compare the ratio of one run.
+    """
+    start_logging(verbose)
+    from vidrestore.bench import bench as measure
+    from vidrestore.bench import describe
+
+    result = measure(
+        source, frames=frames, options=_as_arguments(values), against=against, repeat=repeat
+    )
+    if out is not None:
+        write_json(out, dataclasses.asdict(result))
+    click.echo(describe(result))
+
+
+def _as_arguments(values: dict[str, Any]) -> list[str]:
+    arguments: list[str] = []
+    for dotted, value in given_options(values).items():
+        flag = "--" + dotted.replace("_", "-")
+        if value is True:
+            arguments.append(flag)
+        else:
+            arguments += [flag, ",".join(value) if isinstance(value, list) else str(value)]
+    return arguments

@@ -1,0 +1,114 @@
+"""Command-line options made from the fields of `RestoreConfig`, so that one thing has one name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from vidrestore.config import RestoreConfig, dotted_fields
+
+__all__ = ["ALIASES", "config_options", "start_logging", "verbose_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALIASES = {
+    "restore.model": "--model",
+    "detect.detector": "--detector",
+    "blend.strength": "--strength",
+    "run.device": "--device",
+    "run.threads": "--threads",
+    "decode.start": "--start",
+    "decode.end": "--end",
+    "encode.crf": "--crf",
+    "encode.codec": "--codec",
+    "encode.drop": "--drop",
+    "encode.overwrite": "--overwrite",
+    "detect.faces": "--faces",
+    "detect.min_face_px": "--min-face",
+}
+"""The options that people use daily, by their short names."""
+
+
+class HelpInSections(click.Command):
+    """Shows the daily options first, then those of each stage."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None:
+                continue
+            stage = getattr(parameter, "stage", None)
+            sections.setdefault(f"Options of {stage}" if stage else "Options", []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class _ConfigOption(click.Option):
+    """An option that stands for one field of the configuration."""
+
+    stage: str | None = None
+
+    def __init__(self, dotted: str, **settings: Any) -> None:
+        long = "--" + dotted.replace("_", "-")
+        flags = [ALIASES[dotted], long] if dotted in ALIASES else [long]
+        super().__init__([*flags, dotted.replace(".", "__")], **settings)
+        self.dotted = dotted
+        self.stage = None if dotted in ALIASES else dotted.partition(".")[0]
+
+
+def config_options(function: F) -> F:
+    """Adds every field of the configuration as an option; unset ones arrive as None."""
+    for dotted in reversed(dotted_fields()):
+        option = _option(dotted)
+        params = function.__dict__.setdefault("__click_params__", [])
+        params.append(option)
+    return function
+
+
+def given_options(values: dict[str, Any]) -> dict[str, Any]:
+    """{'stage.field': value} of the configuration options that were given."""
+    return {
+        name.replace("__", "."): value
+        for name, value in values.items()
+        if "__" in name and value is not None and value != ()
+    }
+
+
+def _option(dotted: str) -> _ConfigOption:
+    model, name = dotted_fields()[dotted]
+    field = model.model_fields[name]
+    default = getattr(getattr(RestoreConfig(), dotted.partition(".")[0]), name)
+    settings: dict[str, Any] = {"help": field.description, "default": None}
+    if isinstance(default, bool):
+        settings |= {"is_flag": True, "flag_value": True} if not default else {"type": bool}
+        settings["help"] += "" if not default else f"  [default: {default}]"
+    elif isinstance(default, tuple):
+        settings |= {"callback": _split, "metavar": "A,B,…"}
+    else:
+        settings |= {"metavar": _metavar(default)}
+        if default is not None:
+            settings["help"] += f"  [default: {default}]"
+    return _ConfigOption(dotted, **settings)
+
+
+def _metavar(default: object) -> str:
+    return "TEXT" if isinstance(default, str) else "NUMBER"
+
+
+def _split(ctx: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
+
+
+verbose_option = click.option("-v", "--verbose", count=True, help="log what happens (-vv: more)")
+
+
+def start_logging(verbose: int) -> None:
+    """Sends the package's log to stderr: warnings always, more with -v and -vv."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("vidrestore").setLevel(level)

@@ -1,0 +1,22 @@
+"""`vidrestore probe INPUT`: what a file holds and what would become of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vidrestore.cli.options import start_logging, verbose_option
+
+__all__ = ["probe"]
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@verbose_option
+def probe(source: Path, verbose: int) -> None:
+    """Show what INPUT holds: picture, timing, colour, streams, chapters."""
+    start_logging(verbose)
+    from vidrestore.video.probe import probe as look
+
+    click.echo(look(source).describe())

@@ -1,0 +1,144 @@
+"""`vidrestore INPUT OUTPUT`: the main job."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidrestore.cli.options import (
+    HelpInSections,
+    config_options,
+    given_options,
+    start_logging,
+    verbose_option,
+)
+from vidrestore.cli.progress import show_progress
+from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.errors import UsageError, VideoWriteError
+
+if TYPE_CHECKING:
+    from vidrestore.structs import RestoreReport
+
+__all__ = ["restore"]
+
+
+@click.command(cls=HelpInSections)
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.option(
+    "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
+)
+@config_options
+@click.option(
+    "--preview", metavar="PNG", type=click.Path(path_type=Path), help="write a before/after picture"
+)
+@click.option(
+    "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was done"
+)
+@click.option("--dry-run", is_flag=True, help="show what would be done, and stop")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="how progress is shown on stderr",
+)
+@verbose_option
+def restore(
+    source: Path,
+    output: Path,
+    preset: Path | None,
+    preview: Path | None,
+    report: Path | None,
+    dry_run: bool,
+    progress: str,
+    verbose: int,
+    **values: Any,
+) -> None:
+    """Restore the faces of INPUT into OUTPUT, whose ending chooses the container.
+
+    Sound, subtitles, chapters and everything else is carried over; every frame keeps its time.
+    """
+    start_logging(verbose)
+    config = resolve_config(preset, given_options(values))
+    for extra in (preview, report):
+        _check_extra_output(extra, source, output)
+    if dry_run:
+        _show_plan(source, output, config)
+        return
+    _limit_threads(config.run.threads)
+    from vidrestore.api import plan, restore_video
+
+    _, planned, _ = plan(source, output, config=config)
+    click.echo(f"{source} → {output}: {planned.summary}", err=True)
+    with show_progress(progress) as callback:
+        done = restore_video(source, output, config=config, preview=preview, progress=callback)
+    if report is not None:
+        write_json(report, dataclasses.asdict(done))
+    click.echo(_summary(done), err=True)
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Writes a record as JSON, completely or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise VideoWriteError(f"report {path}: {error.strerror}; choose another place") from error
+
+
+def _check_extra_output(path: Path | None, source: Path, output: Path) -> None:
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():
+        raise VideoWriteError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if path.absolute() in (source.absolute(), output.absolute()):
+        raise UsageError(f"{path}: is also the input or the output; choose another name")
+
+
+def _limit_threads(threads: int) -> None:
+    if threads:
+        import cv2
+        import torch
+
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+
+
+def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
+    import yaml
+
+    from vidrestore.api import plan
+    from vidrestore.models.load import choose_detector, choose_restorer
+
+    info, planned, resolved = plan(source, output, config=config)
+    click.echo(info.describe())
+    click.echo(f"output     {planned.summary}")
+    click.echo(f"model      {choose_restorer(resolved.restore.model)}")
+    click.echo(f"detector   {choose_detector(resolved.detect.detector)}")
+    click.echo(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False).rstrip())
+
+
+def _summary(done: RestoreReport) -> str:
+    lines = []
+    if done.faces:
+        lines.append(
+            f"{done.frames} frames, {done.faces} faces of {len(done.tracks)} tracks restored with "
+            f"{done.model} in {done.seconds:.1f} s ({done.frames_per_s:.1f} frames/s)"
+        )
+    else:
+        lines.append(
+            f"no faces found: {done.frames} frames were encoded again but not changed "
+            f"({done.frames_per_s:.1f} frames/s)"
+        )
+    if done.faces_failed:
+        lines.append(f"{done.faces_failed} faces were left as they were: no valid numbers came out")
+    lines.extend(done.notes)
+    lines.append(f"wrote {done.output}")
+    return "\n".join(lines)
