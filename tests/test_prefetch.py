@@ -28,7 +28,8 @@ def test_never_runs_further_ahead_than_its_depth() -> None:
 
     def source() -> Iterator[int]:
         nonlocal made
-        for made in range(1, 101):
+        while made < 100:
+            made += 1
             yield made
 
     items = prefetch(source(), 4)

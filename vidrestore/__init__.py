@@ -18,6 +18,7 @@ _HOMES = {
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
     "VidRestoreError": "vidrestore.errors",
+    "frame_to_rgb": "vidrestore.api",
     "load_restorer": "vidrestore.api",
     "probe": "vidrestore.api",
     "restore_frames": "vidrestore.api",
@@ -30,6 +31,7 @@ __all__ = [
     "RestoreReport",
     "VidRestoreError",
     "__version__",
+    "frame_to_rgb",
     "load_restorer",
     "probe",
     "restore_frames",
@@ -39,6 +41,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from vidrestore.api import (
+        frame_to_rgb,
         load_restorer,
         probe,
         restore_frames,
