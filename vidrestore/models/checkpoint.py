@@ -25,6 +25,9 @@ __all__ = ["Checkpoint", "fill", "read"]
 _WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
 """Keys under which publishers keep the weights, the averaged ones first."""
 
+_TRAINING_ONLY = "num_batches_tracked"
+"""Counters of batch normalisation that inference does not read and files may leave out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -140,7 +143,10 @@ def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
     )
     if mismatch:
         raise WeightsError(f"weights {checkpoint.path}: not a {arch} of this form ({mismatch})")
-    state = {name: checkpoint.state[name].to(own[name].dtype).contiguous() for name in own}
+    state = {
+        name: checkpoint.state.get(name, torch.zeros(value.shape)).to(value.dtype).contiguous()
+        for name, value in own.items()
+    }
     module.load_state_dict(state, strict=True, assign=True)
 
 
@@ -149,7 +155,9 @@ def _mismatch(
 ) -> str | None:
     """Say how two tables of shapes differ; None if they do not."""
     differences = {
-        "missing": sorted(expected.keys() - found.keys()),
+        "missing": sorted(
+            name for name in expected.keys() - found.keys() if not name.endswith(_TRAINING_ONLY)
+        ),
         "unexpected": sorted(found.keys() - expected.keys()),
         "of another shape": sorted(
             name for name in expected.keys() & found.keys() if expected[name] != found[name]

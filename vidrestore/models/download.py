@@ -100,7 +100,7 @@ def fetch(
             _fetch_checked(url, transfer, wrong)
         except _Refused as error:
             logger.info("%s: %s", url, error)
-            reasons.append(f"{url}: {error}")
+            reasons.append(f"{url}: {error}" if len(urls) > 1 else str(error))
         else:
             os.replace(part, target)
             return

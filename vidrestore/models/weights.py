@@ -155,7 +155,8 @@ def _download(
         if on_download is not None:
             on_download(spec, received, total)
 
-    logger.info("downloading %s, licence: %s", spec.name, spec.licence)
+    told = logging.INFO if on_download else logging.WARNING  # Somebody must show the terms.
+    logger.log(told, "downloading %s; licence: %s", spec.name, spec.licence)
     progress(0, spec.bytes)
     expected = _expected(path, spec)
 

@@ -1,0 +1,245 @@
+"""From a model's name, or a weights file, to something that restores or detects.
+
+    restorer = load_restorer("gfpgan-1.4", device="cuda")
+    restored = restorer(crops)
+
+A name is one of the zoo's (`vidrestore.models.zoo`), and is downloaded if it is not installed;
+`auto` is the best one installed. A path names a `.pth`, `.pt` or `.safetensors` file, whose network
+is recognised by its contents. What was taken is in the adapter's `name`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vidrestore.errors import ModelError, UsageError, WeightsError
+from vidrestore.models import weights, zoo
+from vidrestore.models.adapters import GanRestorer
+from vidrestore.models.build import build
+from vidrestore.models.checkpoint import Checkpoint, fill, read
+from vidrestore.models.debug import DebugRestorer
+from vidrestore.models.detector import CompactDetector, CompactFaceDetector
+from vidrestore.models.identify import identify
+from vidrestore.models.protocols import FaceDetector, FaceRestorer
+from vidrestore.models.retinaface import RetinaFaceDetector, build_retinaface
+from vidrestore.models.zoo import ModelSpec, Task
+
+__all__ = ["Precision", "load_detector", "load_restorer", "resolve", "resolve_device"]
+
+logger = logging.getLogger(__name__)
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_TEMPLATES = {
+    "GFPGANv1Clean": "ffhq",
+    "GFPGANv1": "ffhq",
+    "GFPGANBilinear": "ffhq",
+    "CompactUNet": "ffhq",
+    "GPEN FullGenerator": "gpen",
+}
+"""The networks that restore, and the template of each one's crops."""
+
+_DETECTORS: dict[str, tuple[Callable[..., nn.Module], Callable[..., FaceDetector]]] = {
+    "RetinaFace": (build_retinaface, RetinaFaceDetector),
+    "CompactDetector": (CompactDetector, CompactFaceDetector),
+}
+"""The networks that detect: how each one is made and how it is called."""
+
+_WEIGHTS_ENDINGS = (".pth", ".pt", ".safetensors", ".ckpt")
+
+
+def load_restorer(
+    name: str | Path = zoo.AUTO,
+    *,
+    device: str | torch.device = "auto",
+    precision: Precision = "auto",
+    batch_size: int = 0,
+    on_download: weights.OnDownload | None = None,
+) -> FaceRestorer:
+    """Load a face restorer.
+
+    Args:
+        name: A name of the zoo, "auto" for the best one installed, or the path of a weights file.
+            Where the file fits two networks, `PATH#ARCH` says which.
+        device: Where to run; see `resolve_device`.
+        precision: Number format of the network; "auto" picks one for the device.
+        batch_size: Crops in every call of the network; 0 picks one for the device.
+        on_download: Told of a download; see `weights.OnDownload`.
+
+    Raises:
+        UnknownModelError: If there is no such name.
+        WeightsError: If the weights are missing, damaged, unsafe, or not a restorer's.
+    """
+    chosen = resolve(name, "restorer")
+    if isinstance(chosen, ModelSpec) and not chosen.needs_file:
+        return DebugRestorer(batch_size=batch_size or 4)
+    source = _open(chosen, on_download)
+    if source.arch not in _TEMPLATES:
+        raise source.error(f"a {source.arch}, which does not restore faces")
+    return GanRestorer(
+        source.network(build, on_meta=True),
+        name=source.name,
+        size=source.crop_size,
+        template=_TEMPLATES[source.arch],
+        device=resolve_device(device),
+        precision=precision,
+        batch_size=batch_size,
+    )
+
+
+def load_detector(
+    name: str | Path = zoo.AUTO,
+    *,
+    device: str | torch.device = "auto",
+    on_download: weights.OnDownload | None = None,
+) -> FaceDetector:
+    """Load a face detector.
+
+    Args:
+        name: A name of the zoo, "auto" for the best one installed, or the path of a weights file.
+        device: Where to run; see `resolve_device`.
+        on_download: Told of a download; see `weights.OnDownload`.
+
+    Raises:
+        UnknownModelError: If there is no such name.
+        WeightsError: If the weights are missing, damaged, unsafe, or not a detector's.
+    """
+    source = _open(resolve(name, "detector"), on_download)
+    if source.arch not in _DETECTORS:
+        raise source.error(f"a {source.arch}, which does not detect faces")
+    make_network, make_detector = _DETECTORS[source.arch]
+    network = source.network(lambda arch, **hyperparameters: make_network(**hyperparameters))
+    detector = make_detector(network, device=resolve_device(device))
+    detector.name = source.name
+    return detector
+
+
+def resolve(name: str | Path, task: Task) -> ModelSpec | Path:
+    """Find what a user means by a model's name.
+
+    Args:
+        name: As for `load_restorer`.
+        task: What the model is to do.
+
+    Returns:
+        A row of the zoo, or the path of a weights file, which may not exist.
+
+    Raises:
+        UnknownModelError: If it is neither; the message suggests the nearest names.
+    """
+    if name == zoo.AUTO:
+        return _best_installed(task)
+    if isinstance(name, Path) or _looks_like_path(name):
+        return Path(name).expanduser()
+    return zoo.find(name, task)[0]
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Find the device to run on.
+
+    Args:
+        device: "auto" (the first GPU, else the CPU), or a torch device such as "cpu" or "cuda:1".
+
+    Raises:
+        UsageError: If there is no such device on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
+    if found.type == "meta":
+        raise UsageError("device meta: computes nothing; try 'auto' or 'cpu'")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Weights that have been read, and the network that they are for."""
+
+    name: str
+    arch: str
+    hyperparameters: Mapping[str, object]
+    checkpoint: Checkpoint
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the crops in pixels; where a network takes any, the file says which it learnt."""
+        sizes = (self.hyperparameters.get(key) for key in ("out_size", "size"))
+        told = next((size for size in sizes if size), self.checkpoint.metadata.get("size", "512"))
+        return int(str(told))
+
+    def error(self, words: str) -> WeightsError:
+        return WeightsError(f"weights {self.checkpoint.path}: {words}")
+
+    def network(self, make: Callable[..., nn.Module], *, on_meta: bool = False) -> nn.Module:
+        """The network with its weights.
+
+        Args:
+            make: Takes the name and hyper-parameters of the network.
+            on_meta: Do not fill the network with random numbers first.
+        """
+        try:
+            with torch.device("meta" if on_meta else "cpu"):
+                module = make(self.arch, **self.hyperparameters)
+        except (TypeError, ValueError, ModelError) as error:
+            raise self.error(f"no {self.arch} can be built as it asks ({error})") from error
+        fill(module, self.checkpoint, arch=self.arch)
+        unfilled = itertools.chain(module.parameters(), module.buffers())
+        if any(tensor.is_meta for tensor in unfilled):
+            return self.network(make)
+        return module
+
+
+def _open(chosen: ModelSpec | Path, on_download: weights.OnDownload | None) -> _Source:
+    if isinstance(chosen, ModelSpec):
+        return _from_zoo(chosen, on_download)
+    path, _, arch = str(chosen).partition("#")
+    if chosen.exists() or not arch:
+        return _from_file(chosen)
+    return _from_file(Path(path), arch=arch)
+
+
+def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Source:
+    installed = spec.embedded or weights.path_of(spec).is_file()
+    path = weights.ready(spec) if installed else weights.pull(spec, on_download=on_download)
+    checkpoint = read(path, trusted=True)
+    hyperparameters = spec.hyperparameters or identify(checkpoint, arch=spec.arch)[1]
+    return _Source(spec.name, spec.arch, hyperparameters, checkpoint)
+
+
+def _from_file(path: Path, *, arch: str | None = None) -> _Source:
+    """Read a file that the user names; one of the zoo's is known by its checksum."""
+    for spec in _same_size(path):
+        if spec.sha256 == weights.sha256_of(path):
+            return _Source(str(path), spec.arch, spec.hyperparameters, read(path, trusted=True))
+    checkpoint = read(path)
+    return _Source(str(path), *identify(checkpoint, arch=arch), checkpoint)
+
+
+def _same_size(path: Path) -> list[ModelSpec]:
+    size = path.stat().st_size if path.is_file() else None
+    return [spec for spec in zoo.MODELS if size is not None and spec.bytes == size]
+
+
+def _best_installed(task: Task) -> ModelSpec:
+    rows = [zoo.find(name, task)[0] for name in zoo.AUTO_ORDER[task]]
+    best = next((spec for spec in rows if weights.is_installed(spec)), rows[-1])
+    logger.info("%s 'auto': taking %s, the best one installed", task, best.name)
+    return best
+
+
+def _looks_like_path(name: str) -> bool:
+    path = Path(name.partition("#")[0])
+    separated = any(mark in name for mark in (os.sep, os.altsep) if mark)
+    return separated or path.suffix in _WEIGHTS_ENDINGS or Path(name).expanduser().is_file()
