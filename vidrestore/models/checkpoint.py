@@ -98,7 +98,7 @@ def _check_archive(path: Path) -> None:
 def _refused(path: Path, error: pickle.UnpicklingError) -> WeightsError:
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
     if found is None:
-        return _damaged(path, error)
+        return WeightsError(f"weights {path}: damaged or no weights file; nothing was executed")
     return WeightsError(
         f"weights {path}: refused, because loading it would run {found[1]}; nothing was executed. "
         "Get the weights alone, best as .safetensors"
