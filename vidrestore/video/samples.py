@@ -4,11 +4,9 @@ A `Picture` shares the memory of an `av.VideoFrame`. What the decoder gave is re
 frames are predicted from it), so a change begins with `copy_picture`:
 
     rgb, rect = region_to_rgb(picture, 100, 80, 400, 380)
-    changed = copy_picture(picture)
-    add_residual(changed, rect, residual, mask)   # residual = what restoring changed, in RGB
+    copied = copy_picture(picture)
 
-Residuals, not pictures, are converted back, so that no sample outside the mask moves and a residual
-of zero changes nothing, whatever the format, range and subsampling.
+How a change in RGB comes back into the samples is told in `residual.py`.
 
 Conventions: rectangles are `Rect(x0, y0, x1, y1)` in coded pixels, end exclusive. Chroma is sited
 as MPEG-2, H.264 and HEVC do without further signs: on the left pixel of its group, and between its
@@ -19,44 +17,42 @@ both directions by half a pixel at most. Chroma of interlaced frames is taken as
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 import av
 import av.filter
+import numpy as np
+import numpy.typing as npt
 import torch
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from torch import Tensor
-from torch.nn import functional
 
-from vidrestore.structs import Picture
-from vidrestore.video.colour import guess_matrix, rgb_from_yuv, sample_scale
+from vidrestore.geometry import compose, invert, warp_affine
+from vidrestore.structs import Array, Display, Picture
+from vidrestore.video.chroma import Rect, upsampled_region
+from vidrestore.video.colour import guess_matrix, rgb_from_yuv, sample_scale, yuv_from_rgb
 from vidrestore.video.layouts import Layout, layout_of, native_format, unsupported
 
 __all__ = [
     "Rect",
     "aligned_rect",
+    "component_samples",
+    "component_scale",
     "copy_picture",
+    "luma_region",
     "picture_from_av",
+    "picture_from_rgb",
+    "picture_to_rgb",
     "region_to_rgb",
+    "shown_rgb",
+    "small_rgb",
 ]
 
-
-class Rect(NamedTuple):
-    """A rectangle of coded pixels, end exclusive."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-
-    @property
-    def width(self) -> int:
-        """In pixels."""
-        return self.x1 - self.x0
-
-    @property
-    def height(self) -> int:
-        """In pixels."""
-        return self.y1 - self.y0
+_SCALER_MATRICES = {
+    "bt709": Colorspace.ITU709,
+    "fcc": Colorspace.FCC,
+    "smpte240m": Colorspace.SMPTE240M,
+    "bt2020": Colorspace.BT2020,
+}
 
 
 def picture_from_av(frame: av.VideoFrame) -> Picture:
@@ -113,6 +109,91 @@ def region_to_rgb(picture: Picture, x0: int, y0: int, x1: int, y1: int) -> tuple
     return (matrix @ values.flatten(1)).clamp_(0, 1).reshape(values.shape), rect
 
 
+def luma_region(picture: Picture, x0: int, y0: int, x1: int, y1: int) -> npt.NDArray[np.uint8]:
+    """Brightness of a part of a picture, for following motion.
+
+    Returns:
+        (h, w) uint8, the high bits of luma as stored (of RGB: BT.709's luma); the rectangle is
+        clipped to the picture.
+    """
+    layout = layout_of(picture.format)
+    x0, x1 = (min(max(x, 0), picture.width) for x in (x0, x1))
+    y0, y1 = (min(max(y, 0), picture.height) for y in (y0, y1))
+    weights = yuv_from_rgb("bt709")[0] if layout.family == "rgb" else [1.0]
+    luma = torch.zeros(y1 - y0, x1 - x0)
+    for index, weight in enumerate(weights):
+        luma += weight * component_samples(picture, layout, index)[y0:y1, x0:x1].float()
+    drop = 1 << (layout.bits + layout.shift - 8)
+    region: npt.NDArray[np.uint8] = (luma / drop).to(torch.uint8).numpy()
+    return region
+
+
+def picture_from_rgb(image: npt.NDArray[np.uint8]) -> Picture:
+    """A picture that holds a copy of `image`, (H, W, 3) uint8 RGB."""
+    return picture_from_av(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
+
+
+def picture_to_rgb(picture: Picture) -> npt.NDArray[np.uint8]:
+    """The whole picture in coded orientation, (H, W, 3) uint8 RGB; exact for 8-bit RGB."""
+    rgb, _ = region_to_rgb(picture, 0, 0, picture.width, picture.height)
+    return (rgb * 255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def small_rgb(picture: Picture, display: Display, longer_side: int) -> tuple[Tensor, Array]:
+    """A small copy of the picture as a person sees it, for finding faces.
+
+    Args:
+        picture: the picture.
+        display: how it is shown.
+        longer_side: the copy's longer side in pixels; small pictures are not enlarged.
+
+    Returns:
+        (3, h, w) float32 RGB in [0, 1], upright with square pixels, and (2, 3) `display_from_small`.
+    """
+    scale = min(1.0, longer_side / max(display.width, display.height))
+    shown, display_from_small = _shown(picture, display, scale)
+    return shown.permute(2, 0, 1).float().div_(255), display_from_small
+
+
+def shown_rgb(picture: Picture, display: Display) -> npt.NDArray[np.uint8]:
+    """The picture as a person sees it: (H, W, 3) uint8 RGB, upright, with square pixels."""
+    return _shown(picture, display, 1.0)[0].contiguous().numpy()
+
+
+def _shown(picture: Picture, display: Display, scale: float) -> tuple[Tensor, Array]:
+    """(h, w, 3) uint8 as displayed, `scale` times the size, and `display_from_shown`."""
+    size = np.maximum(1, np.rint(scale * np.array([display.width, display.height]))).astype(int)
+    linear = display.display_from_coded[:, :2]
+    turn = _axis_turn(linear)
+    if turn is None:
+        return _warped(picture, display, size)
+    swap, mirror_x, mirror_y = turn
+    coded = size[::-1] if swap else size
+    shown = _scaled_rgb(picture, int(coded[0]), int(coded[1]))
+    shown = shown.transpose(0, 1) if swap else shown
+    mirrored = [axis for axis, flip in ((1, mirror_x), (0, mirror_y)) if flip]
+    step = [picture.width, picture.height] / coded
+    coded_from_small = np.column_stack([np.diag(step), step / 2 - 0.5])
+    signs = np.array([-1.0 if mirror_x else 1.0, -1.0 if mirror_y else 1.0])
+    small_from_shown = np.column_stack([np.diag(signs), np.where(signs < 0, size - 1, 0)])
+    if swap:
+        small_from_shown = small_from_shown[::-1]
+    display_from_shown = compose(
+        display.display_from_coded, compose(coded_from_small, small_from_shown)
+    )
+    return shown.flip(mirrored) if mirrored else shown, display_from_shown
+
+
+def _warped(picture: Picture, display: Display, size: npt.NDArray[np.int_]) -> tuple[Tensor, Array]:
+    """`_shown` for rotations that are no quarter turns."""
+    step = np.array([display.width, display.height]) / size
+    display_from_shown = np.column_stack([np.diag(step), step / 2 - 0.5])
+    shown_from_coded = compose(invert(display_from_shown), display.display_from_coded)
+    image = _scaled_rgb(picture, picture.width, picture.height).permute(2, 0, 1)[None].float()
+    shown = warp_affine(image, shown_from_coded, (int(size[1]), int(size[0])))[0]
+    return shown.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0), display_from_shown
+
+
 def aligned_rect(picture: Picture, x0: int, y0: int, x1: int, y1: int) -> Rect:
     """The rectangle grown to whole groups of pixels that share chroma, clipped to the picture."""
     shift_x, shift_y = layout_of(picture.format).chroma_shift
@@ -154,19 +235,13 @@ def _plane(frame: av.VideoFrame, index: int, layout: Layout) -> Tensor:
     YUYV, and the last row and column of NV12 pictures of odd size.
     """
     plane, group = frame.planes[index], layout.groups[index]
-    samples = torch.frombuffer(
-        plane, dtype=torch.uint8 if layout.sample_bytes == 1 else torch.uint16
-    )
-    rows = samples.view(plane.height, plane.line_size // layout.sample_bytes)
-    columns = _group_columns(layout, index, frame.width)
+    dtype = torch.uint8 if layout.sample_bytes == 1 else torch.uint16
+    rows = torch.frombuffer(plane, dtype=dtype)
+    rows = rows.view(plane.height, plane.line_size // layout.sample_bytes)
+    shift = max((part.shift_x for part in layout.components if part.plane == index), default=0)
+    columns = -(-frame.width >> shift)
     shown = rows[:, : columns * group]
-    return shown if group == 1 else shown.unflatten(1, (columns, group))
-
-
-def _group_columns(layout: Layout, plane: int, width: int) -> int:
-    """How many groups of interleaved samples a row of a plane has."""
-    shift = max((part.shift_x for part in layout.components if part.plane == plane), default=0)
-    return -(-width >> shift)
+    return shown if group == 1 else shown.view(plane.height, columns, group)
 
 
 def _duplicate(frame: av.VideoFrame) -> av.VideoFrame:
@@ -193,7 +268,7 @@ def _duplicate(frame: av.VideoFrame) -> av.VideoFrame:
     return copied
 
 
-def _component(picture: Picture, layout: Layout, index: int) -> Tensor:
+def component_samples(picture: Picture, layout: Layout, index: int) -> Tensor:
     """(h, w) view of one colour component's samples in the picture's own memory."""
     part = layout.components[index]
     plane = picture.planes[part.plane]
@@ -203,18 +278,8 @@ def _component(picture: Picture, layout: Layout, index: int) -> Tensor:
     return plane.view(plane.shape[0], -1)[:, part.offset :: part.step][:, :width]
 
 
-def _values(picture: Picture, layout: Layout, rect: Rect) -> Tensor:
-    """(components, h, w) float32: colour values at full resolution, without offset and scale."""
-    shown = [_upsampled(picture, layout, index, rect) for index in range(len(layout.components))]
-    values = torch.empty(len(shown), rect.height, rect.width)
-    for index, samples in enumerate(shown):
-        offset, scale = _scale(picture, layout, index)
-        torch.sub(samples, offset, out=values[index]).div_(scale)
-    return values
-
-
-def _scale(picture: Picture, layout: Layout, index: int) -> tuple[float, float]:
-    """(offset, scale) of a component in the units its samples are stored in."""
+def component_scale(picture: Picture, layout: Layout, index: int) -> tuple[float, float]:
+    """(offset, scale) of a component: a stored sample is `offset + scale * value`."""
     offset, scale = sample_scale(
         layout.bits,
         full_range=picture.full_range,
@@ -223,48 +288,35 @@ def _scale(picture: Picture, layout: Layout, index: int) -> tuple[float, float]:
     return offset * (1 << layout.shift), scale * (1 << layout.shift)
 
 
-def _upsampled(picture: Picture, layout: Layout, index: int, rect: Rect) -> Tensor:
-    """(h, w) float32: a component's samples at every pixel of `rect`, linear in between."""
-    part = layout.components[index]
-    samples = _component(picture, layout, index)
-    if part.shift_x == part.shift_y == 0:
-        return samples[rect.y0 : rect.y1, rect.x0 : rect.x1].float()
-    rows, columns = samples.shape
-    y = _with_neighbours(rect.y0 >> part.shift_y, -(-rect.y1 >> part.shift_y), rows)
-    x = _with_neighbours(rect.x0 >> part.shift_x, -(-rect.x1 >> part.shift_x), columns)
-    part_of_it = samples[y.start : y.stop, x.start : x.stop].float()
-    padded = functional.pad(part_of_it[None], (*x.pad, *y.pad), mode="replicate")[0]
-    taller = _interpolate(padded, 1 << part.shift_y, centred=True)
-    full = _interpolate(taller.T, 1 << part.shift_x, centred=False).T
-    return full[: rect.height, : rect.width]
+def _values(picture: Picture, layout: Layout, rect: Rect) -> Tensor:
+    """(components, h, w) float32: values at every pixel of `rect`, without offset and scale."""
+    values = torch.empty(len(layout.components), rect.height, rect.width)
+    for index, part in enumerate(layout.components):
+        samples = component_samples(picture, layout, index)
+        shown = upsampled_region(samples, rect, part.shift_x, part.shift_y)
+        offset, scale = component_scale(picture, layout, index)
+        torch.sub(shown, offset, out=values[index]).div_(scale)
+    return values
 
 
-class _Span(NamedTuple):
-    start: int
-    stop: int
-    pad: tuple[int, int]
-    """Samples to repeat on both sides, where the picture ends."""
+def _axis_turn(linear: Array) -> tuple[bool, bool, bool] | None:
+    """How to turn a picture: (swap the axes first, then mirror x, mirror y); None if aslant."""
+    signs = np.where(np.abs(linear) > 1e-6 * np.abs(linear).max(), np.sign(linear), 0)
+    if np.abs(signs).sum() != 2 or abs(np.linalg.det(signs)) != 1:
+        return None
+    return bool(signs[0, 0] == 0), bool(signs[0].sum() < 0), bool(signs[1].sum() < 0)
 
 
-def _with_neighbours(start: int, stop: int, size: int) -> _Span:
-    """One sample more on both sides."""
-    low, high = max(start - 1, 0), min(stop + 1, size)
-    return _Span(low, high, (low - start + 1, stop + 1 - high))
-
-
-def _interpolate(padded: Tensor, factor: int, *, centred: bool) -> Tensor:
-    """(n + 2, m) samples, one more at both ends than needed, to (n * factor, m) rows.
-
-    Args:
-        padded: rows to interpolate between.
-        factor: rows for every sample.
-        centred: whether a sample lies in the middle of its rows (True) or on the first one.
-    """
-    before, here, after = padded[:-2], padded[1:-1], padded[2:]
-    if factor == 1:
-        return here
-    rows = padded.new_empty(here.shape[0], factor, here.shape[1])
-    for phase in range(factor):
-        at = (phase + 0.5) / factor - 0.5 if centred else phase / factor
-        torch.lerp(here, after if at >= 0 else before, abs(at), out=rows[:, phase])
-    return rows.flatten(0, 1)
+def _scaled_rgb(picture: Picture, width: int, height: int) -> Tensor:
+    """(height, width, 3) uint8 RGB of the whole picture, coded orientation, by FFmpeg's scaler."""
+    yuv = _SCALER_MATRICES.get(picture.matrix, Colorspace.ITU601)
+    frame = picture.handle.reformat(
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=None if picture.matrix == "rgb" else yuv,
+        src_color_range=ColorRange.JPEG if picture.full_range else ColorRange.MPEG,
+        interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
+        threads=1,
+    )
+    return _plane(frame, 0, layout_of("rgb24"))
