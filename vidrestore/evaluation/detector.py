@@ -1,0 +1,219 @@
+"""How well a face detector agrees with a trusted one on real videos.
+
+`evaluate_detector` looks at every tenth frame in display orientation (rotation applied, square
+pixels). The reference sees the frame at its own size, the detector a copy whose longer side is at
+most `size_px`. Counted are: sure faces of the reference (score ≥ 0.9, shorter side ≥ `min_side_px`)
+that the detector found (IoU ≥ 0.5); the detector's answers that meet no box of the reference with a
+score ≥ 0.5 (IoU < 0.3); and, over the faces found, the mean distance of the five landmarks in units
+of the reference's distance between the eyes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vidrestore.errors import VideoOpenError
+from vidrestore.models.detector import CompactFaceDetector, overlaps
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.retinaface import RetinaFaceDetector
+from vidrestore.structs import Detections
+
+__all__ = [
+    "Agreement",
+    "agreement",
+    "detect_scaled",
+    "display_frames",
+    "evaluate_detector",
+]
+
+RGB = npt.NDArray[np.uint8]
+
+SURE_SCORE = 0.9
+LIKELY_SCORE = 0.5
+MATCH_IOU = 0.5
+TOUCH_IOU = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Counts over some frames; the sum of two is that of their frames together."""
+
+    n_frames: int = 0
+    n_sure: int = 0
+    """Faces of which the reference is sure."""
+    n_found: int = 0
+    """Those that the detector found."""
+    n_answers: int = 0
+    """The detector's answers."""
+    n_false: int = 0
+    """Those that meet no likely face of the reference."""
+    landmark_error: float = 0.0
+    """Sum over the found faces of the mean landmark distance, in eye distances."""
+
+    @property
+    def found_share(self) -> float:
+        """Found of the sure faces, 0 to 1; NaN without faces."""
+        return self.n_found / self.n_sure if self.n_sure else float("nan")
+
+    @property
+    def false_share(self) -> float:
+        """False of the answers, 0 to 1; 0 without answers."""
+        return self.n_false / self.n_answers if self.n_answers else 0.0
+
+    @property
+    def landmark_distance(self) -> float:
+        """Mean landmark distance over eye distance; NaN if no face was found."""
+        return self.landmark_error / self.n_found if self.n_found else float("nan")
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(
+            self.n_frames + other.n_frames,
+            self.n_sure + other.n_sure,
+            self.n_found + other.n_found,
+            self.n_answers + other.n_answers,
+            self.n_false + other.n_false,
+            self.landmark_error + other.landmark_error,
+        )
+
+
+def agreement(found: Detections, reference: Detections, *, min_side_px: float = 48) -> Agreement:
+    """Compares the answers for one frame.
+
+    Args:
+        found: the detector's answers, in pixels of the frame.
+        reference: the reference's, with all scores ≥ 0.5.
+        min_side_px: faces of the reference with a shorter side below this need not be found.
+
+    Returns:
+        The counts of this frame.
+    """
+    likely = reference.scores >= LIKELY_SCORE
+    sides = reference.boxes_xyxy[:, 2:] - reference.boxes_xyxy[:, :2]
+    sure = (reference.scores >= SURE_SCORE) & (sides.min(-1, initial=np.inf) >= min_side_px)
+    iou = overlaps(reference.boxes_xyxy, found.boxes_xyxy)
+    touching = (iou[likely] >= TOUCH_IOU).any(0) if likely.any() else np.zeros(len(found), bool)
+    matched, errors = iou[sure].copy(), []
+    for row, truth in zip(matched, reference.landmarks[sure], strict=True):
+        best = int(row.argmax()) if len(row) else -1
+        if best >= 0 and row[best] >= MATCH_IOU:
+            matched[:, best] = -1.0
+            distances = np.linalg.norm(found.landmarks[best] - truth, axis=-1)
+            errors.append(distances.mean() / np.linalg.norm(truth[1] - truth[0]))
+    n_false = len(found) - int(touching.sum())
+    return Agreement(1, int(sure.sum()), len(errors), len(found), n_false, float(sum(errors)))
+
+
+def display_frames(video: Path, *, every: int = 1) -> Iterator[RGB]:
+    """Every so many frames of a video as a person sees them.
+
+    Args:
+        video: a video file.
+        every: take frames 0, `every`, 2 `every` …
+
+    Yields:
+        (H, W, 3) uint8 RGB, rotation applied, pixels made square by changing the width.
+    """
+    import av
+
+    try:
+        container = av.open(str(video))
+    except (OSError, av.FFmpegError) as error:
+        raise VideoOpenError(f"{video} cannot be opened as a video: {error}") from error
+    with container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index % every == 0:
+                ratio = float(container.streams.video[0].sample_aspect_ratio or 1)
+                picture = frame.to_ndarray(format="rgb24")
+                if abs(ratio - 1) > 1e-6:
+                    width = round(frame.width * ratio)
+                    picture = cv2.resize(
+                        picture, (width, frame.height), interpolation=cv2.INTER_AREA
+                    )
+                yield np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+
+
+def detect_scaled(detector: FaceDetector, picture: RGB, size_px: int | None) -> Detections:
+    """Runs a detector on a small copy and gives its answers in pixels of the picture.
+
+    Args:
+        detector: the detector.
+        picture: (H, W, 3) uint8 RGB.
+        size_px: longer side of the copy at most; None for the picture itself.
+
+    Returns:
+        The answers, in pixels of `picture`.
+    """
+    height, width = picture.shape[:2]
+    scale = 1.0 if size_px is None else min(1.0, size_px / max(height, width))
+    size = (round(width * scale), round(height * scale))
+    small = picture if scale == 1.0 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    image = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].float() / 255
+    found = detector(image)[0]
+    ratio = np.array([width / size[0], height / size[1]], np.float32)
+    return replace(
+        found,
+        boxes_xyxy=(found.boxes_xyxy + 0.5) * np.tile(ratio, 2) - np.float32(0.5),
+        landmarks=(found.landmarks + 0.5) * ratio - np.float32(0.5),
+    )
+
+
+def evaluate_detector(
+    detector: FaceDetector,
+    reference: FaceDetector,
+    videos: Sequence[Path],
+    *,
+    every: int = 10,
+    size_px: int = 640,
+    min_side_px: float = 48,
+    change: Callable[[RGB], RGB] | None = None,
+) -> dict[str, Agreement]:
+    """Compares two detectors on videos.
+
+    Args:
+        detector: the one to judge; its own threshold decides.
+        reference: the one to trust; its own threshold is set to 0.5.
+        videos: files; their names must differ.
+        every: look at every so many frames.
+        size_px: longer side of the copy that `detector` sees.
+        min_side_px: shorter side from which a face must be found, in display pixels.
+        change: applied to every frame before both detectors, e.g. black-and-white.
+
+    Returns:
+        The agreement on each video, by its file name.
+    """
+    reference = _answering_from(reference, LIKELY_SCORE)
+    return {
+        video.name: _total(
+            agreement(
+                detect_scaled(detector, picture, size_px),
+                detect_scaled(reference, picture, None),
+                min_side_px=min_side_px,
+            )
+            for picture in _changed(display_frames(video, every=every), change)
+        )
+        for video in videos
+    }
+
+
+def _answering_from(detector: FaceDetector, score: float) -> FaceDetector:
+    """The same detector with another threshold, where it is one of ours."""
+    if isinstance(detector, CompactFaceDetector | RetinaFaceDetector):
+        detector = copy.copy(detector)
+        detector.score_threshold = score
+    return detector
+
+
+def _changed(pictures: Iterable[RGB], change: Callable[[RGB], RGB] | None) -> Iterator[RGB]:
+    return iter(pictures) if change is None else map(change, pictures)
+
+
+def _total(counts: Iterable[Agreement]) -> Agreement:
+    return sum(counts, Agreement())

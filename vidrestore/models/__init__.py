@@ -1,0 +1,24 @@
+"""Networks, their weights, and what turns them into restorers and detectors."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidrestore.models.build import build
+    from vidrestore.models.load import load_detector, load_restorer
+
+__all__ = ["build", "load_detector", "load_restorer"]
+
+_HOMES = {
+    "build": "vidrestore.models.build",
+    "load_detector": "vidrestore.models.load",
+    "load_restorer": "vidrestore.models.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

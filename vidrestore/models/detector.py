@@ -1,0 +1,320 @@
+"""The embedded face detector: a small anchor-free network with five landmarks.
+
+``CompactDetector`` is the network; it answers for every cell of four grids (strides 8 to 64) a
+logit, a box and five landmarks, already in pixels. ``CompactFaceDetector`` is the adapter that the
+pipeline calls: it pads, runs the network on a batch, and turns the cells' answers into
+``Detections``.
+
+Conventions: pixels of the given image, pixel centres at integers, origin top left; a box is the
+    continuous rectangle
+``x0, y0, x1, y1``. Landmark order: left eye, right eye (as seen in the image), nose tip, left and
+right mouth corner.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vidrestore.structs import Detections
+
+__all__ = [
+    "CellAnswers",
+    "CompactDetector",
+    "CompactFaceDetector",
+    "cell_centres",
+    "detections_from_candidates",
+    "fold_batch_norms",
+    "overlaps",
+]
+
+STRIDES = (8, 16, 32, 64)
+"""Cell sizes of the four grids, in pixels. Heads are shared, so a face looks alike to them at every
+grid."""
+
+N_LANDMARKS = 5
+
+
+class CellAnswers(NamedTuple):
+    """What the network says about every cell of all grids, coarse grids last."""
+
+    logits: Tensor
+    """(N, P) confidence before the sigmoid."""
+    boxes_xyxy: Tensor
+    """(N, P, 4) in pixels of the network's input."""
+    landmarks: Tensor
+    """(N, P, 5, 2) in pixels of the network's input."""
+
+
+def cell_centres(height: int, width: int, *, device: torch.device | None = None) -> Tensor:
+    """Centres and strides of all cells for an input of a size divisible by the largest stride.
+
+    Args:
+        height: input height in pixels.
+        width: input width in pixels.
+        device: where the result lives.
+
+    Returns:
+        (P, 3) float: x, y of the centre in pixels (pixel centres at integers) and the stride, in
+        the order of `CellAnswers`.
+    """
+    grids = []
+    for stride in STRIDES:
+        rows = (torch.arange(height // stride, device=device) + 0.5) * stride - 0.5
+        columns = (torch.arange(width // stride, device=device) + 0.5) * stride - 0.5
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        grids.append(torch.stack([x, y, torch.full_like(x, stride)], dim=-1).reshape(-1, 3))
+    return torch.cat(grids)
+
+
+class ConvBn(nn.Sequential):
+    """3x3 or 1x1 convolution, batch normalisation and, where wanted, ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, *, stride: int = 1, relu: bool = True
+    ) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+            nn.BatchNorm2d(outputs, momentum=0.03),
+        ]
+        if relu:
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class Residual(nn.Module):
+    """``relu(x + conv3x3(relu(conv1x1(x))))`` with half the channels inside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = ConvBn(channels, channels // 2, 1)
+        self.spread = ConvBn(channels // 2, channels, 3, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keeps shape (N, C, H, W)."""
+        return F.relu(x + self.spread(self.squeeze(x)), inplace=True)
+
+
+def _stage(inputs: int, outputs: int, n_blocks: int) -> nn.Sequential:
+    blocks = [Residual(outputs) for _ in range(n_blocks)]
+    return nn.Sequential(ConvBn(inputs, outputs, 3, stride=2), *blocks)
+
+
+class CompactDetector(nn.Module):
+    """Residual backbone, a top-down neck, and one head shared by four grids (anchor-free, as in
+    FCOS, arXiv:1904.01355).
+
+    Dense 3x3 convolutions rather than depthwise ones: at these widths they run near the CPU's peak,
+        and train several times faster.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (16, 32, 64, 128, 128, 128),
+        blocks: Sequence[int] = (1, 2, 2, 1, 1),
+        neck_width: int = 64,
+    ) -> None:
+        """Builds the network with random weights.
+
+        Args:
+            widths: channels at strides 2, 4, 8, 16, 32, 64.
+            blocks: residual blocks at strides 4, 8, 16, 32, 64.
+            neck_width: channels of the neck and the head.
+        """
+        super().__init__()
+        self.stem = ConvBn(3, widths[0], 3, stride=2)
+        self.stages = nn.ModuleList(
+            _stage(before, after, n)
+            for before, after, n in zip(widths[:-1], widths[1:], blocks, strict=True)
+        )
+        self.lateral = nn.ModuleList(ConvBn(w, neck_width, 1, relu=False) for w in widths[2:])
+        self.smooth = ConvBn(neck_width, neck_width, 3)
+        self.score_tower = ConvBn(neck_width, neck_width // 2, 3)
+        self.place_tower = ConvBn(neck_width, neck_width, 3)
+        self.score = nn.Conv2d(neck_width // 2, 1, 1)
+        self.place = nn.Conv2d(neck_width, 4 + 2 * N_LANDMARKS, 1)
+        nn.init.constant_(_bias(self.score), -4.0)
+        nn.init.normal_(self.place.weight, std=0.01)
+        nn.init.constant_(_bias(self.place)[:4], 0.7)
+
+    def forward(self, images: Tensor) -> CellAnswers:
+        """Answers for every cell.
+
+        Args:
+            images: (N, 3, H, W) float RGB in [0, 1]; H and W divisible by 64.
+
+        Returns:
+            The cells' answers, in pixels of `images`.
+        """
+        features = self._pyramid((images - 0.5) * 4.0)
+        scores, places = zip(*(self._head(f) for f in features), strict=True)
+        logits, raw = torch.cat(scores, 1), torch.cat(places, 1)
+        cells = cell_centres(*images.shape[2:], device=images.device)
+        centre, stride = cells[:, :2], cells[:, 2:]
+        reach = torch.exp(raw[..., :4].clamp(-6.0, 4.0)) * stride
+        boxes = torch.cat([centre - reach[..., :2], centre + reach[..., 2:]], -1)
+        offsets = raw[..., 4:].reshape(*raw.shape[:2], N_LANDMARKS, 2) * stride[:, None]
+        return CellAnswers(logits, boxes, centre[:, None] + offsets)
+
+    def _pyramid(self, x: Tensor) -> list[Tensor]:
+        x = self.stages[0](self.stem(x))
+        levels = []
+        for stage in self.stages[1:]:
+            x = stage(x)
+            levels.append(x)
+        merged = [lateral(level) for lateral, level in zip(self.lateral, levels, strict=True)]
+        for i in range(len(merged) - 2, -1, -1):
+            merged[i] = merged[i] + F.interpolate(merged[i + 1], scale_factor=2.0, mode="nearest")
+        return [self.smooth(F.relu(m)) for m in merged]
+
+    def _head(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.score(self.score_tower(x)).flatten(1)
+        places = self.place(self.place_tower(x)).flatten(2).transpose(1, 2)
+        return logits, places.float()
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+DEFAULT_SCORE_THRESHOLD = 0.5
+"""Least score of an answer, chosen on made-up validation scenes (see the model's card)."""
+
+
+class CompactFaceDetector:
+    """Finds faces with a loaded `CompactDetector`; follows the `FaceDetector` protocol."""
+
+    name: str = "compact"
+    """What it is, for reports; whoever loads the weights says which."""
+
+    def __init__(
+        self,
+        network: CompactDetector,
+        *,
+        score_threshold: float = DEFAULT_SCORE_THRESHOLD,
+        overlap: float = 0.4,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Folds batch normalisation into the convolutions and moves the network to `device`.
+
+        Args:
+            network: with weights; left unchanged.
+            score_threshold: least score of an answer.
+            overlap: boxes with a greater IoU than this are one face.
+            device: where to run.
+        """
+        folded = fold_batch_norms(network)
+        self.network = folded.to(device).to(memory_format=torch.channels_last)
+        self.score_threshold, self.overlap = score_threshold, overlap
+        self.device = torch.device(device)
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> list[Detections]:
+        """Finds faces in a batch.
+
+        Args:
+            images: (N, 3, H, W) float RGB in [0, 1], any size.
+
+        Returns:
+            One `Detections` for each image, best first, in its pixels.
+        """
+        height, width = images.shape[2:]
+        below, beside = -height % STRIDES[-1], -width % STRIDES[-1]
+        images = images.to(self.device, torch.float32)
+        padded = F.pad(images, (0, beside, 0, below), value=0.5)
+        answers = self.network(padded.contiguous(memory_format=torch.channels_last))
+        return [
+            detections_from_candidates(*one, self.score_threshold, self.overlap, average=True)
+            for one in zip(
+                answers.logits.sigmoid(), answers.boxes_xyxy, answers.landmarks, strict=True
+            )
+        ]
+
+
+def fold_batch_norms(network: CompactDetector) -> CompactDetector:
+    """A copy in evaluation mode whose batch normalisations are part of the convolutions before
+    them."""
+    folded = copy.deepcopy(network).float().eval()
+    for module in folded.modules():
+        if isinstance(module, ConvBn):
+            convolution, normalisation = module[0], module[1]
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(normalisation, nn.BatchNorm2d)
+            module[0] = fuse_conv_bn_eval(convolution, normalisation)
+            module[1] = nn.Identity()
+    return folded
+
+
+def detections_from_candidates(
+    scores: Tensor,
+    boxes: Tensor,
+    landmarks: Tensor,
+    score_threshold: float,
+    overlap: float,
+    *,
+    average: bool = False,
+) -> Detections:
+    """Merges the many answers for each face into one, by greedy non-maximum suppression.
+
+    Args:
+        scores: (P,) in [0, 1].
+        boxes: (P, 4) as x0, y0, x1, y1.
+        landmarks: (P, 5, 2).
+        score_threshold: least score of a face; candidates count from half of it.
+        overlap: candidates with a greater IoU to a better one do not make a face of their own.
+        average: a face's box and landmarks are the mean over its candidates (IoU with the best one
+            at least 0.6) weighted by the square of the score, instead of the best candidate's;
+            steadier, as neighbouring cells err differently.
+
+    Returns:
+        Faces by falling score, float32 on the CPU.
+    """
+    chosen = (scores >= score_threshold / 2).nonzero()[:, 0]
+    order = chosen[scores[chosen].argsort(descending=True, stable=True)][:2000]
+    left = [t[order].float().cpu().numpy() for t in (scores, boxes, landmarks)]
+    faces: list[tuple[npt.NDArray[np.float32], ...]] = []
+    while len(left[0]) and left[0][0] >= score_threshold:
+        iou = overlaps(left[1][:1], left[1])[0]
+        near = iou >= (0.6 if average else 1.0)
+        near[0] = True
+        weight = left[0][near] ** 2 / (left[0][near] ** 2).sum()
+        box, points = (np.tensordot(weight, part[near], 1) for part in left[1:])
+        faces.append((left[0][0], box, points))
+        keep = iou <= overlap
+        keep[0] = False
+        left = [part[keep] for part in left]
+    return Detections(
+        np.array([face[1] for face in faces], np.float32).reshape(-1, 4),
+        np.array([face[2] for face in faces], np.float32).reshape(-1, N_LANDMARKS, 2),
+        np.array([face[0] for face in faces], np.float32),
+    )
+
+
+def overlaps(
+    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Intersection over union of every pair of boxes.
+
+    Args:
+        first: (A, 4) as x0, y0, x1, y1.
+        second: (B, 4).
+
+    Returns:
+        (A, B) in [0, 1].
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    area_first = (first[:, 2:] - first[:, :2]).prod(-1)
+    area_second = (second[:, 2:] - second[:, :2]).prod(-1)
+    union = area_first[:, None] + area_second[None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)

@@ -1,0 +1,341 @@
+"""Trains the embedded face detector on made-up scenes.
+
+Run ``python -m vidrestore.training.detector RECIPE.yaml``; `DetectorRecipe` lists what the YAML may
+hold. A checkpoint (weights, their running average, optimiser, number of scenes seen) is written
+atomically every few minutes and is resumed from when present. `export_weights` turns its averaged
+weights into the file that ships.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from vidrestore.models.detector import STRIDES, CellAnswers, CompactDetector, cell_centres
+from vidrestore.training.detector_data import (
+    FaceBank,
+    SceneMaker,
+    build_face_bank,
+    load_textures,
+    scene_targets,
+)
+
+log = logging.getLogger(__name__)
+
+LEVEL_SIZES_PX = ((0.0, 38.0), (28.0, 76.0), (56.0, 152.0), (112.0, math.inf))
+"""Face sizes (square root of the box's area) that each stride learns; neighbours overlap."""
+
+
+class DetectorRecipe(BaseModel):
+    """Everything that decides the result of a training run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    faces: Path
+    """Folder with labels.csv and pictures."""
+    textures: Path | None = None
+    """scikit-image's data folder; None finds the installed one."""
+    start_from: Path | None = None
+    """Checkpoint of an earlier stage whose averaged weights this run begins with."""
+    out: Path
+    """Folder for the bank, checkpoints and the log."""
+    scene_px: int = 320
+    batch_size: int = 16
+    n_scenes: int = 240_000
+    learning_rate: float = 2e-3
+    """Peak rate of AdamW; 500 steps of warm-up, then a cosine to 1 % of it."""
+    weight_decay: float = 1e-2
+    ema_decay: float = 0.997
+    bfloat16_until: float = 0.9
+    """Share of the run that uses bfloat16 autocast; the rest is float32."""
+    seed: int = 20
+    n_workers: int = 1
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+
+
+class Scenes(Dataset[dict[str, Any]]):
+    """Scene `i` is made from the seed (run's seed, `i`), so a resumed run sees what an unbroken one
+    would."""
+
+    def __init__(self, maker: SceneMaker, seed: int, start: int, stop: int) -> None:
+        """Covers the scenes `start` to `stop`, the latter left out."""
+        self.maker, self.seed, self.start, self.stop = maker, seed, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, self.start + index])
+        return scene_targets(self.maker.make(rng))
+
+
+def assign_cells(cells: Tensor, boxes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Which face each cell learns.
+
+    A cell is a face's when its centre lies within 1.5 strides of the box's centre and inside the
+    box, and the face's size belongs to the cell's grid. The smallest such face wins.
+
+    Args:
+        cells: (P, 3) from `cell_centres`.
+        boxes: (N, M, 4).
+        state: (N, M): 1 learn, 0 ignore, -1 absent.
+
+    Returns:
+        owner: (N, P) int64, index of the face, -1 for none.
+        ignored: (N, P) bool, cells inside a face to be ignored.
+    """
+    x, y, stride = (v[None, :, None] for v in cells.unbind(-1))
+    x0, y0, x1, y1 = (v[:, None, :] for v in boxes.unbind(-1))
+    inside = (x > x0) & (x < x1) & (y > y0) & (y < y1)
+    near = torch.maximum((x - (x0 + x1) / 2).abs(), (y - (y0 + y1) / 2).abs()) < 1.5 * stride
+    size = ((x1 - x0) * (y1 - y0)).clamp(min=0).sqrt()
+    fits = torch.zeros_like(inside)
+    for level_stride, (least, most) in zip(STRIDES, LEVEL_SIZES_PX, strict=True):
+        fits |= (stride == level_stride) & (size >= least) & (size < most)
+    mine = inside & near & fits & (state == 1)[:, None]
+    cost = torch.where(mine, size, torch.inf)
+    least_cost, owner = cost.min(-1)
+    owner = torch.where(least_cost.isinf(), -1, owner)
+    return owner, (inside & (state == 0)[:, None]).any(-1)
+
+
+def box_overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU (arXiv:1902.09630) of boxes (K, 4) pairwise by row."""
+    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
+    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(1)
+    iou = shared / union.clamp(min=1e-6)
+    return iou, iou - (hull - union) / hull.clamp(min=1e-6)
+
+
+def detection_losses(
+    answers: CellAnswers, cells: Tensor, boxes: Tensor, landmarks: Tensor, state: Tensor
+) -> dict[str, Tensor]:
+    """Quality focal loss (arXiv:2006.04388), generalised IoU and L1 of landmarks in units of the
+    face's size.
+
+    Args:
+        answers: the network's.
+        cells: (P, 3) from `cell_centres`.
+        boxes: (N, M, 4) truth.
+        landmarks: (N, M, 5, 2) truth.
+        state: (N, M): 1 learn, 0 ignore, -1 absent.
+
+    Returns:
+        ``score``, ``box``, ``landmark``: scalars, to be added up with their weights.
+    """
+    owner, ignored = assign_cells(cells, boxes, state)
+    sample, cell = (owner >= 0).nonzero(as_tuple=True)
+    face = owner[sample, cell]
+    true_box, true_points = boxes[sample, face], landmarks[sample, face]
+    iou, giou = box_overlap(answers.boxes_xyxy[sample, cell], true_box)
+    target = torch.zeros_like(answers.logits)
+    target[sample, cell] = iou.detach().clamp(min=0.1).to(target.dtype)
+    cross = F.binary_cross_entropy_with_logits(answers.logits, target, reduction="none")
+    focal = (target - answers.logits.sigmoid()).square() * cross
+    focal = focal.masked_fill(ignored & (owner < 0), 0.0)
+    n = max(len(face), 1)
+    size = (true_box[:, 2:] - true_box[:, :2]).prod(1).clamp(min=1).sqrt()
+    error = (answers.landmarks[sample, cell] - true_points).abs().mean((1, 2)) / size
+    return {"score": focal.sum() / n, "box": (1 - giou).sum() / n, "landmark": error.sum() / n}
+
+
+LOSS_WEIGHTS = {"score": 1.0, "box": 1.0, "landmark": 8.0}
+
+
+def learning_rate_factor(share: float, step: int) -> float:
+    """Linear warm-up over 500 steps, then a cosine from 1 to 0.01 over the run."""
+    return min(1.0, (step + 1) / 500) * (
+        0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    )
+
+
+def train_detector(recipe: DetectorRecipe) -> Path:
+    """Runs a recipe to its end, from its last checkpoint if there is one.
+
+    Args:
+        recipe: what to do.
+
+    Returns:
+        The checkpoint's path.
+    """
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    maker = SceneMaker(
+        _bank(recipe), load_textures(recipe.textures or _texture_folder()), size_px=recipe.scene_px
+    )
+    torch.manual_seed(recipe.seed)
+    network = CompactDetector().to(memory_format=torch.channels_last)
+    average = CompactDetector()
+    if recipe.start_from:
+        network.load_state_dict(torch.load(recipe.start_from, weights_only=True)["average"])
+    average.load_state_dict(network.state_dict())
+    optimiser = torch.optim.AdamW(
+        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    path, seen = recipe.out / "checkpoint.pt", 0
+    if path.exists():
+        saved = torch.load(path, weights_only=True)
+        network.load_state_dict(saved["network"])
+        average.load_state_dict(saved["average"])
+        optimiser.load_state_dict(saved["optimiser"])
+        seen = saved["seen"]
+    cells = cell_centres(recipe.scene_px, recipe.scene_px)
+    began, sums = time.monotonic(), dict.fromkeys(LOSS_WEIGHTS, 0.0)
+    for batch in _batches(recipe, maker, seen):
+        step = seen // recipe.batch_size
+        share = seen / recipe.n_scenes
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * learning_rate_factor(share, step)
+        losses = train_step(
+            network, optimiser, batch, cells, bfloat16=share < recipe.bfloat16_until
+        )
+        update_average(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
+        seen += len(batch["picture"])
+        for name, value in losses.items():
+            sums[name] += value / 50
+        if (step + 1) % 50 == 0:
+            log.info("%d scenes, %.0f s: %s", seen, time.monotonic() - began, _rounded(sums))
+            sums = dict.fromkeys(LOSS_WEIGHTS, 0.0)
+        if (step + 1) % recipe.checkpoint_every == 0 or seen >= recipe.n_scenes:
+            states = {"network": network.state_dict(), "average": average.state_dict()}
+            _save(
+                path,
+                {
+                    **states,
+                    "optimiser": optimiser.state_dict(),
+                    "seen": seen,
+                    "recipe": recipe.model_dump_json(),
+                },
+            )
+    return path
+
+
+def train_step(
+    network: CompactDetector,
+    optimiser: torch.optim.Optimizer,
+    batch: dict[str, Tensor],
+    cells: Tensor,
+    *,
+    bfloat16: bool,
+) -> dict[str, float]:
+    """One step of gradient descent; gives the losses before it."""
+    network.train()
+    pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        answers = network(pictures)
+    answers = CellAnswers(answers.logits.float(), answers.boxes_xyxy, answers.landmarks)
+    losses = detection_losses(answers, cells, batch["boxes"], batch["landmarks"], batch["state"])
+    optimiser.zero_grad(set_to_none=True)
+    total = torch.stack([weight * losses[name] for name, weight in LOSS_WEIGHTS.items()]).sum()
+    torch.autograd.backward([total])
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+    optimiser.step()
+    return {name: float(value.detach()) for name, value in losses.items()}
+
+
+@torch.no_grad()
+def update_average(average: CompactDetector, network: CompactDetector, decay: float) -> None:
+    """Moves the running average of all weights and statistics towards the network, in place."""
+    for mean, value in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def export_weights(checkpoint: Path, destination: Path) -> None:
+    """Writes a checkpoint's averaged weights as float16 safetensors with the network's name and
+    hyperparameters.
+
+    Args:
+        checkpoint: what `train_detector` wrote.
+        destination: the file to write, replaced atomically.
+    """
+    saved = torch.load(checkpoint, weights_only=True)
+    halves = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in saved["average"].items()
+    }
+    recipe = json.loads(saved["recipe"])
+    notes = {
+        name: recipe[name]
+        for name in ("scene_px", "n_scenes", "batch_size", "learning_rate", "seed")
+    }
+    metadata = {
+        "arch": "CompactDetector",
+        "hyperparameters": "{}",
+        "training": json.dumps({"scenes_seen": saved["seen"], **notes}),
+    }
+    partial = destination.with_name(destination.name + ".partial")
+    save_file(halves, partial, metadata)
+    os.replace(partial, destination)
+
+
+def _bank(recipe: DetectorRecipe) -> FaceBank:
+    folder = recipe.out / "bank"
+    if not (folder / "landmarks.npy").exists():
+        build_face_bank(recipe.faces, "train").save(folder)
+    return FaceBank.load(folder)
+
+
+def _texture_folder() -> Path:
+    import skimage
+
+    return Path(skimage.__file__).parent / "data"
+
+
+def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[dict[str, Tensor]]:
+    scenes = Scenes(maker, recipe.seed, seen, recipe.n_scenes)
+    loader: DataLoader[dict[str, Any]] = DataLoader(
+        scenes,
+        recipe.batch_size,
+        num_workers=recipe.n_workers,
+        prefetch_factor=8 if recipe.n_workers else None,
+    )
+    yield from loader
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _rounded(losses: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+
+
+def main() -> None:
+    """Trains by the recipe named on the command line."""
+    import cv2
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    with Path(sys.argv[1]).open(encoding="utf-8") as text:
+        recipe = DetectorRecipe(**yaml.safe_load(text))
+    train_detector(recipe)
+
+
+if __name__ == "__main__":
+    main()
