@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vidrestore.errors import WeightsError
-from vidrestore.models.checkpoint import fill, read
+from vidrestore.models.checkpoint import Unfilled, fill, read
 
 STATE = {
     "0.weight": torch.arange(12.0).view(4, 3),
@@ -158,13 +159,13 @@ def test_a_missing_file_is_named(tmp_path):
         read(tmp_path / "w.pth")
 
 
-@pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_filling_gives_every_entry_in_the_networks_own_dtype(tmp_path, device):
+@pytest.mark.parametrize("frame", [nullcontext(), Unfilled(), torch.device("meta")])
+def test_filling_gives_every_entry_in_the_networks_own_dtype(tmp_path, frame):
     halves = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in STATE.items()
     }
-    with torch.device(device):
+    with frame:
         module = network()
     fill(module, read(saved(tmp_path / "w.pth", halves)), arch="Tiny")
     assert same(module.state_dict(), STATE)
@@ -193,6 +194,22 @@ def test_another_network_is_refused(tmp_path, change, words):
     with pytest.raises(WeightsError, match=rf"not a Tiny of this form \({words}\)"):
         fill(module, read(saved(tmp_path / "w.pth", content)), arch="Tiny")
     assert same(module.state_dict(), before)
+
+
+def test_unfilled_networks_draw_no_numbers_but_keep_what_they_compute():
+    class Filtering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drawn = nn.Parameter(torch.randn(1000))
+            self.register_buffer("kernel", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
+
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with Unfilled():
+        filtering, linear = Filtering(), nn.Linear(100, 100)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert filtering.drawn.shape == (1000,) and linear.weight.shape == (100, 100)
+    assert filtering.kernel.tolist() == [0.125, 0.375, 0.375, 0.125]
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,18 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vidrestore.errors import WeightsError
 
-__all__ = ["Checkpoint", "fill", "read"]
+__all__ = ["Checkpoint", "Unfilled", "fill", "read"]
 
 _WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
 """Keys under which publishers keep the weights, the averaged ones first."""
@@ -127,8 +129,6 @@ def _unwrap(content: object, path: Path) -> dict[str, Tensor]:
 def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
     """Put weights into a network, which keeps its dtype and comes to lie on the CPU.
 
-    The network may have been built on the meta device, which spares filling it twice.
-
     Args:
         module: The network; each of its entries must be in the checkpoint, with its shape.
         checkpoint: The weights; nothing in it may be left over.
@@ -148,6 +148,30 @@ def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
         for name, value in own.items()
     }
     module.load_state_dict(state, strict=True, assign=True)
+
+
+class Unfilled(TorchFunctionMode):
+    """Inside `with Unfilled():`, new networks get no random weights; `fill` gives them theirs.
+
+    Drawing the numbers takes a second for a large network. Unlike on the meta device, what a
+    network computes for itself, such as a fixed filter, is there.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if func is torch.randn:
+            return torch.empty(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def _mismatch(

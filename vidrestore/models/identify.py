@@ -42,7 +42,7 @@ def identify(checkpoint: Checkpoint, *, arch: str | None = None) -> Identity:
     try:
         found = _recognise(shapes, checkpoint, arch)
     except (KeyError, IndexError, ZeroDivisionError) as error:
-        raise WeightsError(f"weights {checkpoint.path}: incomplete, {error} is missing") from error
+        raise WeightsError(f"weights {checkpoint.path}: incomplete ({error})") from error
     if found is None:
         some = ", ".join(list(shapes)[:3])
         raise WeightsError(
@@ -94,7 +94,7 @@ def _equalised(checkpoint: Checkpoint, arch: str | None) -> str:
 def _gfpgan(shapes: _Shapes) -> dict[str, object]:
     size = 4 * 2 ** _count(shapes, r"conv_body_down\.(\d+)\..*")
     decoder = "stylegan_decoder.style_conv"
-    last = max(_indices(shapes, r"stylegan_decoder\.style_convs\.(\d+)\..*"))
+    last = _last(shapes, r"stylegan_decoder\.style_convs\.(\d+)\..*")
     first, style = shapes[f"{decoder}1.modulated_conv.weight"][1:3]
     styles = shapes[f"{decoder}1.modulated_conv.modulation.weight"][1]
     widest = shapes[f"{decoder}s.{last}.modulated_conv.weight"][1]
@@ -114,7 +114,7 @@ def _gfpgan(shapes: _Shapes) -> dict[str, object]:
 
 def _gpen(shapes: _Shapes) -> dict[str, object]:
     size = 2 ** (_count(shapes, r"ecd(\d+)\..*") + 1)
-    last = max(_indices(shapes, r"generator\.convs\.(\d+)\..*"))
+    last = _last(shapes, r"generator\.convs\.(\d+)\..*")
     widths = shapes["generator.conv1.conv.weight"][1]
     narrow = widths / 512
     return {
@@ -143,6 +143,10 @@ def _tidy(value: float) -> int | float:
 def _indices(names: Iterable[str], pattern: str) -> set[int]:
     found = (re.fullmatch(pattern, name) for name in names)
     return {int(match[1]) for match in found if match}
+
+
+def _last(names: Iterable[str], pattern: str) -> int:
+    return max(_indices(names, pattern), default=-1)
 
 
 def _count(names: Iterable[str], pattern: str) -> int:

@@ -10,7 +10,6 @@ is recognised by its contents. What was taken is in the adapter's `name`.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -21,11 +20,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from vidrestore.errors import ModelError, UsageError, WeightsError
+from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import weights, zoo
 from vidrestore.models.adapters import GanRestorer
 from vidrestore.models.build import build
-from vidrestore.models.checkpoint import Checkpoint, fill, read
+from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.debug import DebugRestorer
 from vidrestore.models.detector import CompactDetector, CompactFaceDetector
 from vidrestore.models.identify import identify
@@ -86,7 +85,7 @@ def load_restorer(
     if source.arch not in _TEMPLATES:
         raise source.error(f"a {source.arch}, which does not restore faces")
     return GanRestorer(
-        source.network(build, on_meta=True),
+        source.network(build),
         name=source.name,
         size=source.crop_size,
         template=_TEMPLATES[source.arch],
@@ -182,22 +181,14 @@ class _Source:
     def error(self, words: str) -> WeightsError:
         return WeightsError(f"weights {self.checkpoint.path}: {words}")
 
-    def network(self, make: Callable[..., nn.Module], *, on_meta: bool = False) -> nn.Module:
-        """The network with its weights.
-
-        Args:
-            make: Takes the name and hyper-parameters of the network.
-            on_meta: Do not fill the network with random numbers first.
-        """
+    def network(self, make: Callable[..., nn.Module]) -> nn.Module:
+        """The network with its weights; `make` takes its name and hyper-parameters."""
         try:
-            with torch.device("meta" if on_meta else "cpu"):
+            with Unfilled():
                 module = make(self.arch, **self.hyperparameters)
-        except (TypeError, ValueError, ModelError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise self.error(f"no {self.arch} can be built as it asks ({error})") from error
         fill(module, self.checkpoint, arch=self.arch)
-        unfilled = itertools.chain(module.parameters(), module.buffers())
-        if any(tensor.is_meta for tensor in unfilled):
-            return self.network(make)
         return module
 
 
