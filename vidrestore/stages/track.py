@@ -1,0 +1,233 @@
+"""Track: which face is whose, and where it is in every frame.
+
+Detections of one person are joined into a track by the Hungarian method over predicted boxes.
+Between two detections optical flow carries the landmarks from both sides, blended by distance in
+time, so that neither drift nor a jump is left; where flow and detection disagree, the way between
+is straight. A face that the detector misses for a while keeps its track, and the gap is filled if
+flow leads across it. Nothing crosses a cut.
+
+Convention: everything is in display pixels. A frame leaves once all faces in it are settled: at the
+next look of the detector, or up to `max_gap_frames` later while a face is lost.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from vidrestore.config import TrackConfig
+from vidrestore.geometry import apply, box_iou, invert
+from vidrestore.stages.flow import face_motion
+from vidrestore.stages.paths import Pose, blended_path, disagreement, straight_path
+from vidrestore.structs import Array, Face, Frame
+
+__all__ = ["track"]
+
+
+def track(frames: Iterable[Frame], config: TrackConfig) -> Generator[Frame, None, None]:
+    """Gives every frame its faces, with track ids and the motion since the frame before.
+
+    Args:
+        frames: frames of which some were looked at by the detector, the first of a shot always.
+        config: how faces are followed.
+
+    Yields:
+        The same frames in order. Their faces are those detected or carried there, by track id.
+    """
+    ids = itertools.count()
+    shot = _Shot(config, ids)
+    for frame in frames:
+        if frame.is_cut:
+            yield from shot.finish()
+            shot = _Shot(config, ids)
+        yield from shot.add(frame)
+    yield from shot.finish()
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A frame that waits until its faces are settled."""
+
+    number: int
+    """From 0 at the first frame of the shot."""
+    frame: Frame
+    carried: dict[int, Pose] = field(default_factory=dict)
+    """Where flow takes each live track; a proposal until the next detection."""
+    faces: dict[int, Face] = field(default_factory=dict)
+    """What is settled, by track."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """A person who may be seen again."""
+
+    id: int
+    face: Face
+    """The last detection."""
+    seen: int
+    """Number of the slot of the last detection."""
+    pts: int
+    """Its time."""
+    speed: Array = field(default_factory=lambda: np.zeros(2))
+    """(2,) of the box's middle at the last detection, in pixels a frame."""
+    missed: int | None = None
+    """Number of the first slot since in which the detector looked and did not find it."""
+
+    def see(self, face: Face, slot: _Slot) -> None:
+        """Continues from a new detection, whose motion is known if flow led there."""
+        self.face, self.seen, self.pts, self.missed = face, slot.number, slot.frame.pts, None
+        if face.motion is not None:
+            middle = face.box_xyxy.reshape(2, 2).mean(0)
+            self.speed = middle - apply(invert(face.motion), middle)
+
+    def expected_boxes(self, slot: _Slot) -> Array:
+        """(N, 4) where the face may be: by flow; if lost, also where it was or was heading."""
+        boxes = [slot.carried[self.id].box_xyxy] if self.id in slot.carried else []
+        if self.missed is not None or not boxes:
+            away = np.tile(self.speed * (slot.number - self.seen), 2)
+            boxes += [self.face.box_xyxy, self.face.box_xyxy + away]
+        return np.stack(boxes)
+
+
+class _Shot:
+    """Follows faces through one shot."""
+
+    def __init__(self, config: TrackConfig, ids: Iterator[int]) -> None:
+        self._config = config
+        self._ids = ids
+        self._slots: deque[_Slot] = deque()
+        self._newest: _Slot | None = None
+        self._live: list[_Track] = []
+        self._looked = -1
+        """Number of the last slot the detector looked at."""
+
+    def add(self, frame: Frame) -> Iterator[Frame]:
+        """Takes the next frame of the shot; gives those that are settled."""
+        before = self._newest
+        slot = self._newest = _Slot(0 if before is None else before.number + 1, frame)
+        self._slots.append(slot)
+        if before is not None:
+            self._carry(before, slot)
+        if frame.detected:
+            self._look(slot)
+        yield from self._release(min([self._looked, *(one.seen for one in self._live)]))
+
+    def finish(self) -> Iterator[Frame]:
+        """Gives all frames that still wait."""
+        if self._newest is not None:
+            for one in self._live:
+                self._settle_tail(one, self._newest.number + 1)
+            yield from self._release(self._newest.number)
+
+    def _release(self, last: int) -> Iterator[Frame]:
+        while self._slots and self._slots[0].number <= last:
+            slot = self._slots.popleft()
+            yield replace(slot.frame, faces=tuple(slot.faces[key] for key in sorted(slot.faces)))
+
+    def _slots_after(self, number: int) -> list[_Slot]:
+        """The slots from the one after `number` to the newest."""
+        return [slot for slot in self._slots if slot.number > number]
+
+    def _carry(self, before: _Slot, after: _Slot) -> None:
+        """Takes every live track one frame on, as far as flow can follow it."""
+        for one in self._live:
+            if (pose := before.carried.get(one.id)) is not None:
+                motion = face_motion(before.frame, after.frame, pose.box_xyxy)
+                if motion is not None:
+                    after.carried[one.id] = pose.moved(motion)
+
+    def _look(self, slot: _Slot) -> None:
+        """Joins what the detector found in the newest slot to tracks."""
+        self._drop_lost(slot)
+        found = slot.frame.faces
+        pairs = self._matched(slot, found)
+        for one in self._live:
+            if one.id in pairs:
+                self._go_on(one, found[pairs[one.id]], slot)
+            elif one.missed is None:
+                one.missed = slot.number
+        for index in sorted(set(range(len(found))) - set(pairs.values())):
+            self._begin(found[index], slot)
+        self._looked = slot.number
+
+    def _drop_lost(self, slot: _Slot) -> None:
+        """Ends tracks that were missed, and for too long."""
+        for one in list(self._live):
+            if one.missed is not None and slot.number - one.seen > self._config.max_gap_frames:
+                self._settle_tail(one, slot.number)
+                self._live.remove(one)
+
+    def _matched(self, slot: _Slot, found: tuple[Face, ...]) -> dict[int, int]:
+        """Which detection continues which track: {track id: index in `found`}."""
+        boxes = np.array([face.box_xyxy for face in found]).reshape(-1, 4)
+        overlap = np.zeros((len(self._live), len(found)))
+        for row, one in enumerate(self._live):
+            overlap[row] = box_iou(one.expected_boxes(slot), boxes).max(0)
+        rows, columns = linear_sum_assignment(overlap, maximize=True)
+        return {
+            self._live[row].id: int(column)
+            for row, column in zip(rows, columns, strict=True)
+            if overlap[row, column] >= self._config.min_iou
+        }
+
+    def _begin(self, face: Face, slot: _Slot) -> None:
+        """A person not seen before, who was already there since the detector last looked."""
+        key = next(self._ids)
+        self._settle_head(key, face, slot)
+        self._live.append(_Track(key, slot.faces[key], slot.number, slot.frame.pts))
+
+    def _go_on(self, one: _Track, face: Face, slot: _Slot) -> None:
+        """A person seen again: settles the frames between the two detections."""
+        path = self._path(one, face, slot)
+        if path:
+            for between, pose in zip(self._slots_after(one.seen)[:-1], path[:-1], strict=True):
+                early = 2 * between.number < one.seen + slot.number
+                between.faces[one.id] = pose.face(one.id, one.face.score if early else face.score)
+            slot.faces[one.id] = replace(face, track_id=one.id, motion=path[-1].motion)
+            slot.carried[one.id] = Pose(face.box_xyxy, face.landmarks)
+        else:
+            self._settle_tail(one, slot.number)
+            self._settle_head(one.id, face, slot)
+        one.see(slot.faces[one.id], slot)
+
+    def _path(self, one: _Track, face: Face, slot: _Slot) -> list[Pose]:
+        """Where the face was in every frame after its last detection, up to this one.
+
+        Empty if nobody can tell: the detector missed it in between and flow does not lead across.
+        """
+        slots = self._slots_after(one.seen)
+        shares = [(s.frame.pts - one.pts) / (slot.frame.pts - one.pts) for s in slots]
+        forward = [s.carried[one.id] for s in slots if one.id in s.carried]
+        if (
+            len(forward) == len(slots)
+            and disagreement(forward[-1], face) <= self._config.max_flow_error
+        ):
+            return blended_path(forward, face, shares)
+        return straight_path(one.face, face, shares) if one.missed is None else []
+
+    def _settle_tail(self, one: _Track, end: int) -> None:
+        """Keeps what flow carried on from the last detection until the detector missed it."""
+        for slot in self._slots_after(one.seen):
+            pose = slot.carried.get(one.id)
+            if pose is None or slot.number >= min(end, one.missed or end):
+                return
+            slot.faces[one.id] = pose.face(one.id, one.face.score)
+
+    def _settle_head(self, key: int, face: Face, slot: _Slot) -> None:
+        """Settles a first detection, and carries it back until the detector's last look."""
+        slot.faces[key] = replace(face, track_id=key)
+        slot.carried[key] = pose = Pose(face.box_xyxy, face.landmarks)
+        after = slot
+        for before in reversed(self._slots_after(self._looked)[:-1]):
+            back = face_motion(after.frame, before.frame, pose.box_xyxy)
+            if back is None:
+                return
+            after.faces[key] = replace(after.faces[key], motion=invert(back))
+            pose = pose.moved(back)
+            before.faces[key] = replace(pose.face(key, face.score), motion=None)
+            after = before
