@@ -96,10 +96,10 @@ def any_pixel(mask: Tensor, shift_x: int, shift_y: int) -> Tensor:
     beyond = (0, -width % (1 << shift_x), 0, -height % (1 << shift_y))
     if any(beyond):
         mask = functional.pad(mask, beyond)
-    if shift_y:
-        mask = mask.view(-1, 1 << shift_y, mask.shape[1]).any(1)
-    if shift_x:
-        mask = mask.view(mask.shape[0], -1, 1 << shift_x).any(2)
+    for _ in range(shift_y):
+        mask = mask[0::2] | mask[1::2]
+    for _ in range(shift_x):
+        mask = mask[:, 0::2] | mask[:, 1::2]
     return mask
 
 

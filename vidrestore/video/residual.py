@@ -107,9 +107,12 @@ def _residual_values(picture: Picture, layout: Layout, residual: Tensor) -> Tens
 
 
 def _add(samples: Tensor, added: Tensor, mask: Tensor, layout: Layout) -> None:
-    """Adds to samples in place where the mask is set and there is something to add."""
-    unit = 1 << layout.shift
-    summed = samples.float().add_(added).div_(unit).round_()
-    summed = summed.clamp_(0, (1 << layout.bits) - 1).mul_(unit)
-    changes = mask & (added != 0)
-    samples.copy_(torch.where(changes, summed.to(samples.dtype), samples))
+    """Adds to samples in place where the mask is set.
+
+    Whole numbers in float32 plus zero round to themselves, so no sample needs to be left out.
+    """
+    unit, most = 1 << layout.shift, (1 << layout.bits) - 1
+    stored = samples.float()
+    values = stored if unit == 1 else (stored / unit).floor_()
+    changed = (values + mask * (added / unit)).round_().clamp_(0, most)
+    samples.copy_(changed if unit == 1 else stored + (changed - values) * unit)

@@ -148,7 +148,8 @@ def small_rgb(picture: Picture, display: Display, longer_side: int) -> tuple[Ten
         longer_side: the copy's longer side in pixels; small pictures are not enlarged.
 
     Returns:
-        (3, h, w) float32 RGB in [0, 1], upright with square pixels, and (2, 3) `display_from_small`.
+        (3, h, w) float32 RGB in [0, 1], upright with square pixels, and the (2, 3) affine
+        `display_from_small`.
     """
     scale = min(1.0, longer_side / max(display.width, display.height))
     shown, display_from_small = _shown(picture, display, scale)
