@@ -1,0 +1,115 @@
+"""Build any network of vidrestore by the name of its architecture.
+
+    network = build("GFPGANv1Clean", out_size=512, channel_multiplier=2)
+
+Hyper-parameters are the constructor's arguments; their names and the state-dict keys are those of
+the public checkpoints. A network comes with random weights, in training mode.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from torch import nn
+
+from vidrestore.errors import ModelError, UnknownModelError, nearest
+
+__all__ = ["ARCHITECTURES", "build"]
+
+
+def _gfpgan_clean() -> type[nn.Module]:
+    from vidrestore.models.gfpgan_clean import GFPGANv1Clean
+
+    return GFPGANv1Clean
+
+
+def _gfpgan_v1() -> type[nn.Module]:
+    from vidrestore.models.gfpgan_v1 import GFPGANv1
+
+    return GFPGANv1
+
+
+def _gfpgan_bilinear() -> type[nn.Module]:
+    from vidrestore.models.gfpgan_v1 import GFPGANBilinear
+
+    return GFPGANBilinear
+
+
+def _gpen() -> type[nn.Module]:
+    from vidrestore.models.gpen import GPENFullGenerator
+
+    return GPENFullGenerator
+
+
+def _stylegan2() -> type[nn.Module]:
+    from vidrestore.models.stylegan2 import StyleGAN2Generator
+
+    return StyleGAN2Generator
+
+
+def _stylegan2_clean() -> type[nn.Module]:
+    from vidrestore.models.stylegan2 import StyleGAN2GeneratorClean
+
+    return StyleGAN2GeneratorClean
+
+
+def _mobilefacenet() -> type[nn.Module]:
+    from vidrestore.models.mobilefacenet import MobileFaceNet
+
+    return MobileFaceNet
+
+
+def _compact_unet() -> type[nn.Module]:
+    from vidrestore.models.compact_unet import CompactUNet
+
+    return CompactUNet
+
+
+def _compact_detector() -> type[nn.Module]:
+    from vidrestore.models.detector import CompactDetector
+
+    return CompactDetector
+
+
+ARCHITECTURES: Mapping[str, Callable[[], type[nn.Module]]] = MappingProxyType(
+    {
+        "GFPGANv1Clean": _gfpgan_clean,
+        "GFPGANv1": _gfpgan_v1,
+        "GFPGANBilinear": _gfpgan_bilinear,
+        "GPEN FullGenerator": _gpen,
+        "StyleGAN2Generator": _stylegan2,
+        "StyleGAN2GeneratorClean": _stylegan2_clean,
+        "MobileFaceNet": _mobilefacenet,
+        "CompactUNet": _compact_unet,
+        "CompactDetector": _compact_detector,
+    }
+)
+"""Every architecture by name, and what imports its class when it is wanted."""
+
+
+def build(arch: str, **hyperparameters: object) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        arch: A key of `ARCHITECTURES`.
+        **hyperparameters: Arguments of the network's class; what is left out has its default.
+
+    Raises:
+        UnknownModelError: If there is no such architecture.
+        ModelError: If a hyper-parameter has a wrong name or value.
+    """
+    if arch not in ARCHITECTURES:
+        hint = nearest(arch, ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
+        raise UnknownModelError(f"unknown architecture {arch!r}{hint}")
+    network = ARCHITECTURES[arch]()
+    known = list(inspect.signature(network).parameters)
+    for name in hyperparameters:
+        if name not in known:
+            hint = nearest(name, known) or f"; known: {', '.join(known) or 'none'}"
+            raise ModelError(f"{arch} has no hyper-parameter {name!r}{hint}")
+    try:
+        return network(**hyperparameters)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{arch} cannot be built with {hyperparameters}: {error}") from error

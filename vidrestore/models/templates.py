@@ -1,0 +1,86 @@
+"""Where five landmarks lie in an aligned crop: a part of every network's contract.
+
+A network restores well only what is aligned as in its training; feeding one the other's crop
+degrades the result. Convention: (5, 2) float64, (x, y) in pixels of the crop, pixel centres at
+integers; left eye, right eye (as seen in the image), nose tip, left and right corner of the mouth.
+
+Sources: `ffhq`, the 512 px template of GFPGAN and facexlib (mean landmarks of FFHQ); `gpen`, the
+96x112 five points of GPEN, squared, with inner padding 0.25; `arcface`, the 112 px template of
+InsightFace.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vidrestore.errors import ModelError, nearest
+
+__all__ = ["ARCFACE_112", "landmark_template"]
+
+_Points = npt.NDArray[np.float64]
+
+_FFHQ_512 = (
+    (192.98138, 239.94708),
+    (318.90277, 240.1936),
+    (256.63416, 314.01935),
+    (201.26117, 371.41043),
+    (313.08905, 371.15118),
+)
+_GPEN_256 = (
+    (101.0203, 121.442),
+    (154.7151, 121.145),
+    (128.0384, 151.9796),
+    (105.9799, 183.4141),
+    (150.4456, 183.1682),
+)
+_GPEN_512 = (
+    (202.0407, 242.884),
+    (309.4302, 242.29),
+    (256.0768, 303.9592),
+    (211.9598, 366.8282),
+    (300.8911, 366.3363),
+)
+_GPEN_1024 = (
+    (404.0814, 485.7679),
+    (618.8605, 484.58),
+    (512.1536, 607.9183),
+    (423.9195, 733.6564),
+    (601.7822, 732.6726),
+)
+_NATIVE = {
+    "ffhq": {512: _FFHQ_512},
+    "gpen": {256: _GPEN_256, 512: _GPEN_512, 1024: _GPEN_1024},
+}
+
+ARCFACE_112: _Points = np.array(
+    (
+        (38.29460144042969, 51.6963005065918),
+        (73.53179931640625, 51.501399993896484),
+        (56.02519989013672, 71.73660278320312),
+        (41.54930114746094, 92.3655014038086),
+        (70.72989654541016, 92.2041015625),
+    )
+)
+"""(5, 2): alignment of identity networks that take 112x112 crops."""
+
+
+def landmark_template(name: str, size: int) -> _Points:
+    """Landmarks of an aligned crop.
+
+    A size that is not tabled scales the nearest tabled one, as the published code does.
+
+    Args:
+        name: "ffhq" (GFP-GAN and the embedded model) or "gpen".
+        size: Side of the crop in pixels.
+
+    Returns:
+        (5, 2) float64, in the module's convention.
+
+    Raises:
+        ModelError: If there is no such template.
+    """
+    if name not in _NATIVE:
+        raise ModelError(f"unknown alignment template {name!r}{nearest(name, _NATIVE)}")
+    native = min(_NATIVE[name], key=lambda tabled: abs(tabled - size))
+    return np.array(_NATIVE[name][native], dtype=np.float64) * (size / native)
