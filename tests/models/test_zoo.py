@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import FrozenInstanceError, replace
 
@@ -9,6 +10,8 @@ import pytest
 
 from vidrestore.errors import UnknownModelError
 from vidrestore.models import zoo
+from vidrestore.models.architectures import ARCHITECTURES, build
+from vidrestore.models.checkpoint import Unfilled
 from vidrestore.models.templates import landmark_template
 from vidrestore.models.zoo import MODELS, ModelSpec
 
@@ -96,6 +99,36 @@ def test_auto_ends_with_the_embedded_model_and_never_takes_non_commercial_ones()
         rows = [zoo.find(name, task)[0] for name in order]
         assert rows[-1].embedded
         assert not any(spec.licence.startswith("non-commercial") for spec in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("gfpgan-1.4", "gfpgan_clean_512_cm2"),
+        ("gfpgan-1.3", "gfpgan_clean_512_cm2"),
+        ("gfpgan-1.2", "gfpgan_clean_512_cm2"),
+        ("gfpgan-1.0", "gfpgan_v1_512_cm1"),
+        ("gpen-512", "gpen_512_cm2"),
+        ("gpen-256", "gpen_256_cm1_narrow0.5"),
+    ],
+)
+def test_rows_build_the_networks_of_the_public_checkpoints(shared, name, reference):
+    published = json.loads((shared / "reference" / f"{reference}.json").read_text("utf-8"))
+    (spec,) = zoo.find(name)
+    with Unfilled():
+        network = build(spec.arch, **spec.hyperparameters)
+    found = {key: list(value.shape) for key, value in network.state_dict().items()}
+    assert found == published["state_dict"]
+    assert {key: published[key] for key in spec.hyperparameters} == {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in spec.hyperparameters.items()
+    }
+
+
+@pytest.mark.parametrize("spec", MODELS, ids=ids)
+def test_networks_are_known_to_build(spec: ModelSpec):
+    others = {"Debug", "RetinaFace", "ArcFaceResNet18"}
+    assert spec.arch in ARCHITECTURES.keys() | others
 
 
 def test_the_table_agrees_with_the_record_of_public_checkpoints(shared):

@@ -23,7 +23,7 @@ from torch import nn
 from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import weights, zoo
 from vidrestore.models.adapters import GanRestorer
-from vidrestore.models.build import build
+from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.debug import DebugRestorer
 from vidrestore.models.detector import CompactDetector, CompactFaceDetector

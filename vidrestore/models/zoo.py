@@ -262,6 +262,12 @@ MODELS: tuple[ModelSpec, ...] = (
         name="stylegan2-512-ffhq",
         task="prior",
         arch="StyleGAN2Generator",
+        hyperparameters={
+            "out_size": 512,
+            "num_style_feat": 512,
+            "num_mlp": 8,
+            "channel_multiplier": 1,
+        },
         filename="StyleGAN2_512_Cmul1_FFHQ_B12G4_scratch_800k.pth",
         url=f"{_GFPGAN}/v0.1.0/StyleGAN2_512_Cmul1_FFHQ_B12G4_scratch_800k.pth",
         bytes=204535545,
