@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
     config_options,
@@ -76,6 +77,8 @@ def restore(
 
     _, planned, _ = plan(source, output, config=config)
     click.echo(f"{source} → {output}: {planned.summary}", err=True)
+    pull_if_named(config.restore.model, "restorer")
+    pull_if_named(config.detect.detector, "detector")
     with show_progress(progress) as callback:
         done = restore_video(source, output, config=config, preview=preview, progress=callback)
     if report is not None:

@@ -32,7 +32,15 @@ from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.models.retinaface import RetinaFaceDetector, build_retinaface
 from vidrestore.models.zoo import ModelSpec, Task
 
-__all__ = ["Precision", "load_detector", "load_restorer", "resolve", "resolve_device"]
+__all__ = [
+    "Precision",
+    "choose_detector",
+    "choose_restorer",
+    "load_detector",
+    "load_restorer",
+    "resolve",
+    "resolve_device",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +145,34 @@ def resolve(name: str | Path, task: Task) -> ModelSpec | Path:
     """
     if name == zoo.AUTO:
         return _best_installed(task)
-    if isinstance(name, Path) or _looks_like_path(name):
+    known = {spec.name for spec in zoo.MODELS}
+    if isinstance(name, Path) or (name not in known and _looks_like_path(name)):
         return Path(name).expanduser()
     return zoo.find(name, task)[0]
+
+
+def choose_restorer(name: str | Path = zoo.AUTO) -> str:
+    """Say which model `load_restorer(name)` takes, and what has to be downloaded for it.
+
+    Raises:
+        UnknownModelError: If there is no such name.
+        WeightsError: If there is no such file.
+    """
+    return _describe(resolve(name, "restorer"))
+
+
+def choose_detector(name: str | Path = zoo.AUTO) -> str:
+    """Say which model `load_detector(name)` takes; see `choose_restorer`."""
+    return _describe(resolve(name, "detector"))
+
+
+def _describe(chosen: ModelSpec | Path) -> str:
+    if isinstance(chosen, Path):
+        return str(_split_arch(chosen)[0])
+    if weights.is_installed(chosen):
+        return chosen.name
+    size = "" if chosen.bytes is None else f" of {chosen.bytes / 1e6:.1f} MB"
+    return f"{chosen.name} (not installed: a download{size}; licence: {chosen.licence})"
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -195,10 +228,18 @@ class _Source:
 def _open(chosen: ModelSpec | Path, on_download: weights.OnDownload | None) -> _Source:
     if isinstance(chosen, ModelSpec):
         return _from_zoo(chosen, on_download)
-    path, _, arch = str(chosen).partition("#")
-    if chosen.exists() or not arch:
-        return _from_file(chosen)
-    return _from_file(Path(path), arch=arch)
+    path, arch = _split_arch(chosen)
+    return _from_file(path, arch)
+
+
+def _split_arch(path: Path) -> tuple[Path, str | None]:
+    """Split `PATH#ARCH`, unless a file bears just that name; the file must exist."""
+    bare, _, arch = str(path).partition("#")
+    if path.is_file():
+        return path, None
+    if not Path(bare).is_file():
+        raise WeightsError(f"weights {bare}: no such file")
+    return Path(bare), arch or None
 
 
 def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Source:
@@ -209,18 +250,15 @@ def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Sourc
     return _Source(spec.name, spec.arch, hyperparameters, checkpoint)
 
 
-def _from_file(path: Path, *, arch: str | None = None) -> _Source:
+def _from_file(path: Path, arch: str | None) -> _Source:
     """Read a file that the user names; one of the zoo's is known by its checksum."""
-    for spec in _same_size(path):
-        if spec.sha256 == weights.sha256_of(path):
+    alike = [spec for spec in zoo.MODELS if spec.bytes == path.stat().st_size]
+    found = weights.sha256_of(path) if alike else None
+    for spec in alike:
+        if spec.sha256 == found:
             return _Source(str(path), spec.arch, spec.hyperparameters, read(path, trusted=True))
     checkpoint = read(path)
     return _Source(str(path), *identify(checkpoint, arch=arch), checkpoint)
-
-
-def _same_size(path: Path) -> list[ModelSpec]:
-    size = path.stat().st_size if path.is_file() else None
-    return [spec for spec in zoo.MODELS if size is not None and spec.bytes == size]
 
 
 def _best_installed(task: Task) -> ModelSpec:
