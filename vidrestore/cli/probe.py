@@ -17,6 +17,7 @@ __all__ = ["probe"]
 def probe(source: Path, verbose: int) -> None:
     """Show what INPUT holds: picture, timing, colour, streams, chapters."""
     start_logging(verbose)
+    from vidrestore.video.probe import describe
     from vidrestore.video.probe import probe as look
 
-    click.echo(look(source).describe())
+    click.echo(describe(look(source)))

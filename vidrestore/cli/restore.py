@@ -23,6 +23,7 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import UsageError, VideoWriteError
 
 if TYPE_CHECKING:
+    from vidrestore.models.zoo import ModelSpec
     from vidrestore.structs import RestoreReport
 
 __all__ = ["restore"]
@@ -118,14 +119,19 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
     import yaml
 
     from vidrestore.api import plan
-    from vidrestore.models.load import choose_detector, choose_restorer
+    from vidrestore.models.load import resolve
+    from vidrestore.video.probe import describe
 
     info, planned, resolved = plan(source, output, config=config)
-    click.echo(info.describe())
+    click.echo(describe(info))
     click.echo(f"output     {planned.summary}")
-    click.echo(f"model      {choose_restorer(resolved.restore.model)}")
-    click.echo(f"detector   {choose_detector(resolved.detect.detector)}")
+    click.echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
+    click.echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
     click.echo(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False).rstrip())
+
+
+def _named(chosen: ModelSpec | Path) -> str:
+    return str(chosen) if isinstance(chosen, Path) else f"{chosen.name} ({chosen.licence})"
 
 
 def _summary(done: RestoreReport) -> str:

@@ -52,7 +52,7 @@ def restore(
 
 
 def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
-    """The aligned crop (3, size, size), float RGB in [0, 1]; beyond the picture its edge repeats."""
+    """The aligned crop (3, size, size), RGB in [0, 1]; beyond the picture its edge repeats."""
     corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], np.float64)
     reach = apply(invert(crop_from_frame), corners)
     low = np.floor(reach.min(0)).astype(int) - 3

@@ -1,0 +1,117 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from clips import face_frames, frame_times, write_clip
+
+from vidrestore.cli import main
+from vidrestore.cli.options import ALIASES
+from vidrestore.config import dotted_fields
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "face.mp4", face_frames(15))
+
+
+def test_the_whole_program_is_two_names(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(clip), str(tmp_path / "out.mkv")]) == 0
+    said = capsys.readouterr().err
+    assert "15 faces" in said and "out.mkv" in said and "libx264" in said
+    assert len(frame_times(tmp_path / "out.mkv")) == 15
+
+
+def test_report_and_preview(clip: Path, tmp_path: Path) -> None:
+    report, preview = tmp_path / "report.json", tmp_path / "preview.png"
+    arguments = [str(clip), str(tmp_path / "out.mp4"), "--model", "debug", "--strength", "0.5"]
+    assert main([*arguments, "--report", str(report), "--preview", str(preview)]) == 0
+    record = json.loads(report.read_text())
+    assert (record["frames"], record["faces"], record["model"]) == (15, 15, "debug")
+    assert record["config"]["blend"]["strength"] == 0.5
+    assert record["tracks"][0]["frames"] == 15
+    assert cv2.imread(str(preview)).shape[1] == 1600
+
+
+def test_a_dry_run_tells_everything_and_writes_nothing(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main([str(clip), str(tmp_path / "out.mp4"), "--dry-run", "--track.max-gap-frames=7"]) == 0
+    )
+    said = capsys.readouterr().out
+    for word in ("libx264", "320", "max_gap_frames: 7", "embedded"):
+        assert word in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_probe(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", str(clip)]) == 0
+    said = capsys.readouterr().out
+    assert "320" in said and "h264" in said and "yuv420p" in said
+
+
+def test_a_file_named_like_a_command(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("probe").write_bytes(clip.read_bytes())
+    assert main(["./probe", "out.mp4", "--model", "debug"]) == 0
+    assert len(frame_times(Path("out.mp4"))) == 15
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", "--help"]) == 0
+    said = capsys.readouterr().out
+    for dotted in dotted_fields():
+        assert "--" + dotted.replace("_", "-") in said
+    for alias in ALIASES.values():
+        assert alias in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_of_the_program(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) in (0, 2)
+    said = "".join(capsys.readouterr())
+    for word in ("INPUT OUTPUT", "probe", "models", "demo", "bench", "evaluate"):
+        assert word in said
+
+
+def test_the_demo_makes_a_video_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", str(tmp_path / "restored.mp4"), "--seconds", "0.4"]) == 0
+    said = capsys.readouterr().out
+    assert len(frame_times(tmp_path / "restored.mp4")) == 10
+    assert cv2.imread(str(tmp_path / "restored_before_after.png")) is not None
+    assert "restored.mp4" in said and "restored_before_after.png" in said
+
+
+def test_bench_beside_another_command(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = "import json; print(json.dumps({'frames': 5, 'faces': 5, 'frames_per_s': 0.5}))"
+    arguments = ["bench", str(clip), "--frames", "5", "--frames", "15", "--model", "debug"]
+    arguments += ["--against", f'"{sys.executable}" -c "{other}"']
+    code = main([*arguments, "--out", str(tmp_path / "bench.json")])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert record["ours"]["5"][0]["frames"] == 5
+    assert record["ours"]["15"][0]["peak_memory_mib"] > 100
+    assert record["theirs"]["5"][0]["frames_per_s"] == 0.5
+    assert "ratio" in said.out and "peak memory" in said.out
+
+
+def test_bench_refuses_more_frames_than_there_are(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", str(clip), "--frames", "16"]) == 2
+    assert "holds 15 frames" in capsys.readouterr().err
