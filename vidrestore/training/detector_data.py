@@ -388,12 +388,18 @@ def turned_aside(
         angle = np.arcsin(np.clip((x - middle) / radius, -1, 1)) + yaw
         return np.asarray(middle + radius * np.sin(np.clip(angle, -np.pi / 2, np.pi / 2)))
 
+    def nose(x: Floats, y: Floats) -> Floats:
+        up, aside = (y - tip[1]) / (0.16 * height), (x - tip[0]) / (0.15 * width)
+        return np.asarray(lift * np.exp(-(up**2) - aside**2))
+
+    tip = (float(forward(points[2, :1])[0] + lift), float(points[2, 1]))
     turned = points.copy()
     turned[:, 0] = forward(points[:, 0])
-    turned[2, 0] += lift
+    turned[2, 0] = tip[0]
+    others = [0, 1, 3, 4]
+    turned[others, 0] += nose(turned[others, 0], turned[others, 1])
     y, x = np.mgrid[:BANK_PX, :BANK_PX].astype(np.float32)
-    bump = ((y - turned[2, 1]) / (0.16 * height)) ** 2 + ((x - turned[2, 0]) / (0.15 * width)) ** 2
-    ahead = (x - lift * np.exp(-bump) - middle) / radius
+    ahead = (x - nose(x, y) - middle) / radius
     angle = np.arcsin(np.clip(ahead, -1, 1)) - yaw
     behind = np.clip(np.abs(angle) - np.pi / 2, 0, None)
     angle = np.sign(angle) * (np.minimum(np.abs(angle), np.pi / 2) - 0.35 * behind)

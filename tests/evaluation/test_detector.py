@@ -1,0 +1,116 @@
+"""Comparing detectors: what is counted, and on which frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import face_frames, write_clip
+from torch import Tensor
+
+from vidrestore.errors import VideoOpenError
+from vidrestore.evaluation.detector import (
+    Agreement,
+    agreement,
+    detect_scaled,
+    display_frames,
+    evaluate_detector,
+)
+from vidrestore.models.load import load_detector
+from vidrestore.structs import Detections
+
+
+def detections(*boxes: tuple[float, ...], scores: tuple[float, ...] | None = None) -> Detections:
+    """Faces with given boxes and landmarks at fixed places within."""
+    box = np.array(boxes, np.float32).reshape(-1, 4)
+    places = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
+    landmarks = box[:, None, :2] + places * (box[:, 2:] - box[:, :2])[:, None]
+    score = np.array(scores or [1.0] * len(box), np.float32)
+    return Detections(box, landmarks.astype(np.float32), score)
+
+
+def test_equal_answers_agree_fully() -> None:
+    faces = detections((0, 0, 60, 80), (100, 0, 180, 90))
+    assert agreement(faces, faces) == Agreement(1, 2, 2, 2, 0, 0.0)
+
+
+def test_small_and_unsure_faces_need_not_be_found_but_excuse_answers() -> None:
+    reference = detections((0, 0, 40, 80), (100, 0, 180, 90), scores=(1.0, 0.6))
+    assert agreement(detections(), reference) == Agreement(1, 0, 0, 0, 0, 0.0)
+    assert agreement(reference, reference).n_false == 0
+    assert agreement(detections(), reference, min_side_px=40).n_sure == 1
+
+
+def test_one_answer_finds_one_face_only() -> None:
+    reference = detections((0, 0, 60, 60), (10, 0, 70, 60))
+    counts = agreement(detections((5, 0, 65, 60)), reference)
+    assert (counts.n_sure, counts.n_found) == (2, 1)
+
+
+def test_answers_elsewhere_are_false() -> None:
+    counts = agreement(detections((200, 200, 260, 260)), detections((0, 0, 60, 60)))
+    assert (counts.n_found, counts.n_false) == (0, 1)
+
+
+def test_landmarks_are_measured_in_eye_distances() -> None:
+    reference = detections((0, 0, 100, 100))
+    shifted = detections((4, 0, 104, 100))
+    assert agreement(shifted, reference).landmark_distance == pytest.approx(4 / 40)
+
+
+def test_shares_without_faces_or_answers() -> None:
+    assert np.isnan(Agreement().found_share)
+    assert Agreement().false_share == 0
+
+
+def test_answers_come_back_in_pixels_of_the_picture() -> None:
+    class Corner:
+        def __call__(self, images: Tensor) -> list[Detections]:
+            height, width = images.shape[2:]
+            return [detections((-0.5, -0.5, width - 0.5, height - 0.5))]
+
+    picture = np.zeros((90, 160, 3), np.uint8)
+    found = detect_scaled(Corner(), picture, 64)
+    np.testing.assert_allclose(found.boxes_xyxy, [[-0.5, -0.5, 159.5, 89.5]], atol=1e-4)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_frames_stand_upright(tmp_path: Path, rotation: int) -> None:
+    """A clip coded on its side, with the tag that turns it back, shows what was filmed."""
+    upright = face_frames(3, width=320, height=192)
+    coded = [np.ascontiguousarray(np.rot90(image, -rotation // 90)) for image in upright]
+    plain = write_clip(tmp_path / "coded.mp4", coded)
+    tagged = tmp_path / "tagged.mp4"
+    with av.open(str(plain)) as source, av.open(str(tagged), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(rotation)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                sink.mux(packet)
+    shown = list(display_frames(tagged, every=2))
+    assert [picture.shape for picture in shown] == [(192, 320, 3)] * 2
+    for picture, image in zip(shown, upright[::2], strict=True):
+        assert np.abs(picture.astype(int) - image).mean() < 8
+
+
+def test_a_text_file_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "words.mp4"
+    path.write_text("no video")
+    with pytest.raises(VideoOpenError, match=r"words\.mp4"):
+        next(display_frames(path))
+
+
+def test_the_embedded_detector_keeps_its_promise(shared: Path) -> None:
+    """On every 40th frame here; the command `vidrestore evaluate detector` takes every tenth."""
+    reference = load_detector(shared / "weights" / "detection_mobilenet0.25_Final.pth")
+    counts = evaluate_detector(
+        load_detector("embedded"), reference, sorted((shared / "clips").glob("*.mp4")), every=40
+    )
+    total = sum(counts.values(), Agreement())
+    assert total.n_sure > 40
+    assert total.found_share >= 0.95
+    assert total.false_share <= 0.05
+    assert total.landmark_distance <= 0.08

@@ -1,0 +1,121 @@
+"""Made-up scenes: repeatable, with labels that lie where the faces lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vidrestore.training.detector_data import (
+    BANK_PX,
+    MAX_FACES,
+    FaceBank,
+    SceneMaker,
+    _ellipse_box,
+    build_face_bank,
+    load_textures,
+    person_matte,
+    scene_targets,
+    spoil,
+    turned_aside,
+)
+
+BOX = np.array([70, 60, 186, 216], np.float32)
+POINTS = np.array([[100, 120], [156, 120], [128, 155], [105, 185], [151, 185]], np.float32)
+
+
+def marked_bank() -> FaceBank:
+    """A grey picture with a pure-coloured spot at every landmark."""
+    picture = np.full((BANK_PX, BANK_PX, 3), 128, np.uint8)
+    for x, y in POINTS:
+        cv2.circle(picture, (int(x), int(y)), 8, (255, 255, 255), -1)
+    matte = np.full((BANK_PX, BANK_PX), 255, np.uint8)
+    return FaceBank(picture[None], matte[None], BOX[None], POINTS[None])
+
+
+def test_a_seed_makes_one_scene() -> None:
+    maker = SceneMaker(marked_bank(), [], size_px=192)
+    one, two = (maker.make(np.random.default_rng([3, 5])) for _ in range(2))
+    other = maker.make(np.random.default_rng([3, 6]))
+    assert np.array_equal(one.picture, two.picture)
+    assert np.array_equal(one.landmarks, two.landmarks)
+    assert not np.array_equal(one.picture, other.picture)
+
+
+def test_scenes_are_labelled_within_their_frame() -> None:
+    maker = SceneMaker(marked_bank(), [], size_px=192)
+    scenes = [maker.make(np.random.default_rng([1, i])) for i in range(30)]
+    assert any(len(scene.wanted) == 0 for scene in scenes)
+    assert any(len(scene.wanted) > 2 for scene in scenes)
+    for scene in scenes:
+        assert scene.picture.shape == (192, 192, 3)
+        assert (scene.boxes_xyxy >= -0.5).all()
+        assert (scene.boxes_xyxy <= 191.5).all()
+        targets = scene_targets(scene)
+        assert targets["state"].shape == (MAX_FACES,)
+        assert (targets["state"] >= 0).sum() == len(scene.wanted)
+
+
+@pytest.mark.parametrize("yaw", [-0.8, -0.3, 0.4, 0.9])
+def test_landmarks_turn_with_the_head(yaw: float) -> None:
+    bank = marked_bank()
+    picture, _, box, points = turned_aside(bank.pictures[0], bank.mattes[0], BOX, POINTS, yaw)
+    assert np.sign(points[:, 0] - POINTS[:, 0]).tolist() == [np.sign(yaw)] * 5
+    for x, y in points:
+        assert picture[round(y), round(x)].min() > 200
+        assert box[0] <= x <= box[2]
+
+
+def test_turning_by_nothing_changes_nothing() -> None:
+    bank = marked_bank()
+    _, _, box, points = turned_aside(bank.pictures[0], bank.mattes[0], BOX, POINTS, 0.0)
+    np.testing.assert_allclose(points, POINTS, atol=1e-3)
+    np.testing.assert_allclose(box, BOX, atol=1e-3)
+
+
+def test_a_face_on_its_side_has_a_box_on_its_side() -> None:
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0]])
+    np.testing.assert_allclose(_ellipse_box(BOX, quarter), [-216, 70, -60, 186], atol=1e-3)
+
+
+def test_spoiling_keeps_the_size_and_the_brightness_order() -> None:
+    ramp = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (96, 1, 3))
+    for seed in range(40):
+        spoilt = spoil(np.random.default_rng(seed), ramp)
+        assert spoilt.shape == ramp.shape
+        assert spoilt.dtype == np.uint8
+        assert spoilt[:, 60:].mean() >= spoilt[:, :36].mean()
+
+
+def test_a_matte_holds_the_face_and_not_the_corners() -> None:
+    picture = np.full((BANK_PX, BANK_PX, 3), (200, 190, 180), np.uint8)
+    cv2.ellipse(picture, ((128, 138), (130, 170), 0), (60, 90, 160), -1)
+    picture += np.random.default_rng(0).integers(0, 8, picture.shape, dtype=np.uint8)
+    matte = person_matte(picture, BOX)
+    assert matte[120:160, 100:156].min() == 255
+    assert matte[:20, :20].max() == 0
+
+
+def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(tmp_path / "a.png"), rng.integers(0, 255, (512, 512, 3), dtype=np.uint8))
+    header = "file,source,split,box_x0,box_y0,box_x1,box_y1," + ",".join(
+        f"{part}_{axis}" for part in ("le", "re", "n", "ml", "mr") for axis in "xy"
+    )
+    numbers = ",".join(str(v) for v in [140, 120, 372, 432, *(2 * POINTS.ravel())])
+    rows = [header, f"a.png,x,train,{numbers}", f"gone.png,x,train,{numbers}"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    bank = build_face_bank(tmp_path, "train")
+    bank.save(tmp_path / "bank")
+    mapped = FaceBank.load(tmp_path / "bank")
+    assert len(mapped.pictures) == 1
+    np.testing.assert_allclose(mapped.boxes_xyxy[0], BOX)
+    np.testing.assert_allclose(mapped.landmarks[0], POINTS, atol=0.5)
+    with pytest.raises(ValueError, match="no readable picture of split 'val'"):
+        build_face_bank(tmp_path, "val")
+
+
+def test_unknown_texture_folders_give_no_textures(tmp_path: Path) -> None:
+    assert load_textures(tmp_path) == []
