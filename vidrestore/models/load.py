@@ -22,7 +22,6 @@ from torch import nn
 
 from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import weights, zoo
-from vidrestore.models.adapters import GanRestorer
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.debug import DebugRestorer
@@ -92,6 +91,8 @@ def load_restorer(
     source = _open(chosen, on_download)
     if source.arch not in _TEMPLATES:
         raise source.error(f"a {source.arch}, which does not restore faces")
+    from vidrestore.models.adapters import GanRestorer
+
     return GanRestorer(
         source.network(build),
         name=source.name,
