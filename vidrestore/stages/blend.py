@@ -1,0 +1,185 @@
+"""Puts restored faces back into their frames.
+
+Only the difference between the restored and the seen crop travels: colour-matched, weighted by the
+feathered mask and the strength, carried back to the frame's pixels and added to its native samples.
+What no mask covers stays as it was decoded, bit for bit, and a strength of 0 changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidrestore.config import BlendConfig
+from vidrestore.geometry import apply, compose, invert, warp_affine
+from vidrestore.stages.colour_match import matched_residual
+from vidrestore.stages.feather import border_fade, crop_mask, support
+from vidrestore.structs import Array, Face, Frame, Picture
+from vidrestore.video.residual import Change, changed_picture
+from vidrestore.video.samples import Rect, aligned_rect
+
+__all__ = ["blend", "face_changes", "face_mask"]
+
+
+def blend(frames: Iterable[Frame], config: BlendConfig) -> Iterator[Frame]:
+    """Replaces `picture` by one with its restored faces; the old one stays as `source`.
+
+    Args:
+        frames: whose faces have `crop`, `source_crop` and `crop_from_frame`; others stay as they
+            are.
+        config: how.
+
+    Yields:
+        The same frames in the same order; those without a restored face as they came.
+    """
+    for frame in frames:
+        changes = face_changes(frame, config)
+        if changes:
+            changed = changed_picture(frame.picture, changes)
+            yield replace(frame, picture=changed, source=frame.picture)
+        else:
+            yield frame
+
+
+def face_changes(frame: Frame, config: BlendConfig) -> list[Change]:
+    """What blending adds to a frame; faces that touch share one change.
+
+    `video.residual.planes_mask` tells from it which samples may change.
+    """
+    patches = [
+        patch for face in frame.faces if (patch := _patch(face, frame.picture, config)) is not None
+    ]
+    return [_joined(group) for group in _touching(patches)]
+
+
+def face_mask(face: Face, picture: Picture, config: BlendConfig) -> tuple[Tensor, Rect]:
+    """Where a face may change its picture.
+
+    Returns:
+        (h, w) float32 in [0, 1], and the rectangle of coded pixels it covers; empty for a face
+        without a restored crop or outside the picture.
+    """
+    place = _place(face, picture, config)
+    if place is None:
+        return torch.zeros(0, 0), Rect(0, 0, 0, 0)
+    return _in_frame(crop_mask(place.size, config.feather)[None], place, "bilinear")[0], place.rect
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a crop lies in a picture."""
+
+    size: int
+    """Side of the crop in pixels."""
+    rect: Rect
+    """What the mask may cover of the picture, not empty."""
+    rect_from_crop: Array
+    """(2, 3) affine from crop pixels to those of `rect`."""
+    fade: Tensor | None
+    """(h, w) weights that fade the mask out where it leaves the picture; None for all ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Patch:
+    """One face's part in a picture."""
+
+    rect: Rect
+    weighted: Tensor
+    """(3, h, w) RGB residual, times mask and strength."""
+    mask: Tensor
+    """(h, w) in [0, 1]."""
+
+
+def _patch(face: Face, picture: Picture, config: BlendConfig) -> _Patch | None:
+    strength = config.strength * face.strength
+    place = _place(face, picture, config) if strength > 0 else None
+    if place is None or face.crop is None or face.source_crop is None:
+        return None
+    crop = face.crop.float()
+    source = face.source_crop.to(crop)
+    mask = crop_mask(place.size, config.feather).to(crop.device)
+    residual = matched_residual(crop, source, mask) if config.colour_match else crop - source
+    return _Patch(
+        place.rect,
+        weighted=_in_frame(residual * (mask * strength), place, "bicubic"),
+        mask=_in_frame(mask[None], place, "bilinear")[0],
+    )
+
+
+def _place(face: Face, picture: Picture, config: BlendConfig) -> _Place | None:
+    if face.crop is None or face.crop_from_frame is None:
+        return None
+    size = face.crop.shape[-1]
+    frame_from_crop = invert(face.crop_from_frame)
+    x0, y0, x1, y1 = support(size)
+    corners = apply(frame_from_crop, [[x0, y0], [x1, y0], [x0, y1], [x1, y1]])
+    low, high = corners.min(0), corners.max(0)
+    # One pixel more, since a sample next to the mask may still see its edge.
+    left, top = np.floor(low).astype(int) - 1
+    right, bottom = np.ceil(high).astype(int) + 2
+    rect = aligned_rect(picture, int(left), int(top), int(right), int(bottom))
+    if not rect.width or not rect.height:
+        return None
+    rect_from_frame = np.array([[1.0, 0.0, -rect.x0], [0.0, 1.0, -rect.y0]])
+    widest = 0.5 * config.feather * size * np.linalg.norm(frame_from_crop[:, :2], axis=1)
+    return _Place(
+        size,
+        rect,
+        rect_from_crop=compose(rect_from_frame, frame_from_crop),
+        fade=_fade(picture, rect, low, high, widest),
+    )
+
+
+def _fade(picture: Picture, rect: Rect, low: Array, high: Array, widest: Array) -> Tensor | None:
+    """As wide as the part of the mask that lies outside, up to `widest` (x, y) pixels."""
+    left, top = np.clip(-0.5 - low, 0, widest)
+    right, bottom = np.clip(high - [picture.width - 0.5, picture.height - 0.5], 0, widest)
+    if max(left, top, right, bottom) == 0:
+        return None
+    across = border_fade(rect.width, rect.x0, picture.width, left, right)
+    down = border_fade(rect.height, rect.y0, picture.height, top, bottom)
+    return down[:, None] * across
+
+
+def _in_frame(layers: Tensor, place: _Place, mode: str) -> Tensor:
+    """(C, h, w) on the CPU: layers of the crop, (C, S, S), at the pixels of the place."""
+    shape = (place.rect.height, place.rect.width)
+    warped = warp_affine(layers[None], place.rect_from_crop, shape, mode=mode)[0].cpu()
+    return warped if place.fade is None else warped * place.fade
+
+
+def _touching(patches: list[_Patch]) -> list[list[_Patch]]:
+    """Patches in groups whose rectangles overlap, directly or through others."""
+    groups: list[list[_Patch]] = []
+    for patch in patches:
+        near = [group for group in groups if any(_overlap(patch.rect, p.rect) for p in group)]
+        groups = [group for group in groups if not any(group is other for other in near)]
+        groups.append([member for group in near for member in group] + [patch])
+    return groups
+
+
+def _overlap(a: Rect, b: Rect) -> bool:
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+
+
+def _joined(group: list[_Patch]) -> Change:
+    """One change of all: where masks overlap they share, so no pixel changes twice as much."""
+    rect = Rect(
+        min(patch.rect.x0 for patch in group),
+        min(patch.rect.y0 for patch in group),
+        max(patch.rect.x1 for patch in group),
+        max(patch.rect.y1 for patch in group),
+    )
+    if len(group) == 1:
+        return Change(rect, group[0].weighted, group[0].mask > 0)
+    residual, weight = torch.zeros(3, rect.height, rect.width), torch.zeros(rect.height, rect.width)
+    for patch in group:
+        rows = slice(patch.rect.y0 - rect.y0, patch.rect.y1 - rect.y0)
+        columns = slice(patch.rect.x0 - rect.x0, patch.rect.x1 - rect.x0)
+        residual[:, rows, columns] += patch.weighted
+        weight[rows, columns] += patch.mask
+    return Change(rect, residual / weight.clamp(min=1), weight > 0)
