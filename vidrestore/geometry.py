@@ -143,31 +143,26 @@ def warp_affine(
 ) -> Tensor:
     """Resamples `image` so that output pixel p shows input position `out_from_in⁻¹ p`.
 
+    Where the picture shrinks by 1.5 or more, whole boxes of input pixels are averaged first, so
+    that fine detail does not turn into false patterns.
+
     Convention: pixel centres at integers on both sides; beyond the border the edge is repeated.
 
     Args:
-        image: (N, C, H, W) float.
+        image: (N, C, H, W) float32 or float64.
         out_from_in: (2, 3) affine.
         size: (height, width) of the result.
-        mode: 'bilinear', 'bicubic' or 'nearest'.
+        mode: 'bilinear', 'bicubic' (a = -0.75, may overshoot) or 'nearest' (nothing is averaged).
 
     Returns:
         (N, C, height, width), dtype and device of `image`.
     """
-    import torch
     from torch.nn import functional
 
-    height, width = size
-    in_from_out = torch.from_numpy(invert(out_from_in)).to(image.device)
-    y = torch.arange(height, dtype=torch.float64, device=image.device)[:, None]
-    x = torch.arange(width, dtype=torch.float64, device=image.device)[None, :]
-    a = in_from_out
-    source_x = a[0, 0] * x + a[0, 1] * y + a[0, 2]
-    source_y = a[1, 0] * x + a[1, 1] * y + a[1, 2]
-    in_height, in_width = image.shape[-2:]
-    grid = torch.stack(
-        [(2 * source_x + 1) / in_width - 1, (2 * source_y + 1) / in_height - 1], dim=-1
-    ).to(image.dtype)
+    in_from_out = invert(out_from_in)
+    if mode != "nearest":
+        image, in_from_out = _averaged(image, in_from_out)
+    grid = _sampling_grid(image, in_from_out, size)
     return functional.grid_sample(
         image,
         grid.expand(image.shape[0], -1, -1, -1),
@@ -175,3 +170,39 @@ def warp_affine(
         padding_mode="border",
         align_corners=False,
     )
+
+
+def _averaged(image: Tensor, in_from_out: Array) -> tuple[Tensor, Array]:
+    """`image` in boxes of about one output pixel, and the affine that leads there.
+
+    Boxes of whole pixels average all pixels alike; fractional ones would leave a beat pattern.
+    """
+    from torch.nn import functional
+
+    box = np.maximum(1, np.rint(np.linalg.norm(in_from_out[:, :2], axis=1))).astype(int)
+    if box.max() == 1:
+        return image, in_from_out
+    across, down = int(box[0]), int(box[1])
+    rest = (0, -image.shape[-1] % across, 0, -image.shape[-2] % down)
+    if any(rest):
+        image = functional.pad(image, rest, mode="replicate")
+    small_from_in = np.column_stack([np.diag(1 / box), (1 / box - 1) / 2])
+    return functional.avg_pool2d(image, (down, across)), compose(small_from_in, in_from_out)
+
+
+def _sampling_grid(image: Tensor, in_from_out: Array, size: tuple[int, int]) -> Tensor:
+    """(1, height, width, 2): where to sample, in -1 to 1 between the image's outer edges.
+
+    Products are taken in float64 along one axis each; only their sum is rounded.
+    """
+    import torch
+
+    height, width = size
+    scale = 2 / np.array([image.shape[-1], image.shape[-2]], np.float64)
+    unit_from_out = scale[:, None] * in_from_out
+    unit_from_out[:, 2] += scale / 2 - 1
+    along_x = np.arange(width)[:, None] * unit_from_out[:, 0]
+    along_y = np.arange(height)[:, None] * unit_from_out[:, 1] + unit_from_out[:, 2]
+    x = torch.from_numpy(along_x).to(image.device, image.dtype)
+    y = torch.from_numpy(along_y).to(image.device, image.dtype)
+    return (x[None, :] + y[:, None])[None]
