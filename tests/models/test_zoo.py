@@ -79,7 +79,7 @@ def test_rows_are_read_only():
         ("gfpgan1.4", None, "did you mean 'gfpgan-1.4'"),
         ("GPEN-512", "restorer", "did you mean 'gpen-512'"),
         ("retinaface", "detector", "did you mean 'retinaface-"),
-        ("gfpgan-1.4", "detector", "'gfpgan-1.4' is a restorer, not a detector"),
+        ("gfpgan-1.4", "detector", "'gfpgan-1.4' is no detector (but: restorer)"),
         ("quite something else", "detector", "known: embedded, retinaface-resnet50"),
     ],
 )

@@ -170,7 +170,7 @@ def choose_detector(name: str | Path = zoo.AUTO) -> str:
 def _describe(chosen: ModelSpec | Path) -> str:
     if isinstance(chosen, Path):
         return str(_split_arch(chosen)[0])
-    if weights.is_installed(chosen):
+    if chosen.embedded or weights.is_installed(chosen):
         return chosen.name
     size = "" if chosen.bytes is None else f" of {chosen.bytes / 1e6:.1f} MB"
     return f"{chosen.name} (not installed: a download{size}; licence: {chosen.licence})"
@@ -208,9 +208,11 @@ class _Source:
     @property
     def crop_size(self) -> int:
         """Side of the crops in pixels; where a network takes any, the file says which it learnt."""
-        sizes = (self.hyperparameters.get(key) for key in ("out_size", "size"))
-        told = next((size for size in sizes if size), self.checkpoint.metadata.get("size", "512"))
-        return int(str(told))
+        told = {**self.checkpoint.metadata, **self.hyperparameters}
+        size = str(told.get("out_size", told.get("size", "512")))
+        if not size.isdecimal() or int(size) == 0:
+            raise self.error(f"says that its crops are {size} pixels wide")
+        return int(size)
 
     def error(self, words: str) -> WeightsError:
         return WeightsError(f"weights {self.checkpoint.path}: {words}")
@@ -247,8 +249,9 @@ def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Sourc
     installed = spec.embedded or weights.path_of(spec).is_file()
     path = weights.ready(spec) if installed else weights.pull(spec, on_download=on_download)
     checkpoint = read(path, trusted=True)
-    hyperparameters = spec.hyperparameters or identify(checkpoint, arch=spec.arch)[1]
-    return _Source(spec.name, spec.arch, hyperparameters, checkpoint)
+    if spec.embedded:  # What ships may change; its files say what they are.
+        return _Source(spec.name, *identify(checkpoint), checkpoint)
+    return _Source(spec.name, spec.arch, spec.hyperparameters, checkpoint)
 
 
 def _from_file(path: Path, arch: str | None) -> _Source:

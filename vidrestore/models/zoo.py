@@ -317,7 +317,7 @@ def find(name: str, task: Task | None = None) -> tuple[ModelSpec, ...]:
 
 def _unknown_message(name: str, task: Task | None) -> str:
     others = sorted({spec.task for spec in MODELS if spec.name == name})
-    wrong = f"model {name!r} is a {' and '.join(others)}, not a {task}" if others else ""
+    wrong = f"model {name!r} is no {task} (but: {', '.join(others)})" if others else ""
     known = names(task)
     hint = nearest(name.lower(), known) or f"; known: {', '.join(known)}"
     return (wrong or f"unknown {task or 'model'} {name!r}") + hint
