@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from clips import decoded_planes, empty_frames, face_frames, frame_times, write_clip
-from vidrestore.stages.blend import changed_samples
 
 from vidrestore import frame_to_rgb, restore_frames, restore_image, restore_video
 from vidrestore.api import Progress
 from vidrestore.config import resolve_config
+from vidrestore.stages.blend import face_changes
+from vidrestore.video.residual import planes_mask
 
 FORMATS = ["yuv420p", "yuv422p10le", "yuv444p", "gray", "bgr0"]
 
@@ -36,7 +38,9 @@ def test_samples_outside_the_masks_are_the_inputs(tmp_path: Path, pix_fmt: str) 
     before, after = decoded_planes(source), decoded_planes(output)
     config = resolve_config(None, {"restore.model": "debug"})
     for index, frame in enumerate(restore_frames(source, config=config)):
-        masks = changed_samples(frame, config.blend)
+        assert frame.source is not None
+        as_decoded = replace(frame, picture=frame.source)
+        masks = planes_mask(frame.source, face_changes(as_decoded, config.blend))
         assert len(masks) == len(before[index])
         for plane, (old, new, mask) in enumerate(
             zip(before[index], after[index], masks, strict=True)

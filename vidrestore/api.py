@@ -31,7 +31,7 @@ from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.video.probe import VideoInfo, probe
 from vidrestore.video.reader import VideoReader
 from vidrestore.video.samples import picture_from_rgb, picture_to_rgb, shown_rgb
-from vidrestore.video.writer import OutputPlan, plan_output
+from vidrestore.video.writer import OutputPlan, VideoWriter, plan_output
 
 __all__ = [
     "Progress",
@@ -151,7 +151,7 @@ def restore_video(
         ),
     )
     info = probe(src)
-    output = plan_output(info, Path(dst), resolved.encode)
+    plan_output(info, dst, resolved.encode)
     find, restorer = _load_models(resolved)
     clock, tally, best = StageClock(), _Tally(), Preview()
     loaded = time.perf_counter()
@@ -159,7 +159,16 @@ def restore_video(
         reader = stack.enter_context(
             VideoReader(src, resolved.decode, threads=resolved.run.threads)
         )
-        writer = stack.enter_context(_open_writer(output, info, resolved))
+        writer = stack.enter_context(
+            VideoWriter(
+                dst,
+                info,
+                resolved.encode,
+                start=resolved.decode.start,
+                end=resolved.decode.end,
+                threads=resolved.run.threads,
+            )
+        )
         frames = restored_frames(reader.frames(), find, restorer, resolved, clock)
         stack.callback(frames.close)
         total = _expected_frames(info, resolved)
@@ -181,7 +190,7 @@ def restore_video(
         model=restorer.name,
         detector=find.name,
         device=str(resolve_device(resolved.run.device)),
-        codec=output.codec,
+        codec=writer.codec,
         frames=tally.frames,
         faces=tally.faces,
         faces_failed=tally.faces_failed,
@@ -193,7 +202,7 @@ def restore_video(
         peak_memory_mib=peak_memory_mib(),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
-        notes=(*output.notes, *reader.notes, *restorer.notes),
+        notes=(*writer.notes, *reader.notes, *restorer.notes),
         config=resolved.model_dump(mode="json"),
     )
 
@@ -327,7 +336,7 @@ def plan(
     """
     resolved = resolve_config(config)
     info = probe(src)
-    return info, plan_output(info, Path(dst), resolved.encode), resolved
+    return info, plan_output(info, dst, resolved.encode), resolved
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -355,12 +364,12 @@ def _progress(frames: int, total: int | None, seconds: float) -> Progress:
 
 def _expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
     """Frames that will come, from what the container says; an estimate for progress only."""
-    if info.n_frames is None or info.duration_s is None:
-        return info.n_frames
+    if info.n_frames_estimate is None or info.duration_s is None:
+        return info.n_frames_estimate
     begin = config.decode.start or 0.0
     end = min(config.decode.end or info.duration_s, info.duration_s)
     share = max(0.0, end - begin) / max(info.duration_s, 1e-9)
-    return max(1, round(info.n_frames * share))
+    return max(1, round(info.n_frames_estimate * share))
 
 
 def _check_failures(tally: _Tally, config: RestoreConfig) -> None:

@@ -134,20 +134,20 @@ def describe(result: BenchResult) -> str:
 
 
 def _frame_times(source: Path) -> list[float]:
-    """Presentation times in seconds of all frames, counted from the first, from packets alone."""
+    """Presentation times in seconds of all frames, from the start of the file, by packets alone."""
     from vidrestore.video.probe import probe
 
     info = probe(source)
     import av
 
     with av.open(str(source)) as container:
-        stream = container.streams[info.video_index]
+        stream = container.streams[info.stream_index]
         times = sorted(
             float(packet.pts * packet.time_base)
             for packet in container.demux(stream)
             if packet.size and packet.pts is not None
         )
-    return [moment - times[0] for moment in times]
+    return [moment - float(info.start_s) for moment in times]
 
 
 def _run_ours(source: Path, options: Sequence[str]) -> Run:

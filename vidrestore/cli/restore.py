@@ -77,7 +77,7 @@ def restore(
     from vidrestore.api import plan, restore_video
 
     _, planned, _ = plan(source, output, config=config)
-    click.echo(f"{source} → {output}: {planned.summary}", err=True)
+    click.echo(f"{source} → {output}: {planned.codec}, {planned.pix_fmt}", err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
     with show_progress(progress) as callback:
@@ -124,7 +124,9 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
 
     info, planned, resolved = plan(source, output, config=config)
     click.echo(describe(info))
-    click.echo(f"output     {planned.summary}")
+    click.echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
+    for note in planned.notes:
+        click.echo(f"           {note}")
     click.echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
     click.echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
     click.echo(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False).rstrip())
