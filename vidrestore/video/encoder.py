@@ -1,0 +1,100 @@
+"""Settings of encoders and muxers, and the layout they are fed with."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+
+from vidrestore.config import EncodeConfig
+from vidrestore.structs import Picture
+from vidrestore.video.plan import OutputPlan
+from vidrestore.video.probe import VideoInfo
+
+__all__ = ["encoder_options", "muxer_options", "relaid"]
+
+_CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
+"""Qualities at which the loss is hard to see, measured against the restored picture."""
+
+_TAGS_OF_MP4 = frozenset(
+    "title artist album_artist album comment date genre copyright composer grouping lyrics "
+    "description synopsis show episode_id network episode_sort season_number media_type hd_video "
+    "gapless_playback compilation track disc keywords category purchase_date account_id encoder "
+    "creation_time timecode major_brand minor_version compatible_brands language location "
+    "author writer make model".split()
+)
+"""What MP4 and MOV have fields of their own for."""
+
+
+def encoder_options(
+    plan: OutputPlan, source: VideoInfo, config: EncodeConfig, threads: int
+) -> dict[str, str]:
+    """FFmpeg's options of the video encoder."""
+    crf = config.crf if config.crf is not None else _CRF.get(plan.codec)
+    options = {} if crf is None else {"crf": f"{crf:g}"}
+    if plan.codec == "libx264":
+        options |= {"preset": config.preset}
+        options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
+        options |= _params("x264-params", _x264_master(source))
+    elif plan.codec == "libx265":
+        options |= {"preset": config.preset}
+        pools = [f"pools={threads}"] if threads else []
+        options |= _params("x265-params", ["log-level=none", *pools, *_x265_master(source)])
+    elif plan.codec == "libvpx-vp9":
+        options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
+    elif plan.codec == "ffv1":
+        options |= {"level": "3", "slicecrc": "1"}
+    return options
+
+
+def _params(name: str, parts: list[str]) -> dict[str, str]:
+    return {name: ":".join(parts)} if parts else {}
+
+
+def _master_display(mastering: tuple[Fraction, ...]) -> str:
+    """G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min), in units of 0.00002 and 0.0001 cd/m² (SMPTE ST 2086)."""
+    red, green, blue, white = (
+        tuple(round(value * 50000) for value in mastering[i : i + 2]) for i in (0, 2, 4, 6)
+    )
+    least, most = (round(value * 10000) for value in mastering[8:])
+    points = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
+    return "".join(f"{name}({x},{y})" for name, (x, y) in points) + f"L({most},{least})"
+
+
+def _x264_master(source: VideoInfo) -> list[str]:
+    parts = [f"mastering-display={_master_display(source.mastering)}"] if source.mastering else []
+    return parts + ([f"cll={'%d,%d' % source.light_level}"] if source.light_level else [])
+
+
+def _x265_master(source: VideoInfo) -> list[str]:
+    parts = [f"master-display={_master_display(source.mastering)}"] if source.mastering else []
+    return parts + ([f"max-cll={'%d,%d' % source.light_level}"] if source.light_level else [])
+
+
+def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
+    """FFmpeg's options of the container's writer."""
+    muxer = plan.container.muxer
+    if muxer in ("mp4", "mov", "3gp"):
+        unusual = any(key.lower() not in _TAGS_OF_MP4 for key in source.metadata)
+        return {"movflags": "+faststart" + ("+use_metadata_tags" if unusual else "")}
+    if muxer in ("matroska", "webm"):
+        # Random identifiers would make two runs differ; inferred flags, input and output.
+        return {"fflags": "+bitexact", "default_mode": "passthrough"}
+    return {}
+
+
+def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:
+    """The picture's frame in an equal layout: the same numbers, in another order in memory."""
+    frame: av.VideoFrame = picture.handle
+    if frame.format.name == pix_fmt:
+        return frame
+    scale = "JPEG" if picture.full_range else "MPEG"
+    space = int(frame.colorspace)
+    changed = frame.reformat(
+        format=pix_fmt,
+        src_color_range=scale,
+        dst_color_range=scale,
+        src_colorspace=space,
+        dst_colorspace=space,
+    )
+    return changed

@@ -1,0 +1,237 @@
+"""Everything about the output that can go wrong, settled before any work is done.
+
+`plan_output(info, destination, config)` answers which codec and layout the picture gets and what
+becomes of every other stream, or says why the output cannot be made and what would help.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.stream import Stream
+
+from vidrestore.config import EncodeConfig
+from vidrestore.errors import VideoWriteError, nearest
+from vidrestore.video.codecs import CONTAINERS, Container, choose_codec, container_of
+from vidrestore.video.probe import StreamInfo, VideoInfo, open_input
+
+__all__ = ["OutputPlan", "StreamPlan", "plan_output"]
+
+_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+
+_TS_CODECS = frozenset(
+    "aac aac_latm mp1 mp2 mp3 ac3 eac3 dts truehd opus s302m dvb_subtitle hdmv_pgs_subtitle "
+    "h264 hevc mpeg1video mpeg2video mpeg4 timed_id3 klv scte_35".split()
+)
+"""What MPEG-TS really carries; its muxer accepts anything, as private data that nobody reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """What becomes of one stream."""
+
+    index: int
+    action: Literal["encode", "copy", "attach", "rewrite", "drop"]
+    """'encode': the restored picture. 'copy': packet by packet. 'attach': as an attached file.
+    'rewrite': a timecode or chapter track, which the container's writer makes anew. 'drop': left
+    out because the user said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlan:
+    """How the output is written."""
+
+    destination: Path
+    container: Container
+    codec: str
+    """FFmpeg's name of the encoder."""
+    pix_fmt: str
+    """The format it is fed with: as decoded, or an equal layout."""
+    streams: tuple[StreamPlan, ...]
+    """In the input's order."""
+    with_chapters: bool
+    notes: tuple[str, ...]
+    """What a person should know: streams dropped."""
+
+    def action(self, index: int) -> str:
+        """What becomes of the input's stream `index`."""
+        return next(stream.action for stream in self.streams if stream.index == index)
+
+
+def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) -> OutputPlan:
+    """Settles how `info`'s video is written to `destination`, without writing anything.
+
+    Raises:
+        VideoWriteError: if it cannot be written there, or the container cannot hold all of it.
+    """
+    destination = Path(destination)
+    container = container_of(destination)
+    _check_place(info, destination, config)
+    choice = choose_codec(container, info.pix_fmt, info.width, info.height, config.codec)
+    _check_quality(choice.codec, config)
+    _check_turn(info, destination, container)
+    streams, notes = _plan_streams(info, destination, container, config)
+    with_chapters = bool(info.chapters)
+    if with_chapters and not container.chapters:
+        if "chapters" not in config.drop:
+            raise VideoWriteError(
+                f"{destination}: {destination.suffix} cannot hold the {len(info.chapters)} "
+                f"chapters; write {_endings('chapters')}, or leave them out with --drop chapters"
+            )
+        with_chapters = False
+        notes.append(f"{len(info.chapters)} chapters left out")
+    return OutputPlan(
+        destination=destination,
+        container=container,
+        codec=choice.codec,
+        pix_fmt=choice.pix_fmt,
+        streams=tuple(streams),
+        with_chapters=with_chapters,
+        notes=tuple(notes),
+    )
+
+
+def _endings(ability: str) -> str:
+    return " or ".join(end for end, one in CONTAINERS.items() if getattr(one, ability))
+
+
+def _check_place(info: VideoInfo, destination: Path, config: EncodeConfig) -> None:
+    folder = destination.parent
+    if destination.is_dir():
+        raise VideoWriteError(f"{destination} is a folder; name a file in it")
+    if not folder.is_dir():
+        raise VideoWriteError(f"the folder {folder} does not exist; create it first")
+    if _is_same_file(info.path, destination):
+        raise VideoWriteError(
+            f"{destination} is the input itself; choose another name for the output"
+        )
+    if destination.exists() and not config.overwrite:
+        raise VideoWriteError(f"{destination} exists; choose another name, or add --overwrite")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise VideoWriteError(f"no permission to write into the folder {folder}")
+
+
+def _is_same_file(source: Path, destination: Path) -> bool:
+    if destination.exists():
+        return os.path.samefile(source, destination)
+    return source.resolve() == destination.resolve()
+
+
+def _check_quality(codec: str, config: EncodeConfig) -> None:
+    if codec in ("libx264", "libx265") and config.preset not in _PRESETS:
+        raise VideoWriteError(
+            f"unknown preset {config.preset!r}; use one of {', '.join(_PRESETS)}"
+            + nearest(config.preset, _PRESETS)
+        )
+    if config.crf is None:
+        return
+    options = av.CodecContext.create(codec, "w").supported_options.private
+    crf = next((option for option in options if option.name == "crf"), None)
+    if crf is None:
+        raise VideoWriteError(f"codec {codec} has no --crf; leave it out")
+    most = {"libx264": 51, "libx265": 51}.get(codec, min(crf.max, 63))
+    if config.crf > most:
+        raise VideoWriteError(f"--crf {config.crf:g} is too much for {codec}: 0 to {most:g}")
+
+
+def _check_turn(info: VideoInfo, destination: Path, container: Container) -> None:
+    if (info.rotation or info.mirrored) and not container.rotation:
+        how = f"turned by {info.rotation}°" if info.rotation else "mirrored"
+        raise VideoWriteError(
+            f"{destination}: the picture is {how} for showing, which {destination.suffix} cannot "
+            f"tell players; write {_endings('rotation')}"
+        )
+
+
+def _plan_streams(
+    info: VideoInfo, destination: Path, container: Container, config: EncodeConfig
+) -> tuple[list[StreamPlan], list[str]]:
+    plans: list[StreamPlan] = []
+    notes: list[str] = []
+    with open_input(info.path) as source:
+        for stream in info.streams:
+            if stream.index == info.stream_index:
+                plans.append(StreamPlan(stream.index, "encode"))
+                continue
+            if stream.is_made_by_muxer:
+                plans.append(StreamPlan(stream.index, "rewrite"))
+                continue
+            av_stream = source.streams[stream.index]
+            action = _way_to_keep(av_stream, stream, container)
+            if action is None:
+                notes.append(_drop_or_raise(av_stream, stream, destination, config))
+                action = "drop"
+            plans.append(StreamPlan(stream.index, action))
+    return plans, notes
+
+
+def _way_to_keep(
+    stream: Stream, info: StreamInfo, container: Container
+) -> Literal["copy", "attach"] | None:
+    if info.type == "attachment" or (info.is_cover and container.attachments):
+        return "attach" if container.attachments else None
+    return "copy" if _holds_packets(stream, info, container) else None
+
+
+def _holds_packets(stream: Stream, info: StreamInfo, container: Container) -> bool:
+    """Whether the container's writer accepts a header with this stream in it."""
+    if container.muxer == "mpegts" and info.codec not in _TS_CODECS:
+        return False
+    output = av.open(io.BytesIO(), "w", format=container.muxer)
+    try:
+        output.add_stream_from_template(stream, opaque=True)
+        output.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _drop_or_raise(
+    stream: Stream, info: StreamInfo, destination: Path, config: EncodeConfig
+) -> str:
+    """The note about a stream left out.
+
+    Raises:
+        VideoWriteError: if the user has not said so.
+    """
+    kind = _drop_kind(info)
+    name = _name(info)
+    if kind in config.drop:
+        return f"{name} left out: {destination.suffix} cannot hold it"
+    holding = [ending for ending, other in CONTAINERS.items() if _way_to_keep(stream, info, other)]
+    ways = [f"write {' or '.join(holding)}"] if holding else []
+    ways += [f"leave it out with --drop {kind}"] if kind else []
+    if not ways:
+        ways = ["remove that stream first"]
+    raise VideoWriteError(
+        f"{destination}: {destination.suffix} cannot hold {name}; {', or '.join(ways)}"
+    )
+
+
+def _drop_kind(info: StreamInfo) -> str | None:
+    if info.type == "attachment" or info.is_cover:
+        return "attachments"
+    return {"subtitle": "subtitles", "data": "data", "unknown": "data"}.get(info.type)
+
+
+def _name(info: StreamInfo) -> str:
+    kind = "cover art" if info.is_cover else info.type
+    what = info.metadata.get("filename") if info.type == "attachment" else info.codec
+    told = ", ".join(part for part in (what or "unknown", info.language, info.title) if part)
+    return f"{kind} stream {info.index} ({told})"

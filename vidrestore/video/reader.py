@@ -1,0 +1,270 @@
+"""Reads the frames of a video: every one once, at its own time, with its own samples.
+
+    with VideoReader("in.mp4", DecodeConfig()) as reader:
+        for frame in reader.frames():
+            ...
+
+Frames that cannot be decoded are replaced by the last good one, so that there is one frame out for
+every frame in; they are counted, and past a bound the reading fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from vidrestore.config import DecodeConfig
+from vidrestore.errors import VideoDecodeError
+from vidrestore.structs import Frame, Picture
+from vidrestore.video.cuts import CutDetector
+from vidrestore.video.decoding import Decoded, PacketDecoder
+from vidrestore.video.probe import VideoInfo, open_input, probe
+from vidrestore.video.samples import picture_from_av
+from vidrestore.video.window import Window, window_of
+
+__all__ = ["VideoReader"]
+
+_STARTS_ANYWHERE = ("mpegts", "mpeg")
+"""Formats whose files may begin in the middle of a group of pictures."""
+
+_SEEK_BACK_S = (0, 2, 10, 60)
+"""How far before the wanted time to begin, until a key frame lies before it."""
+
+
+class VideoReader:
+    """The frames of one video stream, in order of presentation.
+
+    Args:
+        path: the file.
+        config: which part to read, and how much damage to accept.
+        threads: for decoding; 0 takes all.
+
+    Raises:
+        VideoOpenError: if the file cannot be read, or nothing lies between start and end.
+        VideoDecodeError: if more of it is known to be lost than accepted.
+    """
+
+    def __init__(self, path: str | Path, config: DecodeConfig, threads: int = 0) -> None:
+        self._config = config
+        self._threads = threads
+        self.info: VideoInfo = probe(path)
+        self.window: Window = window_of(self.info, config.start, config.end)
+        self.frames_read = 0
+        """Frames given so far, repaired ones included."""
+        self.frames_repaired = 0
+        """Frames that could not be decoded and repeat a neighbour."""
+        self.frames_damaged = 0
+        """Frames that the decoder gave, with errors concealed."""
+        self.frames_lost = 0
+        """Frames that the file promises and that lie beyond its end."""
+        self._skipped_at_start = 0
+        self._ended_early = False
+        self._opened = open_input(self.info.path)
+        self._container: InputContainer | None = self._opened.__enter__()
+        try:
+            self._stream = self._open_stream(self._container)
+            self.frames_lost = _entries_beyond_end(self._stream, self.info, self.window)
+            self._check_damage(self._expected_frames())
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; frames that were read stay valid."""
+        if self._container is not None:
+            self._container = None
+            self._stream = None
+            self._opened.__exit__(None, None, None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of damage, so far."""
+        told = (
+            (self.frames_repaired, "that could not be decoded, replaced by a neighbour"),
+            (self.frames_damaged, "decoded with errors"),
+            (self.frames_lost, "missing because the file ends early"),
+            (self._skipped_at_start, "skipped before the first whole picture"),
+        )
+        notes = [f"{n} frame{'' if n == 1 else 's'} {what}" for n, what in told if n]
+        if self._ended_early and not self.frames_lost:
+            notes.append("the file ends early")
+        return tuple(notes)
+
+    def frames(self) -> Iterator[Frame]:
+        """Gives the frames from the first on; to be called once.
+
+        Raises:
+            VideoDecodeError: if more of the video is broken than accepted, or nothing of it can be
+                decoded.
+        """
+        cuts = CutDetector(self._config.cut_threshold)
+        for pts, picture, repaired in self._timed_pictures():
+            self.frames_repaired += repaired
+            self._check_damage(self._expected_frames())
+            is_cut = (not repaired or self.frames_read == 0) and cuts.is_cut(picture)
+            frame = Frame(
+                index=self.frames_read,
+                pts=pts - self.window.shift,
+                time_base=self.info.time_base,
+                picture=picture,
+                display=self.info.display,
+                is_cut=is_cut,
+                repaired=repaired,
+            )
+            self.frames_read += 1
+            yield frame
+        self._check_end()
+
+    def _open_stream(self, container: InputContainer) -> VideoStream:
+        stream = container.streams[self.info.stream_index]
+        assert isinstance(stream, VideoStream)
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self._threads
+        return stream
+
+    def _timed_pictures(self) -> Iterator[tuple[int, Picture, bool]]:
+        """(time, picture, repaired) of the frames in the window, times strictly increasing."""
+        last: int | None = None
+        step = self._nominal_step()
+        for pts, picture, repaired in self._filled():
+            if pts is None or (last is not None and pts <= last):
+                pts = 0 if last is None else last + step
+            elif last is not None:
+                step = pts - last
+            last = pts
+            if self.window.end_pts is not None and pts >= self.window.end_pts:
+                return
+            if self.window.holds(pts):
+                yield pts, picture, repaired
+
+    def _nominal_step(self) -> int:
+        """Ticks from frame to frame."""
+        rate = self.info.average_rate or Fraction(25)
+        return max(1, round(1 / (rate * self.info.time_base)))
+
+    def _filled(self) -> Iterator[tuple[int | None, Picture, bool]]:
+        """(time, picture, repaired): holes are filled with the picture before, else after them."""
+        before: Picture | None = None
+        for decoder, decoded in self._decoded():
+            frame = decoded.frame
+            now = before if frame is None else self._picture(frame)
+            if now is None:
+                continue
+            lost = decoded.skipped
+            if before is None and not self._promised(decoder):
+                self._skipped_at_start += sum(self.window.holds(pts) for pts in lost)
+                lost = []
+            for pts in lost:
+                yield pts, before or now, True
+            before = now
+            if frame is not None:
+                yield frame.pts if frame.pts is not None else frame.dts, now, False
+
+    def _promised(self, decoder: PacketDecoder) -> bool:
+        """Whether pictures before the first good one should have been there."""
+        return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        self.frames_damaged += frame.is_corrupt
+        info = self.info
+        picture = picture_from_av(frame)
+        if (picture.width, picture.height, picture.format) != (
+            info.width,
+            info.height,
+            info.pix_fmt,
+        ):
+            seconds = float((frame.pts or 0) * info.time_base - info.start_s)
+            raise VideoDecodeError(
+                f"{info.path}: the picture changes from {info.width}x{info.height} {info.pix_fmt} "
+                f"to {picture.width}x{picture.height} {picture.format} at {seconds:.3f} s; restore "
+                "the parts one by one with --start and --end"
+            )
+        return picture
+
+    def _decoded(self) -> Iterator[tuple[PacketDecoder, Decoded]]:
+        """The decoder's answers from a key frame before the window on."""
+        first = self.window.first_pts
+        for back_s in _SEEK_BACK_S if first is not None else (0,):
+            assert self._container is not None and self._stream is not None, "the reader is closed"
+            if first is not None:
+                target = first - round(back_s / self.info.time_base)
+                self._container.seek(target, stream=self._stream)
+            decoder = PacketDecoder(self._container, self._stream)
+            answers = decoder.pictures()
+            start = next(answers, None)
+            begins = start is not None and start.frame is not None and start.frame.pts
+            if first is None or back_s == _SEEK_BACK_S[-1] or (begins and begins <= first):
+                break
+        if start is not None:
+            yield decoder, start
+        for decoded in answers:
+            yield decoder, decoded
+        self._ended_early = decoder.ended_early
+
+    def _expected_frames(self) -> int:
+        """Frames that the window should have, as far as the file tells."""
+        info, window = self.info, self.window
+        total = info.n_frames_estimate or 0
+        if total and info.duration_s and (window.first_pts or window.end_pts):
+            first = float((window.first_s or info.start_s) - info.start_s)
+            end = float((window.end_s or info.start_s) - info.start_s) or info.duration_s
+            total = round(total * max(0.0, min(1.0, (end - first) / info.duration_s)))
+        return total
+
+    def _check_damage(self, expected: int) -> None:
+        """Gives up as soon as it is sure that too much is broken; 0 expected means unknown."""
+        broken = self.frames_repaired + self.frames_lost
+        total = max(expected, self.frames_read + self.frames_lost)
+        if expected and broken > self._config.max_broken * total:
+            self._give_up(broken, total)
+
+    def _check_end(self) -> None:
+        if self.frames_read == 0:
+            raise VideoDecodeError(f"{self.info.path}: no frame of it can be decoded")
+        expected = self._expected_frames()
+        if self._ended_early and not self.frames_lost and expected > self.frames_read:
+            self.frames_lost = expected - self.frames_read
+        total = self.frames_read + self.frames_lost
+        broken = self.frames_repaired + self.frames_lost
+        if broken > self._config.max_broken * total:
+            self._give_up(broken, total)
+
+    def _give_up(self, broken: int, total: int) -> None:
+        early = ", which ends early" if self.frames_lost else ""
+        raise VideoDecodeError(
+            f"{self.info.path}{early}: {broken} of {total} frames are missing or cannot be "
+            f"decoded, more than {self._config.max_broken:.0%}; get a whole copy, or allow more "
+            "with --decode.max-broken"
+        )
+
+
+def _entries_beyond_end(stream: VideoStream, info: VideoInfo, window: Window) -> int:
+    """Frames of an MP4 or MOV whose index points past the end of the file."""
+    if not info.container.startswith("mov"):
+        return 0
+    size = info.path.stat().st_size
+    return sum(
+        entry.pos + entry.size > size and not entry.is_discard and window.holds(entry.timestamp)
+        for entry in stream.index_entries
+    )

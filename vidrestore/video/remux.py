@@ -1,0 +1,151 @@
+"""Copies every other stream of a file, packet by packet, beside the picture that is encoded.
+
+The input is opened a second time and read along as the encoded picture proceeds, so that packets
+interleave in the output as they did in the input and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from vidrestore.video.window import Window
+
+__all__ = ["StreamCopier"]
+
+_REPEATS = ("matroska", "webm", "nut")
+"""Formats in which two packets of a stream may have the same time."""
+
+
+@dataclass(slots=True)
+class _Copied:
+    """One stream on its way."""
+
+    output: Stream
+    is_video: bool
+    is_subtitle: bool
+    started: bool = False
+    last_dts: int | None = None
+    """In the input's time base, before any shift."""
+
+
+class StreamCopier:
+    """Copies packets of some streams into an output, up to a given time at a time.
+
+    Args:
+        source: the open input, of its own; the copier reads it from its beginning.
+        output: the open output; its header may be unwritten.
+        streams: output stream by index of the input's stream.
+        window: the part to copy. Audio is cut at packet bounds; video streams begin at a key frame.
+        origin_s: subtracted from all times, in seconds.
+    """
+
+    def __init__(
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        streams: dict[int, Stream],
+        window: Window,
+        origin_s: Fraction,
+    ) -> None:
+        self._source = source
+        self._output = output
+        self._window = window
+        self._origin_s = origin_s
+        self._streams = {
+            index: _Copied(
+                stream,
+                source.streams[index].type == "video",
+                source.streams[index].type == "subtitle",
+            )
+            for index, stream in streams.items()
+        }
+        self._repeats = output.format.name in _REPEATS
+        self.ended_early = False
+        """Whether the input could not be read to its end."""
+        self._packets = self._read() if streams else iter(())
+        self._next: tuple[Fraction, Packet] | None = next(self._packets, None)
+
+    def advance(self, until_s: Fraction | None) -> None:
+        """Copies all packets up to a time of the output, in seconds; None copies the rest."""
+        while self._next is not None and (until_s is None or self._next[0] <= until_s):
+            self._output.mux(self._next[1])
+            self._next = next(self._packets, None)
+
+    def _read(self) -> Iterator[tuple[Fraction, Packet]]:
+        """(time in the output, packet of the output) in the input's order."""
+        for stream in self._source.streams:
+            if stream.index not in self._streams:
+                stream.discard = Discard.all
+        if self._window.first_s is not None:
+            self._source.seek(int(self._window.first_s * av.time_base))
+        wanted = [self._source.streams[index] for index in self._streams]
+        try:
+            for packet in self._source.demux(wanted):
+                copied = self._streams[packet.stream.index]
+                if packet.size and self._prepare(packet, copied):
+                    yield self._time_s(packet), self._readdressed(packet, copied)
+        except av.FFmpegError:
+            self.ended_early = True
+
+    def _prepare(self, packet: Packet, copied: _Copied) -> bool:
+        """Whether the packet is copied; makes its times complete, increasing and shifted."""
+        if packet.pts is None and packet.dts is None:
+            packet.dts = packet.pts = (copied.last_dts or 0) + (packet.duration or 1)
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if not self._is_inside(packet, copied):
+            return False
+        assert packet.dts is not None
+        if copied.last_dts is not None:
+            packet.dts = max(packet.dts, copied.last_dts + (not self._repeats))
+        copied.last_dts = packet.dts
+        if packet.pts is not None and packet.pts < packet.dts:
+            packet.pts = packet.dts
+        shift = round(self._origin_s / packet.time_base)
+        packet.dts -= shift
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        return True
+
+    def _is_inside(self, packet: Packet, copied: _Copied) -> bool:
+        first_s, end_s = self._window.first_s, self._window.end_s
+        pts_s = self._time_s(packet, by_pts=True)
+        if end_s is not None and pts_s >= end_s:
+            return False
+        if first_s is None:
+            return True
+        if copied.is_video and not copied.started:
+            copied.started = packet.is_keyframe and pts_s >= first_s
+            return copied.started
+        if copied.is_subtitle and pts_s < first_s:
+            return self._shorten(packet, first_s)
+        return pts_s >= first_s
+
+    def _shorten(self, packet: Packet, first_s: Fraction) -> bool:
+        """Lets a subtitle that is shown when the window begins start with it."""
+        if packet.pts is None or not packet.duration:
+            return False
+        late = round(first_s / packet.time_base) - packet.pts
+        if late >= packet.duration:
+            return False
+        packet.duration -= late
+        packet.pts += late
+        packet.dts = packet.pts
+        return True
+
+    @staticmethod
+    def _time_s(packet: Packet, *, by_pts: bool = False) -> Fraction:
+        ticks = packet.pts if by_pts and packet.pts is not None else packet.dts
+        assert ticks is not None
+        return ticks * packet.time_base
+
+    @staticmethod
+    def _readdressed(packet: Packet, copied: _Copied) -> Packet:
+        packet.stream = copied.output
+        return packet

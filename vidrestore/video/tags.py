@@ -1,0 +1,78 @@
+"""Titles, languages, chapters and other tags: what is carried over, and what muxers write anew."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from vidrestore.video.plan import OutputPlan
+from vidrestore.video.probe import StreamInfo, VideoInfo
+from vidrestore.video.window import Window
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter as AvChapter
+
+__all__ = ["chapters_for", "container_tags", "stream_tags"]
+
+_WRITTEN_ANEW = frozenset(
+    "major_brand minor_version compatible_brands encoder duration vendor_id".split()
+)
+
+_STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")
+"""Beginnings of Matroska's tags about the encoded stream."""
+
+_MILLISECONDS = Fraction(1, 1000)
+
+
+def container_tags(source: VideoInfo, plan: OutputPlan) -> dict[str, str]:
+    """Tags of the whole file, the timecode among them."""
+    tags = {key: text for key, text in source.metadata.items() if key.lower() not in _WRITTEN_ANEW}
+    if source.timecode:
+        tags = {key: text for key, text in tags.items() if key.lower() != "timecode"}
+        tags["timecode"] = source.timecode
+    return tags
+
+
+def stream_tags(stream: StreamInfo, plan: OutputPlan, *, encoded: bool) -> dict[str, str]:
+    """Tags of one stream.
+
+    Args:
+        stream: of the input.
+        plan: where it goes.
+        encoded: whether its packets are new, so that statistics and encoder's name are stale.
+    """
+    tags = {
+        key: text
+        for key, text in stream.metadata.items()
+        if key.lower() not in _WRITTEN_ANEW
+        and key.lower() != "timecode"
+        and not key.lower().startswith(_STATISTICS)
+    }
+    if not encoded and "encoder" in stream.metadata:
+        tags["encoder"] = stream.metadata["encoder"]
+    if "title" not in tags and "name" in tags:
+        tags["title"] = tags["name"]  # MP4 reads a title as "name", and writes "title" as one
+    return tags
+
+
+def chapters_for(source: VideoInfo, window: Window) -> list[AvChapter]:
+    """Chapters for the output, clipped to the window and moved with it."""
+    first_s = window.first_s
+    chapters: list[AvChapter] = []
+    for chapter in source.chapters:
+        start_s, end_s = chapter.start_s, chapter.end_s
+        if first_s is not None:
+            start_s, end_s = max(start_s - first_s, Fraction(0)), end_s - first_s
+        if window.end_s is not None:
+            end_s = min(end_s, window.end_s - (first_s or 0))
+        if start_s < end_s or (start_s == end_s and first_s is None and window.end_s is None):
+            chapters.append(
+                {
+                    "id": len(chapters) + 1,
+                    "start": round(start_s / _MILLISECONDS),
+                    "end": round(end_s / _MILLISECONDS),
+                    "time_base": _MILLISECONDS,
+                    "metadata": dict(chapter.metadata),
+                }
+            )
+    return chapters
