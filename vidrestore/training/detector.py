@@ -66,7 +66,7 @@ class DetectorRecipe(BaseModel):
     """Share of the run that uses bfloat16 autocast; the rest is float32."""
     seed: int = 20
     n_workers: int = 1
-    checkpoint_every: int = 200
+    checkpoint_every: int = 100
     """Steps between checkpoints."""
 
 

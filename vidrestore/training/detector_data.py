@@ -398,19 +398,23 @@ def turned_aside(
     turned[2, 0] = tip[0]
     others = [0, 1, 3, 4]
     turned[others, 0] += nose(turned[others, 0], turned[others, 1])
-    y, x = np.mgrid[:BANK_PX, :BANK_PX].astype(np.float32)
+    step = 4
+    y, x = np.mgrid[:BANK_PX:step, :BANK_PX:step].astype(np.float32) + (step - 1) / 2
     ahead = (x - nose(x, y) - middle) / radius
     angle = np.arcsin(np.clip(ahead, -1, 1)) - yaw
     behind = np.clip(np.abs(angle) - np.pi / 2, 0, None)
     angle = np.sign(angle) * (np.minimum(np.abs(angle), np.pi / 2) - 0.35 * behind)
     column = np.where(np.abs(ahead) > 1, ahead, np.sin(angle))
-    source = (middle + radius * column).astype(np.float32)
+    source, row = (
+        cv2.resize(field.astype(np.float32), (BANK_PX, BANK_PX), interpolation=cv2.INTER_LINEAR)
+        for field in (middle + radius * column, y)
+    )
     edges = forward(np.array([box[0], box[2]]))
     spare = 0.04 * height * abs(np.sin(yaw))
     edges = np.array([min(edges[0], turned[2, 0]) - spare, max(edges[1], turned[2, 0]) + spare])
     warped = [
         cv2.remap(
-            np.ascontiguousarray(p), source, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            np.ascontiguousarray(p), source, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         for p in (face, matte)
     ]
@@ -478,8 +482,8 @@ def _paste(
     )
     alpha = cv2.warpAffine(mask, local, size, flags=cv2.INTER_LINEAR)
     region = picture[y0:y1, x0:x1]
-    weight = alpha[..., None].astype(np.uint16)
-    region[:] = ((region * (255 - weight) + warped * weight + 127) // 255).astype(np.uint8)
+    weight = alpha.astype(np.float32) * np.float32(1 / 255)
+    region[:] = cv2.blendLinear(warped, np.ascontiguousarray(region), weight, 1 - weight)
     if owners is not None:
         owners[y0:y1, x0:x1][alpha > 127] = number
 
@@ -548,6 +552,7 @@ def _oval(px: int) -> Picture:
 
 def _noise_patch(rng: np.random.Generator, px: int) -> Picture:
     """Colour gradient plus noise of a few octaves, sometimes striped."""
+    full, px = px, max(8, px // 2)
     base = rng.uniform(0, 255, 3)
     total = np.zeros((px, px, 3), np.float32) + base.astype(np.float32)
     for cells in (2, 4, 9, 20, 48):
@@ -562,7 +567,8 @@ def _noise_patch(rng: np.random.Generator, px: int) -> Picture:
         y, x = np.mgrid[:px, :px].astype(np.float32)
         wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / pitch))
         total += (np.sign(wave) if rng.random() < 0.5 else wave)[..., None] * rng.uniform(10, 70)
-    return np.asarray(np.clip(total, 0, 255), np.uint8)
+    small = np.asarray(np.clip(total, 0, 255), np.uint8)
+    return np.asarray(cv2.resize(small, (full, full)), np.uint8)
 
 
 def _crop_resized(
