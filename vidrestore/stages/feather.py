@@ -15,7 +15,7 @@ from torch import Tensor
 __all__ = ["border_fade", "crop_mask", "support"]
 
 _CENTRE = (0.5, 0.51)
-_HALF = (0.44, 0.47)
+_HALF = (0.42, 0.47)
 """Half width and height of the shape, as shares of the crop; aligned faces (FFHQ's template, and
 those of the public networks alike) reach from 0.14 to 0.86 across and to 0.92 at the chin."""
 _RADIUS = 0.42
