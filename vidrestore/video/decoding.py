@@ -10,13 +10,16 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
+from av.packet import Packet as AvPacket
 from av.video.stream import VideoStream
 
 __all__ = ["Decoded", "PacketDecoder"]
+
+Packet: TypeAlias = "AvPacket[Any]"
 
 _HIDDEN_FRAMES = frozenset({"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"})
 """Decoders of codecs that have packets which show nothing."""

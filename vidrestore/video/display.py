@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -17,7 +19,14 @@ import numpy as np
 from vidrestore.geometry import display_from_coded
 from vidrestore.structs import Array, Display
 
-__all__ = ["IDENTITY_MATRIX", "display_of", "linear_part", "matrix_of_frame", "rotation_of"]
+__all__ = [
+    "IDENTITY_MATRIX",
+    "display_of",
+    "linear_part",
+    "matrix_of_frame",
+    "rotation_of",
+    "side_data",
+]
 
 IDENTITY_MATRIX = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 """The display matrix of an upright picture."""
@@ -25,9 +34,16 @@ IDENTITY_MATRIX = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 def matrix_of_frame(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The nine integers of a decoded frame's display matrix; None where it has none."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX" and data.buffer_size >= 36:
-            return struct.unpack("=9i", bytes(data)[:36])
+    data = side_data(frame, "DISPLAYMATRIX", 36)
+    return None if data is None else struct.unpack("=9i", data)
+
+
+def side_data(frame: av.VideoFrame, name: str, size: int) -> bytes | None:
+    """The first `size` bytes of a frame's side data by FFmpeg's name; None where it has none."""
+    held: Iterable[Any] = iter(frame.side_data)
+    for data in held:
+        if data.type.name == name and data.buffer_size >= size:
+            return bytes(data)[:size]
     return None
 
 

@@ -16,13 +16,14 @@ __all__ = ["encoder_options", "muxer_options", "relaid"]
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
 
-_TAGS_OF_MP4 = frozenset(
-    "title artist album_artist album comment date genre copyright composer grouping lyrics "
-    "description synopsis show episode_id network episode_sort season_number media_type hd_video "
-    "gapless_playback compilation track disc keywords category purchase_date account_id encoder "
-    "creation_time timecode major_brand minor_version compatible_brands language location "
-    "author writer make model".split()
-)
+# fmt: off
+_TAGS_OF_MP4 = frozenset({
+    "title", "artist", "album_artist", "album", "comment", "date", "genre", "copyright",
+    "track", "composer", "grouping", "lyrics", "description", "synopsis", "show", "network",
+    "disc", "encoder", "creation_time", "timecode", "keywords", "category", "location",
+    "language", "major_brand", "minor_version", "compatible_brands", "author", "make", "model",
+})
+# fmt: on
 """What MP4 and MOV have fields of their own for."""
 
 
@@ -63,12 +64,16 @@ def _master_display(mastering: tuple[Fraction, ...]) -> str:
 
 def _x264_master(source: VideoInfo) -> list[str]:
     parts = [f"mastering-display={_master_display(source.mastering)}"] if source.mastering else []
-    return parts + ([f"cll={'%d,%d' % source.light_level}"] if source.light_level else [])
+    return parts + ([f"cll={_light_level(source.light_level)}"] if source.light_level else [])
 
 
 def _x265_master(source: VideoInfo) -> list[str]:
     parts = [f"master-display={_master_display(source.mastering)}"] if source.mastering else []
-    return parts + ([f"max-cll={'%d,%d' % source.light_level}"] if source.light_level else [])
+    return parts + ([f"max-cll={_light_level(source.light_level)}"] if source.light_level else [])
+
+
+def _light_level(level: tuple[int, int]) -> str:
+    return f"{level[0]},{level[1]}"
 
 
 def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:

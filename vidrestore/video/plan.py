@@ -35,10 +35,13 @@ _PRESETS = (
     "placebo",
 )
 
-_TS_CODECS = frozenset(
-    "aac aac_latm mp1 mp2 mp3 ac3 eac3 dts truehd opus s302m dvb_subtitle hdmv_pgs_subtitle "
-    "h264 hevc mpeg1video mpeg2video mpeg4 timed_id3 klv scte_35".split()
-)
+# fmt: off
+_TS_CODECS = frozenset({
+    "aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "s302m",
+    "dvb_subtitle", "hdmv_pgs_subtitle", "timed_id3", "klv", "scte_35", "h264", "hevc",
+    "mpeg1video", "mpeg2video", "mpeg4",
+})
+# fmt: on
 """What MPEG-TS really carries; its muxer accepts anything, as private data that nobody reads."""
 
 
@@ -173,11 +176,10 @@ def _plan_streams(
                 plans.append(StreamPlan(stream.index, "rewrite"))
                 continue
             av_stream = source.streams[stream.index]
-            action = _way_to_keep(av_stream, stream, container)
-            if action is None:
+            way = _way_to_keep(av_stream, stream, container)
+            if way is None:
                 notes.append(_drop_or_raise(av_stream, stream, destination, config))
-                action = "drop"
-            plans.append(StreamPlan(stream.index, action))
+            plans.append(StreamPlan(stream.index, way or "drop"))
     return plans, notes
 
 

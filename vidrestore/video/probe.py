@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av import AudioCodecContext, CodecContext, VideoCodecContext
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -20,7 +21,7 @@ from av.video.stream import VideoStream
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.structs import Display
 from vidrestore.video.codecs import CONTAINERS, choose_codec
-from vidrestore.video.display import display_of, matrix_of_frame, rotation_of
+from vidrestore.video.display import display_of, matrix_of_frame, rotation_of, side_data
 
 __all__ = [
     "Chapter",
@@ -322,16 +323,9 @@ def _colour(stream: VideoStream, frame: av.VideoFrame) -> ColourTags:
     )
 
 
-def _side_data(frame: av.VideoFrame, name: str, size: int) -> bytes | None:
-    for data in frame.side_data:
-        if data.type.name == name and data.buffer_size >= size:
-            return bytes(data)[:size]
-    return None
-
-
 def _mastering(frame: av.VideoFrame) -> tuple[Fraction, ...] | None:
     """FFmpeg's AVMasteringDisplayMetadata: ten rationals and two flags."""
-    data = _side_data(frame, "MASTERING_DISPLAY_METADATA", 88)
+    data = side_data(frame, "MASTERING_DISPLAY_METADATA", 88)
     if data is None:
         return None
     numbers = struct.unpack("=22i", data)
@@ -341,7 +335,7 @@ def _mastering(frame: av.VideoFrame) -> tuple[Fraction, ...] | None:
 
 
 def _light_level(frame: av.VideoFrame) -> tuple[int, int] | None:
-    data = _side_data(frame, "CONTENT_LIGHT_LEVEL", 8)
+    data = side_data(frame, "CONTENT_LIGHT_LEVEL", 8)
     if data is None:
         return None
     content, average = struct.unpack("=2I", data)
@@ -379,7 +373,7 @@ def _stream_info(stream: Stream) -> StreamInfo:
     return StreamInfo(
         index=stream.index,
         type=stream.type,
-        codec=codec,
+        codec=codec or "",
         language=_language(stream.metadata),
         title=stream.metadata.get("title"),
         disposition=int(stream.disposition),
@@ -404,12 +398,10 @@ def _is_made_by_muxer(stream: Stream) -> bool:
 
 
 def _detail(stream: Stream) -> str:
-    context = stream.codec_context
-    if context is None:
-        return ""
-    if stream.type == "video":
+    context: CodecContext | None = stream.codec_context
+    if isinstance(context, VideoCodecContext):
         return f"{context.width}x{context.height}"
-    if stream.type == "audio":
+    if isinstance(context, AudioCodecContext):
         return f"{context.sample_rate} Hz, {context.layout.name}"
     return ""
 

@@ -69,7 +69,7 @@ class VideoReader:
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
         try:
-            self._stream = self._open_stream(self._container)
+            self._stream: VideoStream | None = self._open_stream(self._container)
             self.frames_lost = _entries_beyond_end(self._stream, self.info, self.window)
             self._check_damage(self._expected_frames())
         except BaseException:

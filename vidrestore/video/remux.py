@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, TypeAlias
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
+from av.packet import Packet as AvPacket
 from av.stream import Discard, Stream
 
 from vidrestore.video.window import Window
 
 __all__ = ["StreamCopier"]
+
+Packet: TypeAlias = "AvPacket[Any]"
 
 _REPEATS = ("matroska", "webm", "nut")
 """Formats in which two packets of a stream may have the same time."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["chapters_for", "container_tags", "stream_tags"]
 
 _WRITTEN_ANEW = frozenset(
-    "major_brand minor_version compatible_brands encoder duration vendor_id".split()
+    ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id")
 )
 
 _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")

@@ -22,7 +22,7 @@ from types import TracebackType
 import av
 from av.codec.context import Flags
 from av.container import OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
@@ -169,7 +169,7 @@ class VideoWriter:
                 stream = container.add_stream_from_template(template, opaque=True)
                 stream.metadata.clear()
                 stream.metadata.update(stream_tags(info, self.plan, encoded=False))
-                stream.disposition = info.disposition
+                stream.disposition = Disposition(info.disposition)
                 copied[planned.index] = stream
             elif planned.action == "attach":
                 name, kind, data = covers.get(planned.index) or _attached_file(template)
@@ -216,7 +216,7 @@ class VideoWriter:
         self._set_codec(stream)
         info = next(one for one in source.streams if one.index == source.stream_index)
         stream.metadata.update(stream_tags(info, plan, encoded=True))
-        stream.disposition = info.disposition
+        stream.disposition = Disposition(info.disposition)
         if plan.container.rotation and source.display_matrix is not None:
             stream.set_display_matrix(source.display_matrix)
         return stream
