@@ -22,13 +22,17 @@ def luma(images: Tensor) -> Tensor:
 
 
 def psnr(images: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of luma in dB, ``-10 log10(mean squared error)``; infinite for equal pictures."""
+    """Peak signal-to-noise ratio of luma in dB, ``-10 log10(mean squared error)``; infinite for
+    equal pictures.
+    """
     error = (luma(images) - luma(truth)).square().mean(dim=(1, 2, 3))
     return -10 * torch.log10(error)
 
 
 def ssim(images: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of luma (Wang et al. 2004): Gaussian window of 11 pixels, sigma 1.5, population variances.
+    """Structural similarity of luma (Wang et al. 2004).
+
+    Gaussian window of 11 pixels, sigma 1.5, population variances.
 
     Only windows that lie wholly inside the picture count.
     """
@@ -43,7 +47,9 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Mean absolute four-neighbour Laplacian of luma; the ratio to the truth's is 1 for a picture as sharp."""
+    """Mean absolute four-neighbour Laplacian of luma; the ratio to the truth's is 1 for a picture
+    as sharp.
+    """
     y = luma(images)
     kernel = y.new_tensor(((0, 1, 0), (1, -4, 1), (0, 1, 0))).view(1, 1, 3, 3)
     return F.conv2d(y, kernel).abs().mean(dim=(1, 2, 3))

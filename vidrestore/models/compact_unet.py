@@ -1,17 +1,19 @@
 """The compact generator that ships in the package: a residual U-Net for aligned face crops.
 
-The network sees RGB in [-1, 1] and predicts a correction, ``out = in + f(in)``. The last convolution starts at zero, so
-an untrained network is the identity and training can only leave it for something better. Pixel-unshuffle by
-``patch`` at the entry and pixel-shuffle at the exit keep the full resolution without paying for it.
+The network sees RGB in [-1, 1] and predicts a correction, ``out = in + f(in)``. The last
+convolution starts at zero, so an untrained network is the identity and training can only leave it
+for something better. Pixel-unshuffle by ``patch`` at the entry and pixel-shuffle at the exit keep
+the full resolution without paying for it.
 
-Face crops are aligned, so a pixel's place tells an eye from a mouth. Two coordinate channels say where it lies; a
-window cut from a crop brings the coordinates of its place and is treated as it would be inside the whole crop, which
-lets training use windows at the crop's own scale.
+Face crops are aligned, so a pixel's place tells an eye from a mouth. Two coordinate channels say
+where it lies; a window cut from a crop brings the coordinates of its place and is treated as it
+would be inside the whole crop, which lets training use windows at the crop's own scale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,9 @@ DEFAULT_WIDTHS = (32, 48, 64, 96, 128, 160)
 _SLOPE = 0.2
 _BLOCK_SCALE = 0.2
 _OUTPUT_SCALE = 0.1
-"""Corrections are a few hundredths of the range; scaled so, Adam's even steps do not swing the output by many times that."""
+"""Corrections are a few hundredths of the range; scaled so, Adam's even steps do not swing the
+output by many times that.
+"""
 
 
 def coordinate_grid(
@@ -40,7 +44,8 @@ def coordinate_grid(
         crop_size: Side of the whole crop in pixels; the window is the whole crop when absent.
 
     Returns:
-        (2, height, width) float32, x then y, from -1 at the crop's left or top edge to 1 at its right or bottom edge.
+        (2, height, width) float32, x then y, from -1 at the crop's left or top edge to 1 at its
+        right or bottom edge.
     """
     size_x, size_y = (width, height) if crop_size is None else (crop_size, crop_size)
     x = (torch.arange(width, dtype=torch.float32) + 0.5 + origin[0]) * (2 / size_x) - 1
@@ -49,7 +54,9 @@ def coordinate_grid(
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, their result scaled down and added (residual scaling of EDSR, arXiv 1707.02921)."""
+    """Two 3x3 convolutions, their result scaled down and added (residual scaling of EDSR, arXiv
+    1707.02921).
+    """
 
     def __init__(self, width: int):
         super().__init__()
@@ -57,14 +64,15 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + _BLOCK_SCALE * self.conv2(F.leaky_relu(self.conv1(x), _SLOPE, inplace=True))
+        change: Tensor = self.conv2(F.leaky_relu(self.conv1(x), _SLOPE, inplace=True))
+        return x + _BLOCK_SCALE * change
 
 
 class CompactUNet(nn.Module):
     """Residual U-Net over pixel-unshuffled crops with coordinate channels.
 
     Args:
-        widths: Channels of each level, finest first; each level halves the resolution of the one before.
+        widths: Channels of each level, finest first; each has half the resolution of the last.
         patch: Pixel-unshuffle factor at the entry.
         encoder_blocks: Residual blocks of each level on the way down.
         decoder_blocks: Residual blocks of each level on the way up (the coarsest level has none).
@@ -85,27 +93,30 @@ class CompactUNet(nn.Module):
         self.multiple = patch * 2 ** (levels - 1)
         self.head = nn.Conv2d(3 * patch**2 + 2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, down, strict=True))
-        steps = list(zip(widths[:-1], widths[1:], strict=True))
+        steps = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in steps)
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in steps)
         self.decoder = nn.ModuleList(_blocks(w, n) for w, n in zip(widths[:-1], up, strict=True))
         self.tail = nn.Conv2d(widths[0], 3 * patch**2, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, coordinates: Tensor | None = None) -> Tensor:
         """Restore crops.
 
         Args:
             x: (N, 3, H, W) RGB in [-1, 1]; H and W are multiples of ``self.multiple``.
-            coordinates: (N, 2, H, W) or (2, H, W) from `coordinate_grid`, for windows; whole crops need none.
+            coordinates: (N, 2, H, W) or (2, H, W) from `coordinate_grid`, for windows; whole crops
+                need none.
 
         Returns:
             (N, 3, H, W) RGB, not clamped.
         """
         height, width = x.shape[-2:]
         if height % self.multiple or width % self.multiple:
-            raise ValueError(f"crop of {width}x{height} pixels: both sides must be multiples of {self.multiple}")
+            raise ValueError(
+                f"crop of {width}x{height} pixels: both sides must be multiples of {self.multiple}"
+            )
         features = self.head(self._entry(x, coordinates))
         skips = []
         for level, blocks in enumerate(self.encoder):
@@ -116,7 +127,9 @@ class CompactUNet(nn.Module):
         for level in reversed(range(len(self.up))):
             raised = F.interpolate(self.up[level](features), scale_factor=2.0, mode="nearest")
             features = self.decoder[level](raised + skips[level])
-        return x + _OUTPUT_SCALE * F.pixel_shuffle(self.tail(F.leaky_relu(features, _SLOPE)), self.patch)
+        return x + _OUTPUT_SCALE * F.pixel_shuffle(
+            self.tail(F.leaky_relu(features, _SLOPE)), self.patch
+        )
 
     def _entry(self, x: Tensor, coordinates: Tensor | None) -> Tensor:
         if coordinates is None:

@@ -1,12 +1,13 @@
-"""What video does to a face, as small seeded functions, and the blind mixture the generator is trained and judged on.
+"""What video does to a face, as small seeded functions, and the generator's blind mixture of them.
 
-Pictures are (H, W, 3) float32 RGB in [0, 1]; every function returns a new array. Randomness comes from a
-``numpy.random.Generator`` argument, so one seed gives one result.
+Pictures are (H, W, 3) float32 RGB in [0, 1]; every function returns a new array. Randomness comes
+from a ``numpy.random.Generator`` argument, so one seed gives one result.
 
-The mixture follows the path of a face through a camera and a tape: blurred by lens and motion, seen small, noisy, coded by
-a video codec between its neighbours in time (so that the residue of P and B frames appears), often enlarged and
-coded a second time by whoever passed the clip on, and at last warped up to the crop. It is the still-picture model of
-GFP-GAN, ``x = JPEG((y * k) down_r + n)`` (arXiv 2101.04061, section 4.1), with the codec put where video has it.
+The mixture follows the path of a face through a camera and a tape: blurred by lens and motion, seen
+small, noisy, coded by a video codec between its neighbours in time (so that the residue of P and B
+frames appears), often enlarged and coded a second time by whoever passed the clip on, and at last
+warped up to the crop. It is the still-picture model of GFP-GAN, ``x = JPEG((y * k) down_r + n)``
+(arXiv 2101.04061, section 4.1), with the codec put where video has it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
@@ -33,7 +35,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def gaussian_kernel(sigma_x: float, sigma_y: float, angle: float) -> NDArray[np.float32]:
-    """Normalised anisotropic Gaussian, ``exp(-p^T S^-1 p / 2)`` with ``S = R diag(sx^2, sy^2) R^T``.
+    """Normalised anisotropic Gaussian, ``exp(-p^T S^-1 p / 2)``, ``S = R diag(sx^2, sy^2) R^T``.
 
     Args:
         sigma_x: Standard deviation along the kernel's first axis, in pixels.
@@ -48,54 +50,64 @@ def gaussian_kernel(sigma_x: float, sigma_y: float, angle: float) -> NDArray[np.
     u = x * np.cos(angle) + y * np.sin(angle)
     v = y * np.cos(angle) - x * np.sin(angle)
     kernel = np.exp(-0.5 * ((u / sigma_x) ** 2 + (v / sigma_y) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), dtype=np.float32)
 
 
 def blur(image: Picture, sigma_x: float, sigma_y: float, angle: float = 0.0) -> Picture:
     """Convolve with `gaussian_kernel`, the border reflected."""
     kernel = gaussian_kernel(max(sigma_x, 1e-3), max(sigma_y, 1e-3), angle)
-    return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred, dtype=np.float32)
 
 
 def resize(image: Picture, height: int, width: int, method: str) -> Picture:
-    """Resample to a size by ``area``, ``bilinear``, ``bicubic`` or ``lanczos``, pixel centres aligned at the edges."""
+    """Resample to a size by ``area``, ``bilinear``, ``bicubic`` or ``lanczos``, pixel centres
+    aligned at the edges.
+    """
     resized = cv2.resize(image, (width, height), interpolation=_INTERPOLATIONS[method])
-    return np.clip(resized, 0.0, 1.0)
+    return np.asarray(np.clip(resized, 0.0, 1.0), dtype=np.float32)
 
 
 def shift(image: Picture, dx_px: float, dy_px: float) -> Picture:
     """Move the picture's content by (dx, dy) pixels, bilinear, the border reflected."""
     matrix = np.array([[1, 0, dx_px], [0, 1, dy_px]], dtype=np.float64)
     size = (image.shape[1], image.shape[0])
-    return cv2.warpAffine(
+    moved = cv2.warpAffine(
         image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
+    return np.asarray(moved, dtype=np.float32)
 
 
 def gaussian_noise(
     image: Picture, sigma: float, rng: np.random.Generator, *, gray: bool
 ) -> Picture:
-    """Add white noise of standard deviation ``sigma`` (in units of the range), one for all channels when ``gray``."""
+    """Add white noise of standard deviation ``sigma`` (in units of the range), one for all
+    channels when ``gray``.
+    """
     channels = 1 if gray else image.shape[2]
     noise = rng.standard_normal((*image.shape[:2], channels), dtype=np.float32)
     return np.clip(image + sigma * noise, 0.0, 1.0)
 
 
 def shot_noise(image: Picture, photons: float, rng: np.random.Generator) -> Picture:
-    """Poisson noise of a sensor whose white is ``photons`` electrons: variance ``image / photons``, drawn as a normal."""
+    """Poisson noise of a sensor whose white is ``photons`` electrons: variance ``image /
+    photons``, drawn as a normal.
+    """
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     return np.clip(image + noise * np.sqrt(np.clip(image, 0, 1) / np.float32(photons)), 0.0, 1.0)
 
 
 def grayscale(image: Picture) -> Picture:
     """Luma (ITU-R BT.601 weights) in all three channels."""
-    return np.repeat((image @ _LUMA)[..., None], 3, axis=2)
+    return np.asarray(np.repeat((image @ _LUMA)[..., None], 3, axis=2), dtype=np.float32)
 
 
 def jpeg(image: Picture, quality: int) -> Picture:
     """Code and decode as a baseline JPEG of ``quality`` 1-100."""
     data = cv2.imencode(".jpg", _to_bytes(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return _from_bytes(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return _from_bytes(decoded[..., ::-1])
 
 
 def video_codec(
@@ -105,7 +117,8 @@ def video_codec(
 
     Args:
         frames: Pictures of one size, both sides even.
-        codec: ``h264`` (x264, ``quality`` is its CRF) or ``mpeg2`` (``quality`` is its constant quantiser).
+        codec: ``h264`` (x264, ``quality`` is its CRF) or ``mpeg2`` (``quality`` is its constant
+            quantiser).
         quality: 0-51 for ``h264``, 2-31 for ``mpeg2``; larger is worse.
         preset: x264 preset; decides about B frames, motion search and deblocking.
 
@@ -132,9 +145,7 @@ def video_codec(
         for packet in encoder.encode(_to_frame(image, index))
     ]
     packets += encoder.encode(None)
-    decoded = [frame for packet in packets for frame in decoder.decode(packet)] + decoder.decode(
-        None
-    )
+    decoded = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
     return [_from_bytes(frame.to_ndarray(format="rgb24")) for frame in decoded]
 
 
@@ -274,7 +285,7 @@ def apply(image: Picture, degradation: Degradation, rng: np.random.Generator) ->
     """Send a picture through a degradation.
 
     Args:
-        image: (H, W, 3) at the scale of the 512 px crop: the crop or a window of it; both sides even.
+        image: (H, W, 3) at the scale of the 512 px crop: the crop or a window, both sides even.
         degradation: What to do.
         rng: Source of the noise.
 
@@ -307,8 +318,9 @@ def apply(image: Picture, degradation: Degradation, rng: np.random.Generator) ->
 
 def _film(image: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
     """One frame as the camera takes it: seen at the video's scale, with noise."""
-    size = _video_size(*image.shape[:2], degradation.factor)
-    if size != image.shape[:2]:
+    height, width = image.shape[:2]
+    size = _video_size(height, width, degradation.factor)
+    if size != (height, width):
         image = resize(image, *size, degradation.down)
     if degradation.photons:
         image = shot_noise(image, degradation.photons, rng)
@@ -353,5 +365,5 @@ def _to_frame(image: Picture, index: int) -> av.VideoFrame:
     return frame
 
 
-def _from_bytes(image: NDArray[np.uint8]) -> Picture:
-    return np.ascontiguousarray(image, dtype=np.float32) / np.float32(255)
+def _from_bytes(image: NDArray[Any]) -> Picture:
+    return np.asarray(np.ascontiguousarray(image, dtype=np.float32) / 255, dtype=np.float32)

@@ -1,10 +1,11 @@
 """Aligned face pictures as training pairs.
 
-A data folder holds pictures and a ``labels.csv`` with the columns ``file`` (relative to the folder), ``source``, ``split``
-and five landmarks (``left_eye_x`` … ``mouth_right_y``, pixels). Pictures are decoded once and kept in memory.
+A data folder holds pictures and a ``labels.csv`` with the columns ``file`` (relative to the
+folder), ``source``, ``split`` and five landmarks (``left_eye_x`` … ``mouth_right_y``, pixels).
+Pictures are decoded once and kept in memory.
 
-Every sample is made from its own number, counted over the whole training, so that a run is the same whatever the number of
-loader processes, and goes on after an interruption as if there had been none.
+Every sample is made from its own number, counted over the whole training, so that a run is the same
+whatever the number of loader processes, and goes on after an interruption as if there were none.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Faces:
     images: NDArray[np.uint8]
     """(N, S, S, 3) RGB."""
     landmarks: NDArray[np.float64]
-    """(N, 5, 2) (x, y) in pixels: left eye, right eye (as seen in the picture), nose tip, mouth corners."""
+    """(N, 5, 2) (x, y) in pixels: left eye, right eye (as seen in the picture), nose tip, mouth
+    corners.
+    """
     names: tuple[str, ...]
     """File names, relative to the data folder."""
 
@@ -71,11 +74,12 @@ def load_faces(folder: Path, split: str, *, size: int = 512, limit: int | None =
     labels = folder / "labels.csv"
     if not labels.is_file():
         raise DataError(
-            f"training data {folder}: no labels.csv in it; name a folder with pictures and their labels"
+            f"training data {folder}: no labels.csv in it; name a folder of labelled pictures"
         )
     with labels.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    images, kept = [], []
+    images: list[NDArray[np.uint8]] = []
+    kept: list[dict[str, str]] = []
     for row in rows:
         if limit is not None and len(kept) >= limit:
             break
@@ -101,7 +105,8 @@ class PairDataset(Dataset[Pair]):
         samples: Number of samples, the length of the training.
         seed: Another seed gives another training.
         gray_share: Share of samples turned black-and-white, input and truth.
-        margin: Pixels around the window that are degraded with it, so that its border is no border to the blur.
+        margin: Pixels around the window that are degraded with it, so that its border is no border
+            to the blur.
     """
 
     def __init__(

@@ -1,8 +1,11 @@
-"""Training of the compact generator: ``python -m vidrestore.training.generator --data DIR --out DIR``.
+"""Training of the compact generator.
 
-A recipe (``configs/train/compact_generator.yaml``) is a network and a list of stages. A stage has its own window, batch,
-learning rate and loss weights. The one counter is the number of images seen; every sample and the learning rate follow
-from it, so `--resume` goes on where the run stopped. What ships is the running average of the weights.
+    python -m vidrestore.training.generator --data DIR --out DIR
+
+A recipe (``configs/train/compact_generator.yaml``) is a network and a list of stages. A stage has
+its own window, batch, learning rate and loss weights. The one counter is the number of images seen;
+every sample and the learning rate follow from it, so `--resume` goes on where the run stopped. What
+ships is the running average of the weights.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ from vidrestore.training.faces import Faces, Pair, PairDataset, load_faces, to_n
 _logger = logging.getLogger(__name__)
 _CHARBONNIER_EPSILON = 1e-3
 _GRADIENT_CLIP = 0.1
+_VALIDATE_EVERY_NTH = 5
+"""Every so many held-out faces are looked at in the run."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ class State:
         network = network.to(memory_format=torch.channels_last)
         average = CompactUNet(**recipe.network).to(memory_format=torch.channels_last)
         average.load_state_dict(network.state_dict())
-        optimiser = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        )
         return cls(network, average.requires_grad_(False), optimiser)
 
     def save(self, path: Path, recipe: Recipe) -> None:
@@ -151,7 +158,9 @@ def charbonnier(x: Tensor, y: Tensor) -> Tensor:
 
 
 def gradient_difference(x: Tensor, y: Tensor) -> Tensor:
-    """L1 between the horizontal and vertical differences of luma, at distances of one and two pixels."""
+    """L1 between the horizontal and vertical differences of luma, at distances of one and two
+    pixels.
+    """
     error = metrics.luma(x - y)
     terms = [
         difference.abs().mean()
@@ -183,7 +192,8 @@ def train(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, worker
     if resume and checkpoint.exists():
         state.load(checkpoint)
     faces = load_faces(data, "train")
-    held_out = blind_pairs(load_faces(data, "val"), BlindVideo(), limit=24)
+    val = load_faces(data, "val")
+    held_out = [blind_pair(val, BlindVideo(), i) for i in range(0, len(val), _VALIDATE_EVERY_NTH)]
     _logger.info("%d faces to learn from, %d images seen", len(faces), state.images_seen)
     start = 0
     for index, stage in enumerate(recipe.stages):
@@ -244,7 +254,7 @@ def generator_step(
         )
     terms = losses(restored.float(), batch)
     state.optimiser.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
+    torch.autograd.backward(torch.stack(list(terms.values())).sum())
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), _GRADIENT_CLIP)
     state.optimiser.step()
     count = batch.degraded.shape[0]
@@ -262,7 +272,9 @@ def update_average(average: nn.Module, network: nn.Module, keep: float) -> None:
 
 @torch.inference_mode()
 def validate(network: CompactUNet, pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """Mean PSNR and SSIM of input and output, and the output's sharpness, over held-out pairs in [-1, 1]."""
+    """Mean PSNR and SSIM of input and output, and the output's sharpness, over held-out pairs in
+    [-1, 1].
+    """
     rows = []
     for degraded, truth in pairs:
         restored = (network(degraded[None]).clamp(-1, 1) + 1) / 2
@@ -283,22 +295,20 @@ def validate(network: CompactUNet, pairs: list[tuple[Tensor, Tensor]]) -> dict[s
     }
 
 
-def blind_pairs(
-    faces: Faces, mixture: BlindVideo, *, seed: int = 0, limit: int | None = None
-) -> list[tuple[Tensor, Tensor]]:
-    """Degraded and true faces, (3, S, S) in [-1, 1]; the degradation of face ``i`` follows from (seed, i) alone."""
-    pairs = []
-    for index, image in enumerate(faces.images[:limit]):
-        rng = np.random.default_rng([seed, index])
-        truth = image.astype(np.float32) / np.float32(255)
-        pairs.append(
-            (to_network(degradations.apply(truth, mixture.draw(rng), rng)), to_network(truth))
-        )
-    return pairs
+def blind_pair(
+    faces: Faces, mixture: BlindVideo, index: int, *, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """A degraded and a true face, (3, S, S) in [-1, 1]; all follows from (seed, index)."""
+    rng = np.random.default_rng([seed, index])
+    truth = faces.images[index].astype(np.float32) / np.float32(255)
+    degraded = degradations.apply(truth, mixture.draw(rng), rng)
+    return to_network(degraded), to_network(truth)
 
 
 def export(checkpoint: Path, weights: Path) -> None:
-    """Write a checkpoint's running average as safetensors: float16, with the network's arguments as metadata."""
+    """Write a checkpoint's running average as safetensors: float16, with the network's arguments
+    as metadata.
+    """
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     state = {
         name: value.to(torch.float16).contiguous() for name, value in content["average"].items()

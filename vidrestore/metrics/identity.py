@@ -1,0 +1,83 @@
+"""Who a face is, as a vector: cosines of MobileFaceNet embeddings say how alike two faces are.
+
+The same network serves training, where the layers before the embedding stand in for perceptual
+features of a general network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidrestore import geometry
+from vidrestore.models.checkpoint import fill, read
+from vidrestore.models.mobilefacenet import MobileFaceNet, normalize
+from vidrestore.models.templates import ARCFACE_112
+
+_SIZE = 112
+_FEATURE_BLOCKS = (3, 9)
+"""Bottlenecks after which features are taken: 28 px and 14 px maps."""
+
+
+class FaceIdentity(nn.Module):
+    """MobileFaceNet with the alignment it wants; differentiable with respect to the pictures.
+
+    Args:
+        weights: `mobilefacenet.pt`.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        self.network = MobileFaceNet()
+        fill(self.network, read(weights), arch="MobileFaceNet")
+        self.network.eval().requires_grad_(False)
+
+    def align(self, images: Tensor, landmarks: Tensor) -> Tensor:
+        """Cut out the faces.
+
+        Args:
+            images: (N, 3, H, W) RGB in [0, 1].
+            landmarks: (N, 5, 2) in pixels of the images.
+
+        Returns:
+            (N, 3, 112, 112) in [0, 1].
+        """
+        points = landmarks.detach().cpu().numpy().astype(np.float64)
+        faces = [
+            geometry.warp_affine(
+                image[None], geometry.similarity_from_points(ARCFACE_112, own), (_SIZE, _SIZE)
+            )
+            for image, own in zip(images, points, strict=True)
+        ]
+        return torch.cat(faces)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings and inner features of aligned faces (N, 3, 112, 112) in [0, 1].
+
+        Returns:
+            (N, 128) of unit length, and maps (N, C, h, w) from fine to coarse.
+        """
+        x = self.network.dw_conv(self.network.conv1(normalize(faces)))
+        inner = [x]
+        for index, block in enumerate(self.network.features):
+            x = block(x)
+            if index in _FEATURE_BLOCKS:
+                inner.append(x)
+        embedding = self.network.bn(
+            self.network.conv3(self.network.gdconv(self.network.conv2(x)))
+        ).flatten(1)
+        return F.normalize(embedding), inner
+
+
+def identity_cosine(
+    identity: FaceIdentity, images: Tensor, truth: Tensor, landmarks: Tensor
+) -> Tensor:
+    """(N,) cosines between the embeddings of pictures and their truths, see `FaceIdentity`."""
+    own = identity(identity.align(images, landmarks))[0]
+    wanted = identity(identity.align(truth, landmarks))[0]
+    cosine: Tensor = (own * wanted).sum(dim=1)
+    return cosine
