@@ -25,6 +25,8 @@ class WeightsServer:
     files: dict[str, bytes] = field(default_factory=dict)
     supports_range: bool = True
     tells_size: bool = True
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Where else some names are to be found, as release pages answer."""
     cuts: list[int] = field(default_factory=list)
     """Bytes after which each of the next answers breaks off."""
     stalls_s: list[float] = field(default_factory=list)
@@ -42,6 +44,10 @@ def _handler(server: WeightsServer) -> type[BaseHTTPRequestHandler]:
             name, wanted = self.path.lstrip("/"), self.headers.get("Range")
             server.requests.append((name, wanted))
             content = server.files.get(name)
+            if name in server.redirects:
+                self.send_response(302)
+                self.send_header("Location", server.redirects[name])
+                return self.end_headers()
             status = server.statuses.pop(0) if server.statuses else None
             if status or content is None:
                 return self.send_error(status or 404)

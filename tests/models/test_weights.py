@@ -87,6 +87,14 @@ def test_a_server_that_does_not_tell_the_size_is_good_enough(home, row, server):
     assert weights.pull(row(CONTENT)).read_bytes() == CONTENT
 
 
+def test_redirects_are_followed_with_the_place_to_go_on(home, row, server):
+    spec = row(CONTENT, url=f"{server.url}/release")
+    server.redirects["release"] = f"{server.url}/tiny.pth"
+    server.cuts = [100_000]
+    assert weights.pull(spec).read_bytes() == CONTENT
+    assert server.requests[-1] == ("tiny.pth", "bytes=100000-")
+
+
 def test_a_silent_server_is_left_and_asked_again(home, row, server):
     spec = row(CONTENT)
     server.stalls_s = [2.0]

@@ -143,9 +143,10 @@ def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
     )
     if mismatch:
         raise WeightsError(f"weights {checkpoint.path}: not a {arch} of this form ({mismatch})")
+    missing = {name: torch.zeros(expected[name]) for name in own.keys() - checkpoint.state.keys()}
     state = {
-        name: checkpoint.state.get(name, torch.zeros(value.shape)).to(value.dtype).contiguous()
-        for name, value in own.items()
+        name: tensor.to(own[name].dtype).contiguous()
+        for name, tensor in {**checkpoint.state, **missing}.items()
     }
     module.load_state_dict(state, strict=True, assign=True)
 
