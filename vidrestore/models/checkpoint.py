@@ -143,10 +143,11 @@ def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
     )
     if mismatch:
         raise WeightsError(f"weights {checkpoint.path}: not a {arch} of this form ({mismatch})")
-    missing = {name: torch.zeros(expected[name]) for name in own.keys() - checkpoint.state.keys()}
+    missing = own.keys() - checkpoint.state.keys()
+    counters = {name: torch.zeros(own[name].shape) for name in missing}
     state = {
         name: tensor.to(own[name].dtype).contiguous()
-        for name, tensor in {**checkpoint.state, **missing}.items()
+        for name, tensor in {**checkpoint.state, **counters}.items()
     }
     module.load_state_dict(state, strict=True, assign=True)
 
