@@ -47,6 +47,9 @@ __all__ = [
     "small_rgb",
 ]
 
+_UNKNOWN_MATRIX, _RESERVED_MATRIX = 2, 3
+"""`MatrixCoefficients` of H.273; FFmpeg's filters refuse the reserved one."""
+
 _SCALER_MATRICES = {
     "bt709": Colorspace.ITU709,
     "fcc": Colorspace.FCC,
@@ -153,16 +156,17 @@ def small_rgb(picture: Picture, display: Display, longer_side: int) -> tuple[Ten
     """
     scale = min(1.0, longer_side / max(display.width, display.height))
     shown, display_from_small = _shown(picture, display, scale)
-    return shown.permute(2, 0, 1).float().div_(255), display_from_small
+    return shown.float().div_(255), display_from_small
 
 
 def shown_rgb(picture: Picture, display: Display) -> npt.NDArray[np.uint8]:
     """The picture as a person sees it: (H, W, 3) uint8 RGB, upright, with square pixels."""
-    return _shown(picture, display, 1.0)[0].contiguous().numpy()
+    shown, _ = _shown(picture, display, 1.0)
+    return shown.permute(1, 2, 0).contiguous().numpy()
 
 
 def _shown(picture: Picture, display: Display, scale: float) -> tuple[Tensor, Array]:
-    """(h, w, 3) uint8 as displayed, `scale` times the size, and `display_from_shown`."""
+    """(3, h, w) uint8 as displayed, `scale` times the size, and `display_from_shown`."""
     size = np.maximum(1, np.rint(scale * np.array([display.width, display.height]))).astype(int)
     linear = display.display_from_coded[:, :2]
     turn = _axis_turn(linear)
@@ -171,8 +175,8 @@ def _shown(picture: Picture, display: Display, scale: float) -> tuple[Tensor, Ar
     swap, mirror_x, mirror_y = turn
     coded = size[::-1] if swap else size
     shown = _scaled_rgb(picture, int(coded[0]), int(coded[1]))
-    shown = shown.transpose(0, 1) if swap else shown
-    mirrored = [axis for axis, flip in ((1, mirror_x), (0, mirror_y)) if flip]
+    shown = shown.transpose(1, 2) if swap else shown
+    mirrored = [axis for axis, flip in ((2, mirror_x), (1, mirror_y)) if flip]
     step = [picture.width, picture.height] / coded
     coded_from_small = np.column_stack([np.diag(step), step / 2 - 0.5])
     signs = np.array([-1.0 if mirror_x else 1.0, -1.0 if mirror_y else 1.0])
@@ -190,9 +194,9 @@ def _warped(picture: Picture, display: Display, size: npt.NDArray[np.int_]) -> t
     step = np.array([display.width, display.height]) / size
     display_from_shown = np.column_stack([np.diag(step), step / 2 - 0.5])
     shown_from_coded = compose(invert(display_from_shown), display.display_from_coded)
-    image = _scaled_rgb(picture, picture.width, picture.height).permute(2, 0, 1)[None].float()
+    image = _scaled_rgb(picture, picture.width, picture.height)[None].float()
     shown = warp_affine(image, shown_from_coded, (int(size[1]), int(size[0])))[0]
-    return shown.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0), display_from_shown
+    return shown.round_().clamp_(0, 255).to(torch.uint8), display_from_shown
 
 
 def aligned_rect(picture: Picture, x0: int, y0: int, x1: int, y1: int) -> Rect:
@@ -254,18 +258,21 @@ def _duplicate(frame: av.VideoFrame) -> av.VideoFrame:
     graph = av.filter.Graph()
     graph.threads = 1
     time_base = frame.time_base or Fraction(1, 1)
+    tag = int(frame.colorspace)
     source = graph.add(
         "buffer",
         video_size=f"{frame.width}x{frame.height}",
         pix_fmt=frame.format.name,
         time_base=f"{time_base.numerator}/{time_base.denominator}",
-        colorspace=str(int(frame.colorspace)),
+        colorspace=str(_UNKNOWN_MATRIX if tag == _RESERVED_MATRIX else tag),
         range=str(int(frame.color_range)),
     )
     graph.link_nodes(source, graph.add("copy"), graph.add("buffersink")).configure()
     graph.push(frame)
     copied = graph.pull()
     assert isinstance(copied, av.VideoFrame)
+    # The graph settles on tags where there were none.
+    copied.colorspace, copied.color_range = tag, frame.color_range
     return copied
 
 
@@ -309,15 +316,19 @@ def _axis_turn(linear: Array) -> tuple[bool, bool, bool] | None:
 
 
 def _scaled_rgb(picture: Picture, width: int, height: int) -> Tensor:
-    """(height, width, 3) uint8 RGB of the whole picture, coded orientation, by FFmpeg's scaler."""
+    """(3, height, width) uint8 RGB of the whole picture, coded orientation, by FFmpeg's scaler.
+
+    To planar RGB it is exact and quick; to packed RGB it is either a shade too dark or slow.
+    """
     yuv = _SCALER_MATRICES.get(picture.matrix, Colorspace.ITU601)
     frame = picture.handle.reformat(
         width=width,
         height=height,
-        format="rgb24",
+        format="gbrp",
         src_colorspace=None if picture.matrix == "rgb" else yuv,
         src_color_range=ColorRange.JPEG if picture.full_range else ColorRange.MPEG,
         interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND,
         threads=1,
     )
-    return _plane(frame, 0, layout_of("rgb24"))
+    green, blue, red = (_plane(frame, index, layout_of("gbrp")) for index in range(3))
+    return torch.stack([red, green, blue])
