@@ -1,4 +1,4 @@
-"""Pictures show a frame's own memory; regions of them agree with FFmpeg's scaler and the standards."""
+"""Pictures show a frame's own memory; their colours agree with FFmpeg and the standards."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_matrix_of_tagged_and_untagged_video(
     assert samples.picture_from_av(frame).matrix == expected
 
 
-# Kr and Kb of ITU-R BT.601, BT.709, BT.2020 and SMPTE 240M, and scaler constants that mean the same.
+# Kr and Kb of BT.601, BT.709, BT.2020 and SMPTE 240M, and the scaler's names for them.
 STANDARDS = {
     5: (0.299, 0.114, Colorspace.ITU601),
     1: (0.2126, 0.0722, Colorspace.ITU709),
@@ -335,7 +335,7 @@ def test_a_region_is_a_part_of_the_whole(
     picture = samples.picture_from_av(random_frame(name, width, height))
     whole, full = samples.region_to_rgb(picture, 0, 0, width, height)
     assert full == (0, 0, width, height)
-    assert whole.dtype == torch.float32 and 0 <= whole.min() and whole.max() <= 1
+    assert whole.dtype == torch.float32 and whole.min() >= 0 and whole.max() <= 1
     part, rect = samples.region_to_rgb(picture, *wanted)
     assert part.shape == (3, rect.height, rect.width)
     torch.testing.assert_close(part, whole[:, rect.y0 : rect.y1, rect.x0 : rect.x1])

@@ -55,6 +55,8 @@ def changed_picture(picture: Picture, changes: Iterable[Change]) -> Picture:
     layout = layout_of(picture.format)
     for change in changes:
         _check_aligned(picture, change.rect)
+        if not change.mask.numel():
+            continue
         values = _residual_values(picture, layout, change.residual)
         for index, part in enumerate(layout.components):
             samples = component_samples(changed, layout, index)[_region(change.rect, part)]
