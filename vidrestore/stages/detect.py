@@ -1,9 +1,9 @@
 """Detect: boxes, five landmarks and a score for each face, on every k-th frame and at cuts.
 
-The detector sees a small RGB copy. A detector's landmarks lean with the face's place, size and tilt
-in what it is shown, by several per cent of the eye distance; so each face is looked at again, closer,
-in a crop where the landmarks found so far are upright, in the middle and of one size. That
-lean is then the same in every frame, and what is left moves with the face.
+The detector sees a small RGB copy. Its landmarks lean with the face's place, size and tilt in what
+it is shown, by several per cent of the eye distance; so each face is looked at again, closer, in
+crops where the landmarks found so far are upright, in the middle and of one size. The lean is then
+nearly the same in every frame, and the landmarks move with the face.
 
 Pictures are given to the detector one at a time, so that its answers do not depend on how frames
 are grouped. What it finds is given in display pixels.
@@ -11,14 +11,22 @@ are grouped. What it finds is given in display pixels.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from vidrestore.config import DetectConfig
-from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
+from vidrestore.geometry import (
+    apply,
+    compose,
+    compose_similarity,
+    identity,
+    invert,
+    similarity_from_points,
+    warp_affine,
+)
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.templates import landmark_template
 from vidrestore.stages.restore import crop_face
@@ -28,9 +36,23 @@ from vidrestore.video.samples import small_rgb
 __all__ = ["detect"]
 
 _CROP_PX = 256
-"""Side of the crop for the closer look."""
+"""Side of the crop for the closer looks."""
 _FACE_PX = 224
-"""The aligned face in it, as a crop of this side in the FFHQ alignment; some surroundings help."""
+"""The face in it, as a crop of this side in the FFHQ alignment; some surroundings help."""
+_ALIGNED = landmark_template("ffhq", _FACE_PX) + (_CROP_PX - _FACE_PX) / 2
+
+
+def _view(shift_px: float, log_scale: float, angle: float) -> Array:
+    """(2, 3) that moves an aligned crop about its middle."""
+    turned = compose_similarity(log_scale, angle, (0, 0))
+    turned[:, 2] = _CROP_PX / 2 + shift_px - turned[:, :2] @ np.full(2, _CROP_PX / 2)
+    return turned
+
+
+_PLAIN = (identity(),)
+_SPREAD = (_view(2, 0.1, 0.1), _view(-2, -0.1, -0.1))
+"""Two views that differ by half a cell of the detector, in size and in tilt: what the detector's
+grid of cells does to the landmarks differs between them, and half of it goes with their mean."""
 _MAX_CHANGE = 0.3
 """A face found farther than this share of the eye distance from the known one is another one."""
 
@@ -71,13 +93,13 @@ def _look(frame: Frame, detector: FaceDetector, config: DetectConfig) -> tuple[F
     if config.faces == "largest" and faces:
         faces = [max(faces, key=lambda face: _area(face.box_xyxy))]
     look = _CloserLook(frame, image, display_from_small, detector)
-    for _ in range(config.refine_passes):
-        faces = [replace(face, landmarks=look(face.landmarks)) for face in faces]
+    for views in (_PLAIN, *[_SPREAD] * 4)[: config.refine_passes]:
+        faces = [replace(face, landmarks=look(face.landmarks, views)) for face in faces]
     return tuple(faces)
 
 
 class _CloserLook:
-    """Finds the landmarks of a face again, in an upright crop around those known."""
+    """Finds the landmarks of a face again, in upright crops around those known."""
 
     def __init__(
         self, frame: Frame, small: Tensor, display_from_small: Array, detector: FaceDetector
@@ -86,16 +108,25 @@ class _CloserLook:
         self._small = small
         self._display_from_small = display_from_small
         self._detector = detector
-        self._expected = landmark_template("ffhq", _FACE_PX) + (_CROP_PX - _FACE_PX) / 2
 
-    def __call__(self, landmarks: Array) -> Array:
-        """Better landmarks, (5, 2) in display pixels; the same if none are found near them."""
-        crop_from_display = similarity_from_points(self._expected, landmarks)
-        found = self._detector(self._crop(crop_from_display)[None])[0].landmarks
-        apart = np.sqrt(((found - self._expected) ** 2).sum(-1).mean(-1))
-        if not len(apart) or apart.min() > _MAX_CHANGE * _eye_distance(self._expected):
-            return landmarks
-        return apply(invert(crop_from_display), found[apart.argmin()])
+    def __call__(self, landmarks: Array, views: Sequence[Array]) -> Array:
+        """Better landmarks, (5, 2) in display pixels; the same if a view does not show them.
+
+        Args:
+            landmarks: (5, 2) where they are about.
+            views: (2, 3) each, how the aligned crop is moved; their answers are averaged.
+        """
+        answers = []
+        for view in views:
+            expected = apply(view, _ALIGNED)
+            crop_from_display = compose(view, similarity_from_points(_ALIGNED, landmarks))
+            found = self._detector(self._crop(crop_from_display)[None])[0].landmarks
+            apart = np.sqrt(((found - expected) ** 2).sum(-1).mean(-1))
+            if not len(apart) or apart.min() > _MAX_CHANGE * _eye_distance(expected):
+                return landmarks
+            answers.append(apply(invert(crop_from_display), found[apart.argmin()]))
+        better: Array = np.mean(answers, axis=0)
+        return better
 
     def _crop(self, crop_from_display: Array) -> Tensor:
         """(3, _CROP_PX, _CROP_PX): of the small copy where it is fine enough, else of the frame."""

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.geometry import apply, compose, identity, invert
+from vidrestore.geometry import apply, compose, decompose_similarity, identity, invert
 from vidrestore.structs import Array, Frame
 from vidrestore.video.samples import luma_region
 
@@ -37,6 +37,9 @@ _ROUNDS = 10
 """Rounds of reweighting."""
 _MAX_SPREAD_PX = 2.0
 """Points farther than this from where the similarity takes them disagree with it."""
+_UPRIGHT = 0.005
+"""Faces that turn by more (radians), or grow by more (of their size), are followed a second time
+with that turn taken out."""
 _MIN_POINTS = 10
 _MIN_SHARE = 0.3
 """Least share of the grid that must be followed and agree."""
@@ -70,19 +73,45 @@ def face_motion(before: Frame, after: Frame, box_xyxy: Array) -> Array | None:
     if np.array_equal(patches.before, patches.after):
         return identity()
     grid = _points_in_ellipse(box_xyxy)
-    start = apply(invert(patches.display_from_patch), grid).astype(np.float32)
+    start = apply(invert(patches.display_from_patch), grid)
     height, width = patches.before.shape
-    inside = ((start >= 0) & (start <= [width - 1, height - 1])).all(1)
-    least = max(_MIN_POINTS, _MIN_SHARE * len(grid))
-    if inside.sum() < least:
-        return None
-    end, kept = _follow(patches.before, patches.after, start[inside])
+    start = start[((start >= 0) & (start <= [width - 1, height - 1])).all(1)]
+    least = max(_MIN_POINTS, int(_MIN_SHARE * len(grid)))
+    motion = _voted_motion(patches, start, None, least)
+    if motion is not None and _turns(motion):
+        return _voted_motion(patches, start, motion, least)
+    return motion
+
+
+def _turns(motion: Array) -> bool:
+    log_scale, angle, _ = decompose_similarity(motion)
+    return max(abs(log_scale), abs(angle)) > _UPRIGHT
+
+
+def _voted_motion(patches: _Patches, start: Array, guess: Array | None, least: int) -> Array | None:
+    """The motion that most points of `before` vote for; None if fewer than `least` agree.
+
+    Args:
+        patches: the two pictures.
+        start: (N, 2) points of `before`, in its pixels.
+        guess: (2, 3) about how the face moved, in display space; `after` is first moved back by
+            it, as Lucas-Kanade takes patches to be shifted only, not turned or scaled.
+        least: how many points have to be followed, and to agree.
+    """
+    display_from_patch = patches.display_from_patch
+    after, display_from_after = patches.after, display_from_patch
+    if guess is not None:
+        display_from_after = compose(guess, display_from_patch)
+        back = compose(invert(display_from_after), display_from_patch)
+        after = cv2.warpAffine(
+            after, back, after.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+    end, kept = _follow(patches.before, after, start.astype(np.float32))
     if kept.sum() < least:
         return None
-    source = apply(patches.display_from_patch, start[inside][kept])
-    target = apply(patches.display_from_patch, end[kept])
-    unit_px = float(np.sqrt(abs(np.linalg.det(patches.display_from_patch[:, :2]))))
-    return _agreed_similarity(target, source, unit_px, least)
+    source, target = apply(display_from_patch, start[kept]), apply(display_from_after, end[kept])
+    pixel = float(np.sqrt(abs(np.linalg.det(display_from_patch[:, :2]))))
+    return _agreed_similarity(target, source, pixel, least)
 
 
 def _patches(before: Frame, after: Frame, box_xyxy: Array) -> _Patches | None:
@@ -144,16 +173,16 @@ def _follow(
     return end, kept
 
 
-def _agreed_similarity(target: Array, source: Array, unit_px: float, least: float) -> Array | None:
+def _agreed_similarity(target: Array, source: Array, pixel: float, least: int) -> Array | None:
     """The similarity that most pairs agree on, (2, 3), or None if too few do.
 
     Geman-McClure weights over residuals, from the median shift on; the scale of the residuals
-    shrinks with the fit, never below a twentieth of `unit_px`.
+    shrinks with the fit, never below a twentieth of a pixel.
 
     Args:
         target: (N, 2) where points went.
         source: (N, 2) where they were.
-        unit_px: a pixel of the picture they were followed in, in pixels of the points.
+        pixel: side of a pixel of the picture they were followed in, in units of the points.
         least: how many points have to agree.
     """
     z, w = source @ [1, 1j], target @ [1, 1j]
@@ -161,7 +190,7 @@ def _agreed_similarity(target: Array, source: Array, unit_px: float, least: floa
     turn, move = 1.0 + 0j, np.median(shift.real) + 1j * np.median(shift.imag)
     for _ in range(_ROUNDS):
         error = np.abs(turn * z + move - w)
-        spread = max(2.0 * float(np.median(error)), 0.05 * unit_px)
+        spread = max(2.0 * float(np.median(error)), 0.05 * pixel)
         weight = 1.0 / (1.0 + (error / spread) ** 2) ** 2
         total = weight.sum()
         middle_z, middle_w = (weight * z).sum() / total, (weight * w).sum() / total
@@ -170,7 +199,7 @@ def _agreed_similarity(target: Array, source: Array, unit_px: float, least: floa
             return None
         turn = (weight * np.conj(z - middle_z) * (w - middle_w)).sum() / power
         move = middle_w - turn * middle_z
-    agree = np.abs(turn * z + move - w) < _MAX_SPREAD_PX * unit_px
+    agree = np.abs(turn * z + move - w) < _MAX_SPREAD_PX * pixel
     if agree.sum() < least or abs(np.log(abs(turn))) > np.log(_MAX_SCALE):
         return None
     return np.array([[turn.real, -turn.imag, move.real], [turn.imag, turn.real, move.imag]])

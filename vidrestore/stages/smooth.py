@@ -128,7 +128,7 @@ class _Window:
 def steady_landmarks(own: Array, carried: Array, weights: Array) -> Array:
     """The weighted mean of a face's landmarks and its neighbours', carried to the same frame.
 
-    Only deviations from the frame's own landmarks are averaged, so equal input gives exactly that input.
+    Only deviations from the frame's own are averaged, so equal landmarks come out bit for bit.
 
     Args:
         own: (5, 2) landmarks of the frame.
