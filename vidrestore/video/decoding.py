@@ -54,6 +54,7 @@ class PacketDecoder:
         self._conceals = container.format.name in _CONCEALS
         self._hides = stream.codec_context.name in _HIDDEN_FRAMES
         self._waiting: list[int] = []
+        self._given_up: set[int] = set()
         self._sent = 0
         self._skipped = 0
         self.errors = 0
@@ -66,6 +67,8 @@ class PacketDecoder:
         for packet in self._packets():
             for frame in self._decode(packet):
                 pts = frame.pts if frame.pts is not None else frame.dts
+                if pts in self._given_up:  # out of order after damage, and replaced already
+                    continue
                 yield Decoded(frame, self._account(pts))
         tail = self._account(None)
         if tail:
@@ -119,4 +122,7 @@ class PacketDecoder:
                 skipped.append(time)
         self._skipped += len(skipped)
         regular = not self._hides and self._skipped * 4 <= self._sent
-        return skipped if self.errors or regular else []
+        if not (self.errors or regular):
+            return []
+        self._given_up.update(skipped)
+        return skipped

@@ -5,6 +5,7 @@ Everything later steps need to know about the file is in `VideoInfo`, plain data
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -296,7 +297,18 @@ def _gather(
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    told = stream.metadata.get("DURATION", "")  # Matroska, hours:minutes:seconds
+    if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", told):
+        hours, minutes, seconds = told.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - _start_s(container, stream)
     return container.duration / av.time_base if container.duration else None
+
+
+def _start_s(container: InputContainer, stream: VideoStream) -> float:
+    """Of the video stream; the `DURATION` tag of Matroska is the time of its end."""
+    if stream.start_time is None or not stream.time_base:
+        return (container.start_time or 0) / av.time_base
+    return float(stream.start_time * stream.time_base)
 
 
 def _frame_count(

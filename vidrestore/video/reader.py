@@ -24,6 +24,7 @@ from vidrestore.config import DecodeConfig
 from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Frame, Picture
 from vidrestore.video.cuts import CutDetector
+from vidrestore.video.damage import frames_beyond_end
 from vidrestore.video.decoding import Decoded, PacketDecoder
 from vidrestore.video.probe import VideoInfo, open_input, probe
 from vidrestore.video.samples import picture_from_av
@@ -70,7 +71,7 @@ class VideoReader:
         self._container: InputContainer | None = self._opened.__enter__()
         try:
             self._stream: VideoStream | None = self._open_stream(self._container)
-            self.frames_lost = _entries_beyond_end(self._stream, self.info, self.window)
+            self.frames_lost = frames_beyond_end(self._stream, self.info, self.window)
             self._check_damage(self._expected_frames())
         except BaseException:
             self.close()
@@ -109,7 +110,7 @@ class VideoReader:
         return tuple(notes)
 
     def frames(self) -> Iterator[Frame]:
-        """Gives the frames from the first on; to be called once.
+        """Gives the frames from the first on, until `close`; to be called once.
 
         Raises:
             VideoDecodeError: if more of the video is broken than accepted, or nothing of it can be
@@ -131,6 +132,8 @@ class VideoReader:
             )
             self.frames_read += 1
             yield frame
+            if self._container is None:  # reading on from a closed file would crash
+                return
         self._check_end()
 
     def _open_stream(self, container: InputContainer) -> VideoStream:
@@ -257,14 +260,3 @@ class VideoReader:
             f"decoded, more than {self._config.max_broken:.0%}; get a whole copy, or allow more "
             "with --decode.max-broken"
         )
-
-
-def _entries_beyond_end(stream: VideoStream, info: VideoInfo, window: Window) -> int:
-    """Frames of an MP4 or MOV whose index points past the end of the file."""
-    if not info.container.startswith("mov"):
-        return 0
-    size = info.path.stat().st_size
-    return sum(
-        entry.pos + entry.size > size and not entry.is_discard and window.holds(entry.timestamp)
-        for entry in stream.index_entries
-    )

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import av
+from av import CodecContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet as AvPacket
 from av.stream import Discard, Stream
@@ -33,6 +34,8 @@ class _Copied:
     output: Stream
     is_video: bool
     is_subtitle: bool
+    pads_gaps: bool
+    """Whether the muxer itself writes the empty samples between lines (timed text of MP4)."""
     started: bool = False
     last_dts: int | None = None
     """In the input's time base, before any shift."""
@@ -62,12 +65,7 @@ class StreamCopier:
         self._window = window
         self._origin_s = origin_s
         self._streams = {
-            index: _Copied(
-                stream,
-                source.streams[index].type == "video",
-                source.streams[index].type == "subtitle",
-            )
-            for index, stream in streams.items()
+            index: _copied(source.streams[index], stream) for index, stream in streams.items()
         }
         self._repeats = output.format.name in _REPEATS
         self.ended_early = False
@@ -92,7 +90,7 @@ class StreamCopier:
         try:
             for packet in self._source.demux(wanted):
                 copied = self._streams[packet.stream.index]
-                if packet.size and self._prepare(packet, copied):
+                if _is_whole(packet, copied) and self._prepare(packet, copied):
                     yield self._time_s(packet), self._readdressed(packet, copied)
         except av.FFmpegError:
             self.ended_early = True
@@ -152,3 +150,14 @@ class StreamCopier:
     def _readdressed(packet: Packet, copied: _Copied) -> Packet:
         packet.stream = copied.output
         return packet
+
+
+def _copied(source: Stream, output: Stream) -> _Copied:
+    context: CodecContext | None = source.codec_context
+    is_timed_text = context is not None and context.codec.canonical_name == "mov_text"
+    return _Copied(output, source.type == "video", source.type == "subtitle", is_timed_text)
+
+
+def _is_whole(packet: Packet, copied: _Copied) -> bool:
+    """Whether the packet holds anything; those without data mark the end of a stream."""
+    return packet.size > 0 and not (copied.pads_gaps and bytes(packet) == b"\0\0")

@@ -19,6 +19,9 @@ __all__ = ["Window", "window_of"]
 _SCAN_PACKETS = 600
 """Packets looked at after a first candidate; pictures are reordered by far fewer than that."""
 
+_SEEK_BACK_S = 2
+"""Seeking goes by decoding time, which runs ahead of presentation where pictures are reordered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -80,7 +83,7 @@ def _first_pts_from(info: VideoInfo, target: int) -> int | None:
     best, looked = None, 0
     with open_input(info.path) as container:
         stream = container.streams[info.stream_index]
-        container.seek(target, stream=stream)
+        container.seek(target - round(_SEEK_BACK_S / info.time_base), stream=stream)
         for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
                 continue
