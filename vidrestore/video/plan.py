@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -126,8 +127,13 @@ def _check_place(info: VideoInfo, destination: Path, config: EncodeConfig) -> No
         )
     if destination.exists() and not config.overwrite:
         raise VideoWriteError(f"{destination} exists; choose another name, or add --overwrite")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise VideoWriteError(f"no permission to write into the folder {folder}")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise VideoWriteError(
+            f"no permission to write into the folder {folder} ({error.strerror})"
+        ) from error
 
 
 def _is_same_file(source: Path, destination: Path) -> bool:
