@@ -15,10 +15,12 @@ other noise is given, so two calls agree.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from vidrestore.models.equalized import EqualLinear
 from vidrestore.models.stylegan2 import Synthesis, channels_at, log2_size
 
 __all__ = ["GFPGAN", "Encoding", "UNetWidths"]
@@ -51,10 +53,10 @@ class UNetWidths:
         self.sizes = [2**i for i in range(2, log2_size(out_size) + 1)]
         widths = [channels_at(size, channel_multiplier, narrow * 0.5) for size in self.sizes]
         self.last = widths[-1]
-        self.down = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.down = list(pairwise(widths[::-1]))
         """(in, out) of the halving blocks, from the full size to 4 px."""
         self.bottom = widths[0]
-        self.up = list(zip(widths[:-1], widths[1:], strict=True))
+        self.up = list(pairwise(widths))
         """(in, out) of the doubling blocks, from 4 px to the full size."""
         self.conditions = [(width, width if sft_half else 2 * width) for width in widths[1:]]
         """(features, scales) of the condition branches, from 8 px to the full size."""
@@ -68,7 +70,7 @@ class GFPGAN(nn.Module):
     final_conv: nn.Module
     conv_body_up: nn.ModuleList
     toRGB: nn.ModuleList
-    final_linear: nn.Module
+    final_linear: nn.Linear | EqualLinear
     stylegan_decoder: Synthesis
     condition_scale: nn.ModuleList
     condition_shift: nn.ModuleList

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 
 from vidrestore.models.equalized import SLOPE
 from vidrestore.models.gfpgan import GFPGAN, UNetWidths
-from vidrestore.models.resample import Filter, conv_of_doubled, double, halve, transposed_kernel
+from vidrestore.models.resample import (
+    Filter,
+    conv_of_doubled,
+    double,
+    edge_kernels,
+    halve,
+    transposed_kernel,
+)
 from vidrestore.models.stylegan2 import StyleGAN2GeneratorClean
 
 __all__ = ["GFPGANv1Clean"]
@@ -68,7 +75,8 @@ class ActivatedConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(super().forward(x), SLOPE, inplace=True)
+        y: Tensor = super().forward(x)
+        return F.leaky_relu(y, SLOPE, inplace=True)
 
 
 class DownBlock(nn.Module):
@@ -108,9 +116,9 @@ class DoublingConv(nn.Conv2d):
         self.blur = Filter(gain=4.0, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.bias is not None
-        y = conv_of_doubled(x, self.weight, transposed_kernel(self.weight), self.blur)
-        return F.leaky_relu(y + self.bias.view(1, -1, 1, 1), SLOPE, inplace=True)
+        transposed, edges = transposed_kernel(self.weight), edge_kernels(self.weight)
+        y = conv_of_doubled(x, transposed, edges, self.blur, self.bias)
+        return F.leaky_relu(y, SLOPE, inplace=True)
 
 
 def _condition(features: int, scales: int) -> nn.Sequential:

@@ -8,14 +8,11 @@ upward path of its U-Net), bilinear interpolation throughout in the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vidrestore.models.equalized import (
-    GAIN,
-    SLOPE,
     BiasedLeakyReLU,
     EqualConv2d,
     EqualLinear,
@@ -28,6 +25,7 @@ from vidrestore.models.resample import (
     Filter,
     conv_of_doubled,
     double,
+    edge_kernels,
     halve,
     transposed_kernel,
 )
@@ -71,6 +69,17 @@ class GFPGANv1(GFPGAN):
         lr_mlp: float = 0.01,
     ) -> None:
         super().__init__()
+        self.hyperparameters = {
+            "out_size": out_size,
+            "num_style_feat": num_style_feat,
+            "channel_multiplier": channel_multiplier,
+            "narrow": narrow,
+            "num_mlp": num_mlp,
+            "input_is_latent": input_is_latent,
+            "different_w": different_w,
+            "sft_half": sft_half,
+        }
+        """What this network has in common with a `GFPGANv1Clean` of the same form."""
         self.out_size = out_size
         self.num_style_feat = num_style_feat
         self.input_is_latent = input_is_latent
@@ -188,7 +197,7 @@ class DoublingConv(EqualConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.kernel()
-        y = conv_of_doubled(x, kernel, transposed_kernel(kernel), self.blur)
+        y = conv_of_doubled(x, transposed_kernel(kernel), edge_kernels(kernel), self.blur)
         activated: Tensor = self.activation(y)
         return activated
 

@@ -12,12 +12,13 @@ public checkpoints, which store the filters too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from vidrestore.models.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
+from vidrestore.models.equalized import BiasedLeakyReLU, EqualLinear
 from vidrestore.models.gfpgan_v1 import equal_layer, halving_layer
 from vidrestore.models.modulated import ModulatedConv2d, Upsampling
 from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled
@@ -61,7 +62,7 @@ class GPENFullGenerator(nn.Module):
         self.n_encoders = len(widths)
         first = nn.Sequential(equal_layer(3, widths[0], 1))
         self.add_module("ecd0", first)
-        for number, pair in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        for number, pair in enumerate(pairwise(widths), start=1):
             layer = halving_layer(*pair, 3, blur_kernel, stored=True)
             layer.append(BiasedLeakyReLU(pair[1]))
             self.add_module(f"ecd{number}", nn.Sequential(layer))
@@ -80,7 +81,7 @@ class GPENFullGenerator(nn.Module):
         features = []
         for number in range(self.n_encoders):
             features.append(x := self.get_submodule(f"ecd{number}")(x))
-        bottom = self.final_linear[0]
+        bottom = cast("EqualLinear", self.final_linear[0])
         latents = self.generator.style(bottom(x.flatten(1).to(bottom.weight.dtype)))
         return latents, features[::-1]
 
@@ -129,7 +130,7 @@ class Generator(nn.Module):
         self.conv1 = StyledConv(widths[0], widths[0], style_dim, isconcat)
         self.to_rgb1 = ToRGB(widths[0] * factor, style_dim)
         self.convs, self.to_rgbs = nn.ModuleList(), nn.ModuleList()
-        for before, width in zip(widths, widths[1:], strict=False):
+        for before, width in pairwise(widths):
             blur = Filter(taps, gain=4.0, padding=1, stored=True)
             self.convs.append(StyledConv(before * factor, width, style_dim, isconcat, blur))
             self.convs.append(StyledConv(width * factor, width, style_dim, isconcat))

@@ -19,7 +19,7 @@ _BLOCKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 12
 
 
 def normalize(faces: Tensor) -> Tensor:
-    """RGB in [0, 1], (N, 3, H, W), as the network was trained on it (ImageNet mean and deviation)."""
+    """(N, 3, H, W) RGB in [0, 1] as the network wants it: ImageNet mean 0 and deviation 1."""
     mean = torch.tensor(_MEAN, dtype=faces.dtype, device=faces.device).view(3, 1, 1)
     std = torch.tensor(_STD, dtype=faces.dtype, device=faces.device).view(3, 1, 1)
     return (faces - mean) / std

@@ -24,6 +24,7 @@ from vidrestore.models.resample import (
     Filter,
     conv_of_doubled,
     conv_then_filter_doubled,
+    edge_kernels,
     transposed_kernel,
 )
 
@@ -50,8 +51,11 @@ class ModulatedConv2d(nn.Module):
     """
 
     kernel: Tensor | None
-    transposed: Tensor | None
+    """What `freeze` keeps: the kernel, for a transposed convolution where there is upsampling."""
+    edges: Tensor | None
+    """What `freeze` keeps of a bilinear up-convolution: its `edge_kernels`."""
     energy: Tensor | None
+    """What `freeze` keeps: (O, C) squares of the kernel, summed over its area."""
 
     def __init__(
         self,
@@ -78,8 +82,14 @@ class ModulatedConv2d(nn.Module):
         if upsampling:
             self.blur = blur or Filter(FIR_TAPS, gain=4.0, padding=1)
         self.modulation = _modulation(style_dim, in_channels, equalized)
-        for name in ("kernel", "transposed", "energy"):
+        for name in ("kernel", "edges", "energy"):
             self.register_buffer(name, None, persistent=False)
+
+    def fold(self) -> None:
+        """Multiply the scale into the weight; changes the state dict's values."""
+        assert self.weight is not None
+        self.weight.data.mul_(self.scale)
+        self.scale = 1.0
 
     def freeze(self) -> None:
         """Keep what derives from the weight instead of the weight, for inference.
@@ -87,7 +97,7 @@ class ModulatedConv2d(nn.Module):
         The state dict loses the weight.
         """
         with torch.no_grad():
-            self.kernel, self.transposed, self.energy = self._derived()
+            self.kernel, self.edges, self.energy = self._derived()
         self.weight = None
 
     def convolve(self, x: Tensor, style: Tensor, gain: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -102,13 +112,14 @@ class ModulatedConv2d(nn.Module):
             (N, O, H', W') and the factors it is still to be multiplied by, (N, O, 1, 1) or, where
             there is no demodulation, (1, 1, 1, 1).
         """
-        kernel, transposed, energy = self._operands()
+        kernel, edges, energy = self._operands()
         scales = self.modulation(style.to(self.modulation.weight.dtype))
         x = x * per_channel(scales, x)
         if self.upsampling == "bilinear":
-            y = conv_of_doubled(x, kernel, transposed, self.blur)
+            assert edges is not None
+            y = conv_of_doubled(x, kernel, edges, self.blur)
         elif self.upsampling == "fir":
-            y = conv_then_filter_doubled(x, transposed, self.blur)
+            y = conv_then_filter_doubled(x, kernel, self.blur)
         else:
             y = F.conv2d(x, kernel, padding=self.padding)
         if not self.demodulate:
@@ -121,24 +132,23 @@ class ModulatedConv2d(nn.Module):
         y, factors = self.convolve(x, style)
         return y * factors if self.demodulate else y
 
-    def _operands(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _operands(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """`kernel`, `edges` and `energy`, derived from the weight unless they are kept."""
         if self.weight is not None:
             return self._derived()
-        assert self.kernel is not None and self.transposed is not None and self.energy is not None
-        return self.kernel, self.transposed, self.energy
+        assert self.kernel is not None and self.energy is not None
+        return self.kernel, self.edges, self.energy
 
-    def _derived(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The kernel, as it is for a transposed convolution, and its energy (O, C)."""
+    def _derived(self) -> tuple[Tensor, Tensor | None, Tensor]:
         assert self.weight is not None
         kernel = self.weight[0] if self.scale == 1 else self.weight[0] * self.scale
-        transposed = kernel
-        if self.upsampling == "bilinear":
-            transposed = transposed_kernel(kernel)
-        elif self.upsampling == "fir":
-            # Published as a true convolution: the kernel is not turned around.
-            transposed = kernel.transpose(0, 1)
         energy = kernel.to(self.modulation.weight.dtype).square().sum((2, 3))
-        return kernel, transposed, energy
+        if self.upsampling == "bilinear":
+            return transposed_kernel(kernel), edge_kernels(kernel), energy
+        if self.upsampling == "fir":
+            # Published as a true convolution: the kernel is not turned around.
+            return kernel.transpose(0, 1), None, energy
+        return kernel, None, energy
 
 
 def finish_styled(y: Tensor, factors: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
@@ -150,8 +160,11 @@ def finish_styled(y: Tensor, factors: Tensor, noise: Tensor, bias: Tensor) -> Te
         noise: (1 or N, 1, H, W).
         bias: (1, C, 1, 1).
     """
-    y = torch.addcmul(noise, y, factors)
-    return F.leaky_relu(y + bias, SLOPE, inplace=True)
+    if torch.is_grad_enabled():
+        return F.leaky_relu(torch.addcmul(noise, y, factors) + bias, SLOPE)
+    # In place, because fresh memory costs more than the arithmetic.
+    torch.addcmul(noise, y, factors, out=y)
+    return F.leaky_relu(y.add_(bias), SLOPE, inplace=True)
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

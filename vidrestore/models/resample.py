@@ -8,8 +8,13 @@ Filtering commutes with convolution, so
     conv3x3(double(x)) = filter(conv_transpose3x3(x, stride 2))
 
 needs nine multiplications for four outputs where the left side needs thirty-six, and never
-builds the doubled input. The two sides differ only in a border of two pixels, which
-`conv_of_doubled` computes the plain way.
+builds the doubled input.
+
+At the border the two sides differ, because interpolation repeats the edge and the left side's
+convolution sees zeros beyond it. Along one axis, with T doubling by interpolation, Z by zeros and
+filter, and x[0] at the edge: (T x)[0] - (Z x)[0] = x[0] / 4 and (T x)[-1] - (Z x)[-1] = -x[0] / 4,
+and nothing else. In two dimensions T T - Z Z = (T - Z) T + Z (T - Z): one term for the
+rows at top and bottom, one for the columns at left and right. `conv_of_doubled` adds both.
 
 Convention: feature maps are (N, C, H, W); a kernel of taps is (K, K) and symmetric.
 """
@@ -29,14 +34,13 @@ __all__ = [
     "conv_of_doubled",
     "conv_then_filter_doubled",
     "double",
+    "edge_kernels",
     "fir_kernel",
     "halve",
     "transposed_kernel",
 ]
 
 FIR_TAPS = (1.0, 3.0, 3.0, 1.0)
-_SMALL = 16
-"""Below this many pixels the plain way is as fast."""
 
 
 def fir_kernel(taps: Sequence[float] = FIR_TAPS, gain: float = 1.0) -> Tensor:
@@ -70,19 +74,21 @@ class Filter(nn.Module):
         self.padding = padding
         self.register_buffer("kernel", fir_kernel(taps, gain), persistent=stored)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Filter (N, C, H, W), and add a bias (C,) on the way."""
         channels = x.shape[1]
         kernel = self.kernel.expand(channels, 1, -1, -1)
-        return F.conv2d(x, kernel, padding=self.padding, groups=channels)
+        return F.conv2d(x, kernel, bias, padding=self.padding, groups=channels)
 
 
 class FilterDoubled(Filter):
     """Doubles by inserting zeros and filtering with four taps, whose gain should be 4."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Double (N, C, H, W), and add a bias (C,) on the way."""
         channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(channels, 1, -1, -1)
-        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+        return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1, groups=channels)
 
 
 def halve(x: Tensor) -> Tensor:
@@ -97,40 +103,51 @@ def double(x: Tensor) -> Tensor:
     return _double_along(_double_along(x, 3), 2)
 
 
-def conv_of_doubled(x: Tensor, kernel: Tensor, transposed: Tensor, blur: Filter) -> Tensor:
+def conv_of_doubled(
+    x: Tensor, transposed: Tensor, edges: Tensor, blur: Filter, bias: Tensor | None = None
+) -> Tensor:
     """3x3 convolution, zero padded, of the bilinearly doubled input.
 
     Args:
         x: (N, C, H, W).
-        kernel: (O, C, 3, 3).
-        transposed: (C, O, 3, 3), from `transposed_kernel(kernel)`.
+        transposed: (C, O, 3, 3), `transposed_kernel` of the kernel.
+        edges: (4, 2O, 3, C), `edge_kernels` of the kernel.
         blur: [1, 3, 3, 1] with gain 4 and padding 1.
+        bias: (O,), or None.
 
     Returns:
-        (N, O, 2H, 2W), equal to `conv2d(double(x), kernel, padding=1)` but for rounding.
+        (N, O, 2H, 2W), equal to `conv2d(double(x), kernel, bias, padding=1)` but for rounding.
     """
-    if min(x.shape[2:]) < _SMALL:
-        return F.conv2d(double(x), kernel, padding=1)
-    y = conv_then_filter_doubled(x, transposed, blur)
-    y[:, :, :2] = F.conv2d(double(x[:, :, :2]), kernel, padding=1)[:, :, :2]
-    y[:, :, -2:] = F.conv2d(double(x[:, :, -2:]), kernel, padding=1)[:, :, -2:]
-    y[..., :2] = F.conv2d(double(x[..., :2]), kernel, padding=1)[..., :2]
-    y[..., -2:] = F.conv2d(double(x[..., -2:]), kernel, padding=1)[..., -2:]
+    y = conv_then_filter_doubled(x, transposed, blur, bias)
+    top, bottom, left, right = edges
+    for kernel, edge, inner in ((top, 0, 1), (bottom, -1, -2)):
+        line = _beyond_ends(_double_line(x[:, :, edge].transpose(1, 2)))
+        outermost, next_to_it = _conv_line(line, kernel).chunk(2, 1)
+        y[:, :, edge] += outermost
+        y[:, :, inner] += next_to_it
+    for kernel, edge, inner in ((left, 0, 1), (right, -1, -2)):
+        line = _double_line(_beyond_ends(x[..., edge].transpose(1, 2)))[:, 1:-1]
+        outermost, next_to_it = _conv_line(line, kernel).chunk(2, 1)
+        y[..., edge] += outermost
+        y[..., inner] += next_to_it
     return y
 
 
-def conv_then_filter_doubled(x: Tensor, transposed: Tensor, blur: Filter) -> Tensor:
+def conv_then_filter_doubled(
+    x: Tensor, transposed: Tensor, blur: Filter, bias: Tensor | None = None
+) -> Tensor:
     """Transposed 3x3 convolution of stride 2, then the filter: FIR up-convolution.
 
     Args:
         x: (N, C, H, W).
         transposed: (C, O, 3, 3), applied as `torch.nn.functional.conv_transpose2d` does.
         blur: Four taps with gain 4 and padding 1.
+        bias: (O,), or None.
 
     Returns:
         (N, O, 2H, 2W).
     """
-    doubled: Tensor = blur(F.conv_transpose2d(x, transposed, stride=2))
+    doubled: Tensor = blur(F.conv_transpose2d(x, transposed, stride=2), bias)
     return doubled
 
 
@@ -139,16 +156,53 @@ def transposed_kernel(kernel: Tensor) -> Tensor:
     return kernel.flip(2, 3).transpose(0, 1)
 
 
-def _double_along(x: Tensor, dim: int) -> Tensor:
-    """Linear interpolation to twice the length; several times faster than `F.interpolate` on CPUs.
+def edge_kernels(kernel: Tensor) -> Tensor:
+    """What `conv_of_doubled` adds along the border.
 
-    `out=` has no gradient, so this serves inference alone.
+    Args:
+        kernel: (O, C, 3, 3).
+
+    Returns:
+        (4, 2O, 3, C) for top, bottom, left and right: the kernels that take the doubled edge to the
+        outermost line of the output (the first O) and to the line next to it.
+    """
+    top, row, bottom = (kernel / 4).unbind(2)
+    left, column, right = (kernel / 4).unbind(3)
+    pairs = (
+        (row - top, top),
+        (row - bottom, bottom),
+        (column - left, left),
+        (column - right, right),
+    )
+    return torch.stack([torch.cat(pair).transpose(1, 2) for pair in pairs])
+
+
+def _double_line(line: Tensor) -> Tensor:
+    """Linear interpolation of (N, L, C) to (N, 2L, C); the ends repeat."""
+    before = torch.cat((line[:, :1], line[:, :-1]), 1)
+    after = torch.cat((line[:, 1:], line[:, -1:]), 1)
+    return torch.stack((line.lerp(before, 0.25), line.lerp(after, 0.25)), 2).flatten(1, 2)
+
+
+def _beyond_ends(line: Tensor) -> Tensor:
+    """Zeros before and after (N, L, C)."""
+    return F.pad(line, (0, 0, 1, 1))
+
+
+def _conv_line(line: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve (N, L + 2, C) with (O, 3, C) to (N, O, L)."""
+    windows = torch.stack((line[:, :-2], line[:, 1:-1], line[:, 2:]), 2)
+    return F.linear(windows.flatten(2), kernel.flatten(1)).transpose(1, 2)
+
+
+def _double_along(x: Tensor, dim: int) -> Tensor:
+    """Linear interpolation of (N, C, H, W) to twice the length along `dim`; the edge repeats.
+
+    Several times faster than `F.interpolate` on CPUs, but `out=` has no gradient.
     """
     n, shape = x.shape[dim], list(x.shape)
     shape[dim] = 2 * n
-    dense_last = x.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if dense_last else torch.contiguous_format
-    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=_layout(x))
     even, odd = y.unflatten(dim, (n, 2)).unbind(dim + 1)
     even.narrow(dim, 0, 1).copy_(x.narrow(dim, 0, 1))
     odd.narrow(dim, n - 1, 1).copy_(x.narrow(dim, n - 1, 1))
@@ -156,3 +210,9 @@ def _double_along(x: Tensor, dim: int) -> Tensor:
     torch.lerp(right, left, 0.25, out=even.narrow(dim, 1, n - 1))
     torch.lerp(left, right, 0.25, out=odd.narrow(dim, 0, n - 1))
     return y
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    if x.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format

@@ -1,4 +1,4 @@
-"""StyleGAN2 generators (Karras et al., arXiv:1912.04958), as GFP-GAN and its prior name their parts.
+"""StyleGAN2 generators (Karras et al., arXiv:1912.04958), with the keys that GFP-GAN uses.
 
 `StyleGAN2Generator` has the keys of the public priors and of the decoder of GFP-GAN v1: equalised
 learning rate and FIR (or bilinear) resampling. `StyleGAN2GeneratorClean` has plain layers and

@@ -1,0 +1,130 @@
+"""Adapters: what stands between a stage and a restoring network.
+
+`GanRestorer` serves every network that takes and gives RGB in [-1, 1]: GFP-GAN, GPEN and the
+embedded one. It knows the value range, the precision, the memory layout and the batch size, and
+what to do when memory runs out or the network gives no valid numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import ModelError
+from vidrestore.models.fold import Precision, prepare_for_inference
+from vidrestore.models.precision import prepare_fastest, restored
+from vidrestore.models.templates import landmark_template
+
+__all__ = ["GanRestorer"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH_SIZE = {"cuda": 8}
+"""Crops at once by kind of device; one on all others, where more gain nothing."""
+
+
+class GanRestorer:
+    """A `vidrestore.models.protocols.FaceRestorer` around a network.
+
+    Every call of the network has exactly `batch_size` crops, shorter batches being padded, because
+    convolutions may round differently at other sizes: so a crop comes out the same in whatever
+    company it is restored.
+
+    Args:
+        network: From and to RGB in [-1, 1], with its weights; it is used up.
+        name: What the model is called in reports.
+        size: Side of the crops in pixels.
+        template: Name of the crops' alignment template; see `vidrestore.models.templates`.
+        device: Where to run.
+        precision: Number format; "auto" takes the fastest one that agrees with float32.
+        batch_size: Crops in every call of the network; 0 picks a number for the device.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str = "restorer",
+        size: int = 512,
+        template: str = "ffhq",
+        device: torch.device | str = "cpu",
+        precision: Precision | Literal["auto"] = "auto",
+        batch_size: int = 0,
+    ) -> None:
+        self.name = name
+        self.size = size
+        self.template = landmark_template(template, size)
+        self.device = torch.device(device)
+        self.batch_size = batch_size or _BATCH_SIZE.get(self.device.type, 1)
+        self.notes: list[str] = []
+        self.precision: Precision
+        if precision == "auto":
+            prepared = prepare_fastest(network, self.device, self.template, size)
+            self._network, self.precision = prepared
+        else:
+            self._network = prepare_for_inference(network, self.device, precision)
+            self.precision = precision
+        self._float32_network: nn.Module | None = None
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """Restore crops; see `FaceRestorer`.
+
+        Raises:
+            ModelError: If memory does not suffice for one crop, or the crops have another size.
+        """
+        if crops.shape[1:] != (3, self.size, self.size):
+            shape = (3, self.size, self.size)
+            raise ModelError(f"{self.name} takes crops of {shape}, not {tuple(crops.shape[1:])}")
+        done: list[Tensor] = []
+        while sum(map(len, done)) < len(crops):
+            begin = sum(map(len, done))
+            part = crops[begin : begin + self.batch_size]
+            try:
+                done.append(self._restore(part.to(self.device)))
+            except torch.OutOfMemoryError:
+                self._halve_batch()
+        return torch.cat(done).to(crops.device) if done else crops.float()
+
+    def _restore(self, crops: Tensor) -> Tensor:
+        """Restore at most `batch_size` crops; NaN throughout where there is no valid answer."""
+        padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
+        batch = torch.cat((crops, padding))
+        pictures = restored(self._network, batch, self.precision)
+        if self.precision != "float32" and not _are_finite(pictures).all():
+            logger.warning(
+                "%s gave no valid numbers in %s, again in float32", self.name, self.precision
+            )
+            pictures = restored(self._in_float32(), batch, "float32")
+        valid = _are_finite(pictures).view(-1, 1, 1, 1)
+        return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
+
+    def _in_float32(self) -> nn.Module:
+        if self._float32_network is None:
+            self._float32_network = copy.deepcopy(self._network).float()
+        return self._float32_network
+
+    def _halve_batch(self) -> None:
+        """Go on with half the batch after memory ran out.
+
+        Raises:
+            ModelError: If the batch was a single crop.
+        """
+        if self.batch_size == 1:
+            raise ModelError(
+                f"not enough memory on {self.device} for one crop of {self.name}; "
+                "choose a smaller model or another device"
+            )
+        torch.cuda.empty_cache()
+        note = f"out of memory: batch size {self.batch_size} became {self.batch_size // 2}"
+        self.batch_size //= 2
+        self.notes.append(note)
+        logger.warning("%s: %s", self.name, note)
+
+
+def _are_finite(pictures: Tensor) -> Tensor:
+    """(N,) whether all of a picture's numbers are finite."""
+    return torch.isfinite(pictures).flatten(1).all(1)
