@@ -167,7 +167,7 @@ def _overlap(a: Rect, b: Rect) -> bool:
 
 
 def _joined(group: list[_Patch]) -> Change:
-    """One change of all: where masks overlap they share, so no pixel changes twice as much."""
+    """One change of all; masks that overlap never count for more than one whole mask."""
     rect = Rect(
         min(patch.rect.x0 for patch in group),
         min(patch.rect.y0 for patch in group),

@@ -73,4 +73,4 @@ def border_fade(length: int, start: int, full_length: int, low: float, high: flo
 def smoother_step(values: Tensor) -> Tensor:
     """0 below 0, 1 above 1, and a quintic with flat ends in between (Perlin 2002)."""
     t = values.clamp(0, 1)
-    return t * t * t * (t * (6 * t - 15) + 10)
+    return (t * t * t * (t * (6 * t - 15) + 10)).clamp_(0, 1)
