@@ -40,8 +40,8 @@ class Picture:
     """The native samples of one frame. Read-only: they may be the decoder's reference picture."""
 
     planes: tuple[Tensor, ...]
-    """One tensor a plane, (H, W) or (H, W, C) where samples interleave; uint8, or uint16 with the
-    value in the low bits. Coded orientation."""
+    """One tensor a plane, (H, W) or (H, W, C) where samples interleave; uint8 or uint16 as FFmpeg
+    stores them (of P010 and its like the value is in the high bits). Coded orientation."""
     format: str
     """FFmpeg's name of the pixel format, as decoded."""
     width: int
