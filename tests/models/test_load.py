@@ -138,13 +138,17 @@ def test_a_model_by_name_is_downloaded_once_with_its_licence_told(
     spec = row(content, arch="GFPGANv1", hyperparameters=SMALL_GFPGAN, template="ffhq")
     monkeypatch.setattr(zoo, "MODELS", (spec,))
     with caplog.at_level(logging.WARNING, "vidrestore"):
-        restorer = load_restorer("tiny-1.0", device="cpu")
+        restorer = load_restorer("tiny-1.0", device="cpu", precision="float32")
     assert "downloading tiny-1.0; licence: CC0" in caplog.text
     assert restorer.name == "tiny-1.0"
-    assert torch.equal(load_restorer("tiny-1.0", device="cpu")(crops()), restorer(crops()))
+    assert torch.equal(
+        load_restorer("tiny-1.0", device="cpu", precision="float32")(crops()), restorer(crops())
+    )
     assert len(server.requests) == 1
     copy = shutil.copy(weights.path_of(spec), tmp_path / "copy.pth")
-    assert torch.equal(load_restorer(copy, device="cpu")(crops()), restorer(crops()))
+    assert torch.equal(
+        load_restorer(copy, device="cpu", precision="float32")(crops()), restorer(crops())
+    )
 
 
 def test_a_wrong_file_under_a_models_name_is_refused(home, row, tmp_path, monkeypatch):
@@ -276,5 +280,5 @@ def test_loading_draws_no_random_numbers(tmp_path):
     path = saved(tmp_path, "GFPGANv1Clean")
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    load_restorer(path, device="cpu")
+    load_restorer(path, device="cpu", precision="float32")
     assert torch.equal(torch.get_rng_state(), before)

@@ -22,6 +22,7 @@ from torch import nn
 
 from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import weights, zoo
+from vidrestore.models.adapters import GanRestorer
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.debug import DebugRestorer
@@ -91,8 +92,6 @@ def load_restorer(
     source = _open(chosen, on_download)
     if source.arch not in _TEMPLATES:
         raise source.error(f"a {source.arch}, which does not restore faces")
-    from vidrestore.models.adapters import GanRestorer
-
     return GanRestorer(
         source.network(build),
         name=source.name,
