@@ -90,6 +90,24 @@ class ConvBn(nn.Sequential):
         super().__init__(*layers)
 
 
+class SharedConvBn(nn.Module):
+    """3x3 convolution shared by all grids, batch normalisation of each grid's own, and ReLU.
+
+    Grids differ in their statistics: with one normalisation for all, training (each grid by its own
+        batch) and use (all by the
+    mean of the grids) would disagree.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv: nn.Module = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(outputs, momentum=0.03) for _ in STRIDES)
+
+    def forward(self, x: Tensor, level: int) -> Tensor:
+        """(N, C, H, W) features of the grid with number `level`."""
+        return F.relu(self.norms[level](self.conv(x)), inplace=True)
+
+
 class Residual(nn.Module):
     """``relu(x + conv3x3(relu(conv1x1(x))))`` with half the channels inside."""
 
@@ -136,9 +154,9 @@ class CompactDetector(nn.Module):
             for before, after, n in zip(widths[:-1], widths[1:], blocks, strict=True)
         )
         self.lateral = nn.ModuleList(ConvBn(w, neck_width, 1, relu=False) for w in widths[2:])
-        self.smooth = ConvBn(neck_width, neck_width, 3)
-        self.score_tower = ConvBn(neck_width, neck_width // 2, 3)
-        self.place_tower = ConvBn(neck_width, neck_width, 3)
+        self.smooth = SharedConvBn(neck_width, neck_width)
+        self.score_tower = SharedConvBn(neck_width, neck_width // 2)
+        self.place_tower = SharedConvBn(neck_width, neck_width)
         self.score = nn.Conv2d(neck_width // 2, 1, 1)
         self.place = nn.Conv2d(neck_width, 4 + 2 * N_LANDMARKS, 1)
         nn.init.constant_(_bias(self.score), -4.0)
@@ -155,7 +173,7 @@ class CompactDetector(nn.Module):
             The cells' answers, in pixels of `images`.
         """
         features = self._pyramid((images - 0.5) * 4.0)
-        scores, places = zip(*(self._head(f) for f in features), strict=True)
+        scores, places = zip(*(self._head(f, i) for i, f in enumerate(features)), strict=True)
         logits, raw = torch.cat(scores, 1), torch.cat(places, 1)
         cells = cell_centres(*images.shape[2:], device=images.device)
         centre, stride = cells[:, :2], cells[:, 2:]
@@ -173,11 +191,11 @@ class CompactDetector(nn.Module):
         merged = [lateral(level) for lateral, level in zip(self.lateral, levels, strict=True)]
         for i in range(len(merged) - 2, -1, -1):
             merged[i] = merged[i] + F.interpolate(merged[i + 1], scale_factor=2.0, mode="nearest")
-        return [self.smooth(F.relu(m)) for m in merged]
+        return [self.smooth(F.relu(m), i) for i, m in enumerate(merged)]
 
-    def _head(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.score(self.score_tower(x)).flatten(1)
-        places = self.place(self.place_tower(x)).flatten(2).transpose(1, 2)
+    def _head(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        logits = self.score(self.score_tower(x, level)).flatten(1)
+        places = self.place(self.place_tower(x, level)).flatten(2).transpose(1, 2)
         return logits, places.float()
 
 
@@ -246,12 +264,17 @@ def fold_batch_norms(network: CompactDetector) -> CompactDetector:
     folded = copy.deepcopy(network).float().eval()
     for module in folded.modules():
         if isinstance(module, ConvBn):
-            convolution, normalisation = module[0], module[1]
-            assert isinstance(convolution, nn.Conv2d)
-            assert isinstance(normalisation, nn.BatchNorm2d)
-            module[0] = fuse_conv_bn_eval(convolution, normalisation)
-            module[1] = nn.Identity()
+            module[0], module[1] = _fused(module[0], module[1]), nn.Identity()
+        elif isinstance(module, SharedConvBn):
+            fused = [_fused(module.conv, norm) for norm in module.norms]
+            module.conv, module.norms = nn.Identity(), nn.ModuleList(fused)
     return folded
+
+
+def _fused(convolution: nn.Module, normalisation: nn.Module) -> nn.Conv2d:
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(normalisation, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(convolution, normalisation)
 
 
 def detections_from_candidates(
@@ -284,7 +307,7 @@ def detections_from_candidates(
     faces: list[tuple[npt.NDArray[np.float32], ...]] = []
     while len(left[0]) and left[0][0] >= score_threshold:
         iou = overlaps(left[1][:1], left[1])[0]
-        near = iou >= (0.6 if average else 1.0)
+        near = iou >= 0.6 if average else np.zeros(len(iou), bool)
         near[0] = True
         weight = left[0][near] ** 2 / (left[0][near] ** 2).sum()
         box, points = (np.tensordot(weight, part[near], 1) for part in left[1:])

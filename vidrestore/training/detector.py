@@ -288,6 +288,7 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
     }
     partial = destination.with_name(destination.name + ".partial")
     save_file(halves, partial, metadata)
+    partial.chmod(0o644)
     os.replace(partial, destination)
 
 
