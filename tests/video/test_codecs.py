@@ -102,7 +102,7 @@ def test_a_named_codec_that_the_container_does_not_take_is_refused() -> None:
 
 
 def test_unknown_codecs_suggest_near_ones() -> None:
-    with pytest.raises(VideoWriteError, match="did you mean.*libx264"):
+    with pytest.raises(VideoWriteError, match=r"did you mean.*libx264"):
         choose_codec(CONTAINERS[".mp4"], "yuv420p", 64, 48, "libx263")
     with pytest.raises(VideoWriteError, match="no video codec"):
         choose_codec(CONTAINERS[".mp4"], "yuv420p", 64, 48, "aac")

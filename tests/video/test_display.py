@@ -5,12 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from videos import make_video
 
-import av
 from vidrestore.geometry import apply
 from vidrestore.video.display import IDENTITY_MATRIX, display_of, linear_part, rotation_of
 from vidrestore.video.probe import probe

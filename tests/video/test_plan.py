@@ -72,7 +72,7 @@ def test_a_folder_is_no_file(plain: Path, tmp_path: Path) -> None:
 def test_existing_outputs_are_kept_unless_told(plain: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     out.write_text("precious")
-    with pytest.raises(VideoWriteError, match="exists.*--overwrite"):
+    with pytest.raises(VideoWriteError, match=r"exists.*--overwrite"):
         plan(plain, out)
     assert plan(plain, out, overwrite=True).destination == out
     assert out.read_text() == "precious"

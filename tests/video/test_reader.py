@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -39,7 +40,7 @@ def test_frames_come_in_order_at_their_own_times(tmp_path: Path) -> None:
     frames = read(path)
     assert [frame.index for frame in frames] == list(range(10))
     assert seconds(frames) == [Fraction(time, 30) for time in times] == times_of(path)
-    assert [frame.is_cut for frame in frames][0]
+    assert frames[0].is_cut
 
 
 def test_samples_are_the_decoders_own(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_broken_frames_repeat_the_last_good_one(long_clip: Path) -> None:
         assert "2 frames that could not be decoded" in reader.notes[0]
     assert seconds(frames) == times_of(long_clip)
     assert [frame.pts for frame in frames if frame.repaired] == times
-    for before, frame in zip(frames, frames[1:], strict=False):
+    for before, frame in pairwise(frames):
         if frame.repaired:
             assert frame.picture is before.picture
             assert not frame.is_cut
@@ -233,7 +234,7 @@ def test_a_file_that_ends_early_gives_what_is_there(tmp_path: Path, suffix: str)
         assert reader.frames_lost == pytest.approx(100 - len(frames), abs=1)
         assert "missing because the file ends early" in reader.notes[-1]
     assert not any(frame.repaired for frame in frames)
-    with pytest.raises(VideoDecodeError, match="ends early.*more than 5%"):
+    with pytest.raises(VideoDecodeError, match=r"ends early.*more than 5%"):
         VideoReader(_cut_off(whole, 0.6), DecodeConfig())
 
 
@@ -262,7 +263,7 @@ def test_repaired_or_not_times_increase(tmp_path: Path) -> None:
     joined.write_bytes(one.read_bytes() + two.read_bytes())
     times = seconds(read(joined, max_broken=1.0))
     assert len(times) >= 38
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
 
 
 def test_display_and_colours_reach_the_frames(tmp_path: Path) -> None:

@@ -239,9 +239,11 @@ def decoded(path: Path, pix_fmt: str | None = None) -> list[list[bytes]]:
 
 @pytest.mark.parametrize(
     ("pix_fmt", "fed"),
-    [("rgb24", "bgr0"), ("bgr24", "bgr0"), ("gbrp", "bgr0"), ("nv12", "yuv420p")]
-    + [("yuvj420p", "yuv420p"), ("yuvj444p", "yuv444p"), ("yuyv422", "yuv422p")]
-    + [("p010le", "yuv420p10le")],
+    [
+        *(("rgb24", "bgr0"), ("bgr24", "bgr0"), ("gbrp", "bgr0"), ("nv12", "yuv420p")),
+        *(("yuvj420p", "yuv420p"), ("yuvj444p", "yuv444p"), ("yuyv422", "yuv422p")),
+        ("p010le", "yuv420p10le"),
+    ],
 )
 def test_equal_layouts_lose_nothing(tmp_path: Path, pix_fmt: str, fed: str) -> None:
     """Random samples, in a codec with no layout of their own, come out as the same numbers."""
@@ -341,6 +343,31 @@ def test_containers_can_change(tmp_path: Path, old: str, new: str) -> None:
     length = min(sound.shape[1] for sound in sounds)  # MP4 hides the encoder's warming up
     assert length > 40000
     np.testing.assert_array_equal(*(sound[:, -length:] for sound in sounds))
+
+
+def test_a_broadcasts_clock_goes_on_in_transport_streams_only(tmp_path: Path) -> None:
+    source = make_video(
+        tmp_path / "in.ts",
+        pts=[90000 * 50000 + 3600 * index for index in range(25)],
+        time_base=Fraction(1, 90000),
+        audio=[Audio(start_s=50000)],
+    )
+    assert times_of(pass_through(source, tmp_path / "out.ts"))[0] == 50000
+    output = pass_through(source, tmp_path / "out.mp4")
+    begin = probe(source).start_s
+    assert abs(times_of(output)[0] - (50000 - begin)) <= Fraction(1, 90000)
+    sound = packets_of(source, 1)[0][0], packets_of(output, 1)[0][0]
+    assert sound[0] is not None and sound[1] is not None
+    assert abs(sound[0] - begin - sound[1]) < Fraction(1, 1000)
+
+
+def test_constant_rates_refuse_frames_off_the_beat(tmp_path: Path) -> None:
+    steady = make_video(tmp_path / "steady.mp4")
+    output = pass_through(steady, tmp_path / "out.mkv", codec="mpeg2video")
+    assert times_of(output) == times_of(steady)
+    uneven = make_video(tmp_path / "uneven.mp4", pts=VARIABLE, time_base=Fraction(1, 100))
+    with pytest.raises(VideoWriteError, match=r"frame \d+ is off the constant rate.*write \.mkv"):
+        pass_through(uneven, tmp_path / "uneven.avi")
 
 
 def test_start_and_end_cut_all_streams(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from vidrestore.structs import Picture
 from vidrestore.video.plan import OutputPlan
 from vidrestore.video.probe import VideoInfo
 
-__all__ = ["encoder_options", "muxer_options", "relaid"]
+__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid"]
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
@@ -48,6 +48,13 @@ def encoder_options(
     return options
 
 
+def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:
+    """Whether frames can only lie on the beat of the frame rate."""
+    if plan.container.muxer == "avi" or plan.codec in ("mpeg1video", "mpeg2video"):
+        return True
+    return plan.codec == "mpeg4" and source.time_base.denominator > 65535
+
+
 def _params(name: str, parts: list[str]) -> dict[str, str]:
     return {name: ":".join(parts)} if parts else {}
 
@@ -81,11 +88,20 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     muxer = plan.container.muxer
     if muxer in ("mp4", "mov", "3gp"):
         unusual = any(key.lower() not in _TAGS_OF_MP4 for key in source.metadata)
-        return {"movflags": "+faststart" + ("+use_metadata_tags" if unusual else "")}
+        return {
+            "movflags": "+faststart" + ("+use_metadata_tags" if unusual else ""),
+            "movie_timescale": str(_movie_timescale(source.time_base)),
+        }
     if muxer in ("matroska", "webm"):
         # Random identifiers would make two runs differ; inferred flags, input and output.
         return {"fflags": "+bitexact", "default_mode": "passthrough"}
     return {}
+
+
+def _movie_timescale(time_base: Fraction) -> int:
+    """Ticks a second in which MP4 tells when the first frame is shown: at least the input's."""
+    ticks = time_base.denominator
+    return ticks * -(-1000 // ticks) if ticks <= 1_000_000 else 1000
 
 
 def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:

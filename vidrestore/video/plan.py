@@ -7,9 +7,11 @@ becomes of every other stream, or says why the output cannot be made and what wo
 from __future__ import annotations
 
 import io
+import math
 import os
 import tempfile
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +48,10 @@ _TS_CODECS = frozenset({
 """What MPEG-TS really carries; its muxer accepts anything, as private data that nobody reads."""
 
 
+_LONG_WAIT_S = 10
+"""A first frame later than this is no offset that somebody meant."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """What becomes of one stream."""
@@ -70,6 +76,8 @@ class OutputPlan:
     streams: tuple[StreamPlan, ...]
     """In the input's order."""
     with_chapters: bool
+    clock_s: Fraction
+    """Subtracted from all times: a broadcast's clock, which only MPEG-TS carries on; else 0."""
     notes: tuple[str, ...]
     """What a person should know: streams dropped."""
 
@@ -100,6 +108,9 @@ def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) 
             )
         with_chapters = False
         notes.append(f"{len(info.chapters)} chapters left out")
+    clock_s = _broadcast_clock_s(info, container)
+    if clock_s:
+        notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")
     return OutputPlan(
         destination=destination,
         container=container,
@@ -107,8 +118,16 @@ def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) 
         pix_fmt=choice.pix_fmt,
         streams=tuple(streams),
         with_chapters=with_chapters,
+        clock_s=clock_s,
         notes=tuple(notes),
     )
+
+
+def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
+    """Where the times of a recorded broadcast begin: hours, which players would wait in MP4."""
+    if container.muxer == "mpegts" or info.start_s < _LONG_WAIT_S:
+        return Fraction(0)
+    return math.floor(info.start_s / info.time_base) * info.time_base
 
 
 def _endings(ability: str) -> str:

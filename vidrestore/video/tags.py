@@ -55,12 +55,22 @@ def stream_tags(stream: StreamInfo, plan: OutputPlan, *, encoded: bool) -> dict[
     return tags
 
 
-def chapters_for(source: VideoInfo, window: Window) -> list[AvChapter]:
-    """Chapters for the output, clipped to the window and moved with it."""
+def chapters_for(
+    source: VideoInfo, window: Window, clock_s: Fraction = Fraction(0)
+) -> list[AvChapter]:
+    """Chapters for the output, clipped to the window and moved with it.
+
+    Args:
+        source: the input.
+        window: the part that is written.
+        clock_s: subtracted from all times where the window has no beginning of its own.
+    """
     first_s = window.first_s
     chapters: list[AvChapter] = []
     for chapter in source.chapters:
         start_s, end_s = chapter.start_s, chapter.end_s
+        if first_s is None:
+            start_s, end_s = start_s - clock_s, end_s - clock_s
         if first_s is not None:
             start_s, end_s = max(start_s - first_s, Fraction(0)), end_s - first_s
         if window.end_s is not None:

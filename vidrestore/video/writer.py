@@ -28,7 +28,12 @@ from av.video.stream import VideoStream
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
 from vidrestore.structs import Frame
-from vidrestore.video.encoder import encoder_options, muxer_options, relaid
+from vidrestore.video.encoder import (
+    encoder_options,
+    has_constant_rate,
+    muxer_options,
+    relaid,
+)
 from vidrestore.video.plan import OutputPlan, plan_output
 from vidrestore.video.probe import VideoInfo, open_input
 from vidrestore.video.remux import StreamCopier
@@ -152,8 +157,9 @@ class VideoWriter:
         self._container.metadata.update(container_tags(source, plan))
         copied = self._add_streams(self._container)
         if plan.with_chapters:
-            self._container.set_chapters(chapters_for(source, self._window))
-        origin_s = self._window.first_s or Fraction(0)
+            chapters = chapters_for(source, self._window, self.plan.clock_s)
+            self._container.set_chapters(chapters)
+        origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
         self._copier = StreamCopier(self._input, self._container, copied, self._window, origin_s)
 
@@ -202,7 +208,7 @@ class VideoWriter:
     def _add_video(self, container: OutputContainer) -> VideoStream:
         source, plan = self._source, self.plan
         rate = source.average_rate or Fraction(25)
-        self._time_base = 1 / rate if plan.container.muxer == "avi" else source.time_base
+        self._time_base = 1 / rate if has_constant_rate(plan, source) else source.time_base
         stream = container.add_stream(
             plan.codec,
             rate=rate,
@@ -274,14 +280,14 @@ class VideoWriter:
         Raises:
             VideoWriteError: if the container has a constant rate and the frame is off its beat.
         """
-        if frame.time_base == self._time_base:
-            return frame.pts
-        exact = frame.pts * frame.time_base / self._time_base
+        clock = Fraction(0) if self._window.first_s is not None else self.plan.clock_s
+        exact = (frame.pts * frame.time_base - clock) / self._time_base
         ticks = round(exact)
         if abs(exact - ticks) * self._time_base > frame.time_base:
             raise VideoWriteError(
                 f"{self.plan.destination}: frame {frame.index} is off the constant rate that "
-                f"{self.plan.destination.suffix} has; write .mkv or .mp4"
+                f"{self.plan.codec} in {self.plan.destination.suffix} has; write .mkv or .mp4 with "
+                "--codec auto"
             )
         return ticks
 
