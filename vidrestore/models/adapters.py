@@ -93,12 +93,12 @@ class GanRestorer:
         """Restore at most `batch_size` crops; NaN throughout where there is no valid answer."""
         padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
         batch = torch.cat((crops, padding))
-        pictures = restored(self._network, batch, self.precision)
+        pictures = restored(self._network, batch)
         if self.precision != "float32" and not _are_finite(pictures).all():
             logger.warning(
                 "%s gave no valid numbers in %s, again in float32", self.name, self.precision
             )
-            pictures = restored(self._in_float32(), batch, "float32")
+            pictures = restored(self._in_float32(), batch)
         valid = _are_finite(pictures).view(-1, 1, 1, 1)
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
 

@@ -82,7 +82,7 @@ class GFPGAN(nn.Module):
 
     def encode(self, x: Tensor) -> Encoding:
         """Read faces, (N, 3, S, S) RGB in [-1, 1]."""
-        x = self.conv_body_first(x)
+        x = self.conv_body_first(x.to(next(self.conv_body_first.parameters()).dtype))
         skips = []
         for block in self.conv_body_down:
             skips.append(x := block(x))

@@ -90,7 +90,8 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv2(halve(self.conv1(x)))
-        return y + self.skip(halve(x))
+        skip: Tensor = self.skip(halve(x))
+        return y + skip
 
 
 class UpBlock(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -69,7 +70,7 @@ class GFPGANv1(GFPGAN):
         lr_mlp: float = 0.01,
     ) -> None:
         super().__init__()
-        self.hyperparameters = {
+        self.hyperparameters: dict[str, Any] = {
             "out_size": out_size,
             "num_style_feat": num_style_feat,
             "channel_multiplier": channel_multiplier,

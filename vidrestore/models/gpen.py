@@ -79,6 +79,7 @@ class GPENFullGenerator(nn.Module):
             Latents (N, style_dim), and features from 4 px to the full size.
         """
         features = []
+        x = x.to(next(self.get_submodule("ecd0").parameters()).dtype)
         for number in range(self.n_encoders):
             features.append(x := self.get_submodule(f"ecd{number}")(x))
         bottom = cast("EqualLinear", self.final_linear[0])

@@ -2,8 +2,8 @@
 
 Half the bits double the speed where the hardware has them, and cost some exactness, how much
 depends on the weights. So it is measured: a drawn face goes through the network in both formats,
-and the short one is taken where the two pictures agree to `MIN_PSNR_DB`. The drawing is fixed and so
-is the answer: it depends on the network and the machine, not on the video.
+and the short one is taken where the two pictures agree to `MIN_PSNR_DB`. The drawing is fixed, and
+so is the answer: it depends on the network and the machine, not on the video.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from vidrestore.models.fold import DTYPES, Precision, prepare_for_inference
+from vidrestore.models.fold import Precision, prepare_for_inference
 
 __all__ = ["MIN_PSNR_DB", "drawn_face", "fast_precision", "prepare_fastest", "restored"]
 
@@ -47,7 +47,7 @@ def prepare_fastest(
     exact = prepare_for_inference(copy.deepcopy(network), device, "float32")
     candidate = prepare_for_inference(network, device, fast)
     face = drawn_face(template, size)[None].to(device)
-    psnr_db = _psnr_db(restored(candidate, face, fast), restored(exact, face, "float32"))
+    psnr_db = _psnr_db(restored(candidate, face), restored(exact, face))
     logger.info("%s agrees with float32 to %.1f dB", fast, psnr_db)
     if psnr_db >= MIN_PSNR_DB:
         return candidate, fast
@@ -64,18 +64,17 @@ def fast_precision(device: torch.device) -> Precision:
 
 
 @torch.inference_mode()
-def restored(network: nn.Module, crops: Tensor, precision: Precision) -> Tensor:
+def restored(network: nn.Module, crops: Tensor) -> Tensor:
     """Run a prepared network.
 
     Args:
-        network: From `prepare_for_inference`, with the same precision.
+        network: From `prepare_for_inference`; it casts its input to its own format.
         crops: (N, 3, S, S) float RGB in [0, 1], on the network's device.
-        precision: Its number format.
 
     Returns:
         (N, 3, S, S) float32 RGB, neither clamped nor checked.
     """
-    x = crops.to(DTYPES[precision], memory_format=torch.channels_last)
+    x = crops.to(torch.float32, memory_format=torch.channels_last)
     y: Tensor = network(x * 2 - 1)
     return y.float() * 0.5 + 0.5
 

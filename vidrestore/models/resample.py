@@ -203,7 +203,7 @@ def _double_along(x: Tensor, dim: int) -> Tensor:
     n, shape = x.shape[dim], list(x.shape)
     shape[dim] = 2 * n
     y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=_layout(x))
-    even, odd = y.unflatten(dim, (n, 2)).unbind(dim + 1)
+    even, odd = torch.unflatten(y, dim, (n, 2)).unbind(dim + 1)
     even.narrow(dim, 0, 1).copy_(x.narrow(dim, 0, 1))
     odd.narrow(dim, n - 1, 1).copy_(x.narrow(dim, n - 1, 1))
     left, right = x.narrow(dim, 0, n - 1), x.narrow(dim, 1, n - 1)
