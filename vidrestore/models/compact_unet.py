@@ -136,7 +136,9 @@ class CompactUNet(nn.Module):
             coordinates = coordinate_grid(*x.shape[-2:])
         grid = coordinates.to(device=x.device, dtype=x.dtype).expand(x.shape[0], -1, -1, -1)
         grid = F.avg_pool2d(grid, self.patch)
-        return torch.cat((F.pixel_unshuffle(x, self.patch), grid), dim=1)
+        entry = torch.cat((F.pixel_unshuffle(x, self.patch), grid), dim=1)
+        # The sum at the exit keeps the input's precision where the network has a shorter one.
+        return entry.to(self.tail.weight.dtype)
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:

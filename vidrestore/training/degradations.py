@@ -31,6 +31,8 @@ _INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 _SMALLEST_FRAME_PX = 16
+_X264_STEADY = "mbtree=0"
+"""With its macroblock-tree rate control libx264 gives one of two results for the same clip."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -94,7 +96,8 @@ def shot_noise(image: Picture, photons: float, rng: np.random.Generator) -> Pict
     photons``, drawn as a normal.
     """
     noise = rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(image + noise * np.sqrt(np.clip(image, 0, 1) / np.float32(photons)), 0.0, 1.0)
+    noisy = image + noise * np.sqrt(np.clip(image, 0, 1) / np.float32(photons))
+    return np.asarray(np.clip(noisy, 0.0, 1.0), dtype=np.float32)
 
 
 def grayscale(image: Picture) -> Picture:
@@ -126,7 +129,11 @@ def video_codec(
         The decoded frames, in order.
     """
     name, decoder_name, options = {
-        "h264": ("libx264", "h264", {"crf": str(quality), "preset": preset}),
+        "h264": (
+            "libx264",
+            "h264",
+            {"crf": str(quality), "preset": preset, "x264-params": _X264_STEADY},
+        ),
         "mpeg2": ("mpeg2video", "mpeg2video", {"bf": "2"}),
     }[codec]
     encoder = av.CodecContext.create(name, "w")

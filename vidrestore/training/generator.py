@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader, Subset
 
 from vidrestore.errors import DataError
 from vidrestore.metrics import images as metrics
+from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.models.compact_unet import CompactUNet
 from vidrestore.training import degradations
 from vidrestore.training.degradations import BlindVideo
@@ -39,6 +40,9 @@ from vidrestore.training.faces import Faces, Pair, PairDataset, load_faces, to_n
 _logger = logging.getLogger(__name__)
 _CHARBONNIER_EPSILON = 1e-3
 _GRADIENT_CLIP = 0.1
+_CROP_SIZE = 512
+_LOG_EVERY_STEPS = 100
+_VALIDATE_EVERY_STEPS = 800
 _VALIDATE_EVERY_NTH = 5
 """Every so many held-out faces are looked at in the run."""
 
@@ -65,6 +69,11 @@ class Stage:
     """One minus the cosine of face embeddings; whole crops only."""
     feature_weight: float = 0.0
     """L1 on the inner layers of the embedding network; whole crops only."""
+
+    @property
+    def looks_at_faces(self) -> bool:
+        """Whether the stage needs the embedding network."""
+        return bool(self.identity_weight or self.feature_weight)
 
 
 @dataclass(frozen=True)
@@ -138,17 +147,42 @@ class State:
 
 
 class GeneratorLoss(nn.Module):
-    """Weighted sum of the recipe's terms for one stage."""
+    """Weighted sum of the recipe's terms for one stage.
 
-    def __init__(self, stage: Stage):
+    Args:
+        stage: Its weights are used; terms of weight 0 are not computed.
+        identity: The network of the identity and feature terms, where they have weight.
+    """
+
+    def __init__(self, stage: Stage, identity: FaceIdentity | None = None):
         super().__init__()
-        self.stage = stage
+        self.stage, self.identity = stage, identity
 
     def forward(self, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
         """Terms by name, already weighted; their sum is the loss."""
-        return {
+        terms = {
             "pixel": self.stage.pixel_weight * charbonnier(restored, batch.truth),
             "gradient": self.stage.gradient_weight * gradient_difference(restored, batch.truth),
+        }
+        if self.stage.looks_at_faces:
+            terms |= self._face_terms(restored, batch)
+        return terms
+
+    def _face_terms(self, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+        """Distance of the embeddings, and of the layers before them (L1 over their mean size)."""
+        assert self.identity is not None
+        with torch.no_grad():
+            wanted, wanted_inner = self.identity(
+                self.identity.align((batch.truth + 1) / 2, batch.landmarks)
+            )
+        own, own_inner = self.identity(self.identity.align((restored + 1) / 2, batch.landmarks))
+        inner = [
+            (x - y).abs().mean() / y.abs().mean()
+            for x, y in zip(own_inner, wanted_inner, strict=True)
+        ]
+        return {
+            "identity": self.stage.identity_weight * (1 - (own * wanted).sum(dim=1)).mean(),
+            "feature": self.stage.feature_weight * torch.stack(inner).mean(),
         }
 
 
@@ -173,7 +207,15 @@ def gradient_difference(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack(terms).sum() / 4
 
 
-def train(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, workers: int = 1) -> Path:
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+    identity_weights: Path | None = None,
+) -> Path:
     """Run a recipe.
 
     Args:
@@ -182,10 +224,15 @@ def train(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, worker
         out: Folder for ``checkpoint.pt`` and ``log.jsonl``, made where missing.
         resume: Go on from ``checkpoint.pt`` where there is one.
         workers: Loader processes; 0 loads in this one. The result does not depend on it.
+        identity_weights: `mobilefacenet.pt`, for stages with an identity or feature term.
 
     Returns:
         Path of the last checkpoint.
+
+    Raises:
+        DataError: There is nothing to learn from, or a term's network is missing.
     """
+    identity = _face_network(recipe, identity_weights)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     state = State.fresh(recipe)
@@ -198,9 +245,23 @@ def train(recipe: Recipe, data: Path, out: Path, *, resume: bool = False, worker
     start = 0
     for index, stage in enumerate(recipe.stages):
         if state.images_seen < start + stage.images:
-            _run_stage(recipe, index, start, state, faces, held_out, out, workers)
+            losses = GeneratorLoss(stage, identity)
+            _run_stage(recipe, index, start, state, losses, faces, held_out, out, workers)
         start += stage.images
     return checkpoint
+
+
+def _face_network(recipe: Recipe, weights: Path | None) -> FaceIdentity | None:
+    """The embedding network, if a stage needs it; such stages see whole crops."""
+    needing = [stage for stage in recipe.stages if stage.looks_at_faces]
+    if not needing:
+        return None
+    if weights is None:
+        raise DataError("the recipe has an identity or feature term: name the embedding's weights")
+    windows = {stage.window for stage in needing} - {_CROP_SIZE}
+    if windows:
+        raise DataError(f"identity and feature terms need whole crops, not windows of {windows} px")
+    return FaceIdentity(weights)
 
 
 def _run_stage(
@@ -208,13 +269,13 @@ def _run_stage(
     index: int,
     start: int,
     state: State,
+    losses: GeneratorLoss,
     faces: Faces,
     held_out: list[tuple[Tensor, Tensor]],
     out: Path,
     workers: int,
 ) -> None:
     stage = recipe.stages[index]
-    losses = GeneratorLoss(stage)
     sums: dict[str, float] = {}
     since, steps = time.monotonic(), 0
     for batch in _batches(recipe, stage, start, state.images_seen, faces, workers):
@@ -223,7 +284,7 @@ def _run_stage(
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value
         steps += 1
-        if steps % 200 == 0 or state.images_seen >= start + stage.images:
+        if steps % _LOG_EVERY_STEPS == 0 or state.images_seen >= start + stage.images:
             rate = steps * stage.batch_size / (time.monotonic() - since)
             means = {name: round(value / steps, 5) for name, value in sums.items()}
             line = {
@@ -233,7 +294,7 @@ def _run_stage(
                 **means,
             }
             if (
-                state.images_seen // stage.batch_size % 1000 < 200
+                state.images_seen // stage.batch_size % _VALIDATE_EVERY_STEPS < _LOG_EVERY_STEPS
                 or state.images_seen >= start + stage.images
             ):
                 line |= validate(state.average, held_out)
@@ -389,6 +450,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     parser.add_argument("--workers", type=int, default=1, help="loader processes")
     parser.add_argument("--threads", type=int, default=1, help="threads of the network")
+    parser.add_argument("--identity-weights", type=Path, help="mobilefacenet.pt")
     parser.add_argument("--export", type=Path, help="write the checkpoint's weights here and stop")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -403,6 +465,7 @@ def main() -> None:
         options.out,
         resume=options.resume,
         workers=options.workers,
+        identity_weights=options.identity_weights,
     )
 
 

@@ -1,0 +1,50 @@
+"""Picture metrics against scikit-image and arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from vidrestore.metrics import images as metrics
+
+
+@pytest.fixture
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two smooth random pictures and noisy versions of them."""
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.rand(2, 3, 8, 9, generator=generator)
+    truth = torch.nn.functional.interpolate(coarse, size=(64, 72), mode="bicubic").clamp(0, 1)
+    return (truth + 0.05 * torch.randn(truth.shape, generator=generator)).clamp(0, 1), truth
+
+
+def gray(images: torch.Tensor) -> np.ndarray:
+    return metrics.luma(images)[:, 0].numpy().astype(np.float64)
+
+
+def test_psnr_is_that_of_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    ours = metrics.psnr(*pair)
+    for value, image, truth in zip(ours, *map(gray, pair), strict=True):
+        assert value == pytest.approx(peak_signal_noise_ratio(truth, image, data_range=1), abs=1e-3)
+
+
+def test_ssim_is_that_of_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    options = {"data_range": 1, "gaussian_weights": True, "sigma": 1.5}
+    for value, image, truth in zip(metrics.ssim(*pair), *map(gray, pair), strict=True):
+        theirs = structural_similarity(image, truth, use_sample_covariance=False, **options)
+        assert value == pytest.approx(theirs, abs=2e-4)
+
+
+def test_equal_pictures(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    _, truth = pair
+    assert metrics.psnr(truth, truth).tolist() == [math.inf, math.inf]
+    assert metrics.ssim(truth, truth).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_sharpness_of_a_step() -> None:
+    image = torch.zeros(1, 3, 10, 10)
+    image[..., 5:] = 1  # |Laplacian| is 1 on both sides of the edge, 0 elsewhere.
+    assert metrics.sharpness(image).item() == pytest.approx(2 / 8, abs=1e-6)
