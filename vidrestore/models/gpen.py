@@ -17,11 +17,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from vidrestore.models.equalized import BiasedLeakyReLU, EqualLinear
+from vidrestore.models.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
 from vidrestore.models.gfpgan_v1 import equal_layer, halving_layer
-from vidrestore.models.modulated import ModulatedConv2d, Upsampling
-from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled
+from vidrestore.models.modulated import ModulatedConv2d, Upsampling, finish_styled
+from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled, layout_of
 from vidrestore.models.stylegan2 import NormalizeStyle, channels_at, log2_size
 
 __all__ = ["GPENFullGenerator"]
@@ -160,18 +161,12 @@ class ConstantInput(nn.Module):
         return self.input.expand(batch, -1, -1, -1)
 
 
-class FeatureNoise(nn.Module):
-    """Puts features beside a map, or adds them to it, with a learnt strength."""
+class Strength(nn.Module):
+    """How strongly features act, learnt."""
 
-    def __init__(self, isconcat: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.isconcat = isconcat
         self.weight = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        if self.isconcat:
-            return torch.cat((x, self.weight * features), 1)
-        return x + self.weight * features
 
 
 class StyledConv(nn.Module):
@@ -196,12 +191,30 @@ class StyledConv(nn.Module):
             equalized=True,
             blur=blur,
         )
-        self.noise = FeatureNoise(isconcat)
+        self.isconcat = isconcat
+        self.noise = Strength()
         self.activate = BiasedLeakyReLU(out_channels * 2 if isconcat else out_channels)
 
     def forward(self, x: Tensor, style: Tensor, features: Tensor) -> Tensor:
-        activated: Tensor = self.activate(self.noise(self.conv(x, style), features))
-        return activated
+        # The activation's gain of sqrt(2) goes through it, to the small tensors.
+        y, factors = self.conv.convolve(x, style, gain=GAIN)
+        strength, bias = self.noise.weight * GAIN, self.activate.bias.view(1, -1, 1, 1) * GAIN
+        if not self.isconcat:
+            return finish_styled(y, factors, features * strength, bias)
+        biases = bias.chunk(2, 1)
+        if torch.is_grad_enabled():
+            pair = (
+                torch.addcmul(biases[0], y, factors),
+                torch.addcmul(biases[1], features, strength),
+            )
+            return F.leaky_relu(torch.cat(pair, 1), SLOPE)
+        # The same without a copy.
+        shape = (y.shape[0], 2 * y.shape[1], *y.shape[2:])
+        joined = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=layout_of(y))
+        halves = joined.chunk(2, 1)
+        torch.addcmul(biases[0], y, factors, out=halves[0])
+        torch.addcmul(biases[1], features, strength, out=halves[1])
+        return F.leaky_relu(joined, SLOPE, inplace=True)
 
 
 class ToRGB(nn.Module):

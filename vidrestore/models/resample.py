@@ -37,6 +37,7 @@ __all__ = [
     "edge_kernels",
     "fir_kernel",
     "halve",
+    "layout_of",
     "transposed_kernel",
 ]
 
@@ -202,7 +203,7 @@ def _double_along(x: Tensor, dim: int) -> Tensor:
     """
     n, shape = x.shape[dim], list(x.shape)
     shape[dim] = 2 * n
-    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=_layout(x))
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout_of(x))
     even, odd = torch.unflatten(y, dim, (n, 2)).unbind(dim + 1)
     even.narrow(dim, 0, 1).copy_(x.narrow(dim, 0, 1))
     odd.narrow(dim, n - 1, 1).copy_(x.narrow(dim, n - 1, 1))
@@ -212,7 +213,8 @@ def _double_along(x: Tensor, dim: int) -> Tensor:
     return y
 
 
-def _layout(x: Tensor) -> torch.memory_format:
+def layout_of(x: Tensor) -> torch.memory_format:
+    """The memory format of a feature map: channels last, or contiguous."""
     if x.is_contiguous(memory_format=torch.channels_last):
         return torch.channels_last
     return torch.contiguous_format
