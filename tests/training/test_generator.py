@@ -14,6 +14,7 @@ from labelled_faces import write_faces
 
 import vidrestore
 from vidrestore.errors import DataError
+from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import fill, read
 from vidrestore.training import generator
@@ -101,6 +102,28 @@ def test_a_few_steps_lower_the_loss(data: Path) -> None:
     batch = next(generator._batches(plan, stage, 0, 0, faces, workers=0))
     found = [generator.generator_step(state, batch, losses, plan, stage) for _ in range(25)]
     assert sum(found[-1].values()) < 0.97 * sum(found[0].values())
+
+
+def test_face_terms_need_their_network_and_whole_crops(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="name the embedding's weights"):
+        generator.train(recipe(4, identity_weight=1.0), data, tmp_path)
+    with pytest.raises(DataError, match="whole crops"):
+        generator.train(
+            recipe(4, feature_weight=1.0), data, tmp_path, identity_weights=tmp_path / "absent"
+        )
+
+
+def test_face_terms_vanish_for_the_truth_alone(data: Path, shared: Path) -> None:
+    stage = Stage(1, window=512, identity_weight=0.5, feature_weight=2.0)
+    losses = generator.GeneratorLoss(stage, FaceIdentity(shared / "weights/mobilefacenet.pt"))
+    faces = generator.load_faces(data, "train")
+    sample = generator.PairDataset(faces, generator.BlindVideo(), window=512, samples=1)[0]
+    batch = generator.Pair(*(part[None] for part in sample))
+    at_truth, at_input = losses(batch.truth, batch), losses(batch.degraded, batch)
+    assert at_truth["identity"].item() == pytest.approx(0, abs=1e-6)
+    assert at_truth["feature"].item() == 0
+    assert at_input["identity"] > 1e-5
+    assert at_input["feature"] > 1e-3
 
 
 def test_exported_weights_build_the_same_network(data: Path, tmp_path: Path) -> None:
