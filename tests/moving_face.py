@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +24,8 @@ import numpy.typing as npt
 
 import vidrestore
 from vidrestore.geometry import apply, compose, compose_similarity, display_from_coded, invert
-from vidrestore.structs import Array, Display, Frame
+from vidrestore.stages.paths import moved_box
+from vidrestore.structs import Array, Display, Face, Frame
 from vidrestore.video.samples import picture_from_av
 
 __all__ = [
@@ -31,13 +33,13 @@ __all__ = [
     "PORTRAIT",
     "Moves",
     "landmarks",
+    "looked_at",
     "moving_face",
     "pan",
     "placed",
     "shake",
     "still",
     "turn",
-    "write_video",
     "zoom",
 ]
 
@@ -205,22 +207,34 @@ def _background(scene: int) -> npt.NDArray[np.float32]:
     return picture.clip(0, 255)
 
 
-def write_video(
-    path: Path,
+def looked_at(
     frames: Sequence[Frame],
-    *,
-    codec: str = "libx264",
-    fps: int = 25,
-    options: dict[str, str] | None = None,
-) -> Path:
-    """Encodes frames at a constant rate, without sound; the display geometry is not written."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps, options=options or {"crf": "12"})
-        picture = frames[0].picture
-        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, picture.format
-        for index, frame in enumerate(frames):
-            video_frame = frame.picture.handle
-            video_frame.pts, video_frame.time_base = index, Fraction(1, fps)
-            container.mux(stream.encode(video_frame))
-        container.mux(stream.encode(None))
-    return path
+    *faces: Sequence[Array],
+    every: int = 5,
+    noise_px: float = 0.0,
+    missed: Sequence[tuple[int, int]] = (),
+    seed: int = 0,
+) -> list[Frame]:
+    """The frames as the detect stage would leave them, with a detector that knows the truth.
+
+    Args:
+        frames: from `moving_face`.
+        faces: the `moves` of each face.
+        every: looks at one in so many frames, from the last cut on.
+        noise_px: standard deviation of its error, for each coordinate of each landmark.
+        missed: (frame, number of the face) that it does not see.
+        seed: of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    since, seen = 0, []
+    for index, frame in enumerate(frames):
+        since = 0 if frame.is_cut else since + 1
+        found = []
+        for number, moves in enumerate(faces):
+            error = rng.normal(0, 1, (5, 2)) * noise_px
+            if np.isfinite(moves[index]).all() and (index, number) not in missed:
+                box = moved_box(FACE_BOX, moves[index])
+                found.append(Face(box, apply(moves[index], LANDMARKS) + error, 0.9))
+        look = since % every == 0
+        seen.append(replace(frame, detected=look, faces=tuple(found) if look else ()))
+    return seen

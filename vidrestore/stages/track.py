@@ -28,6 +28,9 @@ from vidrestore.structs import Array, Face, Frame
 
 __all__ = ["track"]
 
+_TRUST_IN_LOST = 0.5
+"""The overlap with a lost face's box counts this much: someone else may stand there now."""
+
 
 def track(frames: Iterable[Frame], config: TrackConfig) -> Generator[Frame, None, None]:
     """Gives every frame its faces, with track ids and the motion since the frame before.
@@ -167,7 +170,8 @@ class _Shot:
         boxes = np.array([face.box_xyxy for face in found]).reshape(-1, 4)
         overlap = np.zeros((len(self._live), len(found)))
         for row, one in enumerate(self._live):
-            overlap[row] = box_iou(one.expected_boxes(slot), boxes).max(0)
+            trust = 1.0 if one.missed is None else _TRUST_IN_LOST
+            overlap[row] = trust * box_iou(one.expected_boxes(slot), boxes).max(0)
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         return {
             self._live[row].id: int(column)
