@@ -52,7 +52,9 @@ class PacketDecoder:
         self._stream = stream
         self._is_indexed = container.format.name.startswith("mov")
         self._conceals = container.format.name in _CONCEALS
-        self._hides = stream.codec_context.name in _HIDDEN_FRAMES
+        name = stream.codec_context.name
+        packed = name == "mpeg4" and container.format.name == "avi"  # DivX: two in one packet
+        self._hides = packed or name in _HIDDEN_FRAMES
         self._waiting: list[int] = []
         self._given_up: set[int] = set()
         self._sent = 0
@@ -112,8 +114,8 @@ class PacketDecoder:
         """Forgets the packets up to `pts` (None: all), and gives those that are really lost.
 
         A packet without a picture is no loss by itself: some show nothing, and both fields of a
-        picture may come in packets of their own. It is one where the decoder complained, or where
-        nearly all others gave a picture.
+        picture may come in packets of their own. It is one once the decoder has complained (as
+        often as it did, where packets may show nothing), or if nearly all others gave a picture.
         """
         skipped = []
         while self._waiting and (pts is None or self._waiting[0] <= pts):
@@ -121,8 +123,10 @@ class PacketDecoder:
             if time != pts:
                 skipped.append(time)
         self._skipped += len(skipped)
-        regular = not self._hides and self._skipped * 4 <= self._sent
-        if not (self.errors or regular):
+        answered = self._sent - len(self._waiting)
+        if self._hides:
+            skipped = skipped[: self.errors - len(self._given_up)]
+        elif not self.errors and self._skipped * 4 > answered:
             return []
         self._given_up.update(skipped)
         return skipped

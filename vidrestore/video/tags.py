@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vidrestore.video.plan import OutputPlan
 from vidrestore.video.probe import StreamInfo, VideoInfo
+from vidrestore.video.timecode import advance_timecode
 from vidrestore.video.window import Window
 
 if TYPE_CHECKING:
@@ -24,21 +24,23 @@ _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")
 _MILLISECONDS = Fraction(1, 1000)
 
 
-def container_tags(source: VideoInfo, plan: OutputPlan) -> dict[str, str]:
-    """Tags of the whole file, the timecode among them."""
+def container_tags(source: VideoInfo, window: Window) -> dict[str, str]:
+    """Tags of the whole file, the timecode of the first frame written among them."""
     tags = {key: text for key, text in source.metadata.items() if key.lower() not in _WRITTEN_ANEW}
     if source.timecode:
         tags = {key: text for key, text in tags.items() if key.lower() != "timecode"}
         tags["timecode"] = source.timecode
+        if window.first_s is not None and source.average_rate:
+            skipped = round((window.first_s - source.start_s) * source.average_rate)
+            tags["timecode"] = advance_timecode(source.timecode, skipped, source.average_rate)
     return tags
 
 
-def stream_tags(stream: StreamInfo, plan: OutputPlan, *, encoded: bool) -> dict[str, str]:
+def stream_tags(stream: StreamInfo, *, encoded: bool) -> dict[str, str]:
     """Tags of one stream.
 
     Args:
         stream: of the input.
-        plan: where it goes.
         encoded: whether its packets are new, so that statistics and encoder's name are stale.
     """
     tags = {

@@ -148,13 +148,13 @@ class VideoWriter:
         # Two containers, for a stream must not be used after its own container is closed.
         self._input = self._stack.enter_context(open_input(source.path))
         self._container = av.open(
-            str(self._partial),
+            str(self._partial.absolute()),  # else "a:b.mp4" would name a protocol
             "w",
             format=plan.container.muxer,
             container_options=muxer_options(plan, source),
         )
         self._stack.callback(self._container.close)
-        self._container.metadata.update(container_tags(source, plan))
+        self._container.metadata.update(container_tags(source, self._window))
         copied = self._add_streams(self._container)
         if plan.with_chapters:
             chapters = chapters_for(source, self._window, self.plan.clock_s)
@@ -174,7 +174,7 @@ class VideoWriter:
             elif planned.action == "copy":
                 stream = container.add_stream_from_template(template, opaque=True)
                 stream.metadata.clear()
-                stream.metadata.update(stream_tags(info, self.plan, encoded=False))
+                stream.metadata.update(stream_tags(info, encoded=False))
                 stream.disposition = Disposition(info.disposition)
                 copied[planned.index] = stream
             elif planned.action == "attach":
@@ -221,7 +221,7 @@ class VideoWriter:
         assert isinstance(stream, VideoStream)
         self._set_codec(stream)
         info = next(one for one in source.streams if one.index == source.stream_index)
-        stream.metadata.update(stream_tags(info, plan, encoded=True))
+        stream.metadata.update(stream_tags(info, encoded=True))
         stream.disposition = Disposition(info.disposition)
         if plan.container.rotation and source.display_matrix is not None:
             stream.set_display_matrix(source.display_matrix)
