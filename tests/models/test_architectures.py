@@ -43,6 +43,20 @@ def test_wrong_size_is_named():
         build("GFPGANv1Clean", out_size=500)
 
 
+def test_wrong_filter_is_named():
+    with pytest.raises(ModelError, match="a resampling filter has four taps, not 3"):
+        build("GFPGANv1", out_size=16, narrow=0.1, resample_kernel=(1, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("arch", "size"), [("GFPGANv1Clean", {"out_size": 16}), ("GPEN FullGenerator", {"size": 16})]
+)
+def test_pictures_of_another_size_are_refused(arch, size):
+    network = build(arch, narrow=0.1, **size)
+    with pytest.raises(ModelError, match=r"\(1, 3, 32, 32\): the network takes \(N, 3, 16, 16\)"):
+        network(torch.zeros(1, 3, 32, 32))
+
+
 def test_package_gives_the_function_and_loads_torch_only_when_asked():
     assert vidrestore.models.build is build
     assert sorted(vidrestore.models.__all__) == vidrestore.models.__all__

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from vidrestore.models.equalized import EqualLinear
-from vidrestore.models.stylegan2 import Synthesis, channels_at, log2_size
+from vidrestore.models.stylegan2 import Synthesis, channels_at, check_size, log2_size
 
 __all__ = ["GFPGAN", "Encoding", "UNetWidths"]
 
@@ -81,7 +81,12 @@ class GFPGAN(nn.Module):
     """Whether the bottleneck gives latents; if not, they go through the mapping network."""
 
     def encode(self, x: Tensor) -> Encoding:
-        """Read faces, (N, 3, S, S) RGB in [-1, 1]."""
+        """Read faces, (N, 3, S, S) RGB in [-1, 1].
+
+        Raises:
+            ModelError: If S is not the network's own size.
+        """
+        check_size(x, self.out_size)
         x = self.conv_body_first(x.to(next(self.conv_body_first.parameters()).dtype))
         skips = []
         for block in self.conv_body_down:

@@ -23,7 +23,7 @@ from vidrestore.models.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinea
 from vidrestore.models.gfpgan_v1 import equal_layer, halving_layer
 from vidrestore.models.modulated import ModulatedConv2d, Upsampling, finish_styled
 from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled, layout_of
-from vidrestore.models.stylegan2 import NormalizeStyle, channels_at, log2_size
+from vidrestore.models.stylegan2 import NormalizeStyle, channels_at, check_size, log2_size
 
 __all__ = ["GPENFullGenerator"]
 
@@ -78,7 +78,11 @@ class GPENFullGenerator(nn.Module):
 
         Returns:
             Latents (N, style_dim), and features from 4 px to the full size.
+
+        Raises:
+            ModelError: If S is not the network's own size.
         """
+        check_size(x, self.out_size)
         features = []
         x = x.to(next(self.get_submodule("ecd0").parameters()).dtype)
         for number in range(self.n_encoders):

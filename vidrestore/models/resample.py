@@ -16,7 +16,7 @@ filter, and x[0] at the edge: (T x)[0] - (Z x)[0] = x[0] / 4 and (T x)[-1] - (Z 
 and nothing else. In two dimensions T T - Z Z = (T - Z) T + Z (T - Z): one term for the
 rows at top and bottom, one for the columns at left and right. `conv_of_doubled` adds both.
 
-Convention: feature maps are (N, C, H, W); a kernel of taps is (K, K) and symmetric.
+Convention: feature maps are (N, C, H, W); filters are symmetric.
 """
 
 from __future__ import annotations
@@ -45,7 +45,13 @@ FIR_TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
 def fir_kernel(taps: Sequence[float] = FIR_TAPS, gain: float = 1.0) -> Tensor:
-    """Outer product of `taps` with itself, (K, K) float32 on the CPU, summing to `gain`."""
+    """Outer product of four `taps` with themselves, (4, 4) float32 on the CPU, summing to `gain`.
+
+    Raises:
+        ValueError: If there are not four; the layers' padding is for these.
+    """
+    if len(taps) != 4:
+        raise ValueError(f"a resampling filter has four taps, not {len(taps)}: {tuple(taps)}")
     row = torch.tensor(taps, dtype=torch.float32, device="cpu")
     kernel = torch.outer(row, row)
     return kernel * (gain / kernel.sum())
@@ -55,7 +61,7 @@ class Filter(nn.Module):
     """A fixed filter over every channel alone, after zero padding.
 
     Args:
-        taps: One-dimensional taps, applied along both axes.
+        taps: Four taps, applied along both axes.
         gain: Sum of the kernel; doubling by inserted zeros wants 4.
         padding: Zeros added on every side.
         stored: Whether the kernel is an entry of the state dict (GPEN's checkpoints have it).

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vidrestore.errors import ModelError
 from vidrestore.models.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
 from vidrestore.models.modulated import ModulatedConv2d, Upsampling, finish_styled
 from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled, double
@@ -26,6 +27,13 @@ def channels_at(size: int, channel_multiplier: float, narrow: float) -> int:
     if size <= 32:
         return int(512 * narrow)
     return int(16384 // size * channel_multiplier * narrow)
+
+
+def check_size(pictures: Tensor, size: int) -> None:
+    """Refuse pictures that are not (N, 3, size, size)."""
+    if pictures.shape[1:] != (3, size, size):
+        found = tuple(pictures.shape)
+        raise ModelError(f"pictures of shape {found}: the network takes (N, 3, {size}, {size})")
 
 
 def log2_size(size: int) -> int:
