@@ -160,6 +160,13 @@ def test_no_frames(tmp_path: Path) -> None:
         probe(path)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
+def test_nothing_but_headers(tmp_path: Path, suffix: str) -> None:
+    path = make_video(tmp_path / f"none{suffix}", pts=[])
+    with pytest.raises(VideoOpenError, match="nothing to restore|holds no video|is empty"):
+        probe(path)
+
+
 def test_mp4_without_its_index(tmp_path: Path) -> None:
     path = make_video(tmp_path / "whole.mp4")
     data = path.read_bytes()

@@ -184,6 +184,8 @@ def _open(path: Path) -> InputContainer:
         return av.open(str(path.resolve()), metadata_errors="replace")
     except av.InvalidDataError as error:
         raise VideoOpenError(f"{path}: {_why_unreadable(path)}") from error
+    except EOFError as error:
+        raise VideoOpenError(f"{path} ends before its first frame; nothing to restore") from error
     except PermissionError as error:
         raise VideoOpenError(f"{path}: no permission to read it") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -215,7 +217,7 @@ def select_video(container: InputContainer, path: Path) -> VideoStream:
     if not videos:
         held = {stream.type for stream in container.streams if not _is_cover(stream)}
         cover = " besides its cover art" if container.streams.video else ""
-        shown = f"only {' and '.join(sorted(held))}" if held else "nothing"
+        shown = f"only {' and '.join(sorted(held))}" if held else "no stream at all"
         raise VideoOpenError(f"{path} holds no video{cover}: {shown}")
     usable = [stream for stream in videos if stream.codec_context is not None]
     if not usable:
