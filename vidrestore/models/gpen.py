@@ -22,7 +22,13 @@ from torch.nn import functional as F
 from vidrestore.models.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
 from vidrestore.models.gfpgan_v1 import equal_layer, halving_layer
 from vidrestore.models.modulated import ModulatedConv2d, Upsampling, finish_styled
-from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled, layout_of
+from vidrestore.models.resample import (
+    FIR_TAPS,
+    Filter,
+    FilterDoubled,
+    layout_of,
+    may_write_in_place,
+)
 from vidrestore.models.stylegan2 import NormalizeStyle, channels_at, check_size, log2_size
 
 __all__ = ["GPENFullGenerator"]
@@ -206,13 +212,12 @@ class StyledConv(nn.Module):
         if not self.isconcat:
             return finish_styled(y, factors, features * strength, bias)
         biases = bias.chunk(2, 1)
-        if torch.is_grad_enabled():
+        if not may_write_in_place():
             pair = (
                 torch.addcmul(biases[0], y, factors),
                 torch.addcmul(biases[1], features, strength),
             )
             return F.leaky_relu(torch.cat(pair, 1), SLOPE)
-        # The same without a copy.
         shape = (y.shape[0], 2 * y.shape[1], *y.shape[2:])
         joined = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=layout_of(y))
         halves = joined.chunk(2, 1)

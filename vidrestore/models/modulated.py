@@ -25,6 +25,7 @@ from vidrestore.models.resample import (
     conv_of_doubled,
     conv_then_filter_doubled,
     edge_kernels,
+    may_write_in_place,
     transposed_kernel,
 )
 
@@ -160,7 +161,7 @@ def finish_styled(y: Tensor, factors: Tensor, noise: Tensor, bias: Tensor) -> Te
         noise: (1 or N, 1, H, W).
         bias: (1, C, 1, 1).
     """
-    if torch.is_grad_enabled():
+    if not may_write_in_place():
         return F.leaky_relu(torch.addcmul(noise, y, factors) + bias, SLOPE)
     # In place, because fresh memory costs more than the arithmetic.
     torch.addcmul(noise, y, factors, out=y)

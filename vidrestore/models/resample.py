@@ -38,6 +38,7 @@ __all__ = [
     "fir_kernel",
     "halve",
     "layout_of",
+    "may_write_in_place",
     "transposed_kernel",
 ]
 
@@ -105,9 +106,9 @@ def halve(x: Tensor) -> Tensor:
 
 def double(x: Tensor) -> Tensor:
     """Bilinear interpolation to twice the size, align_corners False."""
-    if torch.is_grad_enabled():
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    return _double_along(_double_along(x, 3), 2)
+    if x.device.type == "cpu" and may_write_in_place():
+        return _double_along(_double_along(x, 3), 2)
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def conv_of_doubled(
@@ -217,6 +218,11 @@ def _double_along(x: Tensor, dim: int) -> Tensor:
     torch.lerp(right, left, 0.25, out=even.narrow(dim, 1, n - 1))
     torch.lerp(left, right, 0.25, out=odd.narrow(dim, 0, n - 1))
     return y
+
+
+def may_write_in_place() -> bool:
+    """Whether results may go into memory that is there: neither gradients nor compilers like it."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
 
 
 def layout_of(x: Tensor) -> torch.memory_format:

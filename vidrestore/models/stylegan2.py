@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vidrestore.errors import ModelError
 from vidrestore.models.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
 from vidrestore.models.modulated import ModulatedConv2d, Upsampling, finish_styled
-from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled, double
+from vidrestore.models.resample import FIR_TAPS, Filter, FilterDoubled, double, may_write_in_place
 
 __all__ = ["StyleGAN2Generator", "StyleGAN2GeneratorClean", "channels_at", "log2_size"]
 
@@ -336,7 +336,7 @@ def transform_features(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """
     n_same = x.shape[1] - scale.shape[1]
     same, steered = x[:, :n_same], x[:, n_same:]
-    if torch.is_grad_enabled():
+    if not may_write_in_place():
         return torch.cat((same, torch.addcmul(shift, steered, scale)), 1)
     torch.addcmul(shift, steered, scale, out=steered)
     return x
