@@ -24,7 +24,7 @@ __all__ = ["GanRestorer"]
 logger = logging.getLogger(__name__)
 
 _BATCH_SIZE = {"cuda": 8}
-"""Crops at once by kind of device; one on all others, where more gain nothing."""
+"""Crops at once by kind of device; one on all others, where more gain little."""
 
 
 class GanRestorer:
@@ -85,8 +85,10 @@ class GanRestorer:
             part = crops[begin : begin + self.batch_size]
             try:
                 done.append(self._restore(part.to(self.device)))
+                continue
             except torch.OutOfMemoryError:
-                self._halve_batch()
+                pass  # Only behind this block the failed call's tensors are let go.
+            self._halve_batch()
         return torch.cat(done).to(crops.device) if done else crops.float()
 
     def _restore(self, crops: Tensor) -> Tensor:
@@ -94,16 +96,16 @@ class GanRestorer:
         padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
         batch = torch.cat((crops, padding))
         pictures = restored(self._network, batch)
-        if self.precision != "float32" and not _are_finite(pictures).all():
-            logger.warning(
-                "%s gave no valid numbers in %s, again in float32", self.name, self.precision
-            )
-            pictures = restored(self._in_float32(), batch)
-        valid = _are_finite(pictures).view(-1, 1, 1, 1)
+        valid = _are_finite(pictures)
+        if self.precision != "float32" and not valid.all():
+            # Only the failed ones, so that a crop does not depend on its company.
+            pictures = torch.where(valid, pictures, restored(self._in_float32(), batch))
+            valid = _are_finite(pictures)
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
 
     def _in_float32(self) -> nn.Module:
         if self._float32_network is None:
+            self._note(f"no valid numbers in {self.precision}: such faces are repeated in float32")
             self._float32_network = copy.deepcopy(self._network).float()
         return self._float32_network
 
@@ -119,12 +121,14 @@ class GanRestorer:
                 "choose a smaller model or another device"
             )
         torch.cuda.empty_cache()
-        note = f"out of memory: batch size {self.batch_size} became {self.batch_size // 2}"
+        self._note(f"out of memory: batch size {self.batch_size} became {self.batch_size // 2}")
         self.batch_size //= 2
+
+    def _note(self, note: str) -> None:
         self.notes.append(note)
         logger.warning("%s: %s", self.name, note)
 
 
 def _are_finite(pictures: Tensor) -> Tensor:
-    """(N,) whether all of a picture's numbers are finite."""
-    return torch.isfinite(pictures).flatten(1).all(1)
+    """(N, 1, 1, 1) whether all of a picture's numbers are finite."""
+    return torch.isfinite(pictures).flatten(1).all(1).view(-1, 1, 1, 1)
