@@ -383,6 +383,7 @@ def export(checkpoint: Path, weights: Path) -> None:
     }
     partial = weights.with_suffix(".partial")
     save_file(state, partial, metadata)
+    partial.chmod(0o644)  # Written for its owner alone; a package is for everybody.
     os.replace(partial, weights)
 
 
