@@ -163,7 +163,7 @@ def test_no_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
 def test_nothing_but_headers(tmp_path: Path, suffix: str) -> None:
     path = make_video(tmp_path / f"none{suffix}", pts=[])
-    with pytest.raises(VideoOpenError, match="nothing to restore|holds no video|is empty"):
+    with pytest.raises(VideoOpenError, match=r"nothing to restore|holds no video|is empty"):
         probe(path)
 
 

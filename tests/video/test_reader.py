@@ -203,6 +203,14 @@ def test_a_broken_first_frame_repeats_the_first_good_one(long_clip: Path) -> Non
     assert frames[0].is_cut
 
 
+def test_a_broken_last_frame_does_not_take_others_with_it(long_clip: Path) -> None:
+    last = len(_video_packets(long_clip)) - 1
+    broken, times = _with_packets_zeroed(long_clip, lambda n, key: n == last)
+    frames = read(broken)
+    assert seconds(frames) == times_of(long_clip)
+    assert [frame.pts for frame in frames if frame.repaired] == times
+
+
 def test_too_many_broken_frames_end_the_run(long_clip: Path) -> None:
     broken, _ = _with_packets_zeroed(long_clip, lambda n, key: n % 7 == 3)
     with (

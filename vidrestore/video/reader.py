@@ -38,6 +38,9 @@ _STARTS_ANYWHERE = ("mpegts", "mpeg")
 _SEEK_BACK_S = (0, 2, 10, 60)
 """How far before the wanted time to begin, until a key frame lies before it."""
 
+_SECOND_LOOK = 64
+"""Most frames that a decoder can hold when the file ends: its threads and its reordering."""
+
 
 class VideoReader:
     """The frames of one video stream, in order of presentation.
@@ -136,13 +139,13 @@ class VideoReader:
                 return
         self._check_end()
 
-    def _open_stream(self, container: InputContainer) -> VideoStream:
+    def _open_stream(self, container: InputContainer, threading: str = "AUTO") -> VideoStream:
         stream = container.streams[self.info.stream_index]
         assert isinstance(stream, VideoStream)
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        stream.thread_type = "AUTO"
+        stream.thread_type = threading
         stream.codec_context.thread_count = self._threads
         return stream
 
@@ -178,11 +181,29 @@ class VideoReader:
             if before is None and not self._promised(decoder):
                 self._skipped_at_start += sum(self.window.holds(pts) for pts in lost)
                 lost = []
+            again = frame is None and 0 < len(lost) <= _SECOND_LOOK
+            found = self._second_look(lost) if again else {}
             for pts in lost:
-                yield pts, before or now, True
-            before = now
+                before = self._picture(found[pts]) if pts in found else before or now
+                yield pts, before, pts not in found
+            before = now if frame is not None else before
             if frame is not None:
                 yield frame.pts if frame.pts is not None else frame.dts, now, False
+
+    def _second_look(self, lost: list[int]) -> dict[int, av.VideoFrame]:
+        """Pictures at the end of the file by their times, decoded one after the other.
+
+        A decoder that works on several at once gives all of them up when one is damaged.
+        """
+        with open_input(self.info.path) as container:
+            stream = self._open_stream(container, "SLICE")
+            container.seek(lost[0], stream=stream)
+            frames = (one.frame for one in PacketDecoder(container, stream).pictures())
+            return {
+                frame.pts: frame
+                for frame in frames
+                if frame is not None and frame.pts is not None and frame.pts in lost
+            }
 
     def _promised(self, decoder: PacketDecoder) -> bool:
         """Whether pictures before the first good one should have been there."""
