@@ -50,9 +50,9 @@ def _view(shift_px: float, log_scale: float, angle: float) -> Array:
 
 
 _PLAIN = (identity(),)
-_SPREAD = (_view(2, 0.1, 0.1), _view(-2, -0.1, -0.1))
-"""Two views that differ by half a cell of the detector, in size and in tilt: what the detector's
-grid of cells does to the landmarks differs between them, and half of it goes with their mean."""
+_SPREAD = (_view(8, 0.1, 0.1), _view(-8, -0.1, -0.1))
+"""Two views, apart by a cell of the detector's middle grid, in size and in tilt: what the
+grids do to the landmarks differs between the two, and much of it goes with their mean."""
 _MAX_CHANGE = 0.3
 """A face found farther than this share of the eye distance from the known one is another one."""
 
