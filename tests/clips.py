@@ -63,9 +63,20 @@ def decoded_planes(path: Path) -> list[list[torch.Tensor]]:
     """Every frame's planes as copies, from PyAV alone."""
     with av.open(str(path)) as container:
         return [
-            [torch.from_dlpack(plane).clone() for plane in frame.planes]
+            [_samples(plane, frame.format) for plane in frame.planes]
             for frame in container.decode(video=0)
         ]
+
+
+def _samples(plane: av.video.plane.VideoPlane, pix_fmt: av.VideoFormat) -> torch.Tensor:
+    """(H, W), or (H, W, C) where several components share the plane."""
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+    parts = 4 if pix_fmt.name == "bgr0" else 1
+    wide = any(component.bits > 8 for component in pix_fmt.components)
+    row_bytes = plane.width * parts * (2 if wide else 1)
+    samples = np.ascontiguousarray(rows[:, :row_bytes]).view(np.uint16 if wide else np.uint8)
+    shape = (plane.height, plane.width) + ((parts,) if parts > 1 else ())
+    return torch.from_numpy(samples.reshape(shape).copy())
 
 
 def frame_times(path: Path) -> list[Fraction]:

@@ -15,6 +15,7 @@ import click
 
 import vidrestore
 from vidrestore.errors import UsageError, VidRestoreError
+from vidrestore.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -71,6 +72,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
+    keep_freed_memory()
     before = signal.getsignal(signal.SIGTERM)
     try:
         signal.signal(signal.SIGTERM, _terminate)
