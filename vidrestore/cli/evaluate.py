@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.restore import write_json
 
@@ -64,6 +65,8 @@ def detector(
     from vidrestore.evaluation.detector import Agreement, evaluate_detector
     from vidrestore.models.load import load_detector
 
+    for name in (detector, reference):
+        pull_if_named(name, "detector")
     counts = evaluate_detector(
         load_detector(detector),
         load_detector(reference),
@@ -87,15 +90,38 @@ def detector(
 @click.argument("data", metavar="FOLDER", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", default="embedded", show_default=True, help="the restorer to judge")
 @click.option("--split", default="val", show_default=True, help="which pictures of labels.csv")
+@click.option(
+    "--identity",
+    metavar="WEIGHTS",
+    type=click.Path(exists=True, path_type=Path),
+    help="mobilefacenet.pt: also compare who the faces are",
+)
 @click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the figures")
 @verbose_option
-def generator(data: Path, model: str, split: str, out: Path | None, verbose: int) -> None:
-    """Restore blindly degraded faces of FOLDER (with its labels.csv) and compare with the truth."""
+def generator(
+    data: Path, model: str, split: str, identity: Path | None, out: Path | None, verbose: int
+) -> None:
+    """Restore blindly degraded faces of FOLDER (with its labels.csv) and compare with the truth.
+
+    The degradation is that of `vidrestore.training.degradations`, seeded by the picture's number:
+    blur, loss of size, noise, JPEG and video codecs.
+    """
     start_logging(verbose)
-    from vidrestore.evaluation.generator import describe, evaluate_generator
+    from vidrestore.evaluation.generator import evaluate_generator
     from vidrestore.models.load import load_restorer
 
-    result = evaluate_generator(load_restorer(model), data, split=split)
-    click.echo(describe(result))
+    pull_if_named(model, "restorer")
+    scores = evaluate_generator(load_restorer(model), data, split=split, identity_weights=identity)
+    click.echo(f"{scores.n_faces} faces{'':14}{'input':>10}{'restored':>10}")
+    rows = [
+        ("PSNR, dB", scores.input_psnr_db, scores.psnr_db),
+        ("SSIM", scores.input_ssim, scores.ssim),
+        ("sharpness, 1 = truth", scores.input_sharpness, scores.sharpness),
+    ]
+    if scores.identity is not None and scores.input_identity is not None:
+        rows.append(("identity, cosine", scores.input_identity, scores.identity))
+    for name, before, after in rows:
+        click.echo(f"{name:24}{before:10.4f}{after:10.4f}")
+    click.echo(f"sharp faces to themselves: {scores.sharp_psnr_db:.2f} dB")
     if out is not None:
-        write_json(out, dataclasses.asdict(result))
+        write_json(out, dataclasses.asdict(scores))

@@ -56,7 +56,7 @@ def sharp_frames(count: int) -> Iterator[Image]:
     """The moved portrait before degradation, (HEIGHT, WIDTH, 3) uint8 RGB."""
     picture = portrait()
     for index in range(count):
-        yield cv2.warpAffine(  # type: ignore[misc]
+        yield cv2.warpAffine(
             picture,
             motion(index),
             (WIDTH, HEIGHT),
@@ -81,8 +81,8 @@ def make_clip(path: Path, *, seconds: float = 4.0, shrink: float = 2.5, noise: f
         video = container.add_stream("libx264", rate=RATE, options={"crf": "27", "threads": "1"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
-        for frame in _sound_frames(count / float(RATE)):
-            container.mux(sound.encode(frame))
+        for samples in _sound_frames(count / float(RATE)):
+            container.mux(sound.encode(samples))
         container.mux(sound.encode(None))
         for index, image in enumerate(sharp_frames(count)):
             frame = av.VideoFrame.from_ndarray(_degrade(image, shrink, noise, generator), "rgb24")
@@ -97,7 +97,8 @@ def _degrade(image: Image, shrink: float, noise: float, generator: np.random.Gen
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     small += generator.normal(0, noise, small.shape).astype(np.float32)
     large = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    return np.clip(np.rint(large), 0, 255).astype(np.uint8)
+    degraded: Image = np.clip(np.rint(large), 0, 255).astype(np.uint8)
+    return degraded
 
 
 def _sound_frames(seconds: float) -> Iterator[av.AudioFrame]:
