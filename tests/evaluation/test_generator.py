@@ -10,7 +10,7 @@ import torch
 from labelled_faces import write_faces
 
 from vidrestore.errors import DataError
-from vidrestore.evaluation.generator import evaluate_generator
+from vidrestore.evaluation.generator import describe, evaluate_generator
 from vidrestore.models.templates import landmark_template
 
 
@@ -65,6 +65,15 @@ def test_restorers_with_another_template_see_their_own_crops(data: Path) -> None
     scores = evaluate_generator(restorer, data, limit=1)
     assert set(restorer.shapes) == {(1, 3, 256, 256)}
     assert 25 < scores.sharp_psnr_db < 60
+
+
+def test_scores_can_be_read(data: Path) -> None:
+    scores = evaluate_generator(Lightener(0), data, limit=1)
+    text = describe(scores)
+    assert "1 faces" in text
+    assert text.count(f"{scores.psnr_db:.2f}") == 2
+    assert "gain +0.00 dB" in text
+    assert "identity" not in text
 
 
 def test_missing_data_is_named(tmp_path: Path) -> None:

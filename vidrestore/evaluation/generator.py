@@ -27,7 +27,7 @@ from vidrestore.training.degradations import BlindVideo
 from vidrestore.training.faces import load_faces
 from vidrestore.training.generator import blind_pair
 
-__all__ = ["GeneratorScores", "evaluate_generator"]
+__all__ = ["GeneratorScores", "describe", "evaluate_generator"]
 
 _FACE_SIZE = 512
 _SIZE = (_FACE_SIZE, _FACE_SIZE)
@@ -98,6 +98,26 @@ def evaluate_generator(
     return GeneratorScores(
         len(rows), *means[:7], *(means[7:] if identity is not None else (None, None, None))
     )
+
+
+def describe(scores: GeneratorScores) -> str:
+    """The scores as a small table for people."""
+    rows = [
+        ("PSNR dB", scores.input_psnr_db, scores.psnr_db, ".2f"),
+        ("SSIM", scores.input_ssim, scores.ssim, ".4f"),
+        ("sharpness", scores.input_sharpness, scores.sharpness, ".3f"),
+        ("identity", scores.input_identity, scores.identity, ".4f"),
+    ]
+    lines = [f"{scores.n_faces} faces{'input':>14}{'restored':>12}"]
+    lines += [
+        f"{name:12}{before:>{12}{form}}{after:>{12}{form}}"
+        for name, before, after, form in rows
+        if before is not None and after is not None
+    ]
+    lines.append(
+        f"gain {scores.gain_db:+.2f} dB; a sharp face to itself {scores.sharp_psnr_db:.1f} dB"
+    )
+    return "\n".join(lines)
 
 
 @torch.inference_mode()
