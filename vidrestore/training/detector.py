@@ -178,19 +178,18 @@ def train_detector(recipe: DetectorRecipe) -> Path:
         The checkpoint's path.
     """
     recipe.out.mkdir(parents=True, exist_ok=True)
-    maker = SceneMaker(
-        _bank(recipe), load_textures(recipe.textures or _texture_folder()), size_px=recipe.scene_px
-    )
+    maker = scene_maker(recipe.faces, recipe.out, recipe.textures, recipe.scene_px)
+    path = recipe.out / "checkpoint.pt"
     torch.manual_seed(recipe.seed)
     network = CompactDetector().to(memory_format=torch.channels_last)
     average = CompactDetector()
-    if recipe.start_from:
+    if recipe.start_from and not path.exists():
         network.load_state_dict(torch.load(recipe.start_from, weights_only=True)["average"])
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(
         network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    path, seen = recipe.out / "checkpoint.pt", 0
+    seen = 0
     if path.exists():
         saved = torch.load(path, weights_only=True)
         network.load_state_dict(saved["network"])
@@ -292,11 +291,21 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
     os.replace(partial, destination)
 
 
-def _bank(recipe: DetectorRecipe) -> FaceBank:
-    folder = recipe.out / "bank"
+def scene_maker(faces: Path, out: Path, textures: Path | None, size_px: int) -> SceneMaker:
+    """Makes scenes of the training faces, from a bank in `out` that is built if it is not there.
+
+    Args:
+        faces: folder with labels.csv and pictures.
+        out: folder of the run.
+        textures: scikit-image's data folder; None finds the installed one.
+        size_px: height and width of a scene.
+    """
+    folder = out / "bank"
     if not (folder / "landmarks.npy").exists():
-        build_face_bank(recipe.faces, "train").save(folder)
-    return FaceBank.load(folder)
+        build_face_bank(faces, "train").save(folder)
+    return SceneMaker(
+        FaceBank.load(folder), load_textures(textures or _texture_folder()), size_px=size_px
+    )
 
 
 def _texture_folder() -> Path:

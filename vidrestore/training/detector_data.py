@@ -194,8 +194,32 @@ class SceneMaker:
         picture = self._background(rng)
         for _ in range(rng.integers(0, 4)):
             self._paste_decoy(rng, picture)
-        layout = self._layout(rng)
-        boxes, landmarks, wanted, owners = [], [], [], np.full(picture.shape[:2], -1, np.int16)
+        return self._finish(rng, picture, self._layout(rng))
+
+    def make_portrait(self, rng: np.random.Generator, size: float) -> Scene:
+        """A scene with one face in its middle.
+
+        Args:
+            rng: source of all choices.
+            size: square root of the face box's area, in pixels.
+        """
+        picture = self._background(rng)
+        x, y = self.size_px / 2 + rng.uniform(-0.1, 0.1, 2) * size
+        return self._finish(rng, picture, [(x, y, size)])
+
+    def make_empty(
+        self, rng: np.random.Generator
+    ) -> tuple[Scene, list[tuple[float, float, float]]]:
+        """A scene full of what is no face, and where it lies (x, y and side, in pixels)."""
+        picture = self._background(rng)
+        places = [self._paste_decoy(rng, picture) for _ in range(rng.integers(1, 6))]
+        return self._finish(rng, picture, []), places
+
+    def _finish(
+        self, rng: np.random.Generator, picture: Picture, layout: list[tuple[float, float, float]]
+    ) -> Scene:
+        boxes, landmarks, wanted = [], [], []
+        owners = np.full(picture.shape[:2], -1, np.int16)
         for number, (x, y, size) in enumerate(layout):
             box, points = self._paste_face(rng, picture, owners, number, (x, y), size)
             boxes.append(box)
@@ -250,7 +274,7 @@ class SceneMaker:
             box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]])
             points = points[list(MIRRORED_LANDMARKS)] * [-1, 1] + [BANK_PX - 1, 0]
         if rng.random() < 0.5:
-            yaw = float(rng.uniform(-1.0, 1.0))
+            yaw = float(rng.uniform(-1.45, 1.45))
             face, matte, box, points = turned_aside(face, matte, box, points, yaw)
         if rng.random() < 0.3:
             face = np.repeat(
@@ -340,23 +364,37 @@ class SceneMaker:
             return _crop_resized(rng, strip, px, least=0.5)
         return _stretched_skin(rng, face, px)
 
-    def _paste_decoy(self, rng: np.random.Generator, picture: Picture) -> None:
-        """Something face-like that is none: an eye, a mouth, a head or hand without features."""
+    def _paste_decoy(
+        self, rng: np.random.Generator, picture: Picture
+    ) -> tuple[float, float, float]:
+        """Something face-like that is none: an eye, an ear, a fist, a trinket, a bare head shape.
+
+        Returns:
+            x, y of its centre and its side, in pixels.
+        """
         px = int(np.exp(rng.uniform(np.log(12), np.log(0.5 * self.size_px))))
         x, y = rng.uniform(0, self.size_px, 2)
         shift = _turn(rng.normal(0, 0.5), np.ones(2), px / 2, (x, y))
-        index = int(rng.integers(len(self.bank.pictures)))
-        if rng.random() < 0.5:
+        index, kind = int(rng.integers(len(self.bank.pictures))), rng.random()
+        face = np.asarray(self.bank.pictures[index])
+        if kind < 0.4:
             _paste(picture, self._part(rng, index, px), _oval(px), shift)
-        else:
-            face = np.asarray(self.bank.pictures[index])
+        elif kind < 0.6:
             _paste(picture, _stretched_skin(rng, face, px), _blob(rng, px), shift)
+        elif kind < 0.8:
+            _paste(picture, _fist(rng, face, px), _blob(rng, px), shift)
+        else:
+            mask = _oval(px) if rng.random() < 0.5 else _blob(rng, px)
+            _paste(picture, _trinket(rng, px), mask, shift)
+        return float(x), float(y), float(px)
 
     def _part(self, rng: np.random.Generator, index: int, px: int) -> Picture:
         face, points = self.bank.pictures[index], self.bank.landmarks[index]
-        x, y = points[int(rng.integers(5))]
-        half = rng.uniform(12, 26)
-        x0, y0 = int(np.clip(x - half, 0, 200)), int(np.clip(y - half, 0, 200))
+        box = self.bank.boxes_xyxy[index]
+        ears = [(side, (box[1] + box[3]) / 2) for side in (box[0] - 8, box[2] + 8)]
+        x, y = [*points, *ears][int(rng.integers(7))]
+        half = rng.uniform(12, 30)
+        x0, y0 = int(np.clip(x - half, 0, 196)), int(np.clip(y - half, 0, 196))
         part = face[y0 : y0 + int(2 * half), x0 : x0 + int(2 * half)]
         return np.asarray(cv2.resize(np.ascontiguousarray(part), (px, px)), np.uint8)
 
@@ -427,7 +465,7 @@ def _face_affine(
 ) -> NDArray[np.float64]:
     """(2, 3) scene from picture: the box's centre goes to `centre`, its size to `size`, mostly
     upright, slightly squeezed."""
-    angle = rng.uniform(-1.9, 1.9) if rng.random() < 0.2 else rng.normal(0, 0.25)
+    angle = rng.uniform(-1.1, 1.1) if rng.random() < 0.2 else rng.normal(0, 0.2)
     own = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     squeeze = np.exp(rng.normal(0, 0.07))
     scale = size / own * np.array([squeeze, 1 / squeeze])
@@ -629,6 +667,35 @@ def _stretched_skin(rng: np.random.Generator, face: Picture, px: int) -> Picture
         rng.normal(0, 25, (3, 3, 1)).astype(np.float32), (px, px), interpolation=cv2.INTER_CUBIC
     )
     return np.asarray(np.clip(piece + shade.reshape(px, px, 1), 0, 255), np.uint8)
+
+
+def _fist(rng: np.random.Generator, face: Picture, px: int) -> Picture:
+    """Skin with a few dark creases, as between fingers."""
+    patch = _stretched_skin(rng, face, px).copy()
+    shade = tuple(int(c) for c in patch.reshape(-1, 3).mean(0) * rng.uniform(0.3, 0.7))
+    angle = rng.uniform(0, np.pi)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    across = np.array([-along[1], along[0]])
+    for place in np.arange(-2, 3) * rng.uniform(0.12, 0.22) + rng.normal(0, 0.03):
+        bend = across * rng.normal(0, 0.08)
+        path = [
+            px * (0.5 + place * across + t * 0.3 * along + (1 - t * t) * bend) for t in (-1, 0, 1)
+        ]
+        points = np.round(np.array(path)).astype(np.int32)
+        cv2.polylines(patch, [points], False, shade, max(1, px // 24), cv2.LINE_AA)
+    return np.asarray(cv2.blur(patch, (max(1, px // 20),) * 2), np.uint8)
+
+
+def _trinket(rng: np.random.Generator, px: int) -> Picture:
+    """A patch with a few dark and bright spots anywhere: jewellery, pins, lamps."""
+    base = rng.uniform(60, 255) * np.exp(rng.normal(0, 0.2, 3))
+    patch = np.clip(base + _noise_patch(rng, px) * 0.2 - 25, 0, 255).astype(np.uint8)
+    for _ in range(int(rng.integers(2, 8))):
+        x, y = (int(v) for v in rng.uniform(0.15, 0.85, 2) * px)
+        shade = tuple(int(c) for c in np.clip(base * rng.choice([0.15, 0.4, 1.6]), 0, 255))
+        size = (int(px * rng.uniform(0.03, 0.15)) + 1, int(px * rng.uniform(0.03, 0.15)) + 1)
+        cv2.ellipse(patch, (x, y), size, float(rng.uniform(0, 180)), 0, 360, shade, -1, cv2.LINE_AA)
+    return np.asarray(cv2.blur(patch, (max(1, px // 14),) * 2), np.uint8)
 
 
 def _draw_strokes(rng: np.random.Generator, picture: Picture) -> None:

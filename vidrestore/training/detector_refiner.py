@@ -1,0 +1,295 @@
+"""Trains the detector's second look: `FaceRefiner`, on single faces cut from made-up scenes.
+
+Run ``python -m vidrestore.training.detector_refiner RECIPE.yaml``, before or after the detector
+itself: the two share no weights. `RefinerRecipe` lists what the YAML may hold. `merge_refiner` puts
+the result into a detector's checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from vidrestore.models.detector import (
+    REFINER_MARGIN,
+    REFINER_PX,
+    FaceRefiner,
+    refiner_crops,
+    refiner_frames,
+)
+from vidrestore.training.detector import learning_rate_factor, scene_maker
+from vidrestore.training.detector_data import SceneMaker
+
+log = logging.getLogger(__name__)
+
+CROPS_PER_SCENE = 4
+LANDMARK_WEIGHT = 8.0
+
+
+class RefinerRecipe(BaseModel):
+    """Everything that decides the result of a training run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    faces: Path
+    """Folder with labels.csv and pictures."""
+    textures: Path | None = None
+    """scikit-image's data folder; None finds the installed one."""
+    out: Path
+    """Folder for the bank, the checkpoint and the log."""
+    start_from: Path | None = None
+    """Checkpoint of an earlier stage whose averaged weights this run begins with."""
+    batch_scenes: int = 16
+    """Scenes in a batch; four crops each."""
+    n_scenes: int = 60_000
+    learning_rate: float = 2e-3
+    """Peak rate of AdamW; 500 steps of warm-up, then a cosine to 1 % of it."""
+    weight_decay: float = 1e-2
+    ema_decay: float = 0.998
+    seed: int = 40
+    n_workers: int = 1
+
+
+class FaceCrops(Dataset[dict[str, Any]]):
+    """Four crops of scene `i`: of one face, each badly centred in its own way, or of no face at
+    all."""
+
+    def __init__(self, maker: SceneMaker, seed: int, n_scenes: int) -> None:
+        """Covers the scenes 0 to `n_scenes`."""
+        self.maker, self.seed, self.n_scenes = maker, seed, n_scenes
+
+    def __len__(self) -> int:
+        return self.n_scenes
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, index])
+        size = float(np.exp(rng.uniform(np.log(14), np.log(110))))
+        maker = SceneMaker(
+            self.maker.bank, self.maker.textures, size_px=32 * max(2, round(size * 2.4 / 32))
+        )
+        state = np.zeros(CROPS_PER_SCENE, np.int64)
+        points = torch.zeros(5, 2)
+        if rng.random() < 0.6:
+            scene = maker.make_portrait(rng, size)
+            state[:] = 1 if scene.wanted[0] else -1
+            frames = _jittered(rng, scene.boxes_xyxy[0], scene.landmarks[0], state)
+            points = torch.from_numpy(scene.landmarks[0])
+        else:
+            scene, places = maker.make_empty(rng)
+            frames = _anywhere(rng, maker.size_px, places)
+        picture = torch.from_numpy(scene.picture).permute(2, 0, 1).float() / 255
+        crops = (refiner_crops(picture, frames) * 255).round().to(torch.uint8)
+        inverse = torch.linalg.inv(frames[:, :, :2])
+        targets = (points - frames[:, None, :, 2]) @ inverse.transpose(1, 2)
+        return {"crops": crops, "landmarks": targets, "state": torch.from_numpy(state)}
+
+
+def _jittered(
+    rng: np.random.Generator,
+    box: np.ndarray[Any, Any],
+    landmarks: np.ndarray[Any, Any],
+    state: np.ndarray[Any, Any],
+) -> Tensor:
+    """Frames round a face as a hasty detector would place them.
+
+    Every fifth is far off, turned away or on a part of the face alone, and then no face: `state`
+        becomes 0.
+    """
+    frames = refiner_frames(torch.from_numpy(box)[None], torch.from_numpy(landmarks)[None])
+    frame = frames[0].double().numpy()
+    size = float(np.hypot(*frame[:, 0])) * REFINER_PX / REFINER_MARGIN
+    centre = frame[:, :2] @ _MIDDLE + frame[:, 2]
+    made = []
+    for i in range(len(state)):
+        angle, scale = rng.normal(0, 0.15), np.exp(rng.normal(0, 0.1))
+        shift = rng.normal(0, 0.05, 2) * size
+        kind = rng.random()
+        if kind < 0.2:
+            state[i] = 0
+        if kind < 0.06:
+            way = rng.uniform(0, 2 * np.pi)
+            shift = shift + rng.uniform(0.6, 0.9) * size * np.array([np.cos(way), np.sin(way)])
+            scale *= rng.choice([0.5, 1.0, 2.0])
+        elif kind < 0.12:
+            angle += rng.choice([-1, 1]) * rng.uniform(1.3, np.pi)
+        elif kind < 0.2:
+            shift = shift + rng.uniform(-0.65, 0.65, 2) * size
+            scale *= rng.uniform(0.2, 0.45)
+        made.append(_frame(frame[:, :2] @ _rotation(angle) * scale, centre + shift))
+    return torch.from_numpy(np.stack(made)).float()
+
+
+def _anywhere(
+    rng: np.random.Generator, size_px: int, places: list[tuple[float, float, float]]
+) -> Tensor:
+    """Frames on things that are no faces, or on nothing in particular."""
+    made = []
+    for _ in range(CROPS_PER_SCENE):
+        x, y, side = places[int(rng.integers(len(places)))]
+        centre, side = np.array([x, y]) + rng.normal(0, 0.1, 2) * side, side * REFINER_MARGIN
+        if rng.random() < 0.35:
+            centre = rng.uniform(0.1, 0.9, 2) * size_px
+            side = float(np.exp(rng.uniform(np.log(0.2), np.log(1.2)))) * size_px
+        scale = side * float(np.exp(rng.normal(-0.2, 0.25))) / REFINER_PX
+        made.append(_frame(_rotation(rng.normal(0, 0.4)) * scale, centre))
+    return torch.from_numpy(np.stack(made)).float()
+
+
+_MIDDLE = np.full(2, (REFINER_PX - 1) / 2)
+
+
+def _rotation(angle: float) -> np.ndarray[Any, Any]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def _frame(linear: np.ndarray[Any, Any], centre: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.column_stack([linear, centre - linear @ _MIDDLE])
+
+
+def refiner_losses(
+    logits: Tensor, points: Tensor, landmarks: Tensor, state: Tensor
+) -> dict[str, Tensor]:
+    """Cross-entropy of face or not, and L1 of the landmarks of faces in units of the face's size.
+
+    Args:
+        logits: (K,).
+        points: (K, 5, 2) answered.
+        landmarks: (K, 5, 2) truth.
+        state: (K,): 1 face, 0 none, -1 do not judge.
+    """
+    judged, face = state >= 0, state == 1
+    score = F.binary_cross_entropy_with_logits(logits[judged], state[judged].float())
+    error = (points[face] - landmarks[face]).abs().sum() / (10 * face.sum().clamp(min=1))
+    return {"score": score, "landmark": error * REFINER_MARGIN / REFINER_PX}
+
+
+def train_refiner(recipe: RefinerRecipe) -> Path:
+    """Runs a recipe to its end.
+
+    Args:
+        recipe: what to do.
+
+    Returns:
+        The checkpoint's path: averaged weights under ``average``, scenes under ``seen``.
+    """
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    maker = scene_maker(recipe.faces, recipe.out, recipe.textures, 128)
+    torch.manual_seed(recipe.seed)
+    network, average = FaceRefiner(), FaceRefiner()
+    if recipe.start_from:
+        network.load_state_dict(torch.load(recipe.start_from, weights_only=True)["average"])
+    average.load_state_dict(network.state_dict())
+    network.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    path, began, sums = recipe.out / "refiner.pt", time.monotonic(), np.zeros(2)
+    for step, batch in enumerate(_batches(recipe, maker)):
+        seen = (step + 1) * recipe.batch_scenes
+        for group in optimiser.param_groups:
+            share = seen / recipe.n_scenes
+            group["lr"] = recipe.learning_rate * learning_rate_factor(share, step)
+        sums += _step(network, optimiser, batch)
+        _follow(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
+        if (step + 1) % 100 == 0:
+            log.info(
+                "%d scenes, %.0f s: score %.4f, landmark %.4f",
+                seen, time.monotonic() - began, *(sums / 100),
+            )  # fmt: skip
+            sums[:] = 0
+            _save(path, {"average": average.state_dict(), "seen": seen})
+    _save(path, {"average": average.state_dict(), "seen": recipe.n_scenes})
+    return path
+
+
+def _step(
+    network: FaceRefiner, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor]
+) -> np.ndarray[Any, Any]:
+    network.train()
+    crops = (
+        batch["crops"].flatten(0, 1).float().div(255).contiguous(memory_format=torch.channels_last)
+    )
+    logits, points = network(crops)
+    losses = refiner_losses(
+        logits, points, batch["landmarks"].flatten(0, 1), batch["state"].flatten()
+    )
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward([losses["score"] + LANDMARK_WEIGHT * losses["landmark"]])
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimiser.step()
+    return np.array([float(losses["score"].detach()), float(losses["landmark"].detach())])
+
+
+@torch.no_grad()
+def _follow(average: FaceRefiner, network: FaceRefiner, decay: float) -> None:
+    for mean, value in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _batches(recipe: RefinerRecipe, maker: SceneMaker) -> Iterator[dict[str, Tensor]]:
+    crops = FaceCrops(maker, recipe.seed, recipe.n_scenes)
+    yield from DataLoader(
+        crops,
+        recipe.batch_scenes,
+        num_workers=recipe.n_workers,
+        prefetch_factor=8 if recipe.n_workers else None,
+        worker_init_fn=_one_thread,
+        drop_last=True,
+    )
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def merge_refiner(checkpoint: Path, refiner: Path, destination: Path) -> None:
+    """Puts a refiner's weights into a detector's checkpoint.
+
+    Args:
+        checkpoint: what `train_detector` wrote.
+        refiner: what `train_refiner` wrote.
+        destination: the checkpoint to write, for `export_weights` or a further stage.
+    """
+    saved = torch.load(checkpoint, weights_only=True)
+    for name, value in torch.load(refiner, weights_only=True)["average"].items():
+        saved["average"][f"refiner.{name}"] = value
+    _save(destination, saved)
+
+
+def main() -> None:
+    """Trains by the recipe named on the command line."""
+    import cv2
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    with Path(sys.argv[1]).open(encoding="utf-8") as text:
+        train_refiner(RefinerRecipe(**yaml.safe_load(text)))
+
+
+if __name__ == "__main__":
+    main()
