@@ -9,10 +9,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from torchvision.ops import box_iou, generalized_box_iou
 
 from vidrestore.models.checkpoint import fill, read
-from vidrestore.models.detector import CompactDetector, cell_centres
+from vidrestore.models.detector import (
+    REFINER_PX,
+    CompactDetector,
+    cell_centres,
+    refiner_crops,
+    refiner_frames,
+)
 from vidrestore.training.detector import (
     DetectorRecipe,
     assign_cells,
@@ -21,7 +28,9 @@ from vidrestore.training.detector import (
     export_weights,
     train_detector,
 )
-from vidrestore.training.detector_data import BANK_PX, FaceBank, person_matte
+from vidrestore.training.detector_data import BANK_PX, FaceBank, SceneMaker, person_matte
+from vidrestore.training.detector_refiner import FaceCrops, RefinerRecipe
+from vidrestore.training.detector_run import DetectorPlan, run_plan
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +121,7 @@ def test_exported_weights_fill_the_network(tmp_path: Path, bank: FaceBank) -> No
 def test_a_step_learns(bank: FaceBank, tmp_path: Path) -> None:
     """Twelve steps on one scene lower its loss by half."""
     from vidrestore.training.detector import LOSS_WEIGHTS, train_step
-    from vidrestore.training.detector_data import SceneMaker, scene_targets
+    from vidrestore.training.detector_data import scene_targets
 
     maker = SceneMaker(bank, [], size_px=128)
     seeds = (np.random.default_rng(seed) for seed in range(100))
@@ -132,3 +141,63 @@ def test_a_step_learns(bank: FaceBank, tmp_path: Path) -> None:
         )
     ]
     assert totals[-1] < totals[0] / 2
+
+
+def test_crops_for_the_second_look_stand_upright() -> None:
+    """A face turned by a quarter: in its crop the eyes are above the mouth, the nose is central."""
+    picture = torch.zeros(3, 128, 128)
+    upright = torch.tensor([[50.0, 50], [78, 50], [64, 66], [53, 82], [75, 82]])
+    turned = torch.stack([127 - upright[:, 1], upright[:, 0]], 1)
+    x, y = turned[2].long()
+    picture[:, y - 1 : y + 2, x - 1 : x + 2] = 1.0
+    frames = refiner_frames(torch.tensor([[30.0, 40, 100, 90]]), turned[None])
+    crop = refiner_crops(picture, frames)[0, 0]
+    inverse = torch.linalg.inv(frames[0, :, :2])
+    points = (turned - frames[0, :, 2]) @ inverse.T
+    assert (points[:2, 1] < points[2, 1]).all()
+    assert (points[3:, 1] > points[2, 1]).all()
+    assert points[0, 0] < points[1, 0]
+    row, column = divmod(int(crop.argmax()), REFINER_PX)
+    assert abs(column - points[2, 0]) <= 1.5
+    assert abs(row - points[2, 1]) <= 1.5
+
+
+def test_landmarks_of_training_crops_lie_on_the_face(bank: FaceBank) -> None:
+    """Half of the kept faces have their landmarks centred within six pixels of the crop."""
+    crops = FaceCrops(SceneMaker(bank, [], size_px=128), 5, 30)
+    faces = [
+        points
+        for item in (crops[i] for i in range(30))
+        for points, state in zip(item["landmarks"], item["state"], strict=True)
+        if state == 1
+    ]
+    states = torch.cat([crops[i]["state"] for i in range(30)])
+    assert {0, 1} <= set(states.tolist())
+    distance = (torch.stack(faces).mean(1) - (REFINER_PX - 1) / 2).norm(dim=1)
+    assert distance.median() < 6
+
+
+def test_a_plan_ends_with_a_file_that_fills_the_network(tmp_path: Path, bank: FaceBank) -> None:
+    for name in ("detector-1", "detector-2", "refiner-1"):
+        bank.save(tmp_path / name / "bank")
+    stage = {"scene_px": 128, "batch_size": 2, "n_workers": 0, "bfloat16_until": 0.0}
+    plan = DetectorPlan(
+        faces=tmp_path,
+        out=tmp_path,
+        detector=({**stage, "n_scenes": 100, "stop_at": 2}, {**stage, "n_scenes": 2}),
+        refiner=({"n_scenes": 4, "batch_scenes": 2, "n_workers": 0},),
+    )
+    network = CompactDetector()
+    fill(network, read(run_plan(plan)), arch="CompactDetector")
+    refiner = torch.load(tmp_path / "refiner-1" / "done.pt", weights_only=True)["average"]
+    for name, value in network.refiner.state_dict().items():
+        torch.testing.assert_close(value, refiner[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_shipped_plan_is_readable() -> None:
+    path = Path(__file__).parents[2] / "configs" / "train" / "compact_detector.yaml"
+    plan = DetectorPlan(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    for fields in plan.detector:
+        DetectorRecipe(faces=plan.faces, out=plan.out, **fields)
+    for fields in plan.refiner:
+        RefinerRecipe(faces=plan.faces, out=plan.out, **fields)

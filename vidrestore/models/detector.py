@@ -42,6 +42,9 @@ grid."""
 
 N_LANDMARKS = 5
 
+MIRRORED_LANDMARKS = (1, 0, 2, 4, 3)
+"""Which landmark each one is in the mirror image."""
+
 
 class CellAnswers(NamedTuple):
     """What the network says about every cell of all grids, coarse grids last."""
@@ -363,23 +366,36 @@ class CompactFaceDetector:
         ]
 
     def _refined(self, image: Tensor, found: Detections) -> Detections:
-        """Looks again at every face: its landmarks, and whether it is one."""
+        """Looks again at every face: its landmarks, and whether it is one.
+
+        The refiner is asked twice, as its first answer centres the crop for the second.
+        """
         if not len(found):
             return found
-        boxes, landmarks = (
-            torch.from_numpy(part).to(image.device) for part in (found.boxes_xyxy, found.landmarks)
+        first, boxes, landmarks = (
+            torch.from_numpy(part).to(image.device)
+            for part in (found.scores, found.boxes_xyxy, found.landmarks)
         )
-        frames = refiner_frames(boxes, landmarks)
-        crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
-        logits, points = self.network.refiner(crops)
-        places = points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2]
-        first = torch.from_numpy(found.scores).to(image.device)
+        for _ in range(2):
+            frames = refiner_frames(boxes, landmarks)
+            logits, points = self._judged(refiner_crops(image, frames))
+            landmarks = points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2]
         scores = (first * logits.sigmoid()).sqrt().cpu().numpy()
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= self.score_threshold]
         return Detections(
-            found.boxes_xyxy[order], places.cpu().numpy()[order], scores[order].astype(np.float32)
+            found.boxes_xyxy[order],
+            landmarks.cpu().numpy()[order],
+            scores[order].astype(np.float32),
         )
+
+    def _judged(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """The refiner's answers for crops, averaged with those for their mirror images."""
+        both = torch.cat([crops, crops.flip(3)]).contiguous(memory_format=torch.channels_last)
+        logits, points = (part.chunk(2) for part in self.network.refiner(both))
+        mirrored = points[1][:, MIRRORED_LANDMARKS]
+        mirrored = torch.stack([REFINER_PX - 1 - mirrored[..., 0], mirrored[..., 1]], -1)
+        return (logits[0] + logits[1]) / 2, (points[0] + mirrored) / 2
 
 
 def fold_batch_norms(network: CompactDetector) -> CompactDetector:

@@ -1,9 +1,9 @@
 """Trains the embedded face detector on made-up scenes.
 
-Run ``python -m vidrestore.training.detector RECIPE.yaml``; `DetectorRecipe` lists what the YAML may
-hold. A checkpoint (weights, their running average, optimiser, number of scenes seen) is written
-atomically every few minutes and is resumed from when present. `export_weights` turns its averaged
-weights into the file that ships.
+`train_detector` runs one stage as a `DetectorRecipe` says; `detector_run` runs them all. A
+checkpoint (weights, their running average, optimiser, number of scenes seen) is written atomically
+every few minutes and is resumed from when present. `export_weights` turns its averaged weights into
+the file that ships.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import save_file
 from torch import Tensor
@@ -58,6 +56,9 @@ class DetectorRecipe(BaseModel):
     scene_px: int = 320
     batch_size: int = 16
     n_scenes: int = 240_000
+    """Length of the learning rate's schedule."""
+    stop_at: int | None = None
+    """End the stage after so many scenes already; None for all of them."""
     learning_rate: float = 2e-3
     """Peak rate of AdamW; 500 steps of warm-up, then a cosine to 1 % of it."""
     weight_decay: float = 1e-2
@@ -213,7 +214,7 @@ def train_detector(recipe: DetectorRecipe) -> Path:
         if (step + 1) % 50 == 0:
             log.info("%d scenes, %.0f s: %s", seen, time.monotonic() - began, _rounded(sums))
             sums = dict.fromkeys(LOSS_WEIGHTS, 0.0)
-        if (step + 1) % recipe.checkpoint_every == 0 or seen >= recipe.n_scenes:
+        if (step + 1) % recipe.checkpoint_every == 0 or seen >= (recipe.stop_at or recipe.n_scenes):
             states = {"network": network.state_dict(), "average": average.state_dict()}
             _save(
                 path,
@@ -315,7 +316,7 @@ def _texture_folder() -> Path:
 
 
 def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[dict[str, Tensor]]:
-    scenes = Scenes(maker, recipe.seed, seen, recipe.n_scenes)
+    scenes = Scenes(maker, recipe.seed, seen, recipe.stop_at or recipe.n_scenes)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         scenes,
         recipe.batch_size,
@@ -333,19 +334,3 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 
 def _rounded(losses: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
-
-
-def main() -> None:
-    """Trains by the recipe named on the command line."""
-    import cv2
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    with Path(sys.argv[1]).open(encoding="utf-8") as text:
-        recipe = DetectorRecipe(**yaml.safe_load(text))
-    train_detector(recipe)
-
-
-if __name__ == "__main__":
-    main()

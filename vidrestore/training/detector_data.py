@@ -24,6 +24,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.models.detector import MIRRORED_LANDMARKS
+
 log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
@@ -31,7 +33,6 @@ Floats = NDArray[np.float32]
 
 BANK_PX = 256
 MAX_FACES = 12
-MIRRORED_LANDMARKS = (1, 0, 2, 4, 3)
 
 TEXTURE_NAMES = (
     "brick.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png",

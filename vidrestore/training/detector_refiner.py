@@ -1,15 +1,13 @@
 """Trains the detector's second look: `FaceRefiner`, on single faces cut from made-up scenes.
 
-Run ``python -m vidrestore.training.detector_refiner RECIPE.yaml``, before or after the detector
-itself: the two share no weights. `RefinerRecipe` lists what the YAML may hold. `merge_refiner` puts
-the result into a detector's checkpoint.
+`train_refiner` runs one stage as a `RefinerRecipe` says, before or after the detector itself: the
+two share no weights. `merge_refiner` puts the result into a detector's checkpoint.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
@@ -278,18 +275,3 @@ def merge_refiner(checkpoint: Path, refiner: Path, destination: Path) -> None:
     for name, value in torch.load(refiner, weights_only=True)["average"].items():
         saved["average"][f"refiner.{name}"] = value
     _save(destination, saved)
-
-
-def main() -> None:
-    """Trains by the recipe named on the command line."""
-    import cv2
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    with Path(sys.argv[1]).open(encoding="utf-8") as text:
-        train_refiner(RefinerRecipe(**yaml.safe_load(text)))
-
-
-if __name__ == "__main__":
-    main()
