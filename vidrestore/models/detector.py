@@ -303,7 +303,7 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
     return torch.cat(crops) if crops else image.new_zeros(0, 3, REFINER_PX, REFINER_PX)
 
 
-DEFAULT_SCORE_THRESHOLD = 0.6
+DEFAULT_SCORE_THRESHOLD = 0.65
 """Least score of an answer, chosen on made-up validation scenes (see the model's card)."""
 
 
