@@ -52,6 +52,9 @@ class RefinerRecipe(BaseModel):
     batch_scenes: int = 16
     """Scenes in a batch; four crops each."""
     n_scenes: int = 60_000
+    """Length of the learning rate's schedule."""
+    stop_at: int | None = None
+    """End the stage after so many scenes already; None for all of them."""
     learning_rate: float = 2e-3
     """Peak rate of AdamW; 500 steps of warm-up, then a cosine to 1 % of it."""
     weight_decay: float = 1e-2
@@ -208,7 +211,7 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
             )  # fmt: skip
             sums[:] = 0
             _save(path, {"average": average.state_dict(), "seen": seen})
-    _save(path, {"average": average.state_dict(), "seen": recipe.n_scenes})
+    _save(path, {"average": average.state_dict(), "seen": recipe.stop_at or recipe.n_scenes})
     return path
 
 
@@ -242,7 +245,7 @@ def _follow(average: FaceRefiner, network: FaceRefiner, decay: float) -> None:
 
 
 def _batches(recipe: RefinerRecipe, maker: SceneMaker) -> Iterator[dict[str, Tensor]]:
-    crops = FaceCrops(maker, recipe.seed, recipe.n_scenes)
+    crops = FaceCrops(maker, recipe.seed, recipe.stop_at or recipe.n_scenes)
     yield from DataLoader(
         crops,
         recipe.batch_scenes,
