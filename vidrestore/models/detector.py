@@ -351,19 +351,22 @@ class CompactFaceDetector:
         images = images.to(self.device, torch.float32)
         padded = F.pad(images, (0, beside, 0, below), value=0.5)
         answers = self.network(padded.contiguous(memory_format=torch.channels_last))
+        candidates = zip(
+            padded,
+            answers.logits.sigmoid(),
+            answers.boxes_xyxy,
+            answers.landmarks,
+            strict=True,
+        )
         return [
-            self._refined(
-                image,
-                detections_from_candidates(*one, self.first_threshold, self.overlap, average=True),
-            )
-            for image, *one in zip(
-                padded,
-                answers.logits.sigmoid(),
-                answers.boxes_xyxy,
-                answers.landmarks,
-                strict=True,
-            )
+            self._refined(image, self._first_look(scores, boxes, landmarks))
+            for image, scores, boxes, landmarks in candidates
         ]
+
+    def _first_look(self, scores: Tensor, boxes: Tensor, landmarks: Tensor) -> Detections:
+        return detections_from_candidates(
+            scores, boxes, landmarks, self.first_threshold, self.overlap, average=True
+        )
 
     def _refined(self, image: Tensor, found: Detections) -> Detections:
         """Looks again at every face: its landmarks, and whether it is one.
