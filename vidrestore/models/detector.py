@@ -303,6 +303,9 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
     return torch.cat(crops) if crops else image.new_zeros(0, 3, REFINER_PX, REFINER_PX)
 
 
+MAX_TILT_DEGREES = 65.0
+"""Heads tilted further to the side are not answered."""
+
 DEFAULT_SCORE_THRESHOLD = 0.65
 """Least score of an answer, chosen on made-up validation scenes (see the model's card)."""
 
@@ -384,13 +387,10 @@ class CompactFaceDetector:
             logits, points = self._judged(refiner_crops(image, frames))
             landmarks = points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2]
         scores = (first * logits.sigmoid()).sqrt().cpu().numpy()
+        points = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= self.score_threshold]
-        return Detections(
-            found.boxes_xyxy[order],
-            landmarks.cpu().numpy()[order],
-            scores[order].astype(np.float32),
-        )
+        order = order[(scores[order] >= self.score_threshold) & _upright(points[order])]
+        return Detections(found.boxes_xyxy[order], points[order], scores[order].astype(np.float32))
 
     def _judged(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """The refiner's answers for crops, averaged with those for their mirror images."""
@@ -399,6 +399,15 @@ class CompactFaceDetector:
         mirrored = points[1][:, MIRRORED_LANDMARKS]
         mirrored = torch.stack([REFINER_PX - 1 - mirrored[..., 0], mirrored[..., 1]], -1)
         return (logits[0] + logits[1]) / 2, (points[0] + mirrored) / 2
+
+
+def _upright(landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which of (M, 5, 2) landmarks belong to heads tilted by less than `MAX_TILT_DEGREES`.
+
+    Frames are shown upright; a "face" lying on its side is nearly always a picture or an ornament.
+    """
+    eyes = landmarks[:, 1] - landmarks[:, 0]
+    return np.abs(np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))) < MAX_TILT_DEGREES
 
 
 def fold_batch_norms(network: CompactDetector) -> CompactDetector:

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from vidrestore.models.detector import STRIDES, CellAnswers, CompactDetector, cell_centres
+from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.detector_data import (
     FaceBank,
     SceneMaker,
@@ -33,6 +34,7 @@ from vidrestore.training.detector_data import (
     load_textures,
     scene_targets,
 )
+from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class DetectorRecipe(BaseModel):
     """Folder with labels.csv and pictures."""
     textures: Path | None = None
     """scikit-image's data folder; None finds the installed one."""
+    teacher: Path | None = None
+    """RetinaFace weights whose answers replace the scenes' own labels; None keeps those."""
     start_from: Path | None = None
     """Checkpoint of an earlier stage whose averaged weights this run begins with."""
     out: Path
@@ -75,16 +79,25 @@ class Scenes(Dataset[dict[str, Any]]):
     """Scene `i` is made from the seed (run's seed, `i`), so a resumed run sees what an unbroken one
     would."""
 
-    def __init__(self, maker: SceneMaker, seed: int, start: int, stop: int) -> None:
+    def __init__(
+        self,
+        maker: SceneMaker,
+        seed: int,
+        start: int,
+        stop: int,
+        teacher: FaceDetector | None = None,
+    ) -> None:
         """Covers the scenes `start` to `stop`, the latter left out."""
         self.maker, self.seed, self.start, self.stop = maker, seed, start, stop
+        self.teacher = teacher
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, self.start + index])
-        return scene_targets(self.maker.make(rng))
+        scene = self.maker.make(rng)
+        return scene_targets(scene if self.teacher is None else taught(self.teacher, scene))
 
 
 def assign_cells(cells: Tensor, boxes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -316,14 +329,20 @@ def _texture_folder() -> Path:
 
 
 def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[dict[str, Tensor]]:
-    scenes = Scenes(maker, recipe.seed, seen, recipe.stop_at or recipe.n_scenes)
+    stop, teacher = recipe.stop_at or recipe.n_scenes, load_teacher(recipe.teacher)
+    scenes = Scenes(maker, recipe.seed, seen, stop, teacher)
     loader: DataLoader[dict[str, Any]] = DataLoader(
         scenes,
         recipe.batch_size,
         num_workers=recipe.n_workers,
         prefetch_factor=8 if recipe.n_workers else None,
+        worker_init_fn=_one_thread,
     )
     yield from loader
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

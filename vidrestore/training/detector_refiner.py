@@ -27,8 +27,10 @@ from vidrestore.models.detector import (
     refiner_crops,
     refiner_frames,
 )
+from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.detector import learning_rate_factor, scene_maker
 from vidrestore.training.detector_data import SceneMaker
+from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class RefinerRecipe(BaseModel):
     """scikit-image's data folder; None finds the installed one."""
     out: Path
     """Folder for the bank, the checkpoint and the log."""
+    teacher: Path | None = None
+    """RetinaFace weights whose answers replace the labels of faces that it finds, and decide which
+    made-up faces count as faces; None keeps the labels of the made-up scenes."""
     start_from: Path | None = None
     """Checkpoint of an earlier stage whose averaged weights this run begins with."""
     batch_scenes: int = 16
@@ -67,9 +72,11 @@ class FaceCrops(Dataset[dict[str, Any]]):
     """Four crops of scene `i`: of one face, each badly centred in its own way, or of no face at
     all."""
 
-    def __init__(self, maker: SceneMaker, seed: int, n_scenes: int) -> None:
+    def __init__(
+        self, maker: SceneMaker, seed: int, n_scenes: int, teacher: FaceDetector | None = None
+    ) -> None:
         """Covers the scenes 0 to `n_scenes`."""
-        self.maker, self.seed, self.n_scenes = maker, seed, n_scenes
+        self.maker, self.seed, self.n_scenes, self.teacher = maker, seed, n_scenes, teacher
 
     def __len__(self) -> int:
         return self.n_scenes
@@ -84,6 +91,8 @@ class FaceCrops(Dataset[dict[str, Any]]):
         points = torch.zeros(5, 2)
         if rng.random() < 0.6:
             scene = maker.make_portrait(rng, size)
+            if self.teacher is not None:
+                scene = taught(self.teacher, scene)
             state[:] = 1 if scene.wanted[0] else -1
             frames = _jittered(rng, scene.boxes_xyxy[0], scene.landmarks[0], state)
             points = torch.from_numpy(scene.landmarks[0])
@@ -245,7 +254,8 @@ def _follow(average: FaceRefiner, network: FaceRefiner, decay: float) -> None:
 
 
 def _batches(recipe: RefinerRecipe, maker: SceneMaker) -> Iterator[dict[str, Tensor]]:
-    crops = FaceCrops(maker, recipe.seed, recipe.stop_at or recipe.n_scenes)
+    stop, teacher = recipe.stop_at or recipe.n_scenes, load_teacher(recipe.teacher)
+    crops = FaceCrops(maker, recipe.seed, stop, teacher)
     yield from DataLoader(
         crops,
         recipe.batch_scenes,

@@ -1,0 +1,71 @@
+"""A trusted detector's word on made-up scenes: its boxes, its landmarks, its idea of a face.
+
+Landmarks of a turned head and the edge of what counts as a face are conventions. A detector that
+is to be followed, and measured, by another's convention learns them best from that one's answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidrestore.models.detector import overlaps
+from vidrestore.models.load import load_detector
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.training.detector_data import Scene
+
+__all__ = ["load_teacher", "taught"]
+
+_SURE = 0.7
+"""Score from which the teacher's word counts."""
+_PLAUSIBLE = 0.3
+"""Score from which what it saw beside the scene's faces is at least not punished."""
+_TINY_PX = 40.0
+"""Sides below this are too small for the teacher: there the scene's own labels stay."""
+_SAME = 0.5
+
+
+def load_teacher(weights: Path | None) -> FaceDetector | None:
+    """A RetinaFace that answers from a low score on, or None without weights."""
+    if weights is None:
+        return None
+    teacher = load_detector(weights, device="cpu")
+    teacher.score_threshold = _PLAUSIBLE  # type: ignore[attr-defined]
+    return teacher
+
+
+def taught(teacher: FaceDetector, scene: Scene) -> Scene:
+    """The scene with the teacher's boxes and landmarks.
+
+    A face that the teacher is not sure of is neither learnt nor punished, unless it is tiny; a sure
+    answer beside the scene's faces is added.
+
+    Args:
+        teacher: from `load_teacher`.
+        scene: (S, S, 3) picture with M faces.
+
+    Returns:
+        A scene whose first M faces are those of `scene`, in their order.
+    """
+    picture = torch.from_numpy(scene.picture).permute(2, 0, 1).float() / 255
+    found = teacher(picture[None])[0]
+    boxes, landmarks = scene.boxes_xyxy.copy(), scene.landmarks.copy()
+    wanted, spare = scene.wanted.copy(), np.ones(len(found), bool)
+    shared = overlaps(boxes, found.boxes_xyxy)
+    for face in range(len(boxes)):
+        best = int(shared[face].argmax()) if len(found) else -1
+        if best >= 0 and shared[face, best] >= _SAME:
+            spare[best] = False
+            boxes[face], landmarks[face] = found.boxes_xyxy[best], found.landmarks[best]
+            wanted[face] = found.scores[best] >= _SURE
+        elif (boxes[face, 2:] - boxes[face, :2]).min() >= _TINY_PX:
+            wanted[face] = False
+    return replace(
+        scene,
+        boxes_xyxy=np.concatenate([boxes, found.boxes_xyxy[spare].astype(boxes.dtype)]),
+        landmarks=np.concatenate([landmarks, found.landmarks[spare].astype(landmarks.dtype)]),
+        wanted=np.concatenate([wanted, found.scores[spare] >= _SURE]),
+    )
