@@ -39,7 +39,7 @@ class HelpInSections(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is None:
+            if record is None or isinstance(parameter, click.Argument):
                 continue
             stage = getattr(parameter, "stage", None)
             sections.setdefault(f"Options of {stage}" if stage else "Options", []).append(record)
