@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from vidrestore.config import SmoothConfig
 from vidrestore.geometry import compose, similarity_from_points
-from vidrestore.structs import Array, Face, Frame
+from vidrestore.structs import Array, Display, Face, Frame
 
 __all__ = ["smooth", "steady_landmarks"]
 
@@ -66,9 +66,8 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moment:
-    """One frame on the time line."""
+    """One frame's faces on the time line, without its picture."""
 
-    frame: Frame
     time_s: float
     samples: dict[int, _Sample]
     """By track."""
@@ -84,12 +83,15 @@ class _Window:
         """Given already, newest first."""
         self._future: deque[_Moment] = deque()
         """Not yet given, oldest first."""
+        self._frames: deque[Frame] = deque()
+        """Those of `_future`; pictures that were given are not kept alive."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Takes the next frame; gives those whose window is complete."""
         time_s = float(frame.pts * frame.time_base)
         samples = {face.track_id: _sample(face) for face in frame.faces}
-        self._future.append(_Moment(frame, time_s, samples))
+        self._future.append(_Moment(time_s, samples))
+        self._frames.append(frame)
         while self._future and time_s - self._future[0].time_s >= self._window_s:
             yield self._give()
 
@@ -99,16 +101,17 @@ class _Window:
             yield self._give()
 
     def _give(self) -> Frame:
-        now = self._future.popleft()
+        now, frame = self._future.popleft(), self._frames.popleft()
         while self._past and now.time_s - self._past[-1].time_s >= self._window_s:
             self._past.pop()
-        faces = tuple(self._aligned(face, now) for face in now.frame.faces)
+        display = frame.display
+        faces = tuple(self._aligned(face, now, display) for face in frame.faces)
         self._past.appendleft(now)
-        return replace(now.frame, faces=faces)
+        return replace(frame, faces=faces)
 
-    def _aligned(self, face: Face, now: _Moment) -> Face:
+    def _aligned(self, face: Face, now: _Moment, display: Display) -> Face:
         crop_from_display = similarity_from_points(self._template, self._landmarks(face, now))
-        crop_from_frame = compose(crop_from_display, now.frame.display.display_from_coded)
+        crop_from_frame = compose(crop_from_display, display.display_from_coded)
         return replace(face, crop_from_frame=crop_from_frame)
 
     def _landmarks(self, face: Face, now: _Moment) -> Array:
