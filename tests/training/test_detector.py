@@ -12,6 +12,7 @@ import torch
 import yaml
 from torchvision.ops import box_iou, generalized_box_iou
 
+from vidrestore.errors import DataError
 from vidrestore.models.checkpoint import fill, read
 from vidrestore.models.detector import (
     REFINER_PX,
@@ -30,7 +31,7 @@ from vidrestore.training.detector import (
 )
 from vidrestore.training.detector_data import BANK_PX, FaceBank, SceneMaker, person_matte
 from vidrestore.training.detector_refiner import FaceCrops, RefinerRecipe
-from vidrestore.training.detector_run import DetectorPlan, run_plan
+from vidrestore.training.detector_run import DetectorPlan, run_plan, with_teacher
 
 
 @pytest.fixture(scope="session")
@@ -196,8 +197,11 @@ def test_a_plan_ends_with_a_file_that_fills_the_network(tmp_path: Path, bank: Fa
 
 def test_the_shipped_plan_is_readable() -> None:
     path = Path(__file__).parents[2] / "configs" / "train" / "compact_detector.yaml"
-    plan = DetectorPlan(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    for fields in plan.detector:
-        DetectorRecipe(faces=plan.faces, out=plan.out, **fields)
-    for fields in plan.refiner:
-        RefinerRecipe(faces=plan.faces, out=plan.out, **fields)
+    fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    plan = DetectorPlan(**fields, teacher=Path("retinaface.pth"))
+    for stage in plan.detector:
+        DetectorRecipe(faces=plan.faces, out=plan.out, **with_teacher(plan, stage))
+    for stage in plan.refiner:
+        RefinerRecipe(faces=plan.faces, out=plan.out, **with_teacher(plan, stage))
+    with pytest.raises(DataError, match="teacher="):
+        run_plan(DetectorPlan(**{**fields, "detector": [{"taught": True}], "refiner": []}))

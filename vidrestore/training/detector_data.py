@@ -239,8 +239,8 @@ class SceneMaker:
         )
 
     def _layout(self, rng: np.random.Generator) -> list[tuple[float, float, float]]:
-        """Centres and sizes (square root of the box's area), drawn from large to small, few
-        overlaps."""
+        """Centres and sizes (square root of the box's area), small ones first: in a crowd, large
+        heads hide those behind them."""
         s = self.size_px
         kind = rng.random()
         if kind < 0.12:
@@ -249,7 +249,7 @@ class SceneMaker:
             size = s * float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
             return [(s * rng.uniform(0.3, 0.7), s * rng.uniform(0.35, 0.65), size)]
         top = float(np.exp(rng.uniform(np.log(18), np.log(150))))
-        room = 0.75 if rng.random() < 0.6 else 0.5
+        room = float(rng.choice([0.75, 0.5, 0.3], p=[0.45, 0.3, 0.25]))
         faces: list[tuple[float, float, float]] = []
         for _ in range(int(rng.integers(2, MAX_FACES + 1))):
             size = float(np.clip(top * np.exp(rng.normal(0, 0.35)), 13, 0.6 * s))
@@ -313,7 +313,7 @@ class SceneMaker:
         boxes: list[Floats],
     ) -> None:
         for box in boxes:
-            if rng.random() > 0.22:
+            if rng.random() > 0.35:
                 continue
             width, height = box[2:] - box[:2]
             px = max(4, int(rng.uniform(0.3, 0.9) * max(width, height)))
@@ -740,7 +740,7 @@ def spoil(rng: np.random.Generator, picture: Picture) -> Picture:
     harm = float(rng.uniform(0, 1.5))
     steps: tuple[tuple[float, Callable[[np.random.Generator, Picture], Picture]], ...] = (
         (0.6, lambda r, p: _retone(r, p, 0.16)),
-        (0.12, _darkened),
+        (0.25, _darkened),
         (0.4, _monochrome),
         (0.4, _blurred),
         (0.35, _rescaled),
@@ -756,7 +756,7 @@ def spoil(rng: np.random.Generator, picture: Picture) -> Picture:
 
 
 def _darkened(rng: np.random.Generator, picture: Picture) -> Picture:
-    return np.asarray(picture * rng.uniform(0.15, 0.6), np.uint8)
+    return np.asarray(picture * rng.uniform(0.1, 0.6), np.uint8)
 
 
 def _monochrome(rng: np.random.Generator, picture: Picture) -> Picture:

@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from vidrestore.errors import DataError
 from vidrestore.training.detector import DetectorRecipe, export_weights, train_detector
 from vidrestore.training.detector_refiner import RefinerRecipe, merge_refiner, train_refiner
 
-__all__ = ["DetectorPlan", "run_plan"]
+__all__ = ["DetectorPlan", "run_plan", "with_teacher"]
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,11 @@ class DetectorPlan(BaseModel):
     """Folder with labels.csv and pictures."""
     out: Path
     """Folder for everything the run makes."""
+    teacher: Path | None = None
+    """RetinaFace weights for the stages that are `taught`."""
     detector: tuple[dict[str, Any], ...]
-    """Fields of `DetectorRecipe` for each stage; each begins with the weights of the one before."""
+    """Fields of `DetectorRecipe` for each stage; each begins with the weights of the one before.
+    `taught: true` stands for the plan's teacher."""
     refiner: tuple[dict[str, Any], ...]
     """The same for `RefinerRecipe`."""
 
@@ -51,12 +55,14 @@ def run_plan(plan: DetectorPlan) -> Path:
     for number, fields in enumerate(plan.refiner, 1):
         out = plan.out / f"refiner-{number}"
         paths = {"faces": plan.faces, "out": out, "start_from": refiner}
+        fields = with_teacher(plan, fields)
         refiner = out / "done.pt"
         if not refiner.exists():
             train_refiner(RefinerRecipe(**{**fields, **paths})).rename(refiner)
     for number, fields in enumerate(plan.detector, 1):
         out = plan.out / f"detector-{number}"
         paths = {"faces": plan.faces, "out": out, "start_from": detector}
+        fields = with_teacher(plan, fields)
         detector = out / "checkpoint.pt"
         train_detector(DetectorRecipe(**{**fields, **paths}))
     if refiner is None or detector is None:
@@ -65,6 +71,20 @@ def run_plan(plan: DetectorPlan) -> Path:
     merge_refiner(detector, refiner, merged)
     export_weights(merged, weights)
     return weights
+
+
+def with_teacher(plan: DetectorPlan, fields: dict[str, Any]) -> dict[str, Any]:
+    """A stage's fields with the plan's teacher where it is `taught`.
+
+    Raises:
+        DataError: if the plan has none.
+    """
+    rest = {name: value for name, value in fields.items() if name != "taught"}
+    if not fields.get("taught"):
+        return rest
+    if plan.teacher is None:
+        raise DataError("the plan's taught stages need a teacher: add teacher=RETINAFACE_WEIGHTS")
+    return {**rest, "teacher": plan.teacher}
 
 
 def main() -> None:
