@@ -387,10 +387,10 @@ class CompactFaceDetector:
             logits, points = self._judged(refiner_crops(image, frames))
             landmarks = points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2]
         scores = (first * logits.sigmoid()).sqrt().cpu().numpy()
-        points = landmarks.cpu().numpy()
+        placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
-        order = order[(scores[order] >= self.score_threshold) & _upright(points[order])]
-        return Detections(found.boxes_xyxy[order], points[order], scores[order].astype(np.float32))
+        order = order[(scores[order] >= self.score_threshold) & _upright(placed[order])]
+        return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
 
     def _judged(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """The refiner's answers for crops, averaged with those for their mirror images."""
@@ -407,7 +407,8 @@ def _upright(landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     Frames are shown upright; a "face" lying on its side is nearly always a picture or an ornament.
     """
     eyes = landmarks[:, 1] - landmarks[:, 0]
-    return np.abs(np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))) < MAX_TILT_DEGREES
+    tilt = np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))
+    return np.asarray(np.abs(tilt) < MAX_TILT_DEGREES)
 
 
 def fold_batch_norms(network: CompactDetector) -> CompactDetector:
