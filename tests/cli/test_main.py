@@ -23,7 +23,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_whole_program_is_two_names(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(clip), str(tmp_path / "out.mkv")]) == 0
+    assert main([str(clip), str(tmp_path / "out.mkv"), "--faces", "largest"]) == 0
     said = capsys.readouterr().err
     assert "15 faces" in said and "out.mkv" in said and "libx264" in said
     assert len(frame_times(tmp_path / "out.mkv")) == 15
@@ -32,6 +32,7 @@ def test_the_whole_program_is_two_names(
 def test_report_and_preview(clip: Path, tmp_path: Path) -> None:
     report, preview = tmp_path / "report.json", tmp_path / "preview.png"
     arguments = [str(clip), str(tmp_path / "out.mp4"), "--model", "debug", "--strength", "0.5"]
+    arguments += ["--faces", "largest"]
     assert main([*arguments, "--report", str(report), "--preview", str(preview)]) == 0
     record = json.loads(report.read_text())
     assert (record["frames"], record["faces"], record["model"]) == (15, 15, "debug")

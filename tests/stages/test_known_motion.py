@@ -45,10 +45,14 @@ SHAPES: dict[str, tuple[float, Array | None]] = {
 
 
 def aligned(
-    frames: list[Frame], detector: FaceDetector, *, every: int = 5, window_s: float = 1.0
+    frames: list[Frame],
+    detector: FaceDetector,
+    looks: DetectConfig = DetectConfig(),  # noqa: B008
+    *,
+    window_s: float = 1.0,
 ) -> list[Frame]:
     """Frames with alignments, as the pipeline makes them."""
-    looked = detect(frames, detector, DetectConfig(every_frames=every))
+    looked = detect(frames, detector, looks)
     return list(smooth(track(looked, TrackConfig()), SmoothConfig(window_s=window_s), TEMPLATE))
 
 
@@ -76,8 +80,9 @@ def jitter_px(way: Array) -> float:
 
 
 def per_frame_jitter_px(frames: list[Frame], moves: Moves, detector: FaceDetector) -> float:
-    """Of the usual way: every frame is looked at and stands alone."""
-    return jitter_px(path(aligned(frames, detector, every=1, window_s=0.0), moves))
+    """Of the usual way: every frame is looked at, once, and stands alone."""
+    usual = DetectConfig(every_frames=1, refine_passes=0)
+    return jitter_px(path(aligned(frames, detector, usual, window_s=0.0), moves))
 
 
 @functools.cache
