@@ -11,6 +11,7 @@ import pytest
 from vidrestore.training.detector_data import (
     BANK_PX,
     MAX_FACES,
+    YAWS,
     FaceBank,
     SceneMaker,
     _ellipse_box,
@@ -19,7 +20,6 @@ from vidrestore.training.detector_data import (
     person_matte,
     scene_targets,
     spoil,
-    turned_aside,
 )
 
 BOX = np.array([70, 60, 186, 216], np.float32)
@@ -58,23 +58,6 @@ def test_scenes_are_labelled_within_their_frame() -> None:
         assert (targets["state"] >= 0).sum() == len(scene.wanted)
 
 
-@pytest.mark.parametrize("yaw", [-0.8, -0.3, 0.4, 0.9])
-def test_landmarks_turn_with_the_head(yaw: float) -> None:
-    bank = marked_bank()
-    picture, _, box, points = turned_aside(bank.pictures[0], bank.mattes[0], BOX, POINTS, yaw)
-    assert np.sign(points[:, 0] - POINTS[:, 0]).tolist() == [np.sign(yaw)] * 5
-    for x, y in points:
-        assert picture[round(y), round(x)].min() > 200
-        assert box[0] <= x <= box[2]
-
-
-def test_turning_by_nothing_changes_nothing() -> None:
-    bank = marked_bank()
-    _, _, box, points = turned_aside(bank.pictures[0], bank.mattes[0], BOX, POINTS, 0.0)
-    np.testing.assert_allclose(points, POINTS, atol=1e-3)
-    np.testing.assert_allclose(box, BOX, atol=1e-3)
-
-
 def test_a_face_on_its_side_has_a_box_on_its_side() -> None:
     quarter = np.array([[0.0, -1, 0], [1, 0, 0]])
     np.testing.assert_allclose(_ellipse_box(BOX, quarter), [-216, 70, -60, 186], atol=1e-3)
@@ -110,7 +93,7 @@ def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
     bank = build_face_bank(tmp_path, "train")
     bank.save(tmp_path / "bank")
     mapped = FaceBank.load(tmp_path / "bank")
-    assert len(mapped.pictures) == 1
+    assert len(mapped.pictures) == 1 + len(YAWS)
     np.testing.assert_allclose(mapped.boxes_xyxy[0], BOX)
     np.testing.assert_allclose(mapped.landmarks[0], POINTS, atol=0.5)
     with pytest.raises(ValueError, match="no readable picture of split 'val'"):

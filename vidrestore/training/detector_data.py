@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.models.detector import MIRRORED_LANDMARKS
+from vidrestore.training.head_turn import turned_aside
 
 log = logging.getLogger(__name__)
 
@@ -76,15 +78,20 @@ class FaceBank:
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
 
+YAWS = ((0.2, 0.9), (0.8, 1.57))
+"""Least and greatest angle, in radians, of the two turned copies of every face."""
+
+
 def build_face_bank(faces: Path, split: str) -> FaceBank:
-    """Reads the pictures of one split of a labelled folder.
+    """Reads the pictures of one split of a labelled folder, and turns the heads aside.
 
     Args:
         faces: folder with ``labels.csv`` (file, source, split, box, five landmarks).
         split: which rows to take, e.g. ``train``.
 
     Returns:
-        The bank, in the order of the rows; unreadable pictures are logged and left out.
+        The bank, in the order of the rows, then once more for each of `YAWS`; unreadable pictures
+        are logged and left out.
     """
     pictures, mattes, boxes, landmarks = [], [], [], []
     with (faces / "labels.csv").open(newline="", encoding="utf-8") as lines:
@@ -106,6 +113,22 @@ def build_face_bank(faces: Path, split: str) -> FaceBank:
         raise ValueError(
             f"no readable picture of split {split!r} in {faces}; is labels.csv beside the pictures?"
         )
+    bank = FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
+    return _with_turned_heads(bank)
+
+
+def _with_turned_heads(bank: FaceBank) -> FaceBank:
+    rng, n = np.random.default_rng(7), len(bank.pictures)
+    entries = list(zip(bank.pictures, bank.mattes, bank.boxes_xyxy, bank.landmarks, strict=True))
+    yaws = np.concatenate([rng.uniform(*span, n) * rng.choice([-1, 1], n) for span in YAWS])
+
+    def turn(number: int) -> tuple[Picture, Picture, Floats, Floats]:
+        face, matte, box, points = entries[number % n]
+        return turned_aside(face, matte, box, points, float(yaws[number]))
+
+    with ThreadPoolExecutor() as pool:
+        turned = entries + list(pool.map(turn, range(len(yaws))))
+    pictures, mattes, boxes, landmarks = zip(*turned, strict=True)
     return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
 
 
@@ -274,9 +297,6 @@ class SceneMaker:
             face, matte = face[:, ::-1], matte[:, ::-1]
             box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]])
             points = points[list(MIRRORED_LANDMARKS)] * [-1, 1] + [BANK_PX - 1, 0]
-        if rng.random() < 0.5:
-            yaw = float(rng.uniform(-1.45, 1.45))
-            face, matte, box, points = turned_aside(face, matte, box, points, yaw)
         if rng.random() < 0.3:
             face = np.repeat(
                 cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)[..., None], 3, 2
@@ -400,73 +420,12 @@ class SceneMaker:
         return np.asarray(cv2.resize(np.ascontiguousarray(part), (px, px)), np.uint8)
 
 
-def turned_aside(
-    face: Picture, matte: Picture, box: Floats, points: Floats, yaw: float
-) -> tuple[Picture, Picture, Floats, Floats]:
-    """Turns a head to the side, as if its picture were painted on an upright cylinder with a nose.
-
-    A column at angle ``a`` of the cylinder (radius R = 0.66 box widths) moves from ``R sin a`` to
-    ``R sin(a + yaw)``; round the tip of the nose ``0.2 width · sin(yaw)`` is added. Columns that
-    come from behind show the side of the head mirrored.
-
-    Args:
-        face: (256, 256, 3).
-        matte: (256, 256).
-        box: (4,) face box.
-        points: (5, 2) landmarks.
-        yaw: angle in radians, positive to the picture's right.
-
-    Returns:
-        All four after the turn.
-    """
-    width, height = box[2] - box[0], box[3] - box[1]
-    middle, radius = (box[0] + box[2]) / 2, 0.66 * width
-    lift = 0.2 * width * np.sin(yaw)
-
-    def forward(x: Floats) -> Floats:
-        angle = np.arcsin(np.clip((x - middle) / radius, -1, 1)) + yaw
-        return np.asarray(middle + radius * np.sin(np.clip(angle, -np.pi / 2, np.pi / 2)))
-
-    def nose(x: Floats, y: Floats) -> Floats:
-        up, aside = (y - tip[1]) / (0.16 * height), (x - tip[0]) / (0.15 * width)
-        return np.asarray(lift * np.exp(-(up**2) - aside**2))
-
-    tip = (float(forward(points[2, :1])[0] + lift), float(points[2, 1]))
-    turned = points.copy()
-    turned[:, 0] = forward(points[:, 0])
-    turned[2, 0] = tip[0]
-    others = [0, 1, 3, 4]
-    turned[others, 0] += nose(turned[others, 0], turned[others, 1])
-    step = 4
-    y, x = np.mgrid[:BANK_PX:step, :BANK_PX:step].astype(np.float32) + (step - 1) / 2
-    ahead = (x - nose(x, y) - middle) / radius
-    angle = np.arcsin(np.clip(ahead, -1, 1)) - yaw
-    behind = np.clip(np.abs(angle) - np.pi / 2, 0, None)
-    angle = np.sign(angle) * (np.minimum(np.abs(angle), np.pi / 2) - 0.35 * behind)
-    column = np.where(np.abs(ahead) > 1, ahead, np.sin(angle))
-    source, row = (
-        cv2.resize(field.astype(np.float32), (BANK_PX, BANK_PX), interpolation=cv2.INTER_LINEAR)
-        for field in (middle + radius * column, y)
-    )
-    edges = forward(np.array([box[0], box[2]]))
-    spare = 0.04 * height * abs(np.sin(yaw))
-    edges = np.array([min(edges[0], turned[2, 0]) - spare, max(edges[1], turned[2, 0]) + spare])
-    warped = [
-        cv2.remap(
-            np.ascontiguousarray(p), source, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        for p in (face, matte)
-    ]
-    turned_box = np.array([edges[0], box[1], edges[1], box[3]], np.float32)
-    return warped[0], warped[1], turned_box, turned
-
-
 def _face_affine(
     rng: np.random.Generator, box: Floats, centre: tuple[float, float], size: float
 ) -> NDArray[np.float64]:
     """(2, 3) scene from picture: the box's centre goes to `centre`, its size to `size`, mostly
     upright, slightly squeezed."""
-    angle = rng.uniform(-1.1, 1.1) if rng.random() < 0.2 else rng.normal(0, 0.2)
+    angle = rng.uniform(-1.75, 1.75) if rng.random() < 0.25 else rng.normal(0, 0.2)
     own = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     squeeze = np.exp(rng.normal(0, 0.07))
     scale = size / own * np.array([squeeze, 1 / squeeze])

@@ -1,0 +1,166 @@
+"""Turns a pictured head to the side, up to a profile, on a head of common shape.
+
+The picture is laid on a surface, ``x = a sin φ``, ``z = b cos φ`` with a nose, sockets of the eyes,
+lips and a chin, and seen again after a turn about the upright axis. Each row stands for itself, so
+a buffer of depths for every row decides what hides what: the nose covers the far cheek, as in Zhu
+et al. 2016 (arXiv:1511.07212, "face profiling"), for which nothing but the face's box is needed.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["turned_aside"]
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+_N_ANGLES = 720
+"""Samples round the head; neighbours are less than a pixel of a 256 px picture apart."""
+_EAR = 1.4
+"""Angle of the ears; behind them is hair."""
+_BACK_RATE = 0.3
+"""That hair is the picture from the ears inwards again, this much stretched."""
+
+
+def turned_aside(
+    face: Picture, matte: Picture, box: Floats, points: Floats, yaw: float
+) -> tuple[Picture, Picture, Floats, Floats]:
+    """Turns a head about its upright axis.
+
+    Args:
+        face: (S, S, 3), a face that looks about straight ahead.
+        matte: (S, S), 255 where the person is.
+        box: (4,) face box, x0, y0, x1, y1.
+        points: (5, 2) eyes, nose tip, corners of the mouth.
+        yaw: angle in radians, positive to the picture's right, at most π/2 either way.
+
+    Returns:
+        All four after the turn. Landmarks on the far side lie where they would be seen through the
+        head.
+    """
+    size = face.shape[0]
+    angles = np.linspace(-np.pi, np.pi, _N_ANGLES, endpoint=False)
+    y = np.arange(size, dtype=np.float64)
+    phi, row = np.meshgrid(angles, y)
+    column, source_row = _source(phi, row, box)
+    across, depth = _surface(phi, row, box, points)
+    seen_x = (box[0] + box[2]) / 2 + across * np.cos(yaw) + depth * np.sin(yaw)
+    near = depth * np.cos(yaw) - across * np.sin(yaw)
+    alpha = _sampled(matte, column, row) > 64
+    nape = box[3] - 0.1 * (box[3] - box[1])
+    behind = np.abs(phi) > _EAR
+    opaque = np.where(behind, (row < nape) & alpha[:, [_N_ANGLES // 2]], alpha)
+    (source_x, source_y), found = _nearest(seen_x, near, (column, source_row), opaque)
+    turned = _sampled(face, source_x, source_y)
+    mask = cv2.GaussianBlur(found.astype(np.uint8) * 255, (0, 0), 1.5)
+    ratio = (mask / 255.0)[..., None]
+    picture = np.asarray(turned * ratio + face * (1 - ratio), np.uint8)
+    return picture, np.asarray(mask, np.uint8), *_turned_labels(box, points, yaw)
+
+
+def _source(
+    phi: NDArray[np.float64], row: NDArray[np.float64], box: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The picture's column and row for places on the head; far behind, those of the hair above."""
+    behind = np.clip(np.abs(phi) - _EAR, 0, None)
+    folded = np.sign(phi) * (np.minimum(np.abs(phi), _EAR) - _BACK_RATE * behind)
+    column = (box[0] + box[2]) / 2 + _half_width(box) * np.sin(folded)
+    hair = box[1] - 0.12 * (box[3] - box[1])
+    share = np.clip(behind / 0.3, 0, 1)
+    crown = (box[0] + box[2]) / 2 + 0.4 * _half_width(box) * np.sin(2 * phi)
+    column = column + share * (crown - column)
+    return column, row + share * (np.minimum(row, hair + 0.1 * (row - hair)) - row)
+
+
+def _sampled(picture: Picture, x: NDArray[np.floating], y: NDArray[np.floating]) -> Picture:
+    return np.asarray(
+        cv2.remap(
+            np.ascontiguousarray(picture), x.astype(np.float32), y.astype(np.float32),
+            cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )  # fmt: skip
+
+
+def _half_width(box: Floats) -> float:
+    return 0.56 * float(box[2] - box[0])
+
+
+def _surface(
+    phi: NDArray[np.float64], y: NDArray[np.float64], box: Floats, points: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the head's surface lies: to the right of its axis and in front of it, in pixels."""
+    a, height = _half_width(box), float(box[3] - box[1])
+    eyes, nose, mouth = points[:2, 1].mean(), points[2, 1], points[3:, 1].mean()
+    v = (y - (box[1] + 0.42 * height)) / (0.95 * height)
+    crown = np.sqrt(np.clip(1 - np.abs(v) ** 3, 0.12, 1))
+    front = np.cos(phi) > 0
+    depth = np.where(front, 1.15 * a, 1.25 * a) * crown
+    z = depth * np.sign(np.cos(phi)) * np.abs(np.cos(phi)) ** np.where(front, 0.8, 1.0)
+    x = a * np.sin(phi)
+    aside = x - (points[2, 0] - (box[0] + box[2]) / 2)
+    middle = np.exp(-((aside / (0.42 * a)) ** 2)) * front
+    along = np.clip((y - eyes) / max(nose - eyes, 1.0), -0.4, None)
+    ridge = np.where(along < 1, 0.10 + 0.28 * np.clip(along, -0.3, 1), 0.0)
+    below = np.clip((y - nose) / (0.30 * max(mouth - nose, 1.0)), 0, 1)
+    ridge = np.where(along >= 1, 0.38 * (1 - below) ** 0.7, ridge)
+    ridge = ridge * np.clip((along + 0.4) / 0.3, 0, 1)
+    breadth = 0.13 + 0.10 * np.clip(along, 0, 1)
+    nose_z = ridge * np.exp(-((aside / (breadth * a)) ** 2))
+    sockets = -0.10 * _bump(y, eyes, 0.09 * height) * (1 - np.exp(-((aside / (0.16 * a)) ** 2)))
+    brow = 0.05 * _bump(y, eyes - 0.13 * height, 0.07 * height)
+    lips = 0.09 * _bump(y, mouth, 0.07 * height) * middle
+    dent = -0.05 * _bump(y, mouth + 0.11 * height, 0.04 * height) * middle
+    chin = 0.08 * _bump(y, box[3] - 0.06 * height, 0.07 * height) * middle
+    neck = -0.75 * np.clip((y - box[3]) / (0.12 * height), 0, 1)
+    relief = nose_z + lips + dent + chin + (sockets + brow + neck) * np.clip(np.cos(phi), 0, 1)
+    return x, z + a * np.where(front, relief, 0.0)
+
+
+def _bump(y: NDArray[np.float64], middle: float, width: float) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-(((y - middle) / width) ** 2)))
+
+
+def _nearest(
+    seen_x: NDArray[np.float64],
+    near: NDArray[np.float64],
+    sources: tuple[NDArray[np.float64], NDArray[np.float64]],
+    opaque: NDArray[np.bool_],
+) -> tuple[list[Floats], NDArray[np.bool_]]:
+    """For every place of the view the sources of what is nearest there, and whether anything is."""
+    size = len(seen_x)
+    rows = np.repeat(np.arange(size)[:, None], seen_x.shape[1], 1)
+    x = np.round(seen_x).astype(np.int64)
+    keep = opaque & (x >= 0) & (x < size)
+    far_first = np.argsort(near[keep], kind="stable")
+    place = (rows * size + x)[keep][far_first]
+    flat = np.zeros(size * size, np.uint8)
+    flat[place] = 1
+    found = flat.reshape(size, size)
+    covered = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8)) > 0
+    maps = []
+    for source in sources:
+        values = np.zeros(size * size, np.float32)
+        values[place] = source[keep][far_first]
+        seen = values.reshape(size, size)
+        spread = cv2.dilate(seen, np.ones((1, 7)))
+        maps.append(cv2.medianBlur(np.where(found > 0, seen, spread).astype(np.float32), 3))
+    return maps, covered
+
+
+def _turned_labels(box: Floats, points: Floats, yaw: float) -> tuple[Floats, Floats]:
+    middle, a = (box[0] + box[2]) / 2, _half_width(box)
+
+    def seen(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        across, depth = _surface(np.arcsin(np.clip((x - middle) / a, -1, 1)), y, box, points)
+        return np.asarray(middle + across * np.cos(yaw) + depth * np.sin(yaw))
+
+    x, y = np.meshgrid(np.linspace(box[0], box[2], 33), np.linspace(box[1], box[3], 33))
+    outline = seen(x, y)
+    turned = points.astype(np.float32).copy()
+    turned[:, 0] = seen(points[:, 0].astype(np.float64), points[:, 1].astype(np.float64))
+    turned_box = np.array([outline.min(), box[1], outline.max(), box[3]], np.float32)
+    return turned_box, turned
