@@ -1,7 +1,7 @@
-"""What video does to a face, as small seeded functions, and the generator's blind mixture of them.
+"""The blind mixture that the generator is trained with and judged by: a documented protocol.
 
-Pictures are (H, W, 3) float32 RGB in [0, 1]; every function returns a new array. Randomness comes
-from a ``numpy.random.Generator`` argument, so one seed gives one result.
+Randomness comes from a ``numpy.random.Generator`` argument, so one seed gives one result; two
+people who degrade the same picture with the same seed get the same input.
 
 The mixture follows the path of a face through a camera and a tape: blurred by lens and motion, seen
 small, noisy, coded by a video codec between its neighbours in time (so that the residue of P and B
@@ -12,148 +12,21 @@ warped up to the crop. It is the still-picture model of GFP-GAN, ``x = JPEG((y *
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Any
+from itertools import chain
 
-import av
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Picture = NDArray[np.float32]
+from vidrestore.training.degradations.compression import coded, jpeg, video_codec
+from vidrestore.training.degradations.noise import gaussian_noise, shot_noise
+from vidrestore.training.degradations.optics import blur
+from vidrestore.training.degradations.pixels import Picture, log_uniform
+from vidrestore.training.degradations.sampling import resize, shift
 
-_INTERPOLATIONS = {
-    "area": cv2.INTER_AREA,
-    "bilinear": cv2.INTER_LINEAR,
-    "bicubic": cv2.INTER_CUBIC,
-    "lanczos": cv2.INTER_LANCZOS4,
-}
+__all__ = ["BlindVideo", "Coding", "Degradation", "apply", "apply_to_video"]
+
 _SMALLEST_FRAME_PX = 16
-_X264_STEADY = "mbtree=0"
-"""With its macroblock-tree rate control libx264 gives one of two results for the same clip."""
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-
-
-def gaussian_kernel(sigma_x: float, sigma_y: float, angle: float) -> NDArray[np.float32]:
-    """Normalised anisotropic Gaussian, ``exp(-p^T S^-1 p / 2)``, ``S = R diag(sx^2, sy^2) R^T``.
-
-    Args:
-        sigma_x: Standard deviation along the kernel's first axis, in pixels.
-        sigma_y: Standard deviation along its second axis, in pixels.
-        angle: Turn of the axes, in radians.
-
-    Returns:
-        (K, K) float32, K odd and wide enough for three standard deviations.
-    """
-    radius = max(1, int(np.ceil(3 * max(sigma_x, sigma_y))))
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    u = x * np.cos(angle) + y * np.sin(angle)
-    v = y * np.cos(angle) - x * np.sin(angle)
-    kernel = np.exp(-0.5 * ((u / sigma_x) ** 2 + (v / sigma_y) ** 2))
-    return np.asarray(kernel / kernel.sum(), dtype=np.float32)
-
-
-def blur(image: Picture, sigma_x: float, sigma_y: float, angle: float = 0.0) -> Picture:
-    """Convolve with `gaussian_kernel`, the border reflected."""
-    kernel = gaussian_kernel(max(sigma_x, 1e-3), max(sigma_y, 1e-3), angle)
-    blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(blurred, dtype=np.float32)
-
-
-def resize(image: Picture, height: int, width: int, method: str) -> Picture:
-    """Resample to a size by ``area``, ``bilinear``, ``bicubic`` or ``lanczos``, pixel centres
-    aligned at the edges.
-    """
-    resized = cv2.resize(image, (width, height), interpolation=_INTERPOLATIONS[method])
-    return np.asarray(np.clip(resized, 0.0, 1.0), dtype=np.float32)
-
-
-def shift(image: Picture, dx_px: float, dy_px: float) -> Picture:
-    """Move the picture's content by (dx, dy) pixels, bilinear, the border reflected."""
-    matrix = np.array([[1, 0, dx_px], [0, 1, dy_px]], dtype=np.float64)
-    size = (image.shape[1], image.shape[0])
-    moved = cv2.warpAffine(
-        image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
-    return np.asarray(moved, dtype=np.float32)
-
-
-def gaussian_noise(
-    image: Picture, sigma: float, rng: np.random.Generator, *, gray: bool
-) -> Picture:
-    """Add white noise of standard deviation ``sigma`` (in units of the range), one for all
-    channels when ``gray``.
-    """
-    channels = 1 if gray else image.shape[2]
-    noise = rng.standard_normal((*image.shape[:2], channels), dtype=np.float32)
-    return np.clip(image + sigma * noise, 0.0, 1.0)
-
-
-def shot_noise(image: Picture, photons: float, rng: np.random.Generator) -> Picture:
-    """Poisson noise of a sensor whose white is ``photons`` electrons: variance ``image /
-    photons``, drawn as a normal.
-    """
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    noisy = image + noise * np.sqrt(np.clip(image, 0, 1) / np.float32(photons))
-    return np.asarray(np.clip(noisy, 0.0, 1.0), dtype=np.float32)
-
-
-def grayscale(image: Picture) -> Picture:
-    """Luma (ITU-R BT.601 weights) in all three channels."""
-    return np.asarray(np.repeat((image @ _LUMA)[..., None], 3, axis=2), dtype=np.float32)
-
-
-def jpeg(image: Picture, quality: int) -> Picture:
-    """Code and decode as a baseline JPEG of ``quality`` 1-100."""
-    data = cv2.imencode(".jpg", _to_bytes(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert decoded is not None
-    return _from_bytes(decoded[..., ::-1])
-
-
-def video_codec(
-    frames: Sequence[Picture], codec: str, *, quality: int, preset: str = "veryfast"
-) -> list[Picture]:
-    """Code a short clip as 4:2:0 video and decode it again.
-
-    Args:
-        frames: Pictures of one size, both sides even.
-        codec: ``h264`` (x264, ``quality`` is its CRF) or ``mpeg2`` (``quality`` is its constant
-            quantiser).
-        quality: 0-51 for ``h264``, 2-31 for ``mpeg2``; larger is worse.
-        preset: x264 preset; decides about B frames, motion search and deblocking.
-
-    Returns:
-        The decoded frames, in order.
-    """
-    name, decoder_name, options = {
-        "h264": (
-            "libx264",
-            "h264",
-            {"crf": str(quality), "preset": preset, "x264-params": _X264_STEADY},
-        ),
-        "mpeg2": ("mpeg2video", "mpeg2video", {"bf": "2"}),
-    }[codec]
-    encoder = av.CodecContext.create(name, "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.height, encoder.width = frames[0].shape[:2]
-    encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 25), Fraction(25)
-    encoder.options, encoder.thread_count = options, 1
-    if codec == "mpeg2":
-        encoder.qmin = encoder.qmax = quality
-    decoder = av.CodecContext.create(decoder_name, "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.thread_count = 1
-    packets = [
-        packet
-        for index, image in enumerate(frames)
-        for packet in encoder.encode(_to_frame(image, index))
-    ]
-    packets += encoder.encode(None)
-    decoded = [frame for packet in (*packets, None) for frame in decoder.decode(packet)]
-    return [_from_bytes(frame.to_ndarray(format="rgb24")) for frame in decoded]
 
 
 @dataclass(frozen=True)
@@ -258,19 +131,19 @@ class BlindVideo:
     def _draw_optics(self, rng: np.random.Generator) -> Degradation:
         sigma_x = sigma_y = 0.0
         if rng.random() < self.blur_share:
-            sigma_x = sigma_y = _log_uniform(rng, self.sigma_px)
+            sigma_x = sigma_y = log_uniform(rng, self.sigma_px)
             if rng.random() < 0.5:
-                sigma_y = _log_uniform(rng, self.sigma_px)
+                sigma_y = log_uniform(rng, self.sigma_px)
         return Degradation(
             sigma_x_px=sigma_x,
             sigma_y_px=sigma_y,
             angle=float(rng.uniform(0, np.pi)),
-            factor=_log_uniform(rng, self.factor),
+            factor=log_uniform(rng, self.factor),
             down=str(rng.choice(("area", "area", "bilinear", "bicubic"))),
             up=str(rng.choice(("bilinear", "bilinear", "bicubic", "lanczos"))),
             noise=float(rng.uniform(*self.noise)) if rng.random() < self.noise_share else 0.0,
             noise_gray=bool(rng.random() < 0.4),
-            photons=_log_uniform(rng, self.photons) if rng.random() < self.shot_share else 0.0,
+            photons=log_uniform(rng, self.photons) if rng.random() < self.shot_share else 0.0,
         )
 
     def _draw_coding(self, rng: np.random.Generator) -> Coding | None:
@@ -302,8 +175,8 @@ def apply(image: Picture, degradation: Degradation, rng: np.random.Generator) ->
     height, width = image.shape[:2]
     if degradation.sigma_x_px > 0:
         image = blur(image, degradation.sigma_x_px, degradation.sigma_y_px, degradation.angle)
-    coded = degradation.coding is not None or degradation.recoding is not None
-    motion = degradation.motion_px if coded else ((0.0, 0.0),)
+    has_codec = degradation.coding is not None or degradation.recoding is not None
+    motion = degradation.motion_px if has_codec else ((0.0, 0.0),)
     frames = [
         _film(shift(image, *step) if step != (0.0, 0.0) else image, degradation, rng)
         for step in motion
@@ -318,9 +191,60 @@ def apply(image: Picture, degradation: Degradation, rng: np.random.Generator) ->
     result = frames[motion.index((0.0, 0.0))]
     if degradation.jpeg_quality:
         result = jpeg(result, degradation.jpeg_quality)
-    if result.shape[:2] != (height, width):
-        result = resize(result, height, width, degradation.up)
-    return result
+    return _sized(result, height, width, degradation)
+
+
+def apply_to_video(
+    frames: Iterable[Picture],
+    degradation: Degradation,
+    rng_of_frame: Callable[[int], np.random.Generator],
+) -> Iterator[Picture]:
+    """Send a stream of frames through a degradation: `apply` with the video's own motion.
+
+    Args:
+        frames: (H, W, 3) each, of one size.
+        degradation: What to do; its `motion_px` is not used, the codecs see the frames as they are.
+        rng_of_frame: Source of a frame's noise, by its number.
+
+    Yields:
+        As many frames, of the same size, in order; the codecs look some frames ahead.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return
+    height, width = first.shape[:2]
+    stream: Iterator[Picture] = (
+        _seen(frame, degradation, rng_of_frame(index))
+        for index, frame in enumerate(chain([first], frames))
+    )
+    for coding, factor in (
+        (degradation.coding, None),
+        (degradation.recoding, degradation.recoding_factor),
+    ):
+        if coding is None:
+            continue
+        if factor is not None:
+            size = _video_size(height, width, factor)
+            stream = (resize(frame, *size, degradation.up) for frame in stream)
+        stream = coded(stream, coding.codec, quality=coding.quality, preset=coding.preset)
+    for frame in stream:
+        if degradation.jpeg_quality:
+            frame = jpeg(frame, degradation.jpeg_quality)
+        yield _sized(frame, height, width, degradation)
+
+
+def _seen(image: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
+    """`_film` of the blurred picture."""
+    if degradation.sigma_x_px > 0:
+        image = blur(image, degradation.sigma_x_px, degradation.sigma_y_px, degradation.angle)
+    return _film(image, degradation, rng)
+
+
+def _sized(image: Picture, height: int, width: int, degradation: Degradation) -> Picture:
+    if image.shape[:2] == (height, width):
+        return image
+    return resize(image, height, width, degradation.up)
 
 
 def _film(image: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
@@ -355,22 +279,3 @@ def _even(length: float) -> int:
 
 def _preset(rng: np.random.Generator) -> str:
     return str(rng.choice(("ultrafast", "superfast", "veryfast", "faster")))
-
-
-def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:
-    low, high = np.log(bounds)
-    return float(np.exp(rng.uniform(low, high)))
-
-
-def _to_bytes(image: Picture) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8))
-
-
-def _to_frame(image: Picture, index: int) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(_to_bytes(image), format="rgb24")
-    frame.pts = index
-    return frame
-
-
-def _from_bytes(image: NDArray[Any]) -> Picture:
-    return np.asarray(np.ascontiguousarray(image, dtype=np.float32) / 255, dtype=np.float32)
