@@ -55,6 +55,12 @@ def _stylegan2_clean() -> type[nn.Module]:
     return StyleGAN2GeneratorClean
 
 
+def _stylegan2_discriminator() -> type[nn.Module]:
+    from vidrestore.models.discriminators import StyleGAN2Discriminator
+
+    return StyleGAN2Discriminator
+
+
 def _mobilefacenet() -> type[nn.Module]:
     from vidrestore.models.mobilefacenet import MobileFaceNet
 
@@ -81,6 +87,7 @@ ARCHITECTURES: Mapping[str, Callable[[], type[nn.Module]]] = MappingProxyType(
         "GPEN FullGenerator": _gpen,
         "StyleGAN2Generator": _stylegan2,
         "StyleGAN2GeneratorClean": _stylegan2_clean,
+        "StyleGAN2Discriminator": _stylegan2_discriminator,
         "MobileFaceNet": _mobilefacenet,
         "CompactUNet": _compact_unet,
         "CompactDetector": _compact_detector,

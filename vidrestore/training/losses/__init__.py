@@ -1,0 +1,1 @@
+"""The terms of the training recipes, one file for each kind."""

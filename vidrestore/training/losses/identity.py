@@ -1,0 +1,87 @@
+"""Identity: the distance of face embeddings (GFP-GAN, arXiv:2101.04061, section 3.3; GPEN).
+
+The papers take ArcFace (arXiv:1801.07698), GFP-GAN with a ResNet-18 on grey 128 px pictures. Here
+the embedding is MobileFaceNet; its vectors have unit length, so their L1 distance is smaller than
+the papers' and wants a larger weight, while one minus the cosine does not depend on the length.
+Anything that obeys `Embedder` can take its place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidrestore.metrics.files import NetworkFile
+from vidrestore.metrics.identity import FaceIdentity
+from vidrestore.models import zoo
+from vidrestore.training.losses.perceptual import weights_file
+
+__all__ = ["Distance", "Embedder", "identity_distance", "identity_loss", "open_identity"]
+
+Distance = Literal["l1", "cosine"]
+
+
+class Embedder(Protocol):
+    """Gives an entry "embedding", (N, D), as `IdentityFeatures` does."""
+
+    def __call__(self, pictures: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+        """From (N, 3, H, W) RGB in [-1, 1] and (N, 5, 2) in pixels."""
+        ...
+
+
+def open_identity(path: Path | None = None, *, option: str = "identity weights") -> FaceIdentity:
+    """Open the face embedding.
+
+    Args:
+        path: `mobilefacenet.pt`; None looks into the folder of weights.
+        option: The option that gives `path`, for the message.
+
+    Raises:
+        NotAvailableError: The file is not there.
+        WeightsError: The file is of another network.
+    """
+    (spec,) = zoo.find("mobilefacenet", "identity")
+    assert spec.url is not None and spec.sha256 is not None
+    file = NetworkFile(spec.filename, spec.url, spec.sha256)
+    return FaceIdentity(weights_file(file, path, option=option))
+
+
+def identity_distance(own: Tensor, wanted: Tensor, distance: Distance = "cosine") -> Tensor:
+    """Mean distance of embeddings, in float32.
+
+    Args:
+        own: (N, D), of restored pictures.
+        wanted: (N, D), of the true ones; they get no gradient.
+        distance: "l1", the mean absolute difference, or "cosine", one minus the cosine.
+    """
+    own, wanted = own.float(), wanted.detach().float()
+    if distance == "l1":
+        return F.l1_loss(own, wanted)
+    return (1 - F.cosine_similarity(own, wanted)).mean()
+
+
+def identity_loss(
+    embedder: Embedder,
+    restored: Tensor,
+    truth: Tensor,
+    landmarks: Tensor,
+    distance: Distance = "cosine",
+) -> Tensor:
+    """The identity term on pictures.
+
+    Where the embedder's inner layers serve another term too, call it once and `identity_distance`
+    on its embeddings.
+
+    Args:
+        embedder: Such as `IdentityFeatures`.
+        restored: (N, 3, H, W) RGB in [-1, 1].
+        truth: The same for the true pictures.
+        landmarks: (N, 5, 2) in pixels.
+        distance: See `identity_distance`.
+    """
+    wanted = embedder(truth.detach(), landmarks)["embedding"]
+    own = embedder(restored, landmarks)["embedding"]
+    return identity_distance(own, wanted, distance)
