@@ -8,6 +8,7 @@
     ├── ImageOpenError (OSError)           a picture that cannot be read
     ├── ModelError (RuntimeError)          a network cannot be built or run
     │   ├── UnknownModelError (KeyError)   no such name; nearest ones are suggested
+    │   ├── NotAvailableError              a metric's or loss's network or package is not here
     │   └── WeightsError (OSError)         a weights file is missing, damaged or refused
     │       └── DownloadError              no server gave the file
     └── DataError (ValueError)             training or evaluation data cannot be used
@@ -25,6 +26,7 @@ __all__ = [
     "DownloadError",
     "ImageOpenError",
     "ModelError",
+    "NotAvailableError",
     "UnknownModelError",
     "UsageError",
     "VidRestoreError",
@@ -69,6 +71,10 @@ class ModelError(VidRestoreError, RuntimeError):
 
 class UnknownModelError(ModelError, KeyError):
     """No model has this name."""
+
+
+class NotAvailableError(ModelError):
+    """A metric or a loss needs a network or a package that is not on this machine."""
 
 
 class WeightsError(ModelError, OSError):

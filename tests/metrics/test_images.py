@@ -7,9 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vidrestore.metrics import images as metrics
+from vidrestore.metrics.identity import identity_angle
 
 
 @pytest.fixture
@@ -48,3 +51,39 @@ def test_sharpness_of_a_step() -> None:
     image = torch.zeros(1, 3, 10, 10)
     image[..., 5:] = 1  # |Laplacian| is 1 on both sides of the edge, 0 elsewhere.
     assert metrics.sharpness(image).item() == pytest.approx(2 / 8, abs=1e-6)
+
+
+def test_torchmetrics_agrees(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    x, y = map(metrics.luma, pair)
+    theirs = functional.peak_signal_noise_ratio(
+        x, y, data_range=1.0, dim=(1, 2, 3), reduction="none"
+    )
+    assert metrics.psnr(*pair).tolist() == pytest.approx(theirs.tolist(), abs=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31))
+def test_laws(seed: int) -> None:
+    """Both are symmetric, fall under growing noise, and do not care for mirroring."""
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 6, 6, generator=generator), size=(36, 36), mode="bilinear"
+    )
+    noise = torch.randn(truth.shape, generator=generator)
+    noisy = [truth + amount * noise for amount in (0.01, 0.05, 0.2)]
+    for metric in (metrics.psnr, metrics.ssim):
+        values = [metric(image, truth).item() for image in noisy]
+        assert values == sorted(values, reverse=True)
+        assert metric(truth, noisy[1]).item() == pytest.approx(values[1], rel=1e-5)
+        assert metric(noisy[1].flip(3), truth.flip(3)).item() == pytest.approx(values[1], rel=1e-4)
+    edges = [metrics.sharpness(image).item() for image in (truth, *noisy)]
+    assert edges == sorted(edges)
+    assert metrics.sharpness(truth + 0.1).item() == pytest.approx(edges[0], rel=1e-3)
+
+
+@given(st.floats(0, 180))
+def test_identity_angle(degrees: float) -> None:
+    cosine = torch.tensor([math.cos(math.radians(degrees))], dtype=torch.float64)
+    assert identity_angle(cosine).item() == pytest.approx(degrees, abs=1e-5)
+    assert identity_angle(torch.tensor([1.0000001, -1.0000001])).tolist() == [0, 180]

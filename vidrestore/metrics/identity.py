@@ -81,3 +81,8 @@ def identity_cosine(
     wanted = identity(identity.align(truth, landmarks))[0]
     cosine: Tensor = (own * wanted).sum(dim=1)
     return cosine
+
+
+def identity_angle(cosines: Tensor) -> Tensor:
+    """The papers' identity distance (Deg): the angle of cosines, in degrees, 0 to 180."""
+    return torch.rad2deg(torch.arccos(cosines.clamp(-1, 1)))

@@ -1,0 +1,38 @@
+"""NIQE, the naturalness of a picture without a truth (Mittal et al. 2013), by pyiqa.
+
+Pyiqa is heavy and in an extra of its own; its file of parameters is taken from this machine.
+Smaller is more natural. On faces it rewards grain and sharpening: read it beside the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from vidrestore.errors import NotAvailableError
+
+__all__ = ["load_niqe"]
+
+
+def load_niqe(parameters: Callable[[], Path]) -> Callable[[Tensor], Tensor]:
+    """The metric, from pictures (N, 3, H, W), RGB in [0, 1], to (N,).
+
+    Args:
+        parameters: Gives the path of `niqe_modelparameters.mat`; asked only if pyiqa is there.
+
+    Raises:
+        NotAvailableError: Pyiqa or the file is missing.
+    """
+    try:
+        import pyiqa
+    except ImportError as error:
+        raise NotAvailableError('not available: pyiqa, pip install "vidrestore[niqe]"') from error
+    metric = pyiqa.create_metric("niqe", device="cpu", pretrained_model_path=str(parameters()))
+
+    def niqe(images: Tensor) -> Tensor:
+        values: Tensor = metric(images.cpu()).flatten()
+        return values
+
+    return niqe
