@@ -134,21 +134,17 @@ def restore_video(
         VidRestoreError: for files, weights and models; nothing is left under the name `dst`.
     """
     begun = time.perf_counter()
-    resolved = resolve_config(
+    resolved = _resolved(
         config,
-        _given(
-            {
-                "restore.model": model,
-                "detect.detector": detector,
-                "blend.strength": strength,
-                "run.device": device,
-                "decode.start": start,
-                "decode.end": end,
-                "encode.crf": crf,
-                "encode.codec": codec,
-                "encode.overwrite": overwrite,
-            }
-        ),
+        model=model,
+        detector=detector,
+        strength=strength,
+        device=device,
+        start=start,
+        end=end,
+        crf=crf,
+        codec=codec,
+        overwrite=overwrite,
     )
     info = probe(src)
     plan_output(info, dst, resolved.encode)
@@ -229,18 +225,14 @@ def restore_frames(
         UsageError: for a bad option.
         VidRestoreError: for files, weights and models.
     """
-    resolved = resolve_config(
+    resolved = _resolved(
         config,
-        _given(
-            {
-                "restore.model": model,
-                "detect.detector": detector,
-                "blend.strength": strength,
-                "run.device": device,
-                "decode.start": start,
-                "decode.end": end,
-            }
-        ),
+        model=model,
+        detector=detector,
+        strength=strength,
+        device=device,
+        start=start,
+        end=end,
     )
     probe(src)
     return _restore_frames(src, resolved, *_load_models(resolved))
@@ -287,17 +279,7 @@ def restore_image(
             "image: needs shape (height, width, 3) of uint8 RGB, "
             f"got {image.shape} of {image.dtype}"
         )
-    resolved = resolve_config(
-        config,
-        _given(
-            {
-                "restore.model": model,
-                "detect.detector": detector,
-                "blend.strength": strength,
-                "run.device": device,
-            }
-        ),
-    )
+    resolved = _resolved(config, model=model, detector=detector, strength=strength, device=device)
     frame = _single_frame(image)
     [restored] = restored_frames(iter([frame]), *_load_models(resolved), resolved)
     return picture_to_rgb(restored.picture)
@@ -339,8 +321,23 @@ def plan(
     return info, plan_output(info, dst, resolved.encode), resolved
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+_KEYWORDS = {
+    "model": "restore.model",
+    "detector": "detect.detector",
+    "strength": "blend.strength",
+    "device": "run.device",
+    "start": "decode.start",
+    "end": "decode.end",
+    "crf": "encode.crf",
+    "codec": "encode.codec",
+    "overwrite": "encode.overwrite",
+}
+"""The functions' keywords and the options they stand for."""
+
+
+def _resolved(config: RestoreConfig | str | Path | None, **keywords: Any) -> RestoreConfig:
+    given = {_KEYWORDS[name]: value for name, value in keywords.items() if value is not None}
+    return resolve_config(config, given)
 
 
 def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:

@@ -20,11 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vidrestore.errors import VideoOpenError
+from vidrestore.config import DecodeConfig
 from vidrestore.models.detector import CompactFaceDetector, overlaps
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.retinaface import RetinaFaceDetector
 from vidrestore.structs import Detections
+from vidrestore.video.reader import VideoReader
+from vidrestore.video.samples import shown_rgb
 
 __all__ = [
     "Agreement",
@@ -121,23 +123,10 @@ def display_frames(video: Path, *, every: int = 1) -> Iterator[RGB]:
     Yields:
         (H, W, 3) uint8 RGB, rotation applied, pixels made square by changing the width.
     """
-    import av
-
-    try:
-        container = av.open(str(video))
-    except (OSError, av.FFmpegError) as error:
-        raise VideoOpenError(f"{video} cannot be opened as a video: {error}") from error
-    with container:
-        for index, frame in enumerate(container.decode(video=0)):
-            if index % every == 0:
-                ratio = float(container.streams.video[0].sample_aspect_ratio or 1)
-                picture = frame.to_ndarray(format="rgb24")
-                if abs(ratio - 1) > 1e-6:
-                    width = round(frame.width * ratio)
-                    picture = cv2.resize(
-                        picture, (width, frame.height), interpolation=cv2.INTER_AREA
-                    )
-                yield np.ascontiguousarray(np.rot90(picture, frame.rotation // 90))
+    with VideoReader(video, DecodeConfig()) as reader:
+        for frame in reader.frames():
+            if frame.index % every == 0:
+                yield shown_rgb(frame.picture, frame.display)
 
 
 def detect_scaled(detector: FaceDetector, picture: RGB, size_px: int | None) -> Detections:
