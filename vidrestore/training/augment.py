@@ -89,7 +89,7 @@ class DiffAugment:
     def __call__(self, pictures: Tensor, randomness: Randomness) -> Tensor:
         """Augment a batch."""
         source = _Source(pictures, randomness)
-        x = pictures
+        x = pictures = pictures.float()
         for step in self.policy:
             x = _STEPS[step](x, source)
         chosen = source.maybe(self.probability, torch.ones(len(x), device=x.device))

@@ -34,6 +34,9 @@ __all__ = [
     "vanilla_generator",
 ]
 
+_TINY = 1e-16
+"""Keeps the gradient of a root finite at 0."""
+
 
 def logistic_generator(fake: Tensor) -> Tensor:
     """Non-saturating logistic loss, mean of softplus(-D(G(z))) (arXiv:1406.2661, section 3)."""
@@ -141,7 +144,8 @@ def path_lengths(pictures: Tensor, latents: Tensor, noise: Tensor) -> Tensor:
     with torch.autocast(pictures.device.type, enabled=False):
         y = noise.float() / math.sqrt(pictures.shape[2] * pictures.shape[3])
         (gradient,) = torch.autograd.grad((pictures.float() * y).sum(), latents, create_graph=True)
-        return gradient.float().square().sum(-1).flatten(1).mean(1).sqrt()
+        squares = gradient.float().square().sum(-1).view(len(latents), -1).mean(1)
+        return (squares + _TINY).sqrt()
 
 
 class PathLength(nn.Module):

@@ -131,9 +131,14 @@ def component_style(own: Sequence[Verdict], wanted: Sequence[Verdict]) -> Tensor
     Args:
         own: On regions of restored pictures, with features.
         wanted: On regions of the true ones, with features; they get no gradient.
+
+    Raises:
+        ValueError: If there are no features.
     """
     terms = []
     for x, y in zip(own, wanted, strict=True):
+        if not x.features or not y.features:
+            raise ValueError("component style wants verdicts with_features")
         fine, coarse = map(gram_l1, x.features, y.features)
         terms.append(_FINE_STYLE * fine + coarse)
     return torch.stack(terms).sum()

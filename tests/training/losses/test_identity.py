@@ -1,0 +1,50 @@
+"""The identity term: distances, gradients, and people told apart by the real weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidrestore.errors import NotAvailableError
+from vidrestore.training.losses.identity import identity_distance, identity_loss, open_identity
+from vidrestore.training.losses.perceptual import IdentityFeatures
+
+
+def test_distances_equal_their_formulas() -> None:
+    own = torch.tensor([[3.0, 4.0], [0.0, 1.0]], requires_grad=True)
+    wanted = torch.tensor([[4.0, 3.0], [0.0, 2.0]], requires_grad=True)
+    assert float(identity_distance(own, wanted, "l1").detach()) == pytest.approx(3 / 4)
+    cosine = identity_distance(own, wanted, "cosine")
+    assert float(cosine.detach()) == pytest.approx((1 - 24 / 25) / 2, abs=1e-6)
+    cosine.backward()
+    assert own.grad is not None
+    assert wanted.grad is None
+
+
+def test_a_missing_file_is_told_with_its_source_and_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDRESTORE_HOME", str(tmp_path))
+    with pytest.raises(NotAvailableError, match=r"mobilefacenet\.pt, https://.*identity\.weights"):
+        open_identity(option="identity.weights")
+
+
+def test_the_term_sees_who_it_is_and_teaches_the_picture(shared: Path) -> None:
+    from vidrestore.training.faces import load_faces
+
+    faces = load_faces(shared / "faces", "val", limit=3)
+    truth = torch.from_numpy(faces.images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    landmarks = torch.from_numpy(faces.landmarks)
+    embedder = IdentityFeatures(open_identity(shared / "weights/mobilefacenet.pt"))
+    for distance in ("cosine", "l1"):
+        same = identity_loss(embedder, truth, truth, landmarks, distance)
+        darker = identity_loss(embedder, 0.9 * truth, truth, landmarks, distance)
+        other = identity_loss(embedder, truth.roll(1, 0), truth, landmarks.roll(1, 0), distance)
+        assert float(same) == pytest.approx(0, abs=1e-6)
+        assert float(darker) < 0.2 * float(other)
+    restored = (0.9 * truth).requires_grad_()
+    identity_loss(embedder, restored, truth, landmarks).backward()
+    assert restored.grad.isfinite().all()
+    assert restored.grad.abs().sum() > 0
