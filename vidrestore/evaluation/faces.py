@@ -1,0 +1,153 @@
+"""The true faces of an evaluation: 512 px crops of the FFHQ alignment, from a folder.
+
+With a `labels.csv` (columns `file`, `split`, and five landmarks as `left_eye_x` …) the pictures of
+one split that are 512 px wide count, as they are. Without one, every picture of the folder counts:
+those of 512x512 px as they are, of others the clearest face is cut out by the detector's landmarks.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vidrestore import geometry
+from vidrestore.errors import DataError
+from vidrestore.evaluation.restoring import FACE_SIZE
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.templates import landmark_template
+from vidrestore.structs import Array
+
+__all__ = ["PICTURE_ENDINGS", "TrueFace", "evenly", "true_faces"]
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_MAX_ENLARGEMENT = 1.5
+"""A face that had to be enlarged by more is no truth."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueFace:
+    """One face that can be read."""
+
+    index: int
+    """Its number among all of the data, which seeds its degradation."""
+    name: str
+    """File name relative to the folder."""
+    path: Path
+    landmarks: Array
+    """(5, 2) in pixels of the crop."""
+    crop_from_file: Array | None = None
+    """(2, 3) where the face has to be cut out; None where the file is the crop."""
+
+    def picture(self) -> npt.NDArray[np.float32]:
+        """The crop, (512, 512, 3) float32 RGB in [0, 1]."""
+        image = _read(self.path)
+        if image is None:
+            raise DataError(f"picture {self.path}: cannot be read any more")
+        if self.crop_from_file is not None:
+            pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+            crop = geometry.warp_affine(pixels, self.crop_from_file, (FACE_SIZE, FACE_SIZE))
+            return np.ascontiguousarray(crop[0].permute(1, 2, 0).numpy() / np.float32(255))
+        return image.astype(np.float32) / np.float32(255)
+
+
+def true_faces(
+    folder: Path,
+    *,
+    split: str = "val",
+    labels: Path | None = None,
+    limit: int | None = None,
+    detector: FaceDetector,
+) -> list[TrueFace]:
+    """The faces of a folder.
+
+    What cannot be used is named in the log and left out.
+
+    Args:
+        folder: With pictures.
+        split: Which rows of the labels count, "all" for all of them.
+        labels: The labels; None takes `labels.csv` in the folder if it is there.
+        limit: Take so many, evenly spaced over all.
+        detector: For pictures without labels.
+
+    Raises:
+        DataError: Nothing is left.
+    """
+    labels = labels or folder / "labels.csv"
+    known = labels.is_file()
+    faces = _labelled(folder, labels, split) if known else _unlabelled(folder, detector)
+    if not faces:
+        raise DataError(f"faces {folder}: no picture with a usable face (split {split!r})")
+    return [faces[i] for i in evenly(len(faces), limit)] if limit is not None else faces
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """At most `wanted` indices of `count`, evenly spaced, the first and the last among them."""
+    return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(count, wanted))})
+
+
+def _labelled(folder: Path, labels: Path, split: str) -> list[TrueFace]:
+    with labels.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        wanted = [
+            (row["file"], np.array([[float(row[f"{p}_x"]), float(row[f"{p}_y"])] for p in _POINTS]))
+            for row in rows
+            if split == "all" or row.get("split", split) == split
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"labels {labels}: a column is missing or no number ({error})") from error
+    faces: list[TrueFace] = []
+    for name, landmarks in wanted:
+        image = _read(folder / name)
+        if image is not None and image.shape[:2] == (FACE_SIZE, FACE_SIZE):
+            faces.append(TrueFace(len(faces), name, folder / name, landmarks))
+    return faces
+
+
+def _unlabelled(folder: Path, detector: FaceDetector) -> list[TrueFace]:
+    faces: list[TrueFace] = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_ENDINGS):
+        image = _read(path)
+        placed = None if image is None else _place(image, detector)
+        if placed is None:
+            _log.warning("faces %s: no face that is large enough, left out", path)
+        else:
+            name = path.relative_to(folder).as_posix()
+            faces.append(TrueFace(len(faces), name, path, *placed))
+    return faces
+
+
+def _place(
+    image: npt.NDArray[np.uint8], detector: FaceDetector
+) -> tuple[Array, Array | None] | None:
+    """Landmarks in the crop, and the way there; None without a usable face."""
+    found = detector(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0]
+    if not len(found):
+        return None
+    landmarks = found.landmarks[0].astype(np.float64)
+    if image.shape[:2] == (FACE_SIZE, FACE_SIZE):
+        return landmarks, None
+    crop_from_file = geometry.similarity_from_points(
+        landmark_template("ffhq", FACE_SIZE), landmarks
+    )
+    if np.hypot(crop_from_file[0, 0], crop_from_file[1, 0]) > _MAX_ENLARGEMENT:
+        return None
+    return geometry.apply(crop_from_file, landmarks), crop_from_file
+
+
+def _read(path: Path) -> npt.NDArray[np.uint8] | None:
+    """(H, W, 3) RGB; None, said in the log, where it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        _log.warning("faces %s: cannot be read, left out", path)
+        return None
+    return np.ascontiguousarray(image[..., ::-1])

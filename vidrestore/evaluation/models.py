@@ -1,0 +1,98 @@
+"""The models of a comparison: their names, checksums and how they are loaded."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import vidrestore
+from vidrestore.errors import UsageError
+from vidrestore.evaluation.protocols import Protocol
+from vidrestore.evaluation.results import INPUT, TRUTH
+from vidrestore.models import weights
+from vidrestore.models.load import resolve
+
+__all__ = ["Contender", "contenders", "header", "versions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One model to compare."""
+
+    name: str
+    """What tables call it."""
+    source: str
+    """What `load_restorer` takes."""
+    sha256: str | None
+    """Of its weights; None if it has none."""
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"name": self.name, "sha256": self.sha256}
+
+
+def contenders(models: Sequence[str]) -> list[Contender]:
+    """The models that the user named; "input", which is always there, is left out.
+
+    Args:
+        models: Names of the zoo, weights files, or "input".
+
+    Raises:
+        UnknownModelError: There is no such model.
+        WeightsError: A file is missing.
+        UsageError: A model was named twice.
+    """
+    found: list[Contender] = []
+    for source in models:
+        if source == INPUT:
+            continue
+        chosen = resolve(source, "restorer")
+        if isinstance(chosen, Path):
+            file = Path(str(chosen).partition("#")[0])
+            name = file.name if file.name not in {c.name for c in found} else str(file)
+            sha256 = weights.sha256_of(file) if file.is_file() else None
+        else:
+            name, path = chosen.name, weights.path_of(chosen)
+            sha256 = weights.sha256_of(path) if chosen.needs_file and path.is_file() else None
+        if name in {INPUT, TRUTH} | {c.name for c in found}:
+            raise UsageError(f"model {source}: {name!r} is there already; name each model once")
+        found.append(Contender(name, source, sha256))
+    return found
+
+
+def header(
+    protocol: Protocol,
+    seed: int,
+    models: Sequence[Contender],
+    measures: Sequence[str],
+    not_available: Mapping[str, str],
+) -> dict[str, Any]:
+    """What the results say of themselves."""
+    return {
+        "protocol": {"name": protocol.name, "description": protocol.description},
+        "seed": seed,
+        "models": [model.record() for model in models],
+        "measures": list(measures),
+        "not_available": dict(not_available),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that has a say in the numbers."""
+    import av
+    import cv2
+    import numpy as np
+    import torch
+
+    return {
+        "vidrestore": vidrestore.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "av": av.__version__,
+    }

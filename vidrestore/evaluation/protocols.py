@@ -1,0 +1,118 @@
+"""Documented, seeded tasks: what is done to a face or a video before it is restored.
+
+`find_protocol` knows `blind`, `gfpgan`, `sr4` and `none`, and takes any recipe of `vidrestore
+degrade` by its name or file. Picture number i is degraded with the seed (seed, i), whatever else is
+measured, so two people who name the same data, protocol and seed meet the same pictures. Numbers of
+different protocols do not compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from vidrestore.errors import UsageError, nearest
+from vidrestore.training.degradations import (
+    BlindVideo,
+    Picture,
+    Recipe,
+    apply,
+    load_recipe,
+    recipe_names,
+)
+
+__all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
+
+_COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
+"""Steps of GFP-GAN's training that its tests do not have: they change what there is to restore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One task."""
+
+    name: str
+    description: str
+    recipe: Recipe | None
+    """How it degrades; None leaves everything as it is."""
+    mixture: BlindVideo | None = None
+    """Degrades pictures in place of the recipe."""
+
+    def picture(self, face: Picture, *, seed: int, index: int) -> Picture:
+        """Degrade picture number `index`, (H, W, 3) RGB in [0, 1], both sides even."""
+        rng = np.random.default_rng([seed, index])
+        if self.mixture is not None:
+            return apply(face, self.mixture.draw(rng), rng)
+        return face if self.recipe is None else self.recipe.draw(rng).picture(face, rng)
+
+    def frames(self, frames: Iterable[Picture], *, seed: int, index: int) -> Iterator[Picture]:
+        """Degrade the frames of clip number `index` as one drawing of the recipe."""
+        if self.recipe is None:
+            return iter(frames)
+        rng = np.random.default_rng([seed, index])
+        drawn = self.recipe.draw(rng)
+        return drawn.frames(frames, int(rng.integers(2**63)))
+
+
+def find_protocol(name: str) -> Protocol:
+    """A protocol by its name, or one made of a recipe.
+
+    Args:
+        name: One of `PROTOCOLS`, a recipe's name, or the path of a recipe's YAML file.
+
+    Raises:
+        UsageError: There is none, or the recipe is not well formed.
+    """
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]()
+    if not Path(name).suffix and name not in recipe_names():
+        known = [*PROTOCOLS, *recipe_names()]
+        raise UsageError(
+            f"unknown protocol {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
+            "or name a recipe's YAML file"
+        )
+    recipe = load_recipe(name)
+    return Protocol(Path(name).stem, recipe.description, recipe)
+
+
+def _blind() -> Protocol:
+    recipe = load_recipe("blind_video")
+    return Protocol(
+        "blind",
+        "blur, loss of size, noise, H.264 or MPEG-2 (often twice), JPEG, as BlindVideo draws them",
+        recipe,
+        BlindVideo(),
+    )
+
+
+def _gfpgan() -> Protocol:
+    recipe = load_recipe("gfpgan")
+    steps = tuple(step for step in recipe.steps if step.name not in _COLOUR_STEPS)
+    return Protocol(
+        "gfpgan",
+        "blind restoration as in GFP-GAN (arXiv 2101.04061, section 4.1): blur of sigma 0.1-10, "
+        "down by 0.8-8, noise of 0-20 of 255, JPEG 60-100, up; no colour jitter",
+        recipe.model_copy(update={"steps": steps}),
+    )
+
+
+def _sr4() -> Protocol:
+    return Protocol(
+        "sr4",
+        "super-resolution by four: antialiased bicubic down and up, nothing random",
+        load_recipe("super_resolution_x4"),
+    )
+
+
+def _none() -> Protocol:
+    return Protocol("none", "nothing is degraded: a sharp face should come out as it was", None)
+
+
+PROTOCOLS: Mapping[str, Callable[[], Protocol]] = MappingProxyType(
+    {"blind": _blind, "gfpgan": _gfpgan, "sr4": _sr4, "none": _none}
+)
+"""The protocols by name, made when they are asked for."""
