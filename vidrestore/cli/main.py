@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "vidrestore.cli.models",
     "demo": "vidrestore.cli.demo",
     "bench": "vidrestore.cli.bench",
+    "degrade": "vidrestore.cli.degrade",
     "evaluate": "vidrestore.cli.evaluate",
 }
 """Commands and the modules that hold them, loaded when used."""

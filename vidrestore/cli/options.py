@@ -10,7 +10,13 @@ import click
 
 from vidrestore.config import RestoreConfig, dotted_fields
 
-__all__ = ["ALIASES", "config_options", "start_logging", "verbose_option"]
+__all__ = [
+    "ALIASES",
+    "config_options",
+    "some_config_options",
+    "start_logging",
+    "verbose_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,11 +69,18 @@ class _ConfigOption(click.Option):
 
 def config_options(function: F) -> F:
     """Adds every field of the configuration as an option; unset ones arrive as None."""
-    for dotted in reversed(dotted_fields()):
-        option = _option(dotted)
+    return some_config_options(*dotted_fields())(function)
+
+
+def some_config_options(*names: str) -> Callable[[F], F]:
+    """Adds fields of the configuration, by their dotted names, as options."""
+
+    def add(function: F) -> F:
         params = function.__dict__.setdefault("__click_params__", [])
-        params.append(option)
-    return function
+        params.extend(_option(dotted) for dotted in reversed(names))
+        return function
+
+    return add
 
 
 def given_options(values: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def restore(
     start_logging(verbose)
     config = resolve_config(preset, given_options(values))
     for extra in (preview, report):
-        _check_extra_output(extra, source, output)
+        check_extra_output(extra, source, output)
     if dry_run:
         _show_plan(source, output, config)
         return
@@ -97,7 +97,8 @@ def write_json(path: Path, record: dict[str, Any]) -> None:
         raise VideoWriteError(f"report {path}: {error.strerror}; choose another place") from error
 
 
-def _check_extra_output(path: Path | None, source: Path, output: Path) -> None:
+def check_extra_output(path: Path | None, source: Path, output: Path) -> None:
+    """Refuses a second output that cannot be written or would replace a first one."""
     if path is None:
         return
     if not path.absolute().parent.is_dir():

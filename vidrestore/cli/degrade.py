@@ -1,0 +1,138 @@
+"""`vidrestore degrade INPUT OUTPUT --recipe NAME`: makes good pictures and videos bad."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
+from vidrestore.cli.progress import show_progress
+from vidrestore.cli.restore import check_extra_output, write_json
+from vidrestore.config import resolve_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vidrestore.api import Progress
+
+__all__ = ["degrade"]
+
+
+def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> None:
+    if not given or ctx.resilient_parsing:
+        return
+    from vidrestore.training.degradations import load_recipe, recipe_names
+
+    for name in recipe_names():
+        click.echo(f"{name:22}{load_recipe(name).description}")
+    ctx.exit()
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.option(
+    "--recipe", metavar="NAME|FILE", required=True, help="a recipe's name, or a YAML file"
+)
+@click.option(
+    "--list-recipes",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_recipes,
+    help="list the recipes that come with the program",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="another seed draws other parameters and other noise",
+)
+@click.option(
+    "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was drawn"
+)
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="how progress is shown on stderr",
+)
+@some_config_options(
+    "decode.start",
+    "decode.end",
+    "decode.max_broken",
+    "encode.codec",
+    "encode.crf",
+    "encode.preset",
+    "encode.drop",
+    "encode.overwrite",
+    "run.threads",
+)
+@verbose_option
+def degrade(
+    source: Path,
+    output: Path,
+    recipe: str,
+    seed: int,
+    report: Path | None,
+    progress: str,
+    verbose: int,
+    **values: Any,
+) -> None:
+    """Degrade INPUT, a picture, a folder of pictures or a video, into OUTPUT.
+
+    A video keeps its frames' times and size, and all other streams. The same seed gives the same
+    result. A report holds what was drawn, for each picture in the form of a recipe.
+
+    \b
+    vidrestore degrade good.mp4 old.mp4 --recipe old_film --seed 3
+    vidrestore degrade faces/ worse/ --recipe gfpgan
+    """
+    start_logging(verbose)
+    config = resolve_config(None, given_options(values))
+    check_extra_output(report, source, output)
+    from vidrestore.training.degradations.files import degrade as run
+    from vidrestore.training.degradations.recipe import load_recipe
+
+    chosen = load_recipe(recipe)
+    with show_progress(progress) as callback:
+        done = run(
+            source,
+            output,
+            chosen,
+            name=recipe,
+            seed=seed,
+            decode=config.decode,
+            encode=config.encode,
+            threads=config.run.threads,
+            progress=None if callback is None else _timed(callback),
+        )
+    if report is not None:
+        write_json(report, dataclasses.asdict(done))
+    for note in done.notes:
+        click.echo(note, err=True)
+    click.echo(
+        f"degraded {done.frames} picture{'' if done.frames == 1 else 's'} by {recipe}, seed {seed}, "
+        f"in {done.seconds:.1f} s\nwrote {output}",
+        err=True,
+    )
+
+
+def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:
+    """Adds speed and time left to counts."""
+    from vidrestore.api import Progress
+
+    begun = time.perf_counter()
+
+    def report(done: int, total: int | None) -> None:
+        speed = done / max(time.perf_counter() - begun, 1e-9)
+        left = None if total is None else max(0, total - done) / speed
+        callback(Progress(done, total, speed, left))
+
+    return report

@@ -1,0 +1,203 @@
+"""Applies a recipe to a picture, a folder of pictures or a video.
+
+A single picture is drawn with the generator of (seed, 0); in a folder, picture n of those sorted by
+name with that of (seed, n), as the protocols of `evaluation` count them. Pictures keep their names;
+they are written without loss (PNG, BMP, TIFF, WebP) or as nearly as JPEG can.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidrestore.config import DecodeConfig, EncodeConfig
+from vidrestore.errors import ImageOpenError, UsageError, VideoWriteError
+from vidrestore.training.degradations.pixels import from_bytes, to_bytes
+from vidrestore.training.degradations.recipe import DrawnRecipe, Recipe
+from vidrestore.training.degradations.videos import DegradeReport, degrade_video
+
+__all__ = ["PICTURES", "degrade", "degrade_picture", "read_picture", "write_picture"]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""Endings of files that are taken as pictures."""
+
+_WRITING = {
+    ".jpg": [
+        cv2.IMWRITE_JPEG_QUALITY,
+        100,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],  # above 100: without loss
+}
+
+
+def degrade(
+    src: str | Path,
+    dst: str | Path,
+    recipe: Recipe,
+    *,
+    name: str = "",
+    seed: int = 0,
+    decode: DecodeConfig | None = None,
+    encode: EncodeConfig | None = None,
+    threads: int = 0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> DegradeReport:
+    """Degrades a picture into a picture, a folder into a folder, a video into a video.
+
+    Args:
+        src: A folder, a file with one of the endings `PICTURES`, or a video.
+        dst: Of the same kind. Nothing that exists is replaced unless ``encode.overwrite``.
+        recipe: What to do.
+        name: The recipe's name, for the report.
+        seed: Another seed draws other parameters and other noise.
+        decode: Which part of a video to read.
+        encode: How a video is written.
+        threads: For videos; 0 takes all.
+        progress: Told (pictures or frames done, expected) after each.
+
+    Raises:
+        VidRestoreError: For files that cannot be read or written.
+    """
+    src, dst = Path(src), Path(dst)
+    overwrite = encode is not None and encode.overwrite
+    if src.is_dir():
+        return _degrade_folder(src, dst, recipe, name, seed, overwrite, progress)
+    if src.suffix.lower() in PICTURES:
+        return _degrade_file(src, dst, recipe, name, seed, overwrite, progress)
+    return degrade_video(
+        src,
+        dst,
+        recipe,
+        name=name,
+        seed=seed,
+        decode=decode,
+        encode=encode,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def degrade_picture(
+    image: NDArray[np.uint8], recipe: Recipe, seed: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], DrawnRecipe]:
+    """A picture through a recipe, (H, W, 3) uint8 RGB, and what was drawn."""
+    rng = np.random.default_rng(list(seed))
+    drawn = recipe.draw(rng)
+    return to_bytes(drawn.picture(from_bytes(image), rng)), drawn
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, turned as its tags say; transparency is left out.
+
+    Raises:
+        ImageOpenError: If it cannot be read.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise ImageOpenError(f"picture {path}: {error.strerror}; check the path") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise ImageOpenError(f"picture {path}: not a picture that can be read, or damaged")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Writes (H, W, 3) uint8 RGB, completely or not at all; the ending chooses the format.
+
+    Raises:
+        VideoWriteError: If it cannot be written.
+    """
+    suffix = path.suffix.lower()
+    options = _WRITING.get(".jpg" if suffix == ".jpeg" else suffix, [])
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        data = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), options)[1]
+        partial.write_bytes(data.tobytes())
+        os.replace(partial, path)
+    except (OSError, cv2.error) as error:
+        partial.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or "its size does not fit the format"
+        raise VideoWriteError(f"picture {path}: cannot be written ({reason})") from error
+
+
+def _degrade_file(
+    src: Path,
+    dst: Path,
+    recipe: Recipe,
+    name: str,
+    seed: int,
+    overwrite: bool,
+    progress: Callable[[int, int | None], None] | None,
+) -> DegradeReport:
+    begun = time.perf_counter()
+    if dst.suffix.lower() not in PICTURES:
+        raise UsageError(f"{dst}: a picture needs one of the endings {', '.join(PICTURES)}")
+    _check_place(src, dst, overwrite)
+    degraded, drawn = degrade_picture(read_picture(src), recipe, (seed, 0))
+    write_picture(dst, degraded)
+    if progress is not None:
+        progress(1, 1)
+    record = ({"file": src.name, **drawn.record()},)
+    return DegradeReport(str(src), str(dst), name, seed, 1, record, time.perf_counter() - begun)
+
+
+def _degrade_folder(
+    src: Path,
+    dst: Path,
+    recipe: Recipe,
+    name: str,
+    seed: int,
+    overwrite: bool,
+    progress: Callable[[int, int | None], None] | None,
+) -> DegradeReport:
+    begun = time.perf_counter()
+    files = sorted(path for path in src.iterdir() if path.suffix.lower() in PICTURES)
+    if not files:
+        raise ImageOpenError(f"{src}: no picture in it ({', '.join(PICTURES)})")
+    if dst.exists() and not dst.is_dir():
+        raise VideoWriteError(f"{dst} is a file; name a folder for the pictures of {src}")
+    for path in files:
+        _check_place(path, dst / path.name, overwrite, needs_folder=False)
+    try:
+        dst.mkdir(exist_ok=True)
+    except OSError as error:
+        raise VideoWriteError(f"folder {dst}: cannot be made ({error.strerror})") from error
+    records, notes = [], []
+    for number, path in enumerate(files):
+        try:
+            degraded, drawn = degrade_picture(read_picture(path), recipe, (seed, number))
+        except ImageOpenError as error:
+            notes.append(f"{error}; left out")
+            continue
+        write_picture(dst / path.name, degraded)
+        records.append({"file": path.name, **drawn.record()})
+        if progress is not None:
+            progress(number + 1, len(files))
+    if not records:
+        raise ImageOpenError(f"{src}: none of its {len(files)} pictures can be read")
+    seconds = time.perf_counter() - begun
+    return DegradeReport(
+        str(src), str(dst), name, seed, len(records), tuple(records), seconds, tuple(notes)
+    )
+
+
+def _check_place(src: Path, dst: Path, overwrite: bool, *, needs_folder: bool = True) -> None:
+    if not src.exists():
+        raise ImageOpenError(f"{src}: no such file; check the path")
+    if needs_folder and not dst.absolute().parent.is_dir():
+        raise VideoWriteError(f"the folder {dst.parent} does not exist; create it first")
+    if dst.is_dir():
+        raise VideoWriteError(f"{dst} is a folder; name a file in it")
+    if dst.exists() and os.path.samefile(src, dst):
+        raise VideoWriteError(f"{dst} is the input itself; choose another name for the output")
+    if dst.exists() and not overwrite:
+        raise VideoWriteError(f"{dst} exists; choose another name, or add --overwrite")
