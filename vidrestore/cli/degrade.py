@@ -117,11 +117,11 @@ def degrade(
         write_json(report, dataclasses.asdict(done))
     for note in done.notes:
         click.echo(note, err=True)
+    what = "picture" if done.frames == 1 else "pictures"
     click.echo(
-        f"degraded {done.frames} picture{'' if done.frames == 1 else 's'} by {recipe}, seed {seed}, "
-        f"in {done.seconds:.1f} s\nwrote {output}",
-        err=True,
+        f"degraded {done.frames} {what} by {recipe}, seed {seed}, in {done.seconds:.1f} s", err=True
     )
+    click.echo(f"wrote {output}", err=True)
 
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:

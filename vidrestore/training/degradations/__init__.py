@@ -5,8 +5,8 @@
     degraded = load_recipe("old_film").draw(rng).picture(face, rng)  # a recipe by name or file
 
 Pictures are (H, W, 3) float32 RGB in [0, 1]; functions return new arrays. By subject: `optics`,
-`sampling`, `noise`, `compression`, `colour`, `film`, `tape`, `interlacing`. `steps` and `tape_steps`
-… give each function its ranges, `recipe` puts steps in order, `videos` and `files` apply recipes to
+`sampling`, `noise`, `compression`, `colour`, `film`, `tape`, `interlacing`. The modules `…_steps`
+give each function its ranges, `recipe` puts steps in order, `videos` and `files` apply recipes to
 files.
 """
 

@@ -25,8 +25,8 @@ STOCKS = {
     "orthochromatic": np.array([0.04, 0.56, 0.40], dtype=np.float32),
 }
 """How much red, green and blue make a black-and-white film dark; each row sums to 1. Film before
-about 1927 was orthochromatic, all but blind to red: lips and skin come out dark (B. Salt, Film Style
-and Technology, 1983). The two film rows are rough."""
+about 1927 was orthochromatic, all but blind to red: lips and skin come out dark (B. Salt, Film
+Style and Technology, 1983). The two film rows are rough."""
 
 _ORDERS = tuple(permutations(range(4)))
 _LEAST = 1e-4

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -25,7 +25,26 @@ from pydantic import (
 from vidrestore.errors import nearest
 from vidrestore.training.degradations.pixels import log_uniform
 
-__all__ = ["Chance", "Choice", "Drawable", "Range", "Whole", "among", "between"]
+__all__ = [
+    "Amount",
+    "Angle",
+    "Chance",
+    "Choice",
+    "Count",
+    "Drawable",
+    "Permille",
+    "Range",
+    "Share",
+    "Sigma",
+    "Signed",
+    "Whole",
+    "among",
+    "between",
+    "chance",
+    "one_of",
+    "uniform",
+    "whole",
+]
 
 T = TypeVar("T", bound="Range")
 
@@ -179,7 +198,9 @@ def between(low: float, high: float) -> AfterValidator:
 
     def check(given: T) -> T:
         if not low <= given.low <= given.high <= high:
-            raise ValueError(f"must lie in {low:g} to {high:g}, not [{given.low:g}, {given.high:g}]")
+            raise ValueError(
+                f"must lie in {low:g} to {high:g}, not [{given.low:g}, {given.high:g}]"
+            )
         return given
 
     return AfterValidator(check)
@@ -196,6 +217,34 @@ def among(*known: str) -> AfterValidator:
 
     return AfterValidator(check)
 
+
+Sigma = Annotated[Range, between(0, 200)]
+Share = Annotated[Range, between(0, 1)]
+Signed = Annotated[Range, between(-1, 1)]
+Amount = Annotated[Range, between(0, 10)]
+Permille = Annotated[Range, between(0, 1000)]
+Count = Annotated[Range, between(0, 10_000)]
+Angle = Annotated[Range, between(-7, 7)]
+
+
+def uniform(low: float, high: float | None = None, *, log: bool = False) -> Range:
+    """A range, or a single number; of `log`, the logarithm is uniform."""
+    return Range(low=low, high=low if high is None else high, log=log)
+
+
+def whole(low: int, high: int | None = None) -> Whole:
+    """Whole numbers, or a single one."""
+    return Whole(low=low, high=low if high is None else high)
+
+
+def chance(share: float) -> Chance:
+    """Yes for a share of the clips."""
+    return Chance(share=share)
+
+
+def one_of(*words: str) -> Choice:
+    """One of these words."""
+    return Choice(words=words)
 
 
 def _ends(given: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import resources
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,7 +123,7 @@ class DrawnRecipe:
         kept = next(index for index, place in enumerate(path) if not place.any())
         clip = (shift(image, x, y) if x or y else image for x, y in path)
         degraded = self.frames(clip, int(rng.integers(2**63)))
-        return [frame for index, frame in enumerate(degraded) if index == kept][0]
+        return next(islice(degraded, kept, None))
 
 
 class Recipe(BaseModel):
@@ -202,7 +202,9 @@ def parse_recipe(content: Any, named: str = "given") -> Recipe:
     where = f"recipe {named}"
     for key in content if isinstance(content, dict) else ():
         if key not in Recipe.model_fields:
-            raise UsageError(f"{where}: unknown key {key!r}{nearest(str(key), Recipe.model_fields)}")
+            raise UsageError(
+                f"{where}: unknown key {key!r}{nearest(str(key), Recipe.model_fields)}"
+            )
     if not isinstance(content, dict) or not isinstance(content.get("steps"), list):
         raise UsageError(f"{where}: needs 'steps', a list of steps")
     steps = _parse_steps(content["steps"], where)

@@ -34,9 +34,7 @@ class Step(BaseModel):
 
     def draw(self, rng: np.random.Generator) -> Step:
         """The step with one value for each of its ranges, drawn in their order, and certain."""
-        drawn = {
-            field: value.draw(rng) for field, value in self if isinstance(value, Drawable)
-        }
+        drawn = {field: value.draw(rng) for field, value in self if isinstance(value, Drawable)}
         return self.model_copy(update={"probability": 1.0, **drawn})
 
     def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:

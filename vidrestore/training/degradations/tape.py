@@ -146,9 +146,7 @@ def line_jitter(image: Picture, amount_px: float, rng: np.random.Generator) -> P
     return _shifted_rows(image, shifts)
 
 
-def head_switch(
-    image: Picture, lines: int, skew_px: float, rng: np.random.Generator
-) -> Picture:
+def head_switch(image: Picture, lines: int, skew_px: float, rng: np.random.Generator) -> Picture:
     """The lowest lines, read while one head hands over to the other: skewed and noisy.
 
     Args:
@@ -168,9 +166,7 @@ def head_switch(
     return moved
 
 
-def dropouts(
-    image: Picture, count: float, length_px: float, rng: np.random.Generator
-) -> Picture:
+def dropouts(image: Picture, count: float, length_px: float, rng: np.random.Generator) -> Picture:
     """Bright dashes where the tape has lost its coating: a Poisson number, one line high each.
 
     A dash begins abruptly and fades, ``I' = I + a (1 - I)``, ``a = 0.9 e^(-x / length)``.
@@ -209,9 +205,7 @@ def _trailing(plane: Picture, tau_px: float) -> Picture:
     tail = np.exp(-np.arange(reach + 1) / tau_px)
     # OpenCV correlates: the kernel's last tap, at the anchor, is the pixel itself.
     kernel = (tail[::-1] / tail.sum())[None].astype(np.float32)
-    smeared = cv2.filter2D(
-        plane, -1, kernel, anchor=(reach, 0), borderType=cv2.BORDER_REPLICATE
-    )
+    smeared = cv2.filter2D(plane, -1, kernel, anchor=(reach, 0), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(smeared, dtype=np.float32)
 
 
