@@ -27,6 +27,8 @@ COMMANDS = {
     "bench": "vidrestore.cli.bench",
     "degrade": "vidrestore.cli.degrade",
     "evaluate": "vidrestore.cli.evaluate",
+    "train": "vidrestore.cli.train",
+    "export": "vidrestore.cli.export",
 }
 """Commands and the modules that hold them, loaded when used."""
 

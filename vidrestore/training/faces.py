@@ -1,8 +1,12 @@
-"""Aligned face pictures as training pairs.
+"""Folders of face pictures as training samples.
 
-A data folder holds pictures and a ``labels.csv`` with the columns ``file`` (relative to the
-folder), ``source``, ``split`` and five landmarks (``left_eye_x`` … ``mouth_right_y``, pixels).
-Pictures are decoded once and kept in memory.
+A data folder holds pictures, and perhaps a ``labels.csv`` with the columns ``file`` (relative to
+the folder) and, as far as they are known, ``split`` and five landmarks (``left_eye_x`` …
+``mouth_right_y``, pixels). Without it, all pictures of the folder count, every so many of them held
+out, and faces are taken to lie where the alignment template puts them.
+
+What fits is decoded once and kept in memory; larger sets are decoded when they are wanted. Pictures
+that cannot be used are named in the log and left out.
 
 Every sample is made from its own number, counted over the whole training, so that a run is the same
 whatever the number of loader processes, and goes on after an interruption as if there were none.
@@ -12,25 +16,65 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidrestore.errors import DataError
 from vidrestore.models.compact_unet import coordinate_grid
+from vidrestore.models.templates import landmark_template
 from vidrestore.training import degradations
 from vidrestore.training.degradations import BlindVideo, Picture
 
+__all__ = [
+    "Degrade",
+    "FaceSource",
+    "Faces",
+    "FacesOnDisk",
+    "Pair",
+    "PairDataset",
+    "batches",
+    "blind_pair",
+    "load_faces",
+    "mirror_landmarks",
+    "open_faces",
+    "to_network",
+]
+
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_MOST_FAILURES = 50
+"""So many pictures in a row that cannot be used end a run that decodes them as it goes."""
 _logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+Degrade = Callable[[Picture, np.random.Generator], Picture]
+"""Makes a degraded picture of a true one, (H, W, 3) float32 RGB in [0, 1]."""
+
+
+class FaceSource(Protocol):
+    """Square face pictures of one size, with landmarks."""
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def face(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(S, S, 3) RGB and (5, 2) landmarks in pixels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +93,57 @@ class Faces:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        return int(self.images.shape[1])
+
+    def face(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(S, S, 3) RGB and (5, 2) landmarks."""
+        return self.images[index], self.landmarks[index]
+
+
+class _Entry(NamedTuple):
+    """A picture that is said to be there."""
+
+    name: str
+    landmarks: NDArray[np.float64] | None
+    """(5, 2) in pixels of the file; None where the template says it."""
+
+
+@dataclass(frozen=True)
+class FacesOnDisk:
+    """Face pictures that are decoded when they are wanted, for sets larger than memory."""
+
+    folder: Path
+    entries: tuple[_Entry, ...]
+    size: int
+    """Side of the pictures in pixels."""
+    resize: bool
+    """Whether pictures of another size are resampled."""
+    template: NDArray[np.float64]
+    """(5, 2) landmarks of pictures without labels."""
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def face(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(S, S, 3) RGB and (5, 2) landmarks; the next usable picture's where this one is bad.
+
+        Raises:
+            DataError: So many in a row cannot be used that something is wrong with all.
+        """
+        for step in range(min(_MOST_FAILURES, len(self))):
+            entry = self.entries[(index + step) % len(self)]
+            found = _decode(self.folder, entry, self.size, self.resize, self.template)
+            if not isinstance(found, str):
+                return found
+            _logger.warning("training data %s: %s, left out", self.folder / entry.name, found)
+        raise DataError(
+            f"training data {self.folder}: {min(_MOST_FAILURES, len(self))} pictures in a row "
+            f"cannot be used, the last one {entry.name} ({found})"
+        )
+
 
 class Pair(NamedTuple):
     """One training sample, or a batch of them."""
@@ -61,38 +156,105 @@ class Pair(NamedTuple):
     """(2, W, W), see `coordinate_grid`."""
     landmarks: Tensor
     """(5, 2) float32 in pixels of the window."""
+    number: Tensor
+    """() int64, which sample of the training it is."""
+
+    def to(self, device: torch.device) -> Pair:
+        """The batch on a device; the samples' numbers stay on the CPU."""
+        moved = {
+            name: part.to(device, non_blocking=True)
+            for name, part in self._asdict().items()
+            if name != "number"
+        }
+        return self._replace(**moved)
 
 
-def load_faces(folder: Path, split: str, *, size: int = 512, limit: int | None = None) -> Faces:
-    """Decode the faces of one split that have the wanted size.
+def load_faces(
+    folder: Path,
+    split: str,
+    *,
+    size: int = 512,
+    limit: int | None = None,
+    resize: bool = False,
+    held_out_every: int = 20,
+    template: str = "ffhq",
+) -> Faces:
+    """Decode the faces of one split.
 
-    Pictures that cannot be read are named in the log and left out; other sizes are left out.
+    Args:
+        folder: Pictures, and perhaps ``labels.csv``.
+        split: Faces of this split; without the column, ``val`` is every so many, ``train`` the
+            others.
+        size: Side of the pictures in pixels.
+        limit: Take only so many.
+        resize: Resample square pictures of another size instead of leaving them out.
+        held_out_every: Every so many pictures are ``val`` where the labels do not say.
+        template: Where unlabelled faces lie: "ffhq" or "gpen".
 
     Raises:
-        DataError: There is no ``labels.csv`` or no picture is left.
+        DataError: No picture can be used.
     """
-    labels = folder / "labels.csv"
-    if not labels.is_file():
-        raise DataError(
-            f"training data {folder}: no labels.csv in it; name a folder of labelled pictures"
-        )
-    with labels.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    template_points = landmark_template(template, size)
     images: list[NDArray[np.uint8]] = []
-    kept: list[dict[str, str]] = []
-    for row in rows:
-        if limit is not None and len(kept) >= limit:
+    landmarks: list[NDArray[np.float64]] = []
+    names: list[str] = []
+    refused: list[str] = []
+    entries = _entries(folder, split, held_out_every)
+    for entry, found in _decoded(folder, entries, size, resize, template_points):
+        if limit is not None and len(names) >= limit:
             break
-        image = cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR)
-        if image is None:
-            _logger.warning("training data %s: cannot be read, left out", folder / row["file"])
-        elif image.shape[:2] == (size, size):
-            images.append(image[..., ::-1])
-            kept.append(row)
-    if not kept:
-        raise DataError(f"training data {folder}: no readable {size} px picture in split {split!r}")
-    landmarks = np.array([_landmarks(row) for row in kept])
-    return Faces(np.stack(images), landmarks, tuple(row["file"] for row in kept))
+        if isinstance(found, str):
+            refused.append(f"{folder / entry.name}: {found}")
+            continue
+        images.append(found[0])
+        landmarks.append(found[1])
+        names.append(entry.name)
+    _name_refused(folder, refused)
+    if not names:
+        raise DataError(
+            f"training data {folder}: no readable {size} px picture in split {split!r} "
+            f"({len(refused)} cannot be used{', such as ' + refused[0] if refused else ''})"
+        )
+    return Faces(np.stack(images), np.stack(landmarks), tuple(names))
+
+
+def open_faces(
+    folder: Path,
+    split: str,
+    *,
+    size: int = 512,
+    resize: bool = False,
+    held_out_every: int = 20,
+    template: str = "ffhq",
+    memory_gib: float = 4.0,
+) -> FaceSource:
+    """The faces of one split, decoded now if they fit into memory, else when they are wanted.
+
+    Args:
+        folder: As for `load_faces`.
+        split: As for `load_faces`.
+        size: Side of the pictures in pixels.
+        resize: Whether pictures of another size are resampled.
+        held_out_every: As for `load_faces`.
+        template: As for `load_faces`.
+        memory_gib: Most memory for decoded pictures, in units of 2^30 bytes.
+
+    Raises:
+        DataError: There is no picture that can be used.
+    """
+    entries = _entries(folder, split, held_out_every)
+    if len(entries) * size**2 * 3 <= memory_gib * 2**30:
+        return load_faces(
+            folder,
+            split,
+            size=size,
+            resize=resize,
+            held_out_every=held_out_every,
+            template=template,
+        )
+    faces = FacesOnDisk(folder, tuple(entries), size, resize, landmark_template(template, size))
+    faces.face(0)
+    return faces
 
 
 class PairDataset(Dataset[Pair]):
@@ -100,39 +262,45 @@ class PairDataset(Dataset[Pair]):
 
     Args:
         faces: The pictures.
-        mixture: The degradations.
+        degrade: The degradations; None where nothing is degraded (then both pictures are one).
         window: Side of the window in pixels; the whole crop when it is as large as the picture.
         samples: Number of samples, the length of the training.
         seed: Another seed gives another training.
         gray_share: Share of samples turned black-and-white, input and truth.
+        mirror_share: Share of samples turned left to right.
         margin: Pixels around the window that are degraded with it, so that its border is no border
             to the blur.
     """
 
     def __init__(
         self,
-        faces: Faces,
-        mixture: BlindVideo,
+        faces: FaceSource,
+        degrade: BlindVideo | Degrade | None,
         *,
         window: int,
         samples: int,
         seed: int = 0,
         gray_share: float = 0.1,
+        mirror_share: float = 0.5,
         margin: int = 32,
     ):
-        self.faces, self.mixture, self.window = faces, mixture, window
-        self.samples, self.seed, self.gray_share = samples, seed, gray_share
-        self.size = faces.images.shape[1]
+        self.faces, self.window = faces, window
+        self.degrade = _blind(degrade) if isinstance(degrade, BlindVideo) else degrade
+        self.samples, self.seed = samples, seed
+        self.gray_share, self.mirror_share = gray_share, mirror_share
+        self.size = faces.size
+        if window > self.size:
+            raise DataError(f"windows of {window} px do not fit into pictures of {self.size} px")
         self.region = min(self.size, window + 2 * margin)
+        self._epoch, self._order = -1, np.arange(0)
 
     def __len__(self) -> int:
         return self.samples
 
     def __getitem__(self, index: int) -> Pair:
         rng = np.random.default_rng([self.seed, index])
-        face = self._face_of(index)
-        image, landmarks = self.faces.images[face], self.faces.landmarks[face]
-        if rng.random() < 0.5:
+        image, landmarks = self.faces.face(self._face_of(index))
+        if rng.random() < self.mirror_share:
             image, landmarks = image[:, ::-1], mirror_landmarks(landmarks, self.size)
         x, y = rng.integers(0, self.size - self.region, 2, endpoint=True)
         region = image[y : y + self.region, x : x + self.region].astype(np.float32) / np.float32(
@@ -140,7 +308,7 @@ class PairDataset(Dataset[Pair]):
         )
         if rng.random() < self.gray_share:
             region = degradations.grayscale(region)
-        degraded = degradations.apply(region, self.mixture.draw(rng), rng)
+        degraded = region if self.degrade is None else self.degrade(region, rng)
         dx, dy = rng.integers(0, self.region - self.window, 2, endpoint=True)
         cut = (slice(dy, dy + self.window), slice(dx, dx + self.window))
         origin = (float(x + dx), float(y + dy))
@@ -149,12 +317,93 @@ class PairDataset(Dataset[Pair]):
             to_network(region[cut]),
             coordinate_grid(self.window, self.window, origin=origin, crop_size=self.size),
             torch.from_numpy((landmarks - np.array(origin)).astype(np.float32)),
+            torch.tensor(index),
         )
 
     def _face_of(self, index: int) -> int:
         """Every face once an epoch, in an order of the epoch's own."""
         epoch, place = divmod(index, len(self.faces))
-        return int(np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.faces))[place])
+        if epoch != self._epoch:
+            source = np.random.default_rng([self.seed, epoch, 1])
+            self._epoch, self._order = epoch, source.permutation(len(self.faces))
+        return int(self._order[place])
+
+
+class _ShareOfBatches(Sampler[list[int]]):
+    """The part of every batch that one of several processes works on.
+
+    Args:
+        start: Number of the first sample.
+        stop: Number behind the last one.
+        batch_size: Samples of a batch over all processes.
+        rank: Which process.
+        n_processes: How many there are; the batch size is a multiple.
+    """
+
+    def __init__(self, start: int, stop: int, batch_size: int, rank: int, n_processes: int) -> None:
+        self.start, self.stop, self.batch_size = start, stop, batch_size
+        self.share = batch_size // n_processes
+        self.offset = rank * self.share
+
+    def __len__(self) -> int:
+        return (self.stop - self.start) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for first in range(self.start, self.stop - self.batch_size + 1, self.batch_size):
+            own = first + self.offset
+            yield list(range(own, own + self.share))
+
+
+def batches(
+    samples: Dataset[Pair],
+    start: int,
+    stop: int,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    rank: int = 0,
+    n_processes: int = 1,
+    pin: bool = False,
+) -> Iterator[Pair]:
+    """Batches of the samples `start` to `stop`, the latter left out.
+
+    Args:
+        samples: Item ``i`` is the training's ``i``-th sample.
+        start: Number of the first sample.
+        stop: Number behind the last one; what does not fill a batch is left out.
+        batch_size: Samples of a batch over all processes.
+        workers: Loader processes; 0 loads in this one. The result does not depend on it.
+        rank: Which process this is.
+        n_processes: How many share every batch.
+        pin: Whether batches lie in memory that a GPU reads fast.
+
+    Raises:
+        DataError: The batch cannot be shared evenly.
+    """
+    if batch_size % n_processes:
+        raise DataError(
+            f"a batch of {batch_size} cannot be shared by {n_processes} processes; "
+            "take a batch size that is a multiple"
+        )
+    loader: DataLoader[Pair] = DataLoader(
+        samples,
+        batch_sampler=_ShareOfBatches(start, stop, batch_size, rank, n_processes),
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin,
+    )
+    return iter(loader)
+
+
+def blind_pair(
+    faces: FaceSource, mixture: BlindVideo | Degrade, index: int, *, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """A degraded and a true face, (3, S, S) in [-1, 1]; all follows from (seed, index)."""
+    rng = np.random.default_rng([seed, index])
+    degrade = _blind(mixture) if isinstance(mixture, BlindVideo) else mixture
+    truth = faces.face(index)[0].astype(np.float32) / np.float32(255)
+    return to_network(degrade(truth, rng)), to_network(truth)
 
 
 def mirror_landmarks(landmarks: NDArray[np.float64], width: int) -> NDArray[np.float64]:
@@ -169,5 +418,114 @@ def to_network(image: Picture) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) * 2 - 1
 
 
-def _landmarks(row: Mapping[str, str]) -> list[list[float]]:
-    return [[float(row[f"{point}_x"]), float(row[f"{point}_y"])] for point in _POINTS]
+def _blind(mixture: BlindVideo) -> Degrade:
+    def degrade(image: Picture, rng: np.random.Generator) -> Picture:
+        return degradations.apply(image, mixture.draw(rng), rng)
+
+    return degrade
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _entries(folder: Path, split: str, held_out_every: int) -> list[_Entry]:
+    """What a folder says it has."""
+    if not folder.is_dir():
+        raise DataError(f"training data {folder}: no such folder")
+    labels = folder / "labels.csv"
+    if labels.is_file():
+        found = _labelled(labels, split, held_out_every)
+    else:
+        names = sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.suffix.lower() in _ENDINGS
+        )
+        chosen = _split_of(names, split, held_out_every)
+        found = [_Entry(name, None) for name in chosen]
+        if not names:
+            raise DataError(
+                f"training data {folder}: neither labels.csv nor a picture in it; "
+                "name a folder of face pictures"
+            )
+    if not found:
+        raise DataError(f"training data {folder}: no picture in split {split!r}")
+    return found
+
+
+def _labelled(labels: Path, split: str, held_out_every: int) -> list[_Entry]:
+    with labels.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "file" not in rows[0]:
+        raise DataError(f"labels {labels}: no rows with a column 'file'")
+    if "split" in rows[0]:
+        rows = [row for row in rows if row["split"] == split]
+    else:
+        rows = _split_of(rows, split, held_out_every)
+    return [_Entry(row["file"], _landmarks(row, labels)) for row in rows]
+
+
+def _split_of(items: Sequence[_T], split: str, held_out_every: int) -> list[_T]:
+    """Every so many items are ``val``, the others ``train``."""
+    held_out = split == "val"
+    return [x for place, x in enumerate(items) if (place % held_out_every == 0) == held_out]
+
+
+def _landmarks(row: Mapping[str, str], labels: Path) -> NDArray[np.float64] | None:
+    if f"{_POINTS[0]}_x" not in row:
+        return None
+    try:
+        points = [[float(row[f"{point}_{axis}"]) for axis in "xy"] for point in _POINTS]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"labels {labels}: landmarks of {row['file']} ({error!r})") from error
+    return np.array(points, dtype=np.float64)
+
+
+def _decoded(
+    folder: Path,
+    entries: Sequence[_Entry],
+    size: int,
+    resize: bool,
+    template: NDArray[np.float64],
+) -> Iterator[tuple[_Entry, tuple[NDArray[np.uint8], NDArray[np.float64]] | str]]:
+    """Entries with their pictures, in order, a few decoded at once."""
+
+    def decode(entry: _Entry) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | str:
+        return _decode(folder, entry, size, resize, template)
+
+    n_threads = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(n_threads) as pool:
+        for first in range(0, len(entries), 4 * n_threads):
+            some = entries[first : first + 4 * n_threads]
+            yield from zip(some, pool.map(decode, some), strict=True)
+
+
+def _decode(
+    folder: Path, entry: _Entry, size: int, resize: bool, template: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | str:
+    """A picture with its landmarks, or what is wrong with it."""
+    image = cv2.imread(str(folder / entry.name), cv2.IMREAD_COLOR)
+    if image is None:
+        return "cannot be read"
+    height, width = image.shape[:2]
+    if height != width or not (resize or width == size):
+        wanted = f"{size}x{size}" if not resize else "square"
+        return f"is {width}x{height}, not {wanted}"
+    scale = size / width
+    if width != size:
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = cv2.resize(image, (size, size), interpolation=method)
+    landmarks = template if entry.landmarks is None else (entry.landmarks + 0.5) * scale - 0.5
+    return np.asarray(image[..., ::-1], np.uint8), landmarks
+
+
+def _name_refused(folder: Path, refused: Sequence[str]) -> None:
+    """All of them in the log's details, the unreadable ones and a count as warnings."""
+    for words in refused:
+        level = logging.WARNING if words.endswith("cannot be read") else logging.INFO
+        _logger.log(level, "training data %s, left out", words)
+    if refused:
+        _logger.warning(
+            "training data %s: %d pictures left out, such as %s", folder, len(refused), refused[0]
+        )

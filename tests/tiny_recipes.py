@@ -1,0 +1,82 @@
+"""Training recipes small enough to run in a test: 32 px, narrow networks, few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
+
+SIZE = 32
+REPORT = {
+    "log_every_steps": 5,
+    "validate_every_steps": 10,
+    "samples_every_steps": 1000,
+    "save_every_steps": 1000,
+    "held_out_faces": 1,
+    "sample_faces": 1,
+}
+DISCRIMINATOR = {"narrow": 0.03125, "minibatch_stddev": False}
+LAZY = {"r1_every_steps": 4}
+LAZY_PATH = {**LAZY, "path_length_every_steps": 2}
+
+TINY: dict[str, dict[str, Any]] = {
+    "stylegan2_prior": {
+        "network": {"out_size": SIZE, "num_style_feat": 16, "num_mlp": 2, "narrow": 0.03125},
+        "discriminator": DISCRIMINATOR,
+        "losses": LAZY_PATH,
+        "augment": {"kind": "ada", "ada_speed_images": 200, "ada_every_steps": 2},
+        "steps": 20,
+        "batch_size": 2,
+    },
+    "gfpgan": {
+        "network": {
+            "arch": "GFPGANv1Clean",
+            "out_size": SIZE,
+            "num_style_feat": 16,
+            "narrow": 0.0625,
+            "num_mlp": 2,
+        },
+        "discriminator": DISCRIMINATOR,
+        "component_width": 4,
+        "train_decoder": True,
+        "degradation": "super_resolution_x4",
+        "losses": {**LAZY, "pyramid_until_step": 15, "features": "identity"},
+        "steps": 20,
+        "batch_size": 2,
+    },
+    "gpen": {
+        "network": {"size": SIZE, "style_dim": 16, "n_mlp": 2, "narrow": 0.03125},
+        "discriminator": DISCRIMINATOR,
+        "degradation": "super_resolution_x4",
+        "losses": LAZY_PATH,
+        "steps": 20,
+        "batch_size": 2,
+    },
+    "compact_generator": {
+        "network": {"widths": [8, 16], "patch": 2},
+        "discriminator": {"width": 4, "levels": 2},
+        "stages": [
+            {"images": 16, "batch_size": 2, "window": 16},
+            {
+                "images": 24,
+                "batch_size": 2,
+                "window": SIZE,
+                "identity_weight": 0.1,
+                "feature_weight": 0.1,
+                "adversarial_weight": 0.1,
+                "feature_matching_weight": 0.1,
+            },
+        ],
+    },
+}
+
+
+def tiny_recipe(task: str, identity: Path | None = None, **changes: Any) -> Recipe:
+    """A recipe of 20 steps; a dictionary in `changes` changes a part of it."""
+    content = {"task": task, "data": {"size_px": SIZE}, "report": REPORT, **TINY[task]}
+    content["weights"] = {"identity": identity}
+    for name, value in changes.items():
+        old = content.get(name)
+        content[name] = {**old, **value} if isinstance(value, dict) and old else value
+    return parse_recipe(RECIPES[task], content, "test")

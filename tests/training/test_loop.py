@@ -1,0 +1,265 @@
+"""The training loop: resuming bit for bit, the files of a run, terms and what they need."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from labelled_faces import write_faces
+from tiny_recipes import SIZE, TINY, tiny_recipe
+
+from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.training.checkpoints import read_checkpoint
+from vidrestore.training.loop import train
+
+RUNS = [
+    ("stylegan2_prior", {}),
+    ("stylegan2_prior", {"augment": {"kind": "diffaugment"}}),
+    ("gfpgan", {}),
+    ("gpen", {}),
+    ("gpen", {"phase": "prior"}),
+    ("compact_generator", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("data"), {"train": 3, "val": 1}, size=SIZE)
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from leaves(part, f"{name}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for place, part in enumerate(value):
+            yield from leaves(part, f"{name}.{place}")
+    else:
+        yield name, value
+
+
+def differing(first: Path, second: Path) -> list[str]:
+    """Everything in which two checkpoints differ, down to the last bit."""
+    one, other = (dict(leaves(read_checkpoint(path).state)) for path in (first, second))
+    assert one.keys() == other.keys()
+    equal = {
+        name: torch.equal(one[name], other[name])
+        if isinstance(one[name], torch.Tensor)
+        else one[name] == other[name]
+        for name in one
+    }
+    return [name for name in one if not equal[name]]
+
+
+@pytest.fixture(scope="session")
+def identity(shared: Path) -> Path:
+    return shared / "weights" / "mobilefacenet.pt"
+
+
+@pytest.mark.parametrize(("task", "changes"), RUNS, ids=str)
+def test_twenty_steps_are_ten_and_ten_after_a_stop(
+    task: str, changes: dict[str, Any], data: Path, identity: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(task, identity, **changes)
+    whole = train(recipe, data, tmp_path / "whole")
+    stopped = train(recipe, data, tmp_path / "parts", stop_at_step=10)
+    assert read_checkpoint(stopped).images == 20
+    before = dict(leaves(read_checkpoint(stopped).state))
+    resumed = train(recipe, data, tmp_path / "parts", resume=True)
+    assert differing(whole, resumed) == []
+    after = read_checkpoint(whole)
+    assert after.images == 40
+    moved = [n for n, v in leaves(after.state["average"], ".average") if not v.equal(before[n])]
+    assert len(moved) > 10
+    assert all(math.isfinite(value) for value in after.figures.values())
+
+
+def compact(**changes: Any) -> Any:
+    stages = [{"images": 4, "batch_size": 2, "window": 16, **changes}]
+    return tiny_recipe("compact_generator", stages=stages)
+
+
+def test_loader_processes_do_not_change_the_result(data: Path, tmp_path: Path) -> None:
+    own = train(compact(), data, tmp_path / "own", workers=0)
+    assert differing(own, train(compact(), data, tmp_path / "other", workers=1)) == []
+
+
+def test_another_seed_gives_another_training(data: Path, tmp_path: Path) -> None:
+    first = train(compact(), data, tmp_path / "a")
+    other = compact().model_copy(update={"seed": 1})
+    assert differing(first, train(other, data, tmp_path / "b"))
+
+
+def test_the_files_of_a_run(data: Path, tmp_path: Path) -> None:
+    report = {"log_every_steps": 1, "validate_every_steps": 1, "samples_every_steps": 1}
+    recipe = compact(learning_rate=0.0, final_learning_rate=0.0)
+    told = []
+    train(
+        recipe.model_copy(update={"report": recipe.report.model_copy(update=report)}),
+        data,
+        tmp_path,
+        progress=told.append,
+    )
+    names = {path.name.partition(".")[0] for path in tmp_path.iterdir()}
+    assert names == {"recipe", "last", "best", "log", "events"}
+    assert read_checkpoint(tmp_path / "best.pt").images == 2  # No later one was better.
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"pixel", "gradient", "images_per_s"} <= lines[0].keys()
+    assert {"psnr_db", "input_psnr_db", "ssim", "sharpness"} <= lines[1].keys()
+    assert [step.images for step in told] == [2, 4]
+    assert told[0].seconds_left > 0 and told[-1].seconds_left == 0
+    assert told[0].terms["pixel"] > 0
+
+
+def test_tensorboard_reads_scalars_and_pictures(data: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(compact(), data, tmp_path)
+    events = EventAccumulator(str(tmp_path), size_guidance={"images": 1})
+    events.Reload()
+    assert {"terms/pixel", "held_out/psnr_db"} <= set(events.Tags()["scalars"])
+    picture = events.Images("samples")[0]
+    assert (picture.width, picture.height) == (3 * SIZE, SIZE)
+
+
+def test_a_folder_with_a_training_is_not_overwritten(data: Path, tmp_path: Path) -> None:
+    train(compact(), data, tmp_path)
+    with pytest.raises(DataError, match="--resume"):
+        train(compact(), data, tmp_path)
+
+
+def test_checkpoints_of_other_recipes_are_refused(
+    data: Path, identity: Path, tmp_path: Path
+) -> None:
+    train(compact(), data, tmp_path)
+    wider = compact().model_copy(update={"network": {"widths": [16, 16]}})
+    with pytest.raises(DataError, match="does not fit the recipe"):
+        train(wider, data, tmp_path, resume=True)
+    with pytest.raises(DataError, match="task compact_generator, not gpen"):
+        train(tiny_recipe("gpen", identity), data, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
+def test_damaged_checkpoints_are_named(content: bytes, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"last\.pt"):
+        train(compact(), data, tmp_path, resume=True)
+
+
+TERMS = {
+    "gfpgan": {
+        "pixel": {"pixel"},
+        "pyramid": {"pyramid"},
+        "perceptual": {"perceptual"},
+        "style": {"style"},
+        "adversarial": {"adversarial", "discriminator", "r1"},
+        "r1": {"r1"},
+        "component_adversarial": {"component_adversarial"},
+        "component_style": {"component_style"},
+        "identity": {"identity"},
+    },
+    "gpen": {
+        "adversarial": {"adversarial"},
+        "r1": {"r1"},
+        "path_length": {"path_length", "path_mean"},
+        "pixel": {"pixel"},
+        "identity": {"identity"},
+        "feature_matching": {"feature_matching"},
+    },
+    "stylegan2_prior": {"r1": {"r1"}, "path_length": {"path_length", "path_mean"}},
+}
+
+
+def logged(folder: Path) -> set[str]:
+    line = json.loads((folder / "log.jsonl").read_text().splitlines()[0])
+    return line.keys() - {"images", "step", "stretch", "images_per_s"}
+
+
+@pytest.mark.parametrize("task", TERMS)
+def test_every_term_can_be_switched_off(
+    task: str, data: Path, identity: Path, tmp_path: Path
+) -> None:
+    one_step = {"steps": 1, "batch_size": 1}
+    train(tiny_recipe(task, identity, **one_step), data, tmp_path / "all")
+    everything = logged(tmp_path / "all")
+    for term, gone in TERMS[task].items():
+        folder = tmp_path / term
+        train(tiny_recipe(task, identity, losses={term: 0}, **one_step), data, folder)
+        assert everything - logged(folder) == gone
+
+
+def test_the_pyramid_is_removed_after_its_step(data: Path, identity: Path, tmp_path: Path) -> None:
+    off = {name: 0 for name in TERMS["gfpgan"] if name not in ("pixel", "pyramid")}
+    changes = {"steps": 2, "batch_size": 1, "losses": {**off, "pyramid_until_step": 1}}
+    recipe = tiny_recipe("gfpgan", identity, report={"log_every_steps": 1}, **changes)
+    train(recipe, data, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert ["pyramid" in line for line in lines if "pixel" in line] == [True, False]
+
+
+def test_terms_without_their_network_are_refused_or_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VIDRESTORE_HOME", str(tmp_path / "home"))
+    one_step = {"steps": 1, "batch_size": 1, "losses": {"features": "vgg19"}}
+    for words in (r"mobilefacenet\.pt, https://", "when_missing: skip"):
+        with pytest.raises(NotAvailableError, match=words):
+            train(tiny_recipe("gfpgan", **one_step), data, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    train(tiny_recipe("gfpgan", when_missing="skip", **one_step), data, tmp_path / "skipped")
+    assert not {"identity", "perceptual", "style"} & logged(tmp_path / "skipped")
+    for words in ("mobilefacenet.pt", "vgg19-dcbb9e9d.pth", "https://"):
+        assert words in caplog.text
+
+
+def test_a_fixed_decoder_needs_its_prior(data: Path, identity: Path, tmp_path: Path) -> None:
+    changes = {"train_decoder": False, "steps": 1, "batch_size": 1}
+    with pytest.raises(DataError, match="prior: FILE"):
+        train(tiny_recipe("gfpgan", identity, **changes), data, tmp_path / "none")
+    tiny = {**TINY["gfpgan"]["network"], "arch": "StyleGAN2GeneratorClean"}
+    del tiny["narrow"]
+    prior = train(
+        tiny_recipe(
+            "stylegan2_prior",
+            network={**tiny, "narrow": 0.0625},
+            steps=1,
+            batch_size=1,
+        ),
+        data,
+        tmp_path / "prior",
+    )
+    last = train(tiny_recipe("gfpgan", identity, prior=prior, **changes), data, tmp_path / "gfpgan")
+    wanted = read_checkpoint(prior).state["average"]
+    found = read_checkpoint(last).state["network"]
+    for name, value in wanted.items():
+        assert torch.equal(found[f"stylegan_decoder.{name}"], value), name
+
+
+def test_gpens_second_phase_begins_with_the_first(
+    data: Path, identity: Path, tmp_path: Path
+) -> None:
+    short = {"steps": 1, "batch_size": 1}
+    prior = train(tiny_recipe("gpen", phase="prior", **short), data, tmp_path / "prior")
+    still = {"schedule": {"learning_rate": 0.0}}
+    last = train(
+        tiny_recipe("gpen", identity, prior=prior, **short, **still), data, tmp_path / "whole"
+    )
+    wanted, found = read_checkpoint(prior).state["average"], read_checkpoint(last).state["network"]
+    decoder = [name for name in wanted if name.startswith("generator.")]
+    assert decoder
+    assert all(torch.equal(wanted[name], found[name]) for name in decoder)
+
+
+def test_wrong_sizes_are_refused_before_work(data: Path, identity: Path, tmp_path: Path) -> None:
+    small = tiny_recipe("gfpgan", identity, data={"size_px": 16, "resize": True})
+    with pytest.raises(DataError, match="make them one"):
+        train(small, data, tmp_path / "a")
+    with pytest.raises(DataError, match="whole crops"):
+        train(compact(identity_weight=1.0), data, tmp_path / "b")
+    with pytest.raises(DataError, match="multiple of 4"):
+        train(compact(window=18), data, tmp_path / "c")

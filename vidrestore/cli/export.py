@@ -1,0 +1,38 @@
+"""`vidrestore export CHECKPOINT FILE`: turns a training checkpoint into weights that are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from vidrestore.cli.options import start_logging, verbose_option
+
+__all__ = ["export"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
+@click.argument("destination", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--half", is_flag=True, help="store a safetensors file's numbers in float16")
+@verbose_option
+def export(checkpoint: Path, destination: Path, half: bool, verbose: int) -> None:
+    """Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
+
+    \b
+    vidrestore export runs/compact/best.pt compact.safetensors --half
+    vidrestore tape.mp4 restored.mp4 --model compact.safetensors
+
+    The running average of the weights is taken. An ONNX file takes and gives RGB in [-1, 1], (N, 3,
+    S, S), and is compared with torch before it is kept.
+    """
+    start_logging(verbose)
+    from vidrestore.training.export import export as write
+
+    precision: Literal["float16", "float32"] = "float16" if half else "float32"
+    metadata = write(checkpoint, destination, precision=precision)
+    click.echo(
+        f"{destination}: {metadata['arch']}, {metadata['images_seen']} images seen, "
+        f"{destination.stat().st_size / 1e6:.1f} MB"
+    )

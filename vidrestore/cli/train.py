@@ -1,0 +1,237 @@
+"""`vidrestore train RECIPE.yaml`: trains a network as a recipe says."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from vidrestore.training.loop import TrainingProgress
+
+__all__ = ["train"]
+
+
+def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise UsageError(f"--set {text}: write it as dotted.key=value")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("recipe", metavar="RECIPE.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="face pictures, with labels.csv or without",
+)
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="checkpoints, log and TensorBoard's files",
+)
+@click.option("--resume", is_flag=True, help="go on from the folder's last checkpoint")
+@click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=_changes,
+    help="replace a value of the recipe, such as losses.r1=5 or stages.0.batch_size=4",
+)
+@click.option(
+    "--steps", "stop_at", metavar="N", type=click.IntRange(0), help="stop after step N already"
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="loader processes for each training process; the result does not depend on it",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    help="CPU threads of each process; 0 takes all",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="processes that share every batch: one for each GPU",
+)
+@verbose_option
+def train(
+    recipe: Path,
+    data: Path,
+    out: Path,
+    resume: bool,
+    changes: dict[str, str],
+    stop_at: int | None,
+    workers: int,
+    threads: int,
+    device: str,
+    processes: int,
+    verbose: int,
+) -> None:
+    """Train a network as RECIPE.yaml says (see configs/train).
+
+    \b
+    vidrestore train configs/train/compact_generator.yaml --data faces --out runs/compact
+    tensorboard --logdir runs
+    vidrestore export runs/compact/best.pt compact.safetensors
+
+    A run that was broken off goes on with --resume, and gives what it would have given.
+    """
+    start_logging(verbose)
+    from vidrestore.training.recipe import DETECTOR_TASK, load_recipe, read_recipe
+
+    content = read_recipe(recipe, changes)
+    if content.get("task", DETECTOR_TASK if "refiner" in content else None) == DETECTOR_TASK:
+        _train_detector(recipe, changes, data, out)
+        return
+    load_recipe(recipe, changes)
+    run = _Run(recipe, changes, data, out, resume, stop_at, workers, threads, device, verbose)
+    last = run() if processes == 1 else _share(run, processes)
+    click.echo(f"trained: {last}; `vidrestore export` turns it into weights", err=True)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One process's part of a training; it can be sent to another process."""
+
+    recipe: Path
+    changes: Mapping[str, str]
+    data: Path
+    out: Path
+    resume: bool
+    stop_at: int | None
+    workers: int
+    threads: int
+    device: str
+    verbose: int
+
+    def __call__(self) -> Path:
+        """Train; gives the last checkpoint."""
+        import cv2
+        import torch
+
+        from vidrestore.training.loop import train as run
+        from vidrestore.training.recipe import load_recipe
+
+        start_logging(self.verbose)
+        cv2.setNumThreads(1)  # Its threads do not survive the fork of the loader processes.
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        with _bar() as progress:
+            return run(
+                load_recipe(self.recipe, self.changes),
+                self.data,
+                self.out,
+                resume=self.resume,
+                workers=self.workers,
+                device=self.device,
+                stop_at_step=self.stop_at,
+                progress=progress,
+            )
+
+
+def _share(run: _Run, processes: int) -> Path:
+    """Run in several processes; the first one that fails ends all."""
+    from torch.multiprocessing.spawn import start_processes
+
+    _check_processes(run.device, processes)
+    port = _free_port()
+    start_processes(  # type: ignore[no-untyped-call]
+        _shared_part, (run, processes, port), nprocs=processes, start_method="spawn"
+    )
+    return run.out / "last.pt"
+
+
+def _check_processes(device: str, processes: int) -> None:
+    from vidrestore.models.load import resolve_device
+
+    kind = resolve_device(device).type
+    if kind == "cuda":
+        import torch
+
+        if processes > torch.cuda.device_count():
+            raise UsageError(
+                f"--processes {processes}: this machine has {torch.cuda.device_count()} GPUs"
+            )
+
+
+def _shared_part(rank: int, run: _Run, processes: int, port: int) -> None:
+    from vidrestore.training.machine import process_environment
+
+    os.environ.update(process_environment(rank, processes, port, run.threads or 1))
+    run()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[TrainingProgress], None] | None]:
+    """A progress line on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=" images", dynamic_ncols=True, smoothing=0.05) as bar:
+
+        def report(progress: TrainingProgress) -> None:
+            if bar.total is None:
+                bar.total = progress.total
+                bar.initial = bar.n = progress.images
+            bar.update(progress.images - bar.n)
+            if progress.terms:
+                bar.set_postfix({name: f"{value:.3g}" for name, value in progress.terms.items()})
+
+        yield report
+
+
+def _train_detector(recipe: Path, changes: Mapping[str, str], data: Path, out: Path) -> None:
+    """The embedded detector's plan has a course of its own."""
+    from pydantic import ValidationError
+
+    from vidrestore.training.detector_run import DetectorPlan, run_plan
+    from vidrestore.training.recipe import read_recipe
+
+    content: dict[str, Any] = read_recipe(recipe, changes)
+    content.pop("task", None)
+    try:
+        plan = DetectorPlan(**{**content, "faces": data, "out": out})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"recipe {recipe}: {name}: {first['msg']}") from error
+    logging.getLogger("vidrestore").setLevel(logging.INFO)
+    click.echo(f"trained: {run_plan(plan)}", err=True)

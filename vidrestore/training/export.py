@@ -1,0 +1,202 @@
+"""From a training checkpoint to files that are used: safetensors, and ONNX.
+
+The safetensors file says what network it holds, how it was trained and how well it did, so
+`vidrestore IN OUT --model FILE` runs it as it is. The ONNX file takes and gives RGB in [-1, 1],
+(N, 3, S, S), and is compared with torch before it gets its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import DataError, ModelError
+from vidrestore.models.architectures import build
+from vidrestore.training.checkpoints import TrainingState, read_checkpoint
+from vidrestore.training.machine import require_extra
+from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
+
+__all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]
+
+ONNX_TOLERANCE = 1e-4
+"""Most absolute difference to torch in float32, the range being 2."""
+
+_TEMPLATE_NAMES = {"ffhq": "gfpgan_512_ffhq", "gpen": "gpen"}
+_OPSET = 18
+_logger = logging.getLogger(__name__)
+
+
+def export(
+    checkpoint: Path, destination: Path, *, precision: Literal["float16", "float32"] = "float32"
+) -> dict[str, str]:
+    """Write a checkpoint's running average in the format that the destination's ending names.
+
+    Args:
+        checkpoint: What `vidrestore train` wrote.
+        destination: ``.safetensors`` or ``.onnx``; replaced atomically.
+        precision: Of the numbers in a safetensors file; ONNX is float32.
+
+    Returns:
+        What the file says of itself.
+
+    Raises:
+        DataError: The checkpoint cannot be used, or the ending is another.
+        ModelError: The ONNX file does not compute what torch does.
+        NotAvailableError: A package for ONNX is not installed.
+    """
+    if destination.suffix not in (".safetensors", ".onnx"):
+        raise DataError(f"{destination}: ends neither in .safetensors nor in .onnx")
+    found = read_checkpoint(checkpoint)
+    if found.recipe.get("phase") == "prior":
+        raise DataError(
+            f"checkpoint {checkpoint}: of GPEN's first phase, whose encoder has learnt nothing "
+            "yet; name it as `prior` in a recipe of the phase `embedded`"
+        )
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    if destination.suffix == ".onnx":
+        return export_onnx(found, destination)
+    return export_safetensors(found, destination, precision)
+
+
+def export_safetensors(
+    found: TrainingState, destination: Path, precision: Literal["float16", "float32"]
+) -> dict[str, str]:
+    """Write weights and metadata; see `export`."""
+    from safetensors.torch import save_file
+
+    dtype = torch.float16 if precision == "float16" else torch.float32
+    state = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
+        for name, value in found.state["average"].items()
+    }
+    metadata = _metadata(found)
+    with _atomic(destination) as partial:
+        save_file(state, partial, metadata)
+    return metadata
+
+
+def export_onnx(found: TrainingState, destination: Path) -> dict[str, str]:
+    """Write and compare a network; see `export`."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        require_extra(package, "export")
+    import onnx
+
+    recipe = _recipe(found)
+    network = build(recipe.arch, **recipe.hyperparameters).eval().requires_grad_(False)
+    network.load_state_dict(found.state["average"])
+    example = _example(recipe)
+    metadata = _metadata(found)
+    with _atomic(destination) as partial:
+        _write_onnx(network, example, partial)
+        model = onnx.load(partial)
+        onnx.helper.set_model_props(model, metadata)
+        onnx.save(model, partial)
+        difference = _compare(network, example, partial)
+        if difference > ONNX_TOLERANCE:
+            raise ModelError(
+                f"{destination}: ONNX differs from torch by {difference:.2g}, more than "
+                f"{ONNX_TOLERANCE:.0e}; not written"
+            )
+    _logger.info("%s differs from torch by %.2g at most", destination, difference)
+    return metadata
+
+
+def _write_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
+    batch = torch.export.Dim("batch", min=1, max=64)
+    quiet = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(quiet):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_shapes=({0: batch},),
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _compare(network: nn.Module, example: Tensor, path: Path) -> float:
+    """Largest difference between the file and the network, for one picture and for two."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for pictures in (example[:1], example):
+        with torch.no_grad():
+            wanted = network(pictures).numpy()
+        (found,) = session.run(None, {"input": pictures.numpy()})
+        worst = max(worst, float(np.abs(found - wanted).max()))
+    return worst
+
+
+def _metadata(found: TrainingState) -> dict[str, str]:
+    recipe = _recipe(found)
+    return {
+        "arch": recipe.arch,
+        "hyperparameters": json.dumps(recipe.hyperparameters, sort_keys=True),
+        "size": str(recipe.data.size_px),
+        "template": _TEMPLATE_NAMES[recipe.data.template],
+        "task": recipe.task,
+        "images_seen": str(found.images),
+        "figures": json.dumps(_rounded(found.figures), sort_keys=True),
+        "recipe": json.dumps(_without_folders(recipe.model_dump()), sort_keys=True),
+    }
+
+
+def _recipe(found: TrainingState) -> Recipe:
+    if found.task not in RECIPES:
+        raise DataError(f"checkpoint: of an unknown task {found.task!r}")
+    return parse_recipe(RECIPES[found.task], found.recipe, "recipe of the checkpoint")
+
+
+def _example(recipe: Recipe) -> Tensor:
+    """Two inputs of the network: crops, or a prior's random vectors; always the same."""
+    source = np.random.default_rng(0)
+    if recipe.task == "stylegan2_prior":
+        length = int(recipe.hyperparameters.get("num_style_feat", 512))
+        return torch.from_numpy(source.standard_normal((2, length), dtype=np.float32))
+    shape = (2, 3, recipe.data.size_px, recipe.data.size_px)
+    return torch.from_numpy(source.random(shape, dtype=np.float32)) * 2 - 1
+
+
+def _without_folders(value: Any) -> Any:
+    """Files by their names alone: where they lay is nobody's business."""
+    if isinstance(value, dict):
+        return {name: _without_folders(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_folders(part) for part in value]
+    return value.name if isinstance(value, Path) else value
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.5g}") for name, value in figures.items()}
+
+
+@contextlib.contextmanager
+def _atomic(destination: Path) -> Iterator[Path]:
+    """A temporary file beside the destination that takes its name, or is removed."""
+    partial = destination.with_name(f".{destination.stem}.partial{destination.suffix}")
+    try:
+        yield partial
+        partial.chmod(0o644)  # Written for its owner alone; weights are for everybody.
+        os.replace(partial, destination)
+    finally:
+        partial.unlink(missing_ok=True)

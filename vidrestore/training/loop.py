@@ -1,0 +1,286 @@
+"""The training loop, for every task.
+
+    train(load_recipe(Path("configs/train/gfpgan.yaml")), Path("faces"), Path("run"))
+
+The one counter is the number of images seen. Samples, random numbers, learning rate and lazy terms
+follow from it, so `resume` goes on bit for bit (on a CPU with the same number of threads), and
+several processes that share each batch see what one would.
+
+A run's folder holds ``recipe.yaml`` as resolved, ``last.pt`` and ``best.pt``, ``log.jsonl`` and
+TensorBoard's files.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from torch import Tensor
+
+from vidrestore.errors import DataError
+from vidrestore.training.checkpoints import TrainingState, read_checkpoint, write_checkpoint
+from vidrestore.training.faces import Pair, batches, open_faces
+from vidrestore.training.machine import Machine, require_extra
+from vidrestore.training.recipe import Recipe
+from vidrestore.training.tasks import open_task
+from vidrestore.training.tasks.task import Counters, Data, Stretch, Task
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+__all__ = ["TrainingProgress", "train"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """What a run says after every step."""
+
+    images: int
+    """Images seen."""
+    total: int
+    """Images of the whole training."""
+    images_per_s: float
+    """Since this run began, or resumed."""
+    terms: Mapping[str, float]
+    """Means of the loss terms since the last report, empty between reports."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end; None before the speed is known."""
+        return (self.total - self.images) / self.images_per_s if self.images_per_s > 0 else None
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    workers: int = 0,
+    device: str = "auto",
+    stop_at_step: int | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> Path:
+    """Run a recipe.
+
+    Args:
+        recipe: What to do.
+        data: Folder of face pictures, see `vidrestore.training.faces`.
+        out: Folder for what the run writes, made where missing.
+        resume: Go on from ``last.pt`` where there is one.
+        workers: Loader processes; 0 loads in this one. The result does not depend on it.
+        device: "auto", "cpu", "cuda", "cuda:1".
+        stop_at_step: Stop early, after this step of the whole training.
+        progress: Told after every step.
+
+    Returns:
+        Path of the last checkpoint.
+
+    Raises:
+        DataError: The data, the recipe or the checkpoint cannot be used.
+        NotAvailableError: A loss term's network, or a package, is not there.
+    """
+    require_extra("tensorboard")
+    machine = Machine(device, recipe.precision)
+    task = open_task(recipe, _open_data(recipe, data), machine)
+    stretches = task.stretches()
+    run = _Run(recipe, task, machine, out, total=sum(stretch.images for stretch in stretches))
+    run.begin(resume)
+    _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
+    for counters, batch, stretch in _steps(stretches, run.images, machine, workers):
+        if stop_at_step is not None and counters.step >= stop_at_step:
+            break
+        terms = task.step(batch.to(machine.device), counters)
+        run.after_step(counters, stretch, terms, progress)
+    return run.finish()
+
+
+def _open_data(recipe: Recipe, folder: Path) -> Data:
+    settings = recipe.data
+    return Data(
+        *(
+            open_faces(
+                folder,
+                split,
+                size=settings.size_px,
+                resize=settings.resize,
+                held_out_every=settings.held_out_every,
+                template=settings.template,
+                memory_gib=settings.memory_gib,
+            )
+            for split in ("train", "val")
+        )
+    )
+
+
+def _steps(
+    stretches: Sequence[Stretch], seen: int, machine: Machine, workers: int
+) -> Iterator[tuple[Counters, Pair, Stretch]]:
+    """The batches from image `seen` of the training on, with their counters."""
+    start = step = 0
+    for number, stretch in enumerate(stretches):
+        done = min(max(seen - start, 0), stretch.images)
+        step += done // stretch.batch_size
+        loader = batches(
+            stretch.samples,
+            start + done,
+            start + stretch.images,
+            stretch.batch_size,
+            workers=workers,
+            rank=machine.rank,
+            n_processes=machine.n_processes,
+            pin=machine.device.type == "cuda",
+        )
+        for batch in loader:
+            yield Counters(start + done, step, number, done), batch, stretch
+            done, step = done + stretch.batch_size, step + 1
+        start += stretch.images
+
+
+@dataclass
+class _Run:
+    """The files of a run, its means since the last report, and when what is due."""
+
+    recipe: Recipe
+    task: Task
+    machine: Machine
+    out: Path
+    total: int
+    images: int = 0
+    best: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+    writer: SummaryWriter | None = None
+    began: float = field(default_factory=time.monotonic)
+    began_at: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    saved_at: int = -1
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a run goes on from."""
+        return self.out / "last.pt"
+
+    def begin(self, resume: bool) -> None:
+        """Read the last checkpoint, if there is one and it is wanted; open the files."""
+        if resume and self.last.exists():
+            self._load(self.last)
+        elif self.last.exists():
+            raise DataError(
+                f"{self.out} holds a training already: go on with it by --resume, or name another "
+                "folder"
+            )
+        self.machine.wait()
+        self.began, self.began_at = time.monotonic(), self.images
+        if self.machine.is_main:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            self.out.mkdir(parents=True, exist_ok=True)
+            resolved = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False)
+            (self.out / "recipe.yaml").write_text(resolved, encoding="utf-8")
+            self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
+
+    def after_step(
+        self,
+        counters: Counters,
+        stretch: Stretch,
+        terms: Mapping[str, Tensor],
+        progress: Callable[[TrainingProgress], None] | None,
+    ) -> None:
+        """Count, and do what is due."""
+        self.images = counters.images + stretch.batch_size
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+            self.counts[name] = self.counts.get(name, 0) + 1
+        report, step, end = self.recipe.report, counters.step + 1, self.images >= self.total
+        means: dict[str, float] = {}
+        if end or step % report.log_every_steps == 0:
+            means = self._log(step, counters)
+        if end or step % report.validate_every_steps == 0:
+            self._validate()
+        if self.writer is not None and (end or step % report.samples_every_steps == 0):
+            self.writer.add_image("samples", self.task.sample_grid(), self.images)
+        if end or step % report.save_every_steps == 0:
+            self._save(self.last)
+        if progress is not None and self.machine.is_main:
+            progress(TrainingProgress(self.images, self.total, self._speed(), means))
+
+    def finish(self) -> Path:
+        """Write what was not written yet, and close the files."""
+        if self.saved_at != self.images:
+            self._save(self.last)
+        if self.writer is not None:
+            self.writer.close()
+        self.machine.wait()
+        return self.last
+
+    def _speed(self) -> float:
+        seconds = time.monotonic() - self.began
+        return (self.images - self.began_at) / seconds if seconds > 0 else 0.0
+
+    def _log(self, step: int, counters: Counters) -> dict[str, float]:
+        means = {name: self.sums[name] / self.counts[name] for name in self.sums}
+        self.sums, self.counts = {}, {}
+        line: dict[str, Any] = {
+            "images": self.images,
+            "step": step,
+            "stretch": counters.stretch,
+            "images_per_s": round(self._speed(), 3),
+            **{name: float(f"{value:.6g}") for name, value in means.items()},
+        }
+        self._write("terms", means, line)
+        return means
+
+    def _validate(self) -> None:
+        if not self.machine.is_main:
+            return
+        self.figures = self.task.validate()
+        figures = {name: float(f"{value:.6g}") for name, value in self.figures.items()}
+        self._write("held_out", self.figures, {"images": self.images, **figures})
+        figure = self.figures[self.task.best_figure]
+        sign = 1 if self.task.larger_is_better else -1
+        if self.best is None or sign * figure > sign * self.best:
+            self.best = figure
+            self._save(self.out / "best.pt")
+
+    def _write(self, group: str, values: Mapping[str, float], line: Mapping[str, Any]) -> None:
+        _logger.info("%s", line)
+        if self.writer is None:
+            return
+        for name, value in values.items():
+            self.writer.add_scalar(f"{group}/{name}", value, self.images)
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _save(self, path: Path) -> None:
+        if path == self.last:
+            self.saved_at = self.images
+        if not self.machine.is_main:
+            return
+        recipe = self.recipe.model_dump(mode="json")
+        content = TrainingState(
+            self.recipe.task, recipe, self.images, self.task.state(), self.figures, self.best
+        )
+        write_checkpoint(path, content)
+
+    def _load(self, path: Path) -> None:
+        found = read_checkpoint(path)
+        if found.task != self.recipe.task:
+            raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.recipe.task}")
+        self.images, self.figures, self.best = found.images, dict(found.figures), found.best
+        try:
+            self.task.load_state(found.state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            words = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"checkpoint {path}: does not fit the recipe ({words}); train it with its own, "
+                f"{self.out / 'recipe.yaml'}"
+            ) from error

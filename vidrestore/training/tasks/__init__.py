@@ -1,0 +1,29 @@
+"""What can be trained: one file for each task, and `open_task`, which makes one of a recipe."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from vidrestore.training.machine import Machine
+    from vidrestore.training.recipe import Recipe
+    from vidrestore.training.tasks.task import Data, Task
+
+__all__ = ["open_task"]
+
+
+def open_task(recipe: Recipe, data: Data, machine: Machine) -> Task:
+    """Build the networks and optimisers of a recipe.
+
+    Args:
+        recipe: What to do; its `task` names the file.
+        data: What to learn from.
+        machine: Where to run.
+
+    Raises:
+        NotAvailableError: A loss term's network is not there, and the recipe does not skip it.
+        ModelError: A network cannot be built as the recipe asks.
+    """
+    module = import_module(f"vidrestore.training.tasks.{recipe.task}")
+    return cast("Task", module.open_task(recipe, data, machine))

@@ -1,0 +1,277 @@
+"""The small generator that ships in the package, in stages.
+
+A stage has its own window, batch, learning rate and loss weights: small windows first, whole crops
+later, where the embedding network can look at faces. A stage may be adversarial, with a U-Net
+discriminator of spectrally normalised layers that judges every pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import DataError
+from vidrestore.metrics import images as metrics
+from vidrestore.models.compact_unet import CompactUNet
+from vidrestore.models.discriminators import UNetDiscriminator
+from vidrestore.training.degradations import BlindVideo, Picture
+from vidrestore.training.degradations import apply as apply_degradation
+from vidrestore.training.faces import Degrade, Pair, PairDataset
+from vidrestore.training.losses.identity import identity_distance
+from vidrestore.training.losses.perceptual import IDENTITY_WEIGHTS, feature_l1
+from vidrestore.training.machine import Machine
+from vidrestore.training.recipe import CompactGeneratorRecipe, Stage
+from vidrestore.training.tasks.critic import Critic
+from vidrestore.training.tasks.restoring import RestoringTask, identity_network
+from vidrestore.training.tasks.task import (
+    Counters,
+    Data,
+    Stretch,
+    build_network,
+    build_seeded,
+    descend,
+    frozen,
+    keep_share,
+    load_weights,
+    set_rate,
+    update_average,
+)
+
+__all__ = [
+    "CompactGeneratorTask",
+    "charbonnier",
+    "gradient_difference",
+    "learning_rate",
+    "open_task",
+    "relative_matching",
+]
+
+_CHARBONNIER_EPSILON = 1e-3
+
+
+class CompactGeneratorTask(RestoringTask):
+    """See the module.
+
+    Args:
+        recipe: What to do.
+        data: What to learn from.
+        machine: Where to run.
+        network: `CompactUNet`, or another network that restores whole crops, on its device.
+    """
+
+    def __init__(
+        self, recipe: CompactGeneratorRecipe, data: Data, machine: Machine, network: nn.Module
+    ) -> None:
+        super().__init__(recipe, data, machine, network, _blind(BlindVideo()))
+        self.recipe = recipe
+        self.mixture = _mixture(recipe)
+        _check_windows(recipe, network)
+        self.identity = None
+        if any(stage.looks_at_faces for stage in recipe.stages):
+            file = recipe.weights.identity
+            self.identity = identity_network(file, recipe, machine, "identity, feature")
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=0.0, betas=recipe.betas, weight_decay=1e-4, fused=True
+        )
+        self.parts["optimiser"] = self.optimiser
+        self.critic = None
+        if any(stage.is_adversarial for stage in recipe.stages):
+            made = build_seeded(lambda: UNetDiscriminator(**recipe.discriminator), recipe.seed + 1)
+            self.critic = Critic(
+                made.to(machine.device).to(memory_format=torch.channels_last),
+                machine,
+                loss=recipe.adversarial_loss,
+                betas=(0.5, 0.99),
+            )
+            self.parts["critic"] = self.critic
+
+    def restore(self, network: nn.Module, degraded: Tensor) -> Tensor:
+        """Restore whole crops."""
+        restored: Tensor = network(_last(degraded))
+        return restored
+
+    def stretches(self) -> Sequence[Stretch]:
+        """One a stage."""
+        found, start = [], 0
+        for stage in self.recipe.stages:
+            start += stage.images
+            samples = PairDataset(
+                self.data.train,
+                self.mixture,
+                window=stage.window,
+                samples=start,
+                seed=self.recipe.seed,
+                gray_share=self.recipe.data.gray_share,
+                mirror_share=self.recipe.data.mirror_share,
+            )
+            found.append(Stretch(stage.images, stage.batch_size, samples))
+        return found
+
+    def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
+        """The generator's step, then, in adversarial stages, the discriminator's."""
+        stage = self.recipe.stages[counters.stretch]
+        set_rate(self.optimiser, learning_rate(stage, counters.stretch_images))
+        with self.machine.autocast():
+            restored = self._forward(batch).float()
+        networks = [self.critic.network] if self.critic is not None else []
+        with frozen(*networks):
+            terms = self._terms(stage, restored, batch)
+            if not terms:
+                raise DataError("recipe: every loss term is switched off; nothing can be learnt")
+            total = torch.stack(list(terms.values())).sum()
+            descend(total, self.optimiser, self.machine, most_norm=stage.gradient_clip)
+        if self.critic is not None and stage.is_adversarial:
+            rate = stage.discriminator_learning_rate
+            learnt, _ = self.critic.learn(
+                _last(batch.truth), restored.detach(), step=counters.step, rate=rate
+            )
+            terms |= learnt
+        keep = keep_share(stage.batch_size, stage.ema_half_life_images, counters.images)
+        update_average(self.average, self.network, keep)
+        return terms
+
+    def _forward(self, batch: Pair) -> Tensor:
+        """Windows bring their coordinates where the network asks for them."""
+        degraded = _last(batch.degraded)
+        whole = degraded.shape[-1] == self.recipe.data.size_px
+        restored: Tensor = (
+            self.network(degraded, batch.coordinates)
+            if isinstance(self.network, CompactUNet) and not whole
+            else self.network(degraded)
+        )
+        return restored
+
+    def _terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+        """Terms by name, already weighted; those of weight 0 are not computed."""
+        terms = {}
+        if stage.pixel_weight:
+            terms["pixel"] = stage.pixel_weight * charbonnier(restored, batch.truth)
+        if stage.gradient_weight:
+            difference = gradient_difference(restored, batch.truth)
+            terms["gradient"] = stage.gradient_weight * difference
+        if self.identity is not None and stage.looks_at_faces:
+            terms |= self._face_terms(stage, restored, batch)
+        if self.critic is not None and stage.is_adversarial:
+            terms |= self._critic_terms(stage, restored, batch)
+        return terms
+
+    def _face_terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+        assert self.identity is not None
+        with torch.no_grad():
+            wanted = self.identity(batch.truth, batch.landmarks)
+        own = self.identity(restored, batch.landmarks)
+        terms = {}
+        if stage.identity_weight:
+            distance = identity_distance(own["embedding"], wanted["embedding"], "cosine")
+            terms["identity"] = stage.identity_weight * distance
+        if stage.feature_weight:
+            distance = feature_l1(own, wanted, IDENTITY_WEIGHTS, relative=True)
+            terms["feature"] = stage.feature_weight * distance
+        return terms
+
+    def _critic_terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+        assert self.critic is not None
+        matching = bool(stage.feature_matching_weight)
+        verdict = self.critic.judge(restored, with_features=matching)
+        terms = {}
+        if stage.adversarial_weight:
+            value = self.critic.loss.generator(verdict.logits)
+            terms["adversarial"] = stage.adversarial_weight * value
+        if matching:
+            with torch.no_grad():
+                wanted = self.critic.judge(_last(batch.truth), with_features=True).features
+            distance = relative_matching(verdict.features, wanted)
+            terms["feature_matching"] = stage.feature_matching_weight * distance
+        return terms
+
+
+def relative_matching(own: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Mean over layers of the mean absolute difference over the true features' mean size: the
+    layers of a normalised U-Net differ in scale.
+    """
+    terms = [
+        (x.float() - y.detach().float()).abs().mean() / y.detach().float().abs().mean()
+        for x, y in zip(own, wanted, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def charbonnier(x: Tensor, y: Tensor) -> Tensor:
+    """Mean of ``sqrt((x - y)^2 + e^2)`` with e = 0.001."""
+    return torch.sqrt((x - y).square() + _CHARBONNIER_EPSILON**2).mean()
+
+
+def gradient_difference(x: Tensor, y: Tensor) -> Tensor:
+    """L1 between the horizontal and vertical differences of luma, at distances of one and two
+    pixels.
+    """
+    error = metrics.luma(x - y)
+    terms = [
+        difference.abs().mean()
+        for step in (1, 2)
+        for difference in (
+            error[..., step:, :] - error[..., :-step, :],
+            error[..., :, step:] - error[..., :, :-step],
+        )
+    ]
+    return torch.stack(terms).sum() / 4
+
+
+def learning_rate(stage: Stage, seen: int) -> float:
+    """Rate after ``seen`` images of the stage: linear warm-up, then half a cosine."""
+    warmup = min(1.0, (seen + 1) / stage.warmup_images) if stage.warmup_images else 1.0
+    wave = 0.5 * (1 + math.cos(math.pi * seen / stage.images))
+    final = stage.final_learning_rate
+    return warmup * (final + (stage.learning_rate - final) * wave)
+
+
+def open_task(recipe: CompactGeneratorRecipe, data: Data, machine: Machine) -> CompactGeneratorTask:
+    """The task of a recipe."""
+    network = build_network(recipe)
+    if recipe.start_from is not None:
+        load_weights(network, recipe.start_from, arch=recipe.arch)
+    network = network.to(machine.device)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return CompactGeneratorTask(recipe, data, machine, network)
+
+
+def _last(pictures: Tensor) -> Tensor:
+    """The same in the memory layout that convolutions like best."""
+    return pictures.contiguous(memory_format=torch.channels_last)
+
+
+def _mixture(recipe: CompactGeneratorRecipe) -> Degrade:
+    """The recipe's `BlindVideo`."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in recipe.mixture.items()
+    }
+    try:
+        return _blind(BlindVideo(**fields))
+    except TypeError as error:
+        raise DataError(f"recipe: mixture: {error}") from error
+
+
+def _blind(mixture: BlindVideo) -> Degrade:
+    def degrade(image: Picture, rng: Any) -> Picture:
+        return apply_degradation(image, mixture.draw(rng), rng)
+
+    return degrade
+
+
+def _check_windows(recipe: CompactGeneratorRecipe, network: nn.Module) -> None:
+    """Refuse windows that the network or a loss term cannot take."""
+    size = recipe.data.size_px
+    for number, stage in enumerate(recipe.stages):
+        where = f"recipe: stages.{number}.window"
+        if stage.looks_at_faces and stage.window != size:
+            raise DataError(f"{where}: identity and feature terms need whole crops of {size} px")
+        if not isinstance(network, CompactUNet):
+            if stage.window != size:
+                raise DataError(f"{where}: {recipe.arch} takes whole crops of {size} px only")
+        elif stage.window % network.multiple:
+            raise DataError(f"{where}: {stage.window} is no multiple of {network.multiple}")

@@ -1,0 +1,249 @@
+"""GFP-GAN (Wang et al., arXiv:2101.04061): a U-Net that steers a StyleGAN2 prior.
+
+The generator learns by pixels, by the U-Net's own pictures (until they are removed), by perceptual
+and style features, by a StyleGAN2 discriminator with lazy R1, by one small discriminator for each
+eye and the mouth with the style of their features, and by who the face is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidrestore.errors import DataError
+from vidrestore.models.discriminators import ComponentDiscriminators, Verdict
+from vidrestore.models.gfpgan import GFPGAN
+from vidrestore.models.resample import halve
+from vidrestore.training.faces import Pair
+from vidrestore.training.losses.adversarial import logistic_generator
+from vidrestore.training.losses.components import (
+    component_discriminator,
+    component_generator,
+    component_style,
+    cut_regions,
+)
+from vidrestore.training.losses.identity import identity_distance
+from vidrestore.training.losses.perceptual import (
+    IDENTITY_WEIGHTS,
+    VGG19,
+    VGG19_WEIGHTS,
+    IdentityFeatures,
+    Vgg19Features,
+    feature_l1,
+    weights_file,
+)
+from vidrestore.training.losses.style import style_l1
+from vidrestore.training.machine import Machine
+from vidrestore.training.randomness import Draws
+from vidrestore.training.recipe import GFPGANRecipe
+from vidrestore.training.tasks.critic import stylegan2_critic
+from vidrestore.training.tasks.restoring import (
+    RestoringTask,
+    identity_network,
+    named_degradation,
+    require_size,
+    whole_faces,
+)
+from vidrestore.training.tasks.task import (
+    Counters,
+    Data,
+    Stretch,
+    available,
+    build_network,
+    build_seeded,
+    descend,
+    frozen,
+    keep_share,
+    load_weights,
+    set_rate,
+    update_average,
+)
+
+__all__ = ["GFPGANTask", "open_task"]
+
+_Terms = dict[str, Tensor]
+
+
+class GFPGANTask(RestoringTask):
+    """See the module.
+
+    Args:
+        recipe: What to do.
+        data: What to learn from.
+        machine: Where to run.
+        network: The network, on its device.
+    """
+
+    def __init__(self, recipe: GFPGANRecipe, data: Data, machine: Machine, network: GFPGAN) -> None:
+        self.degrade = named_degradation(recipe.degradation)
+        super().__init__(recipe, data, machine, network, self.degrade)
+        self.recipe, self.losses, self.gfpgan = recipe, recipe.losses, network
+        self._open_features()
+        network.stylegan_decoder.requires_grad_(recipe.train_decoder)
+        learning = [p for p in network.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(learning, lr=0.0, betas=(0.0, 0.99))
+        self.parts["optimiser"] = self.optimiser
+        losses, self.critic, self.components = recipe.losses, None, None
+        if losses.adversarial:
+            self.critic = stylegan2_critic(
+                recipe.data.size_px,
+                recipe.discriminator,
+                machine,
+                seed=recipe.seed,
+                r1=losses.r1,
+                r1_every=losses.r1_every_steps,
+            )
+            self.parts["critic"] = self.critic
+        if losses.component_adversarial or losses.component_style:
+            width = recipe.component_width
+            made = build_seeded(lambda: ComponentDiscriminators(width), recipe.seed + 2)
+            self.components = made.to(machine.device)
+            self.component_optimiser = torch.optim.Adam(
+                self.components.parameters(), lr=0.0, betas=(0.9, 0.99)
+            )
+            self.parts["components"] = self.components
+            self.parts["component_optimiser"] = self.component_optimiser
+
+    def stretches(self) -> Sequence[Stretch]:
+        """One, of whole degraded faces."""
+        return whole_faces(self.recipe, self.data, self.degrade)
+
+    def step(self, batch: Pair, counters: Counters) -> _Terms:
+        """The generator's step, then the discriminators' on the same pictures."""
+        recipe, step = self.recipe, counters.step
+        rate = recipe.schedule.rate_at(step)
+        set_rate(self.optimiser, rate)
+        terms, restored = self._generator_step(batch, counters)
+        if self.critic is not None:
+            terms |= self.critic.learn(batch.truth, restored, step=step, rate=rate)[0]
+        if self.components is not None:
+            set_rate(self.component_optimiser, rate)
+            terms |= self._components_step(batch, restored)
+        half_life = recipe.ema_half_life_steps * recipe.batch_size
+        keep = keep_share(recipe.batch_size, half_life, counters.images)
+        update_average(self.average, self.network, keep)
+        return terms
+
+    def _generator_step(self, batch: Pair, counters: Counters) -> tuple[_Terms, Tensor]:
+        draws = Draws(self.recipe.seed, batch.number, self.machine.device)
+        decoder = self.gfpgan.stylegan_decoder
+        noise = draws.normals("noise", [kept.shape[1:] for kept in decoder.stored_noise()])
+        wants_pyramid = self.losses.pyramid and counters.step < self.losses.pyramid_until_step
+        with self.machine.autocast():
+            encoding = self.gfpgan.encode(batch.degraded)
+            restored = self.gfpgan.decode(encoding, noise)
+            pyramid = self.gfpgan.pyramid(encoding) if wants_pyramid else []
+        critics = [self.critic.network] if self.critic else []
+        critics += [self.components] if self.components else []
+        with frozen(*critics):
+            terms = self._picture_terms(restored, pyramid, batch)
+            terms |= self._feature_terms(restored, batch)
+            terms |= self._critics_terms(restored, batch)
+            if not terms:
+                raise DataError("recipe: every loss term is switched off; nothing can be learnt")
+            descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.machine)
+        return terms, restored.detach()
+
+    def _picture_terms(self, restored: Tensor, pyramid: Sequence[Tensor], batch: Pair) -> _Terms:
+        terms = {}
+        if self.losses.pixel:
+            terms["pixel"] = self.losses.pixel * F.l1_loss(restored, batch.truth)
+        if pyramid:
+            levels, truth = [], batch.truth
+            for picture in reversed(pyramid):
+                levels.append(F.l1_loss(picture.float(), truth))
+                truth = halve(truth)
+            terms["pyramid"] = self.losses.pyramid * torch.stack(levels).sum()
+        return terms
+
+    def _feature_terms(self, restored: Tensor, batch: Pair) -> _Terms:
+        """Perceptual, style and identity: what frozen networks see."""
+        losses, terms = self.losses, _Terms()
+        if self.features is not None:
+            relative = losses.features == "identity"
+            weights = IDENTITY_WEIGHTS if relative else VGG19_WEIGHTS
+            with self.machine.autocast():
+                with torch.no_grad():
+                    wanted = self.features(batch.truth, batch.landmarks)
+                own = self.features(restored, batch.landmarks)
+            if losses.perceptual:
+                distance = feature_l1(own, wanted, weights, relative=relative)
+                terms["perceptual"] = losses.perceptual * distance
+            if losses.style:
+                terms["style"] = losses.style * style_l1(own, wanted, weights)
+        if self.identity is not None:
+            with torch.no_grad():
+                truth = self.identity(batch.truth, batch.landmarks)["embedding"]
+            embedding = self.identity(restored, batch.landmarks)["embedding"]
+            distance = identity_distance(embedding, truth, losses.identity_distance)
+            terms["identity"] = losses.identity * distance
+        return terms
+
+    def _critics_terms(self, restored: Tensor, batch: Pair) -> _Terms:
+        losses, terms = self.losses, _Terms()
+        if self.critic is not None:
+            logits = self.critic.judge(restored).logits
+            terms["adversarial"] = losses.adversarial * logistic_generator(logits)
+        if self.components is not None:
+            own = self._judge_components(restored, batch)
+            if losses.component_adversarial:
+                value = component_generator(own)
+                terms["component_adversarial"] = losses.component_adversarial * value
+            if losses.component_style:
+                with torch.no_grad():
+                    wanted = self._judge_components(batch.truth, batch)
+                terms["component_style"] = losses.component_style * component_style(own, wanted)
+        return terms
+
+    def _components_step(self, batch: Pair, restored: Tensor) -> _Terms:
+        real = self._judge_components(batch.truth, batch)
+        loss = component_discriminator(real, self._judge_components(restored, batch))
+        descend(loss, self.component_optimiser, self.machine)
+        return {"component_discriminators": loss}
+
+    def _judge_components(self, pictures: Tensor, batch: Pair) -> tuple[Verdict, ...]:
+        assert self.components is not None
+        regions = cut_regions(pictures, batch.landmarks)
+        with self.machine.autocast():
+            verdicts: tuple[Verdict, ...] = self.components(regions, with_features=True)
+        return verdicts
+
+    def _open_features(self) -> None:
+        """Open the networks that terms look through; what is not there is said."""
+        recipe, losses, machine = self.recipe, self.losses, self.machine
+        files = recipe.weights
+        self.features: Vgg19Features | IdentityFeatures | None = None
+        self.identity: IdentityFeatures | None = None
+        if losses.identity:
+            self.identity = identity_network(files.identity, recipe, machine, "identity")
+        if not (losses.perceptual or losses.style):
+            return
+        if losses.features == "identity":
+            self.features = identity_network(files.identity, recipe, machine, "perceptual, style")
+            return
+        opened = available(
+            lambda: Vgg19Features(weights_file(VGG19, files.vgg19, option="weights.vgg19")),
+            "perceptual, style",
+            recipe,
+        )
+        self.features = None if opened is None else opened.to(machine.device)
+
+
+def open_task(recipe: GFPGANRecipe, data: Data, machine: Machine) -> GFPGANTask:
+    """The task of a recipe."""
+    network = build_network(recipe)
+    if not isinstance(network, GFPGAN):
+        raise DataError(f"task gfpgan: {recipe.arch} is no GFP-GAN")
+    require_size(recipe, [network.out_size])
+    if recipe.prior is not None:
+        decoder = network.stylegan_decoder
+        load_weights(decoder, recipe.prior, arch=type(decoder).__name__)
+    elif not recipe.train_decoder:
+        raise DataError(
+            "recipe: a decoder of random weights that does not learn restores nothing; name the "
+            "prior's weights (prior: FILE) or say train_decoder: true"
+        )
+    return GFPGANTask(recipe, data, machine, network.to(machine.device))

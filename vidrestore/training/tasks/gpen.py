@@ -1,0 +1,197 @@
+"""GPEN (Yang et al., arXiv:2105.06070), in its two phases.
+
+`prior`: the decoder alone learns to draw faces as a StyleGAN2 does, with noise concatenated where
+the encoder's features will be. `embedded`: it becomes the decoder of the whole, which learns to
+restore, the encoder faster than the decoder. A checkpoint of either phase holds the whole network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidrestore.errors import DataError
+from vidrestore.models.gpen import Generator, GPENFullGenerator
+from vidrestore.training.faces import Pair
+from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
+from vidrestore.training.losses.feature_matching import feature_matching
+from vidrestore.training.losses.identity import identity_loss
+from vidrestore.training.machine import Machine
+from vidrestore.training.randomness import Draws
+from vidrestore.training.recipe import GPENRecipe
+from vidrestore.training.tasks.critic import stylegan2_critic
+from vidrestore.training.tasks.restoring import (
+    RestoringTask,
+    identity_network,
+    named_degradation,
+    require_size,
+    whole_faces,
+)
+from vidrestore.training.tasks.stylegan2_prior import PriorTask, path_length_rows
+from vidrestore.training.tasks.task import (
+    Counters,
+    Data,
+    Stretch,
+    Task,
+    build_network,
+    descend,
+    frozen,
+    keep_share,
+    load_weights,
+    set_rate,
+    update_average,
+)
+
+__all__ = ["GPENTask", "open_task", "sample_decoder"]
+
+
+def sample_decoder(network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+    """Pictures of GPEN's decoder from random latents, noise in place of features; a `Sampler`."""
+    assert isinstance(network, Generator)
+    names = ("conv1", *(f"convs.{2 * level}" for level in range(len(network.to_rgbs))))
+    widths = [network.get_parameter(f"{name}.conv.weight").shape[1] for name in names]
+    sizes = [(width, 4 * 2**level, 4 * 2**level) for level, width in enumerate(widths)]
+    length = network.get_parameter("conv1.conv.modulation.weight").shape[1]
+    latents = network.style(draws.normal(f"{stream} style", (length,)))
+    pictures: Tensor = network(latents, draws.normals(f"{stream} noise", sizes))
+    return pictures, latents
+
+
+class GPENTask(RestoringTask):
+    """The second phase; see the module.
+
+    Args:
+        recipe: What to do.
+        data: What to learn from.
+        machine: Where to run.
+        network: The network, on its device.
+    """
+
+    def __init__(
+        self, recipe: GPENRecipe, data: Data, machine: Machine, network: GPENFullGenerator
+    ) -> None:
+        self.degrade = named_degradation(recipe.degradation)
+        super().__init__(recipe, data, machine, network, self.degrade)
+        losses = recipe.losses
+        self.recipe, self.losses, self.gpen = recipe, losses, network
+        self.identity = (
+            identity_network(recipe.weights.identity, recipe, machine, "identity")
+            if losses.identity
+            else None
+        )
+        self.path_length = PathLength(losses.path_length, losses.path_length_every_steps)
+        self.path_length.to(machine.device)
+        self.optimiser = _optimiser(recipe, network)
+        self.parts |= {"optimiser": self.optimiser, "path_length": self.path_length}
+        self.critic = None
+        if losses.adversarial or losses.feature_matching:
+            self.critic = stylegan2_critic(
+                recipe.data.size_px,
+                recipe.discriminator,
+                machine,
+                seed=recipe.seed,
+                r1=losses.r1,
+                r1_every=losses.r1_every_steps,
+                share=recipe.discriminator_rate,
+            )
+            self.parts["critic"] = self.critic
+
+    def stretches(self) -> Sequence[Stretch]:
+        """One, of whole degraded faces."""
+        return whole_faces(self.recipe, self.data, self.degrade)
+
+    def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
+        """The discriminator's step, then the generator's."""
+        recipe, step = self.recipe, counters.step
+        rate = recipe.schedule.rate_at(step)
+        terms: dict[str, Tensor] = {}
+        if self.critic is not None:
+            with torch.no_grad():
+                restored = self._restore(batch.degraded)[0]
+            terms |= self.critic.learn(batch.truth, restored, step=step, rate=rate)[0]
+        set_rate(self.optimiser, rate)
+        terms |= self._generator_step(batch)
+        if self.path_length.due(step):
+            terms |= self._path_length_step(batch)
+        half_life = recipe.ema_half_life_steps * recipe.batch_size
+        keep = keep_share(recipe.batch_size, half_life, counters.images)
+        update_average(self.average, self.network, keep)
+        return terms
+
+    def _restore(self, degraded: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures and the latents they were made from."""
+        with self.machine.autocast():
+            latents, features = self.gpen.encode(degraded)
+            return self.gpen.generator(latents, features), latents
+
+    def _generator_step(self, batch: Pair) -> dict[str, Tensor]:
+        with frozen(*([self.critic.network] if self.critic else [])):
+            terms = self._terms(self._restore(batch.degraded)[0], batch)
+            if not terms:
+                raise DataError("recipe: every loss term is switched off; nothing can be learnt")
+            descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.machine)
+        return terms
+
+    def _terms(self, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+        losses, terms = self.losses, dict[str, Tensor]()
+        if losses.pixel:
+            terms["pixel"] = losses.pixel * F.smooth_l1_loss(restored, batch.truth)
+        if self.identity is not None:
+            distance = identity_loss(
+                self.identity, restored, batch.truth, batch.landmarks, losses.identity_distance
+            )
+            terms["identity"] = losses.identity * distance
+        if self.critic is None:
+            return terms
+        verdict = self.critic.judge(restored, with_features=bool(losses.feature_matching))
+        if losses.adversarial:
+            terms["adversarial"] = losses.adversarial * logistic_generator(verdict.logits)
+        if losses.feature_matching:
+            with torch.no_grad():
+                wanted = self.critic.judge(batch.truth, with_features=True).features
+            distance = feature_matching(verdict.features, wanted)
+            terms["feature_matching"] = losses.feature_matching * distance
+        return terms
+
+    def _path_length_step(self, batch: Pair) -> dict[str, Tensor]:
+        draws = Draws(self.recipe.seed, batch.number, self.machine.device)
+        some = path_length_rows(draws, self.losses.path_length_batch_share)
+        rows = [draws.indices.index(index) for index in some.indices]
+        pictures, latents = self._restore(batch.degraded[rows])
+        noise = some.normal("path direction", pictures.shape[1:])
+        loss = self.path_length(pictures, latents, noise, average=self.machine.mean)
+        descend(loss, self.optimiser, self.machine)
+        return {"path_length": loss, "path_mean": self.path_length.mean}
+
+
+def _optimiser(recipe: GPENRecipe, network: GPENFullGenerator) -> torch.optim.Optimizer:
+    """Adam with a group each for the encoder and the decoder."""
+    losses = recipe.losses
+    lazy = losses.path_length_every_steps if losses.path_length else 0
+    share, betas = lazy_adam(1.0, (0.0, 0.99), lazy)
+    decoder = list(network.generator.parameters())
+    within = {id(parameter) for parameter in decoder}
+    encoder = [p for p in network.parameters() if id(p) not in within]
+    groups: list[dict[str, Any]] = [
+        {"params": encoder, "share": share * recipe.encoder_rate},
+        {"params": decoder, "share": share * recipe.decoder_rate},
+    ]
+    return torch.optim.Adam(groups, lr=0.0, betas=betas)
+
+
+def open_task(recipe: GPENRecipe, data: Data, machine: Machine) -> Task:
+    """The task of a recipe's phase."""
+    network = build_network(recipe)
+    if not isinstance(network, GPENFullGenerator):
+        raise DataError(f"task gpen: {recipe.arch} is no GPEN")
+    require_size(recipe, [network.out_size])
+    if recipe.prior is not None:
+        load_weights(network.generator, recipe.prior, arch=recipe.arch, prefix="generator.")
+    network.to(machine.device)
+    if recipe.phase == "prior":
+        return PriorTask(recipe, data, machine, network, sample_decoder, "generator")
+    return GPENTask(recipe, data, machine, network)

@@ -1,0 +1,272 @@
+"""A StyleGAN2 of faces (Karras et al., arXiv:1912.04958): the prior that restorers are built on.
+
+Logistic loss, R1 every 16 steps, path length every 4, style mixing; against few data DiffAugment or
+ADA. `PriorTask` leaves open how pictures are drawn, and so serves GPEN's prior as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import DataError
+from vidrestore.metrics.sliced import sliced_wasserstein
+from vidrestore.models.stylegan2 import Synthesis
+from vidrestore.training.augment import AdaController, AdaptiveAugment, DiffAugment
+from vidrestore.training.faces import Pair, PairDataset, to_network
+from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
+from vidrestore.training.machine import Machine
+from vidrestore.training.randomness import Draws
+from vidrestore.training.recipe import AugmentRecipe, GPENRecipe, StyleGAN2PriorRecipe
+from vidrestore.training.tasks.critic import stylegan2_critic
+from vidrestore.training.tasks.task import (
+    Counters,
+    Data,
+    Parts,
+    Stretch,
+    averaged,
+    build_network,
+    descend,
+    evenly,
+    frozen,
+    keep_share,
+    picture_grid,
+    set_rate,
+    update_average,
+)
+
+__all__ = ["PriorTask", "Sampler", "StyleGAN2Sampler", "open_task", "path_length_rows"]
+
+
+class Sampler(Protocol):
+    """Draws pictures from a generator."""
+
+    def __call__(self, network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, S, S) in [-1, 1], and the latents they were made from.
+
+        Args:
+            network: The generator, or its running average.
+            draws: Of the batch.
+            stream: Names what is drawn.
+        """
+        ...
+
+
+class StyleGAN2Sampler:
+    """Draws from `StyleGAN2Generator`, fresh noise for every picture.
+
+    Args:
+        mixing_share: Share of pictures whose finer layers have a second style.
+    """
+
+    def __init__(self, mixing_share: float) -> None:
+        self.mixing_share = mixing_share
+
+    def __call__(self, network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+        """See `Sampler`."""
+        assert isinstance(network, Synthesis)
+        length = network.get_parameter("style_conv1.modulated_conv.modulation.weight").shape[1]
+        count = network.n_latents
+        coarse, fine = (
+            network.style_mlp(draws.normal(f"{stream} {which} style", (length,)))[:, None]
+            for which in ("coarse", "fine")
+        )
+        lot, place = draws.uniform(f"{stream} mixing", (2,)).unbind(1)
+        crossing = 1 + (place * (count - 1)).floor()
+        crossing = torch.where(lot < self.mixing_share, crossing, float(count))
+        layers = torch.arange(count, device=draws.device)
+        latents = torch.where((layers < crossing[:, None])[..., None], coarse, fine)
+        shapes = [kept.shape[1:] for kept in network.stored_noise()]
+        noise = draws.normals(f"{stream} noise", shapes)
+        return network.synthesize(latents, noise=noise), latents
+
+
+class PriorTask(Parts):
+    """Adversarial training of a generator of faces.
+
+    Args:
+        recipe: What to do.
+        data: What to learn from.
+        machine: Where to run.
+        network: What holds the generator, on its device; all of it is kept and averaged.
+        generator: The part that learns, `network` itself or a name in it.
+        sampler: Draws its pictures.
+    """
+
+    best_figure: ClassVar[str] = "patch_distance"
+    larger_is_better: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        recipe: StyleGAN2PriorRecipe | GPENRecipe,
+        data: Data,
+        machine: Machine,
+        network: nn.Module,
+        sampler: Sampler,
+        generator: str = "",
+    ) -> None:
+        super().__init__()
+        losses = recipe.losses
+        self.recipe, self.data, self.machine, self.sampler = recipe, data, machine, sampler
+        self.network, self.average, self.generator = network, averaged(network), generator
+        self.critic = stylegan2_critic(
+            recipe.data.size_px,
+            recipe.discriminator,
+            machine,
+            seed=recipe.seed,
+            r1=losses.r1,
+            r1_every=losses.r1_every_steps,
+        )
+        self.path_length = PathLength(losses.path_length, losses.path_length_every_steps)
+        self.path_length.to(machine.device)
+        lazy = losses.path_length_every_steps if losses.path_length else 0
+        share, betas = lazy_adam(1.0, (0.0, 0.99), lazy)
+        learning = list(network.get_submodule(generator).parameters())
+        groups = [{"params": learning, "share": share}]
+        self.optimiser = torch.optim.Adam(groups, lr=0.0, betas=betas)
+        self.augment = Augmentation(recipe.augment, machine)
+        self.parts = {
+            "network": network,
+            "average": self.average,
+            "optimiser": self.optimiser,
+            "critic": self.critic,
+            "path_length": self.path_length,
+            "augmentation": self.augment.controller,
+        }
+
+    def stretches(self) -> Sequence[Stretch]:
+        """One, of true faces alone."""
+        recipe = self.recipe
+        images = recipe.steps * recipe.batch_size
+        samples = PairDataset(
+            self.data.train,
+            None,
+            window=recipe.data.size_px,
+            samples=images,
+            seed=recipe.seed,
+            gray_share=recipe.data.gray_share,
+            mirror_share=recipe.data.mirror_share,
+        )
+        return [Stretch(images, recipe.batch_size, samples)]
+
+    def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
+        """The discriminator's step, then the generator's."""
+        recipe, step = self.recipe, counters.step
+        draws = Draws(recipe.seed, batch.number, self.machine.device)
+        rate = recipe.schedule.rate_at(step)
+        terms = self._discriminator_step(batch.truth, draws, step, rate)
+        set_rate(self.optimiser, rate)
+        terms |= self._generator_step(draws)
+        if self.path_length.due(step):
+            terms |= self._path_length_step(draws)
+        half_life = recipe.ema_half_life_steps * recipe.batch_size
+        keep = keep_share(recipe.batch_size, half_life, counters.images)
+        update_average(self.average, self.network, keep)
+        return terms
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Distance of patches between the average's pictures and held-out faces."""
+        places = evenly(len(self.data.held_out), self.recipe.report.held_out_faces)
+        truth = [
+            to_network((self.data.held_out.face(i)[0] / 255).astype("float32")) for i in places
+        ]
+        return {
+            "patch_distance": sliced_wasserstein(
+                self._pictures(len(places)), torch.stack(truth), seed=self.recipe.seed
+            )
+        }
+
+    @torch.no_grad()
+    def sample_grid(self) -> Tensor:
+        """The average's pictures of fixed latents."""
+        pictures = self._pictures(self.recipe.report.sample_faces)
+        columns = 4 if len(pictures) % 4 == 0 else 1
+        return picture_grid([list(row) for row in torch.split(pictures, columns)])
+
+    def _pictures(self, count: int) -> Tensor:
+        """(count, 3, S, S) of the average, always of the same latents, on the CPU."""
+        rows = []
+        for index in range(count):
+            draws = Draws(self.recipe.seed, torch.tensor([index]), self.machine.device)
+            rows.append(self._sample(self.average, draws, "shown")[0].cpu())
+        return torch.cat(rows)
+
+    def _sample(self, network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+        with self.machine.autocast():
+            return self.sampler(network.get_submodule(self.generator), draws, stream)
+
+    def _discriminator_step(
+        self, truth: Tensor, draws: Draws, step: int, rate: float
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self._sample(self.network, draws, "critic")[0]
+            real = self.augment(truth, draws, "real")
+            fake = self.augment(fake, draws, "critic")
+        terms, logits = self.critic.learn(real, fake, step=step, rate=rate)
+        self.augment.controller.update(self.machine.gather(logits))
+        return terms | self.augment.figures()
+
+    def _generator_step(self, draws: Draws) -> dict[str, Tensor]:
+        fake = self._sample(self.network, draws, "generator")[0]
+        with frozen(self.critic.network):
+            seen = self.augment(fake, draws, "generator")
+            loss = logistic_generator(self.critic.judge(seen).logits)
+            descend(loss, self.optimiser, self.machine)
+        return {"adversarial": loss}
+
+    def _path_length_step(self, draws: Draws) -> dict[str, Tensor]:
+        some = path_length_rows(draws, self.recipe.losses.path_length_batch_share)
+        pictures, latents = self._sample(self.network, some, "path")
+        noise = some.normal("path direction", pictures.shape[1:])
+        loss = self.path_length(pictures, latents, noise, average=self.machine.mean)
+        descend(loss, self.optimiser, self.machine)
+        return {"path_length": loss, "path_mean": self.path_length.mean}
+
+
+class Augmentation:
+    """The recipe's augmentation of what the discriminator sees, and the control of its strength."""
+
+    def __init__(self, recipe: AugmentRecipe, machine: Machine) -> None:
+        self.recipe, self.machine = recipe, machine
+        self.controller = AdaController(
+            target=recipe.ada_target,
+            images=recipe.ada_speed_images,
+            interval=recipe.ada_every_steps,
+        )
+        self._fixed = DiffAugment(tuple(recipe.policy))
+        self._adaptive = AdaptiveAugment(upright=recipe.upright)
+
+    def __call__(self, pictures: Tensor, draws: Draws, stream: str) -> Tensor:
+        """Pictures (N, 3, S, S) as the discriminator is to see them."""
+        if self.recipe.kind == "none":
+            return pictures
+        generators = draws.generators(f"{stream} augmentation")
+        if self.recipe.kind == "diffaugment":
+            return self._fixed(pictures, generators)
+        return self._adaptive(pictures, self.controller.probability, generators)
+
+    def figures(self) -> dict[str, Tensor]:
+        """ADA's probability, where it is in use."""
+        if self.recipe.kind != "ada":
+            return {}
+        return {"ada_probability": torch.tensor(self.controller.probability)}
+
+
+def path_length_rows(draws: Draws, share: float) -> Draws:
+    """Every so many samples of a batch: the same ones however many processes share it."""
+    every = max(1, round(1 / share))
+    some = [index for index in draws.indices if index % every == 0] or draws.indices[:1]
+    return Draws(draws.seed, torch.tensor(some), draws.device)
+
+
+def open_task(recipe: StyleGAN2PriorRecipe, data: Data, machine: Machine) -> PriorTask:
+    """The task of a recipe."""
+    network = build_network(recipe)
+    if not isinstance(network, Synthesis):
+        raise DataError(f"task stylegan2_prior: {recipe.arch} is no StyleGAN2 generator")
+    sampler = StyleGAN2Sampler(recipe.mixing_share)
+    return PriorTask(recipe, data, machine, network.to(machine.device), sampler)
