@@ -53,7 +53,7 @@ def fade_dyes(
         kept: Share of each dye that is left, 0 to 1, for red, green and blue.
         base: Density that the base gained, for red, green and blue.
     """
-    shares, stains = np.float32(kept), np.float32(base)
+    shares, stains = np.array(kept, np.float32), np.array(base, np.float32)
     return clipped(np.power(np.maximum(image, _LEAST), shares) * np.power(np.float32(10), -stains))
 
 
@@ -96,7 +96,7 @@ def colour_jitter(
             image = clipped(np.float32(contrast) * image + np.float32((1 - contrast) * mean))
         elif which == 2:
             gray = grayscale(image)
-            image = clipped(gray + np.float32(saturation) * (image - gray))
+            image = clipped(np.float32(saturation) * image + np.float32(1 - saturation) * gray)
         elif hue:
             image = _turn_hue(image, hue)
     return image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import cv2
@@ -65,12 +66,13 @@ def coded(
             yield from _pictures(decoder, packet, height, width)
     if encoder is None:
         return
-    for packet in (*encoder.encode(None), None):
+    for packet in encoder.encode(None):
         yield from _pictures(decoder, packet, height, width)
+    yield from _pictures(decoder, None, height, width)
 
 
 def _pictures(
-    decoder: av.VideoCodecContext, packet: av.Packet | None, height: int, width: int
+    decoder: av.VideoCodecContext, packet: Any, height: int, width: int
 ) -> Iterator[Picture]:
     for frame in decoder.decode(packet):
         yield from_bytes(frame.to_ndarray(format="rgb24")[:height, :width])

@@ -147,7 +147,7 @@ class Recipe(BaseModel):
 
     def record(self) -> dict[str, Any]:
         """As it would be written in YAML."""
-        head = {"description": self.description} if self.description else {}
+        head: dict[str, Any] = {"description": self.description} if self.description else {}
         if self.still != Still():
             head["still"] = self.still.model_dump(mode="json")
         return {**head, "steps": [_written(step) for step in self.steps]}
@@ -219,7 +219,8 @@ def _parse_steps(given: list[Any], where: str) -> tuple[Step, ...]:
 
 
 def _parse_step(given: Any, where: str) -> Step:
-    name, values = given, {}
+    name: Any = given
+    values: Any = {}
     if isinstance(given, dict) and len(given) == 1:
         [(name, values)] = given.items()
     if not isinstance(name, str):
