@@ -109,6 +109,14 @@ class RestoreStageConfig(_Stage):
 class SteadyConfig(_Stage):
     """How restored detail is filtered over time."""
 
+    steadiness: float = Field(
+        1.0, ge=0, le=1, description="how strongly restored detail is averaged over time, 0 to 1"
+    )
+    reach_frames: int = Field(3, ge=0, le=15, description="frames looked ahead and back")
+    grain: float = Field(
+        0.65, ge=0, le=1, description="share of the input's grain that is kept, 0 to 1"
+    )
+
 
 class BlendConfig(_Stage):
     """How the restored face goes back into the frame."""

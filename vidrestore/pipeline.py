@@ -54,6 +54,6 @@ def restored_frames(
         frames = stage(
             "restore", restore(frames, restorer, collect=config.run.collect_faces), "smooth"
         )
-        frames = stage("steady", steady(frames), "restore")
+        frames = stage("steady", steady(frames, config.steady), "restore")
         frames = stage("blend", blend(frames, config.blend), "steady")
         yield from stage("wait for faces", prefetch(frames, depth, name="restore"))

@@ -1,14 +1,202 @@
-"""Steady: where restored detail is filtered over time. Passes frames through for now."""
+"""Steady: what the generator invents is averaged over time, along the motion seen in the input.
+
+A restoring network judges every frame anew, so hair, skin and teeth shimmer. In the crop's own
+coordinates, where the head nearly rests, dense optical flow between the *input* crops says where
+each spot of a face was in the frames before and after. The restored crops of those frames are moved
+along it and averaged, each pixel weighted by how well the moved input agrees with the frame's own:
+where a lid closes or a lip moves they differ, and the frame keeps what it has. This is the aim of
+blind video consistency (Bonneel et al. 2015) with a symmetric window, so that nothing lags.
+
+Averaging also takes the grain of film and the noise of cameras away. The share `grain` of the input
+is therefore left out: 1 averages the residual alone (restored - input), 0 the whole picture.
+
+Only differences from the frame's own are averaged: equal frames come out bit for bit. A window
+never reaches across a cut or a gap of a track, and memory is bounded by the window.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from vidrestore.structs import Frame
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vidrestore.config import SteadyConfig
+from vidrestore.structs import Face, Frame
 
 __all__ = ["steady"]
 
+_Floats = npt.NDArray[np.float32]
 
-def steady(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The frames, unchanged."""
-    yield from frames
+_FLOW_PX = 256
+"""Side of the copies between which flow is sought; restored faces owe little to finer motion."""
+_NOISE = 0.02
+"""Differences of the smoothed input below this share of the range are noise."""
+_FLOW_SIGMA = 1.5
+"""Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
+
+
+def steady(frames: Iterable[Frame], config: SteadyConfig) -> Generator[Frame, None, None]:
+    """Averages the restored crops of each track over time.
+
+    Args:
+        frames: restored frames, in order.
+        config: how many frames, how strongly.
+
+    Yields:
+        The same frames in order, `reach_frames` later.
+    """
+    if config.steadiness == 0 or config.reach_frames == 0:
+        yield from frames
+        return
+    window = _Window(config)
+    for frame in frames:
+        if frame.is_cut:
+            yield from window.finish()
+            window = _Window(config)
+        yield from window.add(frame)
+    yield from window.finish()
+
+
+@dataclass(slots=True, eq=False)
+class _Crop:
+    """One restored face with what is needed to lend it to its neighbours."""
+
+    luma: npt.NDArray[np.uint8]
+    """(_FLOW_PX, _FLOW_PX) of the input."""
+    smooth: _Floats
+    """The same in [0, 1], blurred: what inputs are compared by."""
+    lent: _Floats
+    """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged."""
+    to_next: _Floats | None = None
+    """(_FLOW_PX, _FLOW_PX, 2) flow to the next frame's crop; None at the end of a track."""
+    to_previous: _Floats | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A frame that waits, or has been given and still lends its faces."""
+
+    frame: Frame
+    crops: dict[int, _Crop] = field(default_factory=dict)
+    """By track."""
+
+
+class _Window:
+    """The frames of a shot that are near enough to matter."""
+
+    def __init__(self, config: SteadyConfig) -> None:
+        self._config = config
+        self._slots: deque[_Slot] = deque()
+        self._next = 0
+        """Place in `_slots` of the next frame to give."""
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def add(self, frame: Frame) -> Iterator[Frame]:
+        """Takes the next frame; gives the one whose window is complete."""
+        crops = {
+            face.track_id: _crop(face, self._config.grain)
+            for face in frame.faces
+            if face.crop is not None
+        }
+        slot = _Slot(frame, crops)
+        if self._slots:
+            self._link(self._slots[-1], slot)
+        self._slots.append(slot)
+        if len(self._slots) - self._next > self._config.reach_frames:
+            yield self._give()
+
+    def finish(self) -> Iterator[Frame]:
+        """Gives the rest."""
+        while self._next < len(self._slots):
+            yield self._give()
+
+    def _link(self, before: _Slot, after: _Slot) -> None:
+        for track, crop in after.crops.items():
+            if (previous := before.crops.get(track)) is not None:
+                previous.to_next = self._flow.calc(previous.luma, crop.luma, None)
+                crop.to_previous = self._flow.calc(crop.luma, previous.luma, None)
+
+    def _give(self) -> Frame:
+        slot = self._slots[self._next]
+        frame = slot.frame
+        faces = tuple(
+            self._steadied(face) if face.track_id in slot.crops else face for face in frame.faces
+        )
+        if self._next == self._config.reach_frames:
+            self._slots.popleft()
+        else:
+            self._next += 1
+        return replace(frame, faces=faces)
+
+    def _steadied(self, face: Face) -> Face:
+        own = self._slots[self._next].crops[face.track_id]
+        total = np.zeros_like(own.lent)
+        weights = np.ones(own.lent.shape[:2], np.float32)
+        for other, flow, distance in self._neighbours(face.track_id):
+            share = self._config.steadiness * _fade(distance, self._config.reach_frames)
+            weight = share * _agreement(own, other, flow)
+            moved, weight = _moved(other.lent, flow), _enlarged(weight, own.lent.shape[0])
+            total += weight[..., None] * (moved - own.lent)
+            weights += weight
+        assert face.crop is not None
+        average = total / weights[..., None]
+        return replace(face, crop=face.crop + torch.from_numpy(average.transpose(2, 0, 1).copy()))
+
+    def _neighbours(self, track: int) -> Iterator[tuple[_Crop, _Floats, int]]:
+        """Crops of a track near in time, the flow that leads to each, and how far off it is."""
+        for step in (1, -1):
+            place, flow = self._next, np.zeros((_FLOW_PX, _FLOW_PX, 2), np.float32)
+            for distance in range(1, self._config.reach_frames + 1):
+                crop = self._slots[place].crops[track]
+                link = crop.to_next if step > 0 else crop.to_previous
+                place += step
+                if link is None or not 0 <= place < len(self._slots):
+                    break
+                flow = link if distance == 1 else flow + _moved(link, flow)
+                yield self._slots[place].crops[track], flow, distance
+
+
+def _crop(face: Face, grain: float) -> _Crop:
+    assert face.crop is not None and face.source_crop is not None
+    source = face.source_crop.numpy().transpose(1, 2, 0)
+    small = cv2.resize(source, (_FLOW_PX, _FLOW_PX), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    luma = np.asarray(np.rint(gray * 255), np.uint8)
+    lent = (face.crop - grain * face.source_crop).permute(1, 2, 0).contiguous().numpy()
+    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), lent)
+
+
+def _fade(distance: int, reach: int) -> float:
+    """Weight of a neighbour: half a cosine squared that ends just beyond the window."""
+    return float(np.cos(np.pi / 2 * distance / (reach + 1)) ** 2)
+
+
+def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
+    """(_FLOW_PX, _FLOW_PX) in [0, 1]: how alike the inputs are once moved (Geman-McClure)."""
+    apart = cv2.blur(np.abs(own.smooth - _moved(other.smooth, flow)), (5, 5))
+    return np.asarray(1 / (1 + (apart / _NOISE) ** 2) ** 2, np.float32)
+
+
+def _moved(picture: _Floats, flow: _Floats) -> _Floats:
+    """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `_FLOW_PX` pixels."""
+    size = picture.shape[0]
+    flow = _enlarged(flow, size) * (size / _FLOW_PX)
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    method = cv2.INTER_CUBIC if size > _FLOW_PX else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.remap(
+            picture, x + flow[..., 0], y + flow[..., 1], method, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.float32,
+    )
+
+
+def _enlarged(field_: _Floats, size: int) -> _Floats:
+    if field_.shape[0] == size:
+        return field_
+    return np.asarray(cv2.resize(field_, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
