@@ -19,6 +19,7 @@ import torch
 
 from vidrestore import geometry
 from vidrestore.errors import DataError
+from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.restoring import FACE_SIZE
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.templates import landmark_template
@@ -28,6 +29,9 @@ __all__ = ["PICTURE_ENDINGS", "TrueFace", "evenly", "true_faces"]
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_DETECTION_PX = (640, 384, 256)
+"""Longer sides of the copies that the detector sees, in turn until it finds a face: one that fills
+its picture is too large for some."""
 _MAX_ENLARGEMENT = 1.5
 """A face that had to be enlarged by more is no truth."""
 _log = logging.getLogger(__name__)
@@ -130,8 +134,9 @@ def _place(
     image: npt.NDArray[np.uint8], detector: FaceDetector
 ) -> tuple[Array, Array | None] | None:
     """Landmarks in the crop, and the way there; None without a usable face."""
-    found = detector(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0]
-    if not len(found):
+    answers = (detect_scaled(detector, image, size) for size in _DETECTION_PX)
+    found = next((answer for answer in answers if len(answer)), None)
+    if found is None:
         return None
     landmarks = found.landmarks[0].astype(np.float64)
     if image.shape[:2] == (FACE_SIZE, FACE_SIZE):

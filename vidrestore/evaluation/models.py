@@ -74,7 +74,7 @@ def header(
     return {
         "protocol": {"name": protocol.name, "description": protocol.description},
         "seed": seed,
-        "models": [model.record() for model in models],
+        "weights": [model.record() for model in models],
         "measures": list(measures),
         "not_available": dict(not_available),
         "versions": versions(),

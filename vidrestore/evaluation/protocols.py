@@ -8,13 +8,14 @@ different protocols do not compare.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from vidrestore.config import EncodeConfig
 from vidrestore.errors import UsageError, nearest
 from vidrestore.training.degradations import (
     BlindVideo,
@@ -24,6 +25,7 @@ from vidrestore.training.degradations import (
     load_recipe,
     recipe_names,
 )
+from vidrestore.training.degradations.videos import degrade_video
 
 __all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
 
@@ -49,13 +51,15 @@ class Protocol:
             return apply(face, self.mixture.draw(rng), rng)
         return face if self.recipe is None else self.recipe.draw(rng).picture(face, rng)
 
-    def frames(self, frames: Iterable[Picture], *, seed: int, index: int) -> Iterator[Picture]:
-        """Degrade the frames of clip number `index` as one drawing of the recipe."""
-        if self.recipe is None:
-            return iter(frames)
-        rng = np.random.default_rng([seed, index])
-        drawn = self.recipe.draw(rng)
-        return drawn.frames(frames, int(rng.integers(2**63)))
+    def video(self, source: Path, out: Path, *, seed: int, index: int) -> None:
+        """Degrade clip number `index` into a file, FFV1 in Matroska, by one drawing of the recipe.
+
+        Raises:
+            VidRestoreError: The clip cannot be read or the file not be written.
+        """
+        own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        encode = EncodeConfig(codec="ffv1")
+        degrade_video(source, out, self.recipe or Recipe(), seed=own_seed, encode=encode)
 
 
 def find_protocol(name: str) -> Protocol:

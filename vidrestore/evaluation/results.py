@@ -87,9 +87,7 @@ class Comparison:
     samples: tuple[Sample, ...] = ()
     sample_rule: str = ""
     """How the samples were chosen."""
-    series: Mapping[str, Mapping[str, Mapping[str, tuple[float, ...]]]] = field(
-        default_factory=dict
-    )
+    series: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]] = field(default_factory=dict)
     """Of videos: values frame by frame, by item, measure and model."""
 
     def column(self, model: str, measure: str) -> npt.NDArray[np.float64]:

@@ -1,0 +1,104 @@
+"""Comparing restorers on videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from clips import empty_frames, face_frames, write_clip
+
+from vidrestore.errors import DataError
+from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, find_clips
+from vidrestore.evaluation.page import render_page
+from vidrestore.evaluation.protocols import find_protocol
+from vidrestore.evaluation.results import summarise, table_lines
+from vidrestore.models.mobilefacenet import MobileFaceNet
+
+FRAMES = 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip, the same shaken by a pixel and noisy, and one without a face; nearly lossless."""
+    folder = tmp_path_factory.mktemp("clips")
+    frames = face_frames(FRAMES)
+    rng = np.random.default_rng(0)
+    noisy = [
+        np.uint8(
+            np.clip(
+                cv2.GaussianBlur(np.roll(image, index % 2, axis=1), (5, 5), 1.2)
+                + rng.normal(0, 6, image.shape), 0, 255,
+            )
+        )
+        for index, image in enumerate(frames)
+    ]  # fmt: skip
+    write_clip(folder / "truth.mp4", frames, options={"crf": "6"})
+    write_clip(folder / "noisy.mp4", noisy, options={"crf": "6"})
+    write_clip(folder / "empty.mp4", empty_frames(FRAMES))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mobilefacenet.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(MobileFaceNet().state_dict(), path)
+    return path
+
+
+def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
+    pair = Pair("shaken", folder / "truth.mp4", folder / "noisy.mp4")
+    found = compare_clips(["debug"], [pair], identity=identity, samples=1, device="cpu")
+    by_model = {row.model: row.values for row in found.rows}
+    assert list(by_model) == ["input", "debug", "truth"]
+    before, after, truth = (by_model[name] for name in ("input", "debug", "truth"))
+    assert before.keys() == set(found.measures) == after.keys()
+    assert truth.keys() == {"identity_std", "warping_error", "jitter_px", "jitter"}
+    assert after["sharpness"] > before["sharpness"]  # The debug model sharpens.
+    assert before["warping_error"] > truth["warping_error"]
+    assert 0 < before["flicker"] < 30
+    assert before["jitter_px"] > 0.3
+    assert found.series["shaken"]["flicker"]["debug"]
+    summary = summarise(found)
+    assert summary["items"] == {"all": 1}
+    assert "warping error" in "\n".join(table_lines(found, summary))
+    assert [tile.model for tile in found.samples[0].tiles] == ["input", "debug", "truth"]
+    html = render_page([found])
+    assert "shaken, frame 0" in html
+    assert html.count("<img") == 2 + 3
+
+
+def test_the_truth_itself_is_perfect(folder: Path) -> None:
+    pair = Pair("same", folder / "truth.mp4", folder / "truth.mp4")
+    wanted = ["psnr_db", "ssim", "flicker", "temporal_difference", "warping_error", "lmd"]
+    found = compare_clips(["input"], [pair], metrics=wanted, samples=1, device="cpu")
+    before, truth = (row.values for row in found.rows)
+    assert before["psnr_db"] == 100
+    assert before["ssim"] == pytest.approx(1, abs=1e-4)
+    assert before["flicker"] == before["temporal_difference"] == before["lmd"] == 0
+    assert before["warping_error"] == truth["warping_error"]
+
+
+def test_clips_are_degraded_by_protocols(folder: Path, tmp_path: Path) -> None:
+    clips = find_clips(folder / "truth.mp4")
+    [pair] = degraded_pairs(clips, find_protocol("sr4"), tmp_path)
+    found = compare_clips(["input"], [pair], metrics=["psnr_db", "sharpness"], device="cpu")
+    values = found.rows[0].values
+    assert 20 < values["psnr_db"] < 45
+    assert values["sharpness"] < 0.9
+
+
+def test_clips_that_cannot_be_compared(folder: Path, tmp_path: Path) -> None:
+    short = write_clip(tmp_path / "short.mp4", face_frames(FRAMES - 2))
+    with pytest.raises(DataError, match="differ in length"):
+        compare_clips(["input"], [Pair("a", folder / "truth.mp4", short)], metrics=["ssim"])
+    empty = folder / "empty.mp4"
+    with pytest.raises(DataError, match="no face was found"):
+        compare_clips(["input"], [Pair("b", empty, empty)], metrics=["ssim"])
+    with pytest.raises(DataError, match="neither pictures nor videos"):
+        find_clips(Path(__file__).parent / "nothing")
+    assert [path.stem for path in find_clips(folder, 2)] == ["empty", "truth"]

@@ -1,0 +1,452 @@
+"""Compares face restorers on videos: restore with the whole pipeline, measure inside the face.
+
+    found = compare_clips(["embedded"], [Pair("nod", Path("nod_gt.mp4"), Path("nod_lq.mp4"))])
+
+Everything is measured in the largest face of the truth, frame by frame, and from frame to frame
+where the face stays (its boxes overlap; a cut begins anew). All clips are read in step, so memory
+does not grow with their length. Of temporal measures the truth has its own, listed beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vidrestore.api import frame_to_rgb, restore_frames
+from vidrestore.config import DecodeConfig, resolve_config
+from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.evaluation.detector import detect_scaled
+from vidrestore.evaluation.faces import evenly
+from vidrestore.evaluation.measures import (
+    MAX_PSNR_DB,
+    VIDEO_MEASURES,
+    Values,
+    choose,
+    load_identity,
+    nearest_face,
+    number,
+)
+from vidrestore.evaluation.models import Contender, contenders, header
+from vidrestore.evaluation.protocols import Protocol
+from vidrestore.evaluation.results import INPUT, TRUTH, Comparison, Row, Sample, Tile
+from vidrestore.geometry import box_iou
+from vidrestore.metrics import images, videos
+from vidrestore.metrics.identity import FaceIdentity
+from vidrestore.metrics.landmarks import eye_distance, landmark_distance, landmark_jitter
+from vidrestore.models.load import Precision, load_detector, resolve_device
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.structs import Array
+from vidrestore.video.reader import VideoReader
+
+__all__ = ["VIDEO_ENDINGS", "Pair", "compare_clips", "degraded_pairs", "find_clips"]
+
+VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m4v")
+_DETECTION_PX = 640
+_STAYS_IOU = 0.3
+"""Boxes of neighbouring frames that overlap by less show another face."""
+_LEAST_SIDE_PX = 24
+"""Smaller faces are not measured."""
+_MARGIN = 0.3
+"""Share of the face's size that is read around its box, for flow and alignment."""
+_SAMPLE_EVERY = 12
+_TILE_PX = 320
+
+RGB = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.float32]
+Series = dict[str, dict[str, list[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A clip and what was made of it."""
+
+    name: str
+    truth: Path
+    degraded: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moment:
+    """The face of one frame."""
+
+    box: Array
+    """(4,) of the truth's face, pixels."""
+    landmarks: Array
+    """(5, 2) of the truth, pixels."""
+    pictures: Mapping[str, Image]
+    """Whole frames in [0, 1] by model, the truth among them."""
+
+
+def compare_clips(
+    models: Sequence[str],
+    pairs: Sequence[Pair],
+    *,
+    protocol: Protocol | None = None,
+    seed: int = 0,
+    metrics: Sequence[str] | None = None,
+    samples: int = 4,
+    detector: str = "embedded",
+    identity: Path | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Restore degraded clips with every model, by the whole pipeline, and measure.
+
+    Args:
+        models: Names of the zoo or weights files; the degraded clip is always measured too.
+        pairs: The clips.
+        protocol: How the clips were degraded, for the record; None if that is not known.
+        seed: Of the protocol, for the record.
+        metrics: Names of `VIDEO_MEASURES`; None for all that can be had.
+        samples: Frames to show of each clip, evenly spaced.
+        detector: Finds the faces, for restoring and for measuring.
+        identity: `mobilefacenet.pt`, if it is not installed.
+        device: Where the networks run.
+        precision: Of the restorers.
+        progress: Told (clips done, clips in all).
+
+    Raises:
+        DataError: The clips of a pair differ in length, or show no face.
+        VidRestoreError: For other files, models and options that cannot be used.
+    """
+    wanted, named = choose(metrics, VIDEO_MEASURES), contenders(models)
+    where = resolve_device(device)
+    finder = load_detector(detector, device=where)
+    embed, missing = _identity(wanted, identity, where)
+    rows: list[Row] = []
+    shown: list[Sample] = []
+    series: dict[str, Series] = {}
+    measures = [name for name in wanted if name not in missing]
+    for done, pair in enumerate(pairs, start=1):
+        meter = _ClipMeter(pair.name, [INPUT, *(one.name for one in named), TRUTH], finder, embed)
+        for pictures in _in_step(pair, named, detector, device, precision):
+            meter.look(pictures)
+        rows += [
+            Row(pair.name, model, {name: values[name] for name in measures if name in values})
+            for model, values in meter.values().items()
+        ]
+        shown += meter.samples(samples)
+        series[pair.name] = meter.series()
+        if progress is not None:
+            progress(done, len(pairs))
+    task = protocol or Protocol("pairs", "as the files are", None)
+    return Comparison(
+        kind="videos",
+        header=header(task, seed, named, measures, missing)
+        | {"clips": [pair.name for pair in pairs], "detector": finder.name},
+        measures={name: VIDEO_MEASURES[name] for name in measures},
+        not_available=missing,
+        models=tuple(one.name for one in named),
+        rows=tuple(rows),
+        samples=tuple(shown),
+        sample_rule=f"{samples} frames of each clip, evenly spaced",
+        series=series,
+    )
+
+
+def find_clips(data: Path, limit: int | None = None) -> list[Path]:
+    """A video, or those of a folder by name; at most `limit` of them, evenly spaced.
+
+    Raises:
+        DataError: There is none.
+    """
+    if data.is_file():
+        return [data]
+    clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS)
+    if not clips:
+        raise DataError(f"data {data}: neither pictures nor videos in it")
+    return [clips[index] for index in evenly(len(clips), limit or len(clips))]
+
+
+def degraded_pairs(
+    clips: Sequence[Path], protocol: Protocol, folder: Path, *, seed: int = 0
+) -> list[Pair]:
+    """Degrade clips by a protocol into a folder; clip number i by the seed (seed, i)."""
+    pairs = []
+    for index, clip in enumerate(clips):
+        out = folder / f"{index}_{clip.stem}.mkv"
+        protocol.video(clip, out, seed=seed, index=index)
+        pairs.append(Pair(clip.stem, clip, out))
+    return pairs
+
+
+def _identity(
+    wanted: Sequence[str], weights: Path | None, device: torch.device
+) -> tuple[FaceIdentity | None, dict[str, str]]:
+    names = [name for name in wanted if name.startswith("identity")]
+    if not names:
+        return None, {}
+    try:
+        return load_identity(weights).to(device), {}
+    except NotAvailableError as error:
+        return None, {name: str(error) for name in names}
+
+
+def _in_step(
+    pair: Pair, models: Sequence[Contender], detector: str, device: str, precision: Precision
+) -> Iterator[dict[str, RGB]]:
+    """The frames of truth, input and every model's output, by name, one after the other."""
+    config = resolve_config(
+        None,
+        {
+            "detect.detector": detector,
+            "run.device": device,
+            "restore.precision": precision,
+        },
+    )
+    with ExitStack() as stack:
+        streams: dict[str, Iterator[RGB]] = {
+            TRUTH: _frames(pair.truth),
+            INPUT: _frames(pair.degraded),
+        }
+        for one in models:
+            restored = restore_frames(pair.degraded, config=config, model=one.source)
+            streams[one.name] = map(frame_to_rgb, restored)
+            stack.callback(_close, restored)
+        for pictures in zip_longest(*streams.values()):
+            if any(picture is None for picture in pictures):
+                raise DataError(
+                    f"pair {pair.name}: {pair.truth} and {pair.degraded} differ in length"
+                )
+            yield dict(zip(streams, pictures, strict=True))
+
+
+def _close(frames: object) -> None:
+    if isinstance(frames, Generator):
+        frames.close()
+
+
+def _frames(path: Path) -> Iterator[RGB]:
+    with VideoReader(path, DecodeConfig()) as reader:
+        for frame in reader.frames():
+            yield frame_to_rgb(frame)
+
+
+class _ClipMeter:
+    """Looks at the frames of one clip, all models at once, and measures."""
+
+    def __init__(
+        self,
+        clip: str,
+        models: Sequence[str],
+        detector: FaceDetector,
+        identity: FaceIdentity | None,
+    ) -> None:
+        self._clip, self._models = clip, models
+        self._detector, self._identity = detector, identity
+        self._before: _Moment | None = None
+        self._series: Series = {}
+        self._found: dict[str, list[Array]] = {model: [] for model in models}
+        self._embeddings: dict[str, list[Array]] = {model: [] for model in models}
+        self._eyes: list[float] = []
+        self._samples: list[Sample] = []
+        self._n_frames = self._n_faces = 0
+
+    def look(self, pictures: Mapping[str, RGB]) -> None:
+        """Measure one frame, given by model, the truth among them."""
+        now = self._moment(pictures)
+        if now is not None:
+            steady = self._before is not None and _stays(self._before, now)
+            if not steady:
+                self._break()
+            self._measure(now)
+            if steady:
+                assert self._before is not None
+                self._measure_change(now, self._before)
+            if self._n_faces % _SAMPLE_EVERY == 0:
+                self._samples.append(_sample(f"{self._clip}, frame {self._n_frames}", now))
+            self._n_faces += 1
+        self._before = now
+        self._n_frames += 1
+
+    def values(self) -> dict[str, Values]:
+        """All measures by model.
+
+        Raises:
+            DataError: No face was seen.
+        """
+        if not self._n_faces:
+            raise DataError(
+                f"clip {self._clip}: no face was found in the truth; nothing to measure"
+            )
+        return {model: self._values(model) for model in self._models}
+
+    def series(self) -> Series:
+        """Values of every frame with a face, by measure and model, for plots."""
+        return {
+            name: self._series[name] for name in ("identity", "flicker") if name in self._series
+        }
+
+    def samples(self, count: int) -> list[Sample]:
+        """Frames to show, evenly spaced."""
+        return [self._samples[index] for index in evenly(len(self._samples), count)]
+
+    def _moment(self, pictures: Mapping[str, RGB]) -> _Moment | None:
+        truth = pictures[TRUTH]
+        found = detect_scaled(self._detector, truth, _DETECTION_PX)
+        if not len(found):
+            return None
+        boxes = found.boxes_xyxy.astype(np.float64)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        largest = int(sides.prod(1).argmax())
+        if sides[largest].min() < _LEAST_SIDE_PX:
+            return None
+        frames = {name: _like(picture, truth) for name, picture in pictures.items()}
+        return _Moment(boxes[largest], found.landmarks[largest].astype(np.float64), frames)
+
+    def _break(self) -> None:
+        """Nothing is followed over a gap or a cut."""
+        if self._n_faces:
+            for model in self._models:
+                self._found[model].append(np.full((5, 2), np.nan))
+            self._eyes.append(np.nan)
+
+    def _measure(self, now: _Moment) -> None:
+        truth = _tensor(_cut(now.pictures[TRUTH], now.box))
+        wanted = self._embed(now, TRUTH)
+        self._eyes.append(float(eye_distance(now.landmarks)))
+        for model in self._models:
+            own = _tensor(_cut(now.pictures[model], now.box))
+            found = self._find(now, model)
+            self._found[model].append(found)
+            if model != TRUTH:
+                self._note("psnr_db", model, images.psnr(own, truth).clamp(max=MAX_PSNR_DB).item())
+                self._note("ssim", model, images.ssim(own, truth).item())
+                ratio = images.sharpness(own) / images.sharpness(truth)
+                self._note("sharpness", model, ratio.item())
+                gap = landmark_distance(found, now.landmarks) / eye_distance(now.landmarks)
+                self._note("lmd", model, 100 * float(gap))
+            embedding = wanted if model == TRUTH else self._embed(now, model)
+            if embedding is not None and wanted is not None:
+                self._embeddings[model].append(embedding)
+                if model != TRUTH:
+                    self._note("identity", model, float(embedding @ wanted))
+
+    def _measure_change(self, now: _Moment, before: _Moment) -> None:
+        region = _grown(now.box, before.box)
+        inside = _box_mask(now.box, region, now.pictures[TRUTH])
+        truth, truth_before = (_cut(m.pictures[TRUTH], region) for m in (now, before))
+        flow = videos.motion(truth, truth_before)
+        mask = videos.visible(flow, videos.motion(truth_before, truth)) & inside
+        for model in self._models:
+            own, own_before = (_cut(m.pictures[model], region) for m in (now, before))
+            error = videos.warping_error(own, own_before, flow, mask)
+            self._note("warping_error", model, 1000 * error)
+            if model != TRUTH:
+                box = [_cut(m.pictures[k], now.box) for k in (model, TRUTH) for m in (now, before)]
+                self._note("temporal_difference", model, 255 * videos.temporal_difference(*box))
+                change = videos.flicker(own, own_before, truth, truth_before, flow, mask)
+                self._note("flicker", model, 255 * change)
+
+    def _values(self, model: str) -> Values:
+        values = {
+            name: number(float(np.nanmean(by_model[model])))
+            for name, by_model in self._series.items()
+            if model in by_model and np.isfinite(by_model[model]).any()
+        }
+        if self._embeddings[model]:
+            person = videos.steadiest_embedding(self._embeddings[TRUTH])
+            own = videos.identity_cosines(self._embeddings[model], person)
+            values["identity_std"] = number(float(own.std()))
+        if "identity" in values:
+            angles = np.degrees(np.arccos(np.clip(self._series["identity"][model], -1, 1)))
+            values["identity_deg"] = number(float(angles.mean()))
+        jitter = landmark_jitter(np.stack(self._found[model]))
+        if np.isfinite(jitter).any():
+            values["jitter_px"] = number(float(np.nanmedian(jitter)))
+            share = 100 * jitter / np.array(self._eyes)[1:-1]
+            values["jitter"] = number(float(np.nanmedian(share)))
+        return values
+
+    def _note(self, name: str, model: str, value: float) -> None:
+        self._series.setdefault(name, {}).setdefault(model, []).append(value)
+
+    def _find(self, now: _Moment, model: str) -> Array:
+        if model == TRUTH:
+            return now.landmarks
+        picture = (now.pictures[model] * 255 + 0.5).astype(np.uint8)
+        return nearest_face(detect_scaled(self._detector, picture, _DETECTION_PX), now.landmarks)
+
+    @torch.inference_mode()
+    def _embed(self, now: _Moment, model: str) -> Array | None:
+        if self._identity is None:
+            return None
+        region = _grown(now.box)
+        picture = _tensor(_cut(now.pictures[model], region))
+        landmarks = torch.from_numpy(now.landmarks - _whole(region, now.pictures[model])[:2])[None]
+        device = next(self._identity.parameters()).device
+        embedding = self._identity(self._identity.align(picture.to(device), landmarks))[0]
+        return np.asarray(embedding[0].cpu().numpy(), np.float64)
+
+
+def _stays(before: _Moment, now: _Moment) -> bool:
+    same_size = before.pictures[TRUTH].shape == now.pictures[TRUTH].shape
+    return same_size and bool(box_iou(before.box, now.box)[0, 0] >= _STAYS_IOU)
+
+
+def _like(picture: RGB, truth: RGB) -> Image:
+    """A frame in [0, 1], at the truth's size."""
+    height, width = truth.shape[:2]
+    if picture.shape != truth.shape:
+        shrinks = picture.shape[0] > height
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
+    return picture.astype(np.float32) / np.float32(255)
+
+
+def _grown(*boxes: Array) -> Array:
+    """The box around boxes, with a margin."""
+    low = np.min([box[:2] for box in boxes], axis=0)
+    high = np.max([box[2:] for box in boxes], axis=0)
+    margin = _MARGIN * float((high - low).mean())
+    return np.concatenate([low - margin, high + margin])
+
+
+def _whole(box: Array, picture: Image) -> npt.NDArray[np.int64]:
+    """Whole pixels (x0, y0, x1, y1) of a box inside a picture."""
+    height, width = picture.shape[:2]
+    limits = np.array([width, height, width, height])
+    return np.clip(np.rint(box).astype(np.int64), 0, limits)
+
+
+def _cut(picture: Image, box: Array) -> Image:
+    x0, y0, x1, y1 = _whole(box, picture)
+    return np.ascontiguousarray(picture[y0:y1, x0:x1])
+
+
+def _box_mask(box: Array, region: Array, picture: Image) -> npt.NDArray[np.bool_]:
+    """Which pixels of a region lie in a box."""
+    mask = np.zeros(picture.shape[:2], np.bool_)
+    x0, y0, x1, y1 = _whole(box, picture)
+    mask[y0:y1, x0:x1] = True
+    left, top, right, bottom = _whole(region, picture)
+    return mask[top:bottom, left:right]
+
+
+def _tensor(picture: Image) -> Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None]
+
+
+def _sample(name: str, now: _Moment) -> Sample:
+    """The face with its surroundings, input first, truth last."""
+    order = [INPUT, *(model for model in now.pictures if model not in (INPUT, TRUTH)), TRUTH]
+    return Sample(name, tuple(Tile(model, _tile(now, model)) for model in order))
+
+
+def _tile(now: _Moment, model: str) -> RGB:
+    cut = _cut(now.pictures[model], _grown(now.box))
+    scale = _TILE_PX / max(cut.shape[:2])
+    size = (round(cut.shape[1] * scale), round(cut.shape[0] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    shown = np.clip(cv2.resize(cut, size, interpolation=method), 0, 1)
+    return np.asarray(shown * 255 + 0.5, np.uint8)
