@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,19 @@ from labelled_faces import write_faces
 
 from vidrestore.errors import DataError
 from vidrestore.models.compact_unet import coordinate_grid
+from vidrestore.models.templates import landmark_template
 from vidrestore.training.degradations import BlindVideo
-from vidrestore.training.faces import Faces, PairDataset, load_faces, mirror_landmarks, to_network
+from vidrestore.training.faces import (
+    Faces,
+    FacesOnDisk,
+    PairDataset,
+    batches,
+    blind_pair,
+    load_faces,
+    mirror_landmarks,
+    open_faces,
+    to_network,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +54,95 @@ def test_unreadable_pictures_are_named_and_left_out(
     assert "train_1.png" in caplog.text
 
 
-def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no labels\.csv"):
+def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"neither labels\.csv nor a picture"):
         load_faces(tmp_path, "train")
+    with pytest.raises(DataError, match="no such folder"):
+        load_faces(tmp_path / "absent", "train")
+    write_faces(tmp_path, {"train": 1}, size=32)
+    with pytest.raises(DataError, match="no picture in split 'val'"):
+        open_faces(tmp_path, "val", size=32)
+
+
+def unlabelled(folder: Path, count: int, size: int = 32) -> Path:
+    write_faces(folder, {"face": count}, size=size)
+    (folder / "labels.csv").unlink()
+    return folder
+
+
+def test_labels_are_not_needed(tmp_path: Path) -> None:
+    folder = unlabelled(tmp_path, 5)
+    held_out = load_faces(folder, "val", size=32, held_out_every=4)
+    assert held_out.names == ("face_0.png", "face_4.png")
+    faces = load_faces(folder, "train", size=32, held_out_every=4)
+    assert set(faces.names) == {"face_1.png", "face_2.png", "face_3.png"}
+    assert np.allclose(faces.landmarks[0], landmark_template("ffhq", 32))
+
+
+def test_pictures_are_resized_only_when_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_faces(tmp_path, {"train": 2}, size=64)
+    large = load_faces(tmp_path, "train", size=64)
+    small = load_faces(tmp_path, "train", size=32, resize=True)
+    assert small.images.shape == (2, 32, 32, 3)
+    assert np.allclose(small.landmarks, (large.landmarks + 0.5) / 2 - 0.5)
+    with pytest.raises(DataError, match="is 64x64, not 32x32"):
+        load_faces(tmp_path, "train", size=32)
+    cv2.imwrite(str(tmp_path / "train_0.png"), np.zeros((32, 16, 3), np.uint8))
+    assert load_faces(tmp_path, "train", size=32, resize=True).names == ("train_1.png",)
+    assert "train_0.png: is 16x32, not square" in caplog.text
+
+
+def test_sets_larger_than_memory_are_decoded_when_wanted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_faces(tmp_path, {"train": 3}, size=32)
+    stored, decoded = (open_faces(tmp_path, "train", size=32, memory_gib=gib) for gib in (0.0, 1.0))
+    assert isinstance(stored, FacesOnDisk) and isinstance(decoded, Faces)
+    for index in range(3):
+        for own, wanted in zip(stored.face(index), decoded.face(index), strict=True):
+            assert np.array_equal(own, wanted)
+    (tmp_path / "train_1.png").write_bytes(b"no picture")
+    assert np.array_equal(stored.face(1)[0], decoded.face(2)[0])
+    assert "train_1.png: cannot be read, left out" in caplog.text
+    for name in ("train_0.png", "train_2.png"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match="3 pictures in a row"):
+        stored.face(0)
+
+
+def test_bad_labels_are_named(tmp_path: Path) -> None:
+    write_faces(tmp_path, {"train": 1}, size=32)
+    labels = tmp_path / "labels.csv"
+    labels.write_text(labels.read_text().replace("12.0625", "left"))
+    with pytest.raises(DataError, match=r"landmarks of train_0\.png.*left"):
+        load_faces(tmp_path, "train", size=32)
+    labels.write_text("picture\ntrain_0.png\n")
+    with pytest.raises(DataError, match="column 'file'"):
+        load_faces(tmp_path, "train", size=32)
+
+
+def test_processes_share_every_batch(faces: Faces) -> None:
+    def numbers(rank: int, n_processes: int) -> list[list[int]]:
+        samples = dataset(faces, window=16)
+        parts = batches(samples, 4, 17, 4, rank=rank, n_processes=n_processes)
+        return [part.number.tolist() for part in parts]
+
+    assert numbers(0, 1) == [[4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
+    pairs = zip(numbers(0, 2), numbers(1, 2), strict=True)
+    assert [first + second for first, second in pairs] == numbers(0, 1)
+    with pytest.raises(DataError, match="cannot be shared by 3"):
+        numbers(0, 3)
+
+
+def test_blind_pairs_follow_from_their_index(faces: Faces) -> None:
+    degraded, truth = blind_pair(faces, BlindVideo(), 1)
+    again, _ = blind_pair(faces, BlindVideo(), 1)
+    other, _ = blind_pair(faces, BlindVideo(), 1, seed=9)
+    assert torch.equal(degraded, again)
+    assert not torch.equal(degraded, other)
+    assert np.allclose((truth.numpy() + 1) * 127.5, faces.images[1].transpose(2, 0, 1), atol=1e-3)
 
 
 def test_samples_follow_from_their_number(faces: Faces) -> None:

@@ -34,7 +34,7 @@ from vidrestore.training.tasks.task import Counters, Data, Stretch, Task
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
-__all__ = ["TrainingProgress", "train"]
+__all__ = ["TrainingProgress", "course", "train"]
 
 _logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def train(
     run = _Run(recipe, task, machine, out, total=sum(stretch.images for stretch in stretches))
     run.begin(resume)
     _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
-    for counters, batch, stretch in _steps(stretches, run.images, machine, workers):
+    for counters, batch, stretch in course(stretches, run.images, machine, workers):
         if stop_at_step is not None and counters.step >= stop_at_step:
             break
         terms = task.step(batch.to(machine.device), counters)
@@ -121,10 +121,10 @@ def _open_data(recipe: Recipe, folder: Path) -> Data:
     )
 
 
-def _steps(
+def course(
     stretches: Sequence[Stretch], seen: int, machine: Machine, workers: int
 ) -> Iterator[tuple[Counters, Pair, Stretch]]:
-    """The batches from image `seen` of the training on, with their counters."""
+    """The batches of this process from image `seen` of the training on, with their counters."""
     start = step = 0
     for number, stretch in enumerate(stretches):
         done = min(max(seen - start, 0), stretch.images)

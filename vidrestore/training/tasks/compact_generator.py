@@ -235,7 +235,8 @@ def open_task(recipe: CompactGeneratorRecipe, data: Data, machine: Machine) -> C
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from, arch=recipe.arch)
     network = network.to(machine.device)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if isinstance(network, CompactUNet):  # Modulated layers have weights of five dimensions.
+        network = network.to(memory_format=torch.channels_last)
     return CompactGeneratorTask(recipe, data, machine, network)
 
 

@@ -165,22 +165,29 @@ class GFPGANTask(RestoringTask):
         if self.features is not None:
             relative = losses.features == "identity"
             weights = IDENTITY_WEIGHTS if relative else VGG19_WEIGHTS
-            with self.machine.autocast():
-                with torch.no_grad():
-                    wanted = self.features(batch.truth, batch.landmarks)
-                own = self.features(restored, batch.landmarks)
+            own, wanted = self._seen_by(self.features, restored, batch)
             if losses.perceptual:
                 distance = feature_l1(own, wanted, weights, relative=relative)
                 terms["perceptual"] = losses.perceptual * distance
             if losses.style:
                 terms["style"] = losses.style * style_l1(own, wanted, weights)
         if self.identity is not None:
-            with torch.no_grad():
-                truth = self.identity(batch.truth, batch.landmarks)["embedding"]
-            embedding = self.identity(restored, batch.landmarks)["embedding"]
-            distance = identity_distance(embedding, truth, losses.identity_distance)
+            if self.identity is not self.features:
+                own, wanted = self._seen_by(self.identity, restored, batch)
+            distance = identity_distance(
+                own["embedding"], wanted["embedding"], losses.identity_distance
+            )
             terms["identity"] = losses.identity * distance
         return terms
+
+    def _seen_by(
+        self, network: Vgg19Features | IdentityFeatures, restored: Tensor, batch: Pair
+    ) -> tuple[_Terms, _Terms]:
+        """Features of the restored and of the true pictures."""
+        with self.machine.autocast():
+            with torch.no_grad():
+                wanted = network(batch.truth, batch.landmarks)
+            return network(restored, batch.landmarks), wanted
 
     def _critics_terms(self, restored: Tensor, batch: Pair) -> _Terms:
         losses, terms = self.losses, _Terms()
@@ -222,7 +229,9 @@ class GFPGANTask(RestoringTask):
         if not (losses.perceptual or losses.style):
             return
         if losses.features == "identity":
-            self.features = identity_network(files.identity, recipe, machine, "perceptual, style")
+            self.features = self.identity or identity_network(
+                files.identity, recipe, machine, "perceptual, style"
+            )
             return
         opened = available(
             lambda: Vgg19Features(weights_file(VGG19, files.vgg19, option="weights.vgg19")),

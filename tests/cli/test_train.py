@@ -1,0 +1,95 @@
+"""`vidrestore train` and `vidrestore export` as a person meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from labelled_faces import write_faces
+from tiny_recipes import REPORT, SIZE, TINY
+
+from vidrestore.cli import main
+from vidrestore.cli.export import export
+from vidrestore.cli.train import train
+from vidrestore.training.checkpoints import read_checkpoint
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("data"), {"train": 2, "val": 1}, size=SIZE)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    stage = {"images": 8, "batch_size": 2, "window": 16}
+    content = {**TINY["compact_generator"], "report": REPORT, "stages": [stage]}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"task": "compact_generator", **content}), encoding="utf-8")
+    return path
+
+
+def test_training_stopping_resuming_exporting(recipe: Path, data: Path, tmp_path: Path) -> None:
+    out, weights = tmp_path / "run", tmp_path / "weights.safetensors"
+    arguments = [str(recipe), "--data", str(data), "--out", str(out), "--workers", "0"]
+    arguments += ["--device", "cpu", "--set", f"data.size_px={SIZE}"]
+    run = CliRunner().invoke(train, [*arguments, "--steps", "2", "--set", "seed=3"])
+    assert run.exit_code == 0, run.output
+    assert read_checkpoint(out / "last.pt").images == 4
+    again = CliRunner().invoke(train, [*arguments, "--resume", "--set", "seed=3"])
+    assert again.exit_code == 0, again.output
+    found = read_checkpoint(out / "last.pt")
+    assert found.images == 8 and found.recipe["seed"] == 3
+    told = CliRunner().invoke(export, [str(out / "best.pt"), str(weights), "--half"])
+    assert told.exit_code == 0, told.output
+    assert "CompactUNet" in told.output and "8 images seen" in told.output
+    assert weights.stat().st_size > 1000
+
+
+def test_mistakes_are_one_line(
+    recipe: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--data", str(data), "--out", str(tmp_path / "run")]
+    cases = [
+        (["train", str(tmp_path / "no.yaml"), *common], 1, "check the path"),
+        (["train", str(recipe), *common, "--set", "sead=1"], 1, "did you mean 'seed'"),
+        (["train", str(recipe), *common, "--set", "seed"], 2, "dotted.key=value"),
+        (["train", str(recipe), "--data", str(data)], 2, "--out"),
+        (["train", str(recipe), *common, "--device", "tpu9"], 2, "tpu9"),
+        (["train", str(recipe), "--data", str(tmp_path / "no"), *common[2:]], 1, "no such folder"),
+        (["export", str(tmp_path / "no.pt"), str(tmp_path / "a.onnx")], 1, "no such file"),
+    ]
+    for arguments, code, words in cases:
+        assert main(arguments) == code
+        said = capsys.readouterr().err
+        assert words in said and "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_detectors_plan_is_dispatched(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidrestore.training import detector_run
+
+    plans = []
+
+    def record(plan: object) -> Path:
+        plans.append(plan)
+        return tmp_path
+
+    monkeypatch.setattr(detector_run, "run_plan", record)
+    recipe = Path(__file__).parents[2] / "configs" / "train" / "compact_detector.yaml"
+    assert main(["train", str(recipe), "--data", str(data), "--out", str(tmp_path)]) == 0
+    assert (plans[0].faces, plans[0].out) == (data, tmp_path)
+    assert json.dumps(plans[0].model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_help_is_for_people(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"vidrestore {command}" in said
+    for word in {"train": ("--resume", "--set", "--processes"), "export": (".onnx",)}[command]:
+        assert word in said

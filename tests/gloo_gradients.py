@@ -1,0 +1,70 @@
+"""Gradients of a training in this process, or in several that share each batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidrestore.training.faces import load_faces
+from vidrestore.training.loop import course
+from vidrestore.training.machine import Machine, process_environment
+from vidrestore.training.recipe import Recipe
+from vidrestore.training.tasks import open_task
+from vidrestore.training.tasks.task import Data
+
+Gradients = list[Tensor]
+"""One vector for each step of an optimiser, in order."""
+
+
+def gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gradients:
+    """What every step of every optimiser saw in the first steps of a training."""
+    size = recipe.data.size_px
+    data = Data(*(load_faces(folder, split, size=size) for split in ("train", "val")))
+    task: Any = open_task(recipe, data, machine)
+    seen: Gradients = []
+
+    def record(optimiser: torch.optim.Optimizer, *_: object) -> None:
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        seen.append(torch.cat([p.grad.flatten().clone() for p in parameters if p.grad is not None]))
+
+    optimisers = [task.optimiser, task.critic.optimiser, getattr(task, "component_optimiser", None)]
+    for optimiser in filter(None, optimisers):
+        optimiser.register_step_pre_hook(record)
+    for counters, batch, _ in course(task.stretches(), 0, machine, 0):
+        if counters.step == steps:
+            break
+        task.step(batch, counters)
+    return seen
+
+
+def gradients_of_two(
+    recipes: list[Recipe], folder: Path, steps: int, results: Path
+) -> list[Gradients]:
+    """The same by two processes, from the first one."""
+    from torch.multiprocessing.spawn import start_processes
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    arguments = (port, recipes, folder, steps, results)
+    start_processes(_part, arguments, nprocs=2, start_method="spawn")
+    return torch.load(results, weights_only=True)
+
+
+def _part(
+    rank: int, port: int, recipes: list[Recipe], folder: Path, steps: int, results: Path
+) -> None:
+    os.environ.update(process_environment(rank, 2, port, 1))
+    torch.set_num_threads(1)
+    machine = Machine("cpu")
+    assert (machine.n_processes, machine.rank) == (2, rank)
+    found = [gradients(recipe, folder, steps, machine) for recipe in recipes]
+    if machine.is_main:
+        torch.save(found, results)
+    machine.wait()
+    machine.close()

@@ -1,0 +1,124 @@
+"""From checkpoints to files that are used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from labelled_faces import write_faces
+from tiny_recipes import SIZE, tiny_recipe
+
+from vidrestore.errors import DataError, ModelError
+from vidrestore.models.architectures import build
+from vidrestore.models.checkpoint import read
+from vidrestore.models.load import load_restorer
+from vidrestore.training import export as module
+from vidrestore.training.checkpoints import read_checkpoint
+from vidrestore.training.export import export
+from vidrestore.training.loop import train
+
+OFF = {"perceptual": 0, "style": 0, "identity": 0, "adversarial": 0}
+COMPONENTS_OFF = {"component_adversarial": 0, "component_style": 0}
+SHORT = {
+    "stylegan2_prior": {"steps": 1, "batch_size": 1},
+    "gfpgan": {"steps": 1, "batch_size": 1, "losses": OFF | COMPONENTS_OFF},
+    "gpen": {"steps": 1, "batch_size": 1, "losses": {"identity": 0}},
+    "compact_generator": {"stages": [{"images": 2, "batch_size": 1, "window": SIZE}]},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("data"), {"train": 2, "val": 1}, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        task: train(tiny_recipe(task, **changes), data, folder / task)
+        for task, changes in SHORT.items()
+    }
+
+
+@pytest.mark.parametrize("task", ["gfpgan", "gpen", "compact_generator"])
+def test_exported_weights_restore_by_their_path(
+    task: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    metadata = export(checkpoints[task], file)
+    assert read(file).metadata == metadata
+    found = read_checkpoint(checkpoints[task])
+    network = build(metadata["arch"], **json.loads(metadata["hyperparameters"])).eval()
+    network.load_state_dict(found.state["average"])
+    restorer = load_restorer(file, device="cpu", precision="float32", batch_size=1)
+    crops = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = ((network(crops * 2 - 1) + 1) / 2).clamp(0, 1)
+    assert restorer.size == SIZE
+    assert torch.allclose(restorer(crops), wanted, atol=1e-4)
+
+
+def test_files_say_how_they_were_made(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    metadata = export(checkpoints["compact_generator"], tmp_path / "a.safetensors")
+    assert metadata["images_seen"] == "2"
+    assert json.loads(metadata["figures"])["psnr_db"] > 0
+    assert json.loads(metadata["recipe"])["stages"][0]["window"] == SIZE
+
+
+def test_nothing_is_told_of_the_folders_of_the_training(
+    checkpoints: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe("gpen", prior=checkpoints["gpen"], **SHORT["gpen"])
+    last = train(recipe, data, tmp_path / "run")
+    metadata = export(last, tmp_path / "a.safetensors")
+    assert json.loads(metadata["recipe"])["prior"] == "last.pt"
+    assert str(tmp_path) not in str(metadata)
+
+
+def test_halves_are_half_as_large(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    export(checkpoints["gfpgan"], whole)
+    export(checkpoints["gfpgan"], half, precision="float16")
+    for name, value in read(whole).state.items():
+        assert torch.allclose(read(half).state[name].float(), value, rtol=1e-3, atol=1e-6), name
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
+
+
+@pytest.mark.parametrize("task", ["gfpgan", "compact_generator"])
+def test_onnx_computes_the_same(task: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = tmp_path / "network.onnx"
+    metadata = export(checkpoints[task], file)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["arch"] == metadata["arch"]
+    network = build(metadata["arch"], **json.loads(metadata["hyperparameters"])).eval()
+    network.load_state_dict(read_checkpoint(checkpoints[task]).state["average"])
+    crops = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
+    with torch.no_grad():
+        wanted = network(crops).numpy()
+    (found,) = session.run(None, {"input": crops.numpy()})
+    assert np.abs(found - wanted).max() <= 1e-4
+
+
+def test_a_wrong_onnx_file_is_not_kept(
+    checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(module, "ONNX_TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="differs from torch"):
+        export(checkpoints["compact_generator"], tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_exported(checkpoints: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"neither in \.safetensors nor in \.onnx"):
+        export(checkpoints["gpen"], tmp_path / "a.pth")
+    with pytest.raises(DataError, match="no such file"):
+        export(tmp_path / "absent.pt", tmp_path / "a.onnx")
+    prior = train(tiny_recipe("gpen", phase="prior", **SHORT["gpen"]), data, tmp_path / "prior")
+    with pytest.raises(DataError, match="encoder has learnt nothing"):
+        export(prior, tmp_path / "a.safetensors")

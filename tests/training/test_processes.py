@@ -1,0 +1,66 @@
+"""Several processes that share each batch are one with the whole batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gloo_gradients import gradients, gradients_of_two
+from labelled_faces import write_faces
+from tiny_recipes import SIZE, tiny_recipe
+
+from vidrestore.training.machine import Machine
+from vidrestore.training.recipe import Recipe
+
+STEPS = 3  # Lazy terms on the first and the third.
+
+
+def still(task: str, identity: Path, **changes: Any) -> Recipe:
+    """A recipe of batches of four that does not move, so that no step's rounding enters the
+    next one.
+    """
+    common = {"batch_size": 4, "schedule": {"learning_rate": 0.0}, "augment": {"kind": "ada"}}
+    if task == "gfpgan":
+        del common["augment"]
+    if task == "compact_generator":
+        terms = ("identity", "feature", "adversarial", "feature_matching")
+        stage = {"images": 40, "batch_size": 4, "window": SIZE, "learning_rate": 0.0}
+        stage |= {"final_learning_rate": 0.0, "discriminator_learning_rate": 0.0}
+        stage |= {f"{term}_weight": 0.1 for term in terms}
+        common = {"stages": [stage], "precision": "float32"}
+    else:
+        lazy = {"r1_every_steps": 2}
+        common["losses"] = lazy if task == "gfpgan" else {**lazy, "path_length_every_steps": 2}
+    return tiny_recipe(task, identity, **common, **changes)
+
+
+def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -> None:
+    identity = shared / "weights" / "mobilefacenet.pt"
+    data = write_faces(tmp_path, {"train": 3, "val": 1}, size=SIZE)
+    recipes = [
+        still("stylegan2_prior", identity),
+        still("gfpgan", identity),
+        still("gpen", identity),
+        still("gpen", identity, phase="prior"),
+        still("compact_generator", identity),
+    ]
+    found = gradients_of_two(recipes, data, STEPS, tmp_path / "gradients.pt")
+    machine = Machine("cpu")
+    # Generator, discriminator, and what is lazy or by the component discriminators.
+    numbers = [2 * 3 + 4, 3 * 3 + 2, 2 * 3 + 4, 2 * 3 + 4, 2 * 3]
+    for recipe, shared_out, count in zip(recipes, found, numbers, strict=True):
+        alone = gradients(recipe, data, STEPS, machine)
+        assert len(alone) == len(shared_out) == count
+        for step, (one, two) in enumerate(zip(alone, shared_out, strict=True)):
+            distance = (one - two).norm() / one.norm()
+            assert one.norm() > 0
+            assert distance <= 1e-5, (recipe.task, step)
+
+
+def test_a_batch_is_shared_evenly_or_not_at_all() -> None:
+    from vidrestore.errors import DataError
+    from vidrestore.training.faces import batches
+
+    with pytest.raises(DataError, match="take a batch size that is a multiple"):
+        batches([], 0, 12, 6, n_processes=4)
