@@ -17,7 +17,7 @@ from vidrestore.evaluation.protocols import find_protocol
 from vidrestore.evaluation.results import summarise, table_lines
 from vidrestore.models.mobilefacenet import MobileFaceNet
 
-FRAMES = 6
+FRAMES = 4
 
 
 @pytest.fixture(scope="module")

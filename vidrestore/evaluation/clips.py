@@ -128,7 +128,8 @@ def compare_clips(
     series: dict[str, Series] = {}
     measures = [name for name in wanted if name not in missing]
     for done, pair in enumerate(pairs, start=1):
-        meter = _ClipMeter(pair.name, [INPUT, *(one.name for one in named), TRUTH], finder, embed)
+        names = [INPUT, *(one.name for one in named), TRUTH]
+        meter = _ClipMeter(pair.name, names, measures, finder, embed)
         for pictures in _in_step(pair, named, detector, device, precision):
             meter.look(pictures)
         rows += [
@@ -239,10 +240,15 @@ class _ClipMeter:
         self,
         clip: str,
         models: Sequence[str],
+        measures: Sequence[str],
         detector: FaceDetector,
         identity: FaceIdentity | None,
     ) -> None:
         self._clip, self._models = clip, models
+        self._looks_again = bool({"lmd", "jitter", "jitter_px"}.intersection(measures))
+        self._follows = bool(
+            {"warping_error", "temporal_difference", "flicker"}.intersection(measures)
+        )
         self._detector, self._identity = detector, identity
         self._before: _Moment | None = None
         self._series: Series = {}
@@ -260,7 +266,7 @@ class _ClipMeter:
             if not steady:
                 self._break()
             self._measure(now)
-            if steady:
+            if steady and self._follows:
                 assert self._before is not None
                 self._measure_change(now, self._before)
             if self._n_faces % _SAMPLE_EVERY == 0:
@@ -374,6 +380,8 @@ class _ClipMeter:
     def _find(self, now: _Moment, model: str) -> Array:
         if model == TRUTH:
             return now.landmarks
+        if not self._looks_again:
+            return np.full((5, 2), np.nan)
         picture = (now.pictures[model] * 255 + 0.5).astype(np.uint8)
         return nearest_face(detect_scaled(self._detector, picture, _DETECTION_PX), now.landmarks)
 

@@ -51,9 +51,9 @@ def _gains(comparison: Comparison) -> Iterator[Plot]:
             continue
         measure, before = comparison.measures[name], comparison.column(INPUT, name)
         gains = [comparison.column(model, name) - before for model in comparison.models]
-        yield _drawn(f"{measure.title}: gain of every picture", _scatter, before, gains, measure,
+        yield _drawn(f"{measure.title}: change of every picture", _scatter, before, gains, measure,
                      comparison.models)  # fmt: skip
-        yield _drawn(f"{measure.title}: how gains are spread", _histogram, gains, measure,
+        yield _drawn(f"{measure.title}: how the changes are spread", _histogram, gains, measure,
                      comparison.models)  # fmt: skip
 
 
@@ -69,9 +69,9 @@ def _scatter(
             before, gain, "o", ms=5, alpha=0.65, mec="none", color=_colour(index), label=model
         )
     axes.axhline(0, color=_GREY, lw=1)
-    axes.set_xlabel(f"{measure.title} of the input")
-    axes.set_ylabel(f"gain{_better(measure)}")
-    axes.legend(frameon=False, fontsize=10)
+    axes.set_xlabel(f"the input's {measure.title}")
+    axes.set_ylabel(f"change{_better(measure)}")
+    _legend(axes)
 
 
 def _histogram(
@@ -86,10 +86,10 @@ def _histogram(
         axes.hist(gain, bins, histtype="stepfilled", alpha=0.3, color=colour)
         axes.hist(gain, bins, histtype="step", lw=1.5, color=colour, label=model)
     axes.axvline(0, color=_GREY, lw=1)
-    axes.set_xlabel(f"gain in {measure.title}{_better(measure)}")
+    axes.set_xlabel(f"change of {measure.title}{_better(measure)}")
     axes.set_ylabel("pictures")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=10)
+    _legend(axes)
 
 
 def _over_time(comparison: Comparison) -> Iterator[Plot]:
@@ -107,7 +107,7 @@ def _lines(axes: Axes, by_model: Any, comparison: Comparison) -> None:
         colour = _GREY if model == INPUT else _colour(comparison.models.index(model))
         axes.plot(values, lw=1.3, color=colour, label=model)
     axes.set_xlabel("frames with a face")
-    axes.legend(frameon=False, fontsize=10)
+    _legend(axes)
 
 
 def _drawn(title: str, draw: Any, *arguments: Any) -> Plot:
@@ -133,6 +133,18 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _legend(axes: Axes) -> None:
+    """Above the plot, where it hides nothing."""
+    axes.legend(
+        frameon=False,
+        fontsize=10,
+        ncols=3,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+    )
 
 
 def _colour(index: int) -> str:
