@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidrestore.training.faces import load_faces
 from vidrestore.training.loop import course
-from vidrestore.training.machine import Machine, process_environment
+from vidrestore.training.machine import Machine, leave_processes, process_environment
 from vidrestore.training.recipe import Recipe
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Data
@@ -67,4 +67,4 @@ def _part(
     if machine.is_main:
         torch.save(found, results)
     machine.wait()
-    machine.close()
+    leave_processes()

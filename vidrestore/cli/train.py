@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
-from vidrestore.errors import DataError, UsageError
+from vidrestore.errors import DataError, UsageError, VidRestoreError
 
 if TYPE_CHECKING:
     from vidrestore.training.loop import TrainingProgress
@@ -159,14 +159,17 @@ class _Run:
 
 
 def _share(run: _Run, processes: int) -> Path:
-    """Run in several processes; the first one that fails ends all."""
-    from torch.multiprocessing.spawn import start_processes
+    """Run in several processes; the first one that fails says why, and ends all."""
+    from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
     _check_processes(run.device, processes)
     port = _free_port()
-    start_processes(  # type: ignore[no-untyped-call]
-        _shared_part, (run, processes, port), nprocs=processes, start_method="spawn"
-    )
+    try:
+        start_processes(  # type: ignore[no-untyped-call]
+            _shared_part, (run, processes, port), nprocs=processes, start_method="spawn"
+        )
+    except ProcessExitedException as error:
+        raise click.exceptions.Exit(max(1, error.exit_code or 1)) from error
     return run.out / "last.pt"
 
 
@@ -184,10 +187,16 @@ def _check_processes(device: str, processes: int) -> None:
 
 
 def _shared_part(rank: int, run: _Run, processes: int, port: int) -> None:
-    from vidrestore.training.machine import process_environment
+    from vidrestore.training.machine import leave_processes, process_environment
 
     os.environ.update(process_environment(rank, processes, port, run.threads or 1))
-    run()
+    try:
+        run()
+    except VidRestoreError as error:
+        click.echo(f"vidrestore: process {rank}: {error}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    finally:
+        leave_processes()
 
 
 def _free_port() -> int:

@@ -151,7 +151,7 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, features: Sequence[Tensor]) -> Tensor:
         """From latents (N, style_dim) and features, from 4 px on, to pictures (N, 3, S, S)."""
-        x = self.conv1(self.input(len(latents)), latents, features[0])
+        x = self.conv1(self.input(latents.shape[0]), latents, features[0])
         picture: Tensor = self.to_rgb1(x, latents)
         for level, to_rgb in enumerate(self.to_rgbs):
             x = self.convs[2 * level](x, latents, features[level + 1])

@@ -200,7 +200,7 @@ class Synthesis(nn.Module):
             (N, 3, S, S) float32 RGB in [-1, 1].
         """
         noise = self.stored_noise() if noise is None else noise
-        x = self.style_conv1(self.constant_input(len(latents)), latents[:, 0], noise[0])
+        x = self.style_conv1(self.constant_input(latents.shape[0]), latents[:, 0], noise[0])
         picture: Tensor = self.to_rgb1(x, latents[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs):
             first = 2 * level + 1

@@ -51,8 +51,11 @@ def write_checkpoint(path: Path, content: TrainingState) -> None:
         "best": content.best,
     }
     partial = path.with_name(path.name + ".partial")
-    torch.save(table, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(table, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _is_zip(path: Path) -> bool:

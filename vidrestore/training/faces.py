@@ -195,18 +195,20 @@ def load_faces(
         DataError: No picture can be used.
     """
     template_points = landmark_template(template, size)
-    images: list[NDArray[np.uint8]] = []
+    entries = _entries(folder, split, held_out_every)
+    most = len(entries) if limit is None else min(limit, len(entries))
+    # Filled as far as needed: a list that is stacked would need the memory twice.
+    images = np.empty((most, size, size, 3), np.uint8)
     landmarks: list[NDArray[np.float64]] = []
     names: list[str] = []
     refused: list[str] = []
-    entries = _entries(folder, split, held_out_every)
     for entry, found in _decoded(folder, entries, size, resize, template_points):
-        if limit is not None and len(names) >= limit:
+        if len(names) >= most:
             break
         if isinstance(found, str):
             refused.append(f"{folder / entry.name}: {found}")
             continue
-        images.append(found[0])
+        images[len(names)] = found[0]
         landmarks.append(found[1])
         names.append(entry.name)
     _name_refused(folder, refused)
@@ -215,7 +217,7 @@ def load_faces(
             f"training data {folder}: no readable {size} px picture in split {split!r} "
             f"({len(refused)} cannot be used{', such as ' + refused[0] if refused else ''})"
         )
-    return Faces(np.stack(images), np.stack(landmarks), tuple(names))
+    return Faces(images[: len(names)], np.stack(landmarks), tuple(names))
 
 
 def open_faces(

@@ -23,7 +23,7 @@ from vidrestore.models.load import resolve_device
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Machine", "Precision", "process_environment", "require_extra"]
+__all__ = ["Machine", "Precision", "leave_processes", "process_environment", "require_extra"]
 
 Precision = Literal["float32", "bfloat16"]
 """bfloat16: convolutions and matrix products in bfloat16, weights and losses in float32."""
@@ -127,10 +127,11 @@ class Machine:
         """Wait until all processes are here."""
         self.accelerator.wait_for_everyone()
 
-    def close(self) -> None:
-        """Leave the group of processes, if there is one."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+
+def leave_processes() -> None:
+    """Leave the group of processes, if there is one; for a process that is about to end."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def process_environment(rank: int, n_processes: int, port: int, threads: int) -> dict[str, str]:
