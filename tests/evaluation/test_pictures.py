@@ -201,8 +201,10 @@ def test_names_in_the_page_are_escaped(found: Comparison) -> None:
     assert "one &amp; all" in html
 
 
-def test_the_contact_sheet_shows_hard_and_easy_ones(found: Comparison) -> None:
-    inputs = {row.item: row.values["identity"] for row in found.rows if row.model == "input"}
+def test_the_contact_sheet_shows_hard_and_easy_ones(data: Path) -> None:
+    found = compare_pictures(["debug"], data, metrics=["psnr_db"], samples=2, device="cpu")
+    inputs = {row.item: row.values["psnr_db"] for row in found.rows if row.model == "input"}
+    assert len(set(inputs.values())) == 4
     ranked = sorted(inputs, key=lambda item: inputs[item])
     assert [sample.item for sample in found.samples] == [ranked[0], ranked[-1]]
     assert [tile.model for tile in found.samples[0].tiles] == ["input", "debug", "truth"]
