@@ -63,7 +63,7 @@ class DetectConfig(_Stage):
         None, ge=0, le=1, description="least detection score; the detector's own when not given"
     )
     refine_passes: int = Field(
-        3, ge=0, le=4, description="closer looks at each face, for landmarks that hold still"
+        2, ge=0, le=4, description="closer looks at each face, for landmarks that hold still"
     )
     min_face_px: float = Field(8.0, ge=0, description="least distance between the eyes, in pixels")
     faces: Literal["all", "largest"] = Field("all", description="which faces to restore")

@@ -4,8 +4,9 @@
 pixels). The reference sees the frame at its own size, the detector a copy whose longer side is at
 most `size_px`. Counted are: sure faces of the reference (score ≥ 0.9, shorter side ≥ `min_side_px`)
 that the detector found (IoU ≥ 0.5); the detector's answers that meet no box of the reference with a
-score ≥ 0.5 (IoU < 0.3); and, over the faces found, the mean distance of the five landmarks in units
-of the reference's distance between the eyes.
+score ≥ 0.5 (IoU < 0.3); and, over the faces found, the distance of the five landmarks in units of
+the reference's distance between the eyes. `MirroredDetector` tells how well a reference agrees with
+itself: no other detector can be asked for more.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import DecodeConfig
-from vidrestore.models.detector import CompactFaceDetector, overlaps
+from vidrestore.models.detector import MIRRORED_LANDMARKS, CompactFaceDetector, overlaps
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.retinaface import RetinaFaceDetector
 from vidrestore.structs import Detections
@@ -30,6 +31,7 @@ from vidrestore.video.samples import shown_rgb
 
 __all__ = [
     "Agreement",
+    "MirroredDetector",
     "agreement",
     "detect_scaled",
     "display_frames",
@@ -59,6 +61,10 @@ class Agreement:
     """Those that meet no likely face of the reference."""
     landmark_error: float = 0.0
     """Sum over the found faces of the mean landmark distance, in eye distances."""
+    landmark_px: float = 0.0
+    """The same sum in pixels."""
+    eyes_px: float = 0.0
+    """Sum over the found faces of the reference's distance between the eyes."""
 
     @property
     def found_share(self) -> float:
@@ -72,7 +78,13 @@ class Agreement:
 
     @property
     def landmark_distance(self) -> float:
-        """Mean landmark distance over eye distance; NaN if no face was found."""
+        """Mean landmark distance over mean eye distance; NaN if no face was found."""
+        return self.landmark_px / self.eyes_px if self.n_found else float("nan")
+
+    @property
+    def landmark_ratio(self) -> float:
+        """Mean over faces of landmark distance over eye distance: profiles, whose eyes nearly
+        coincide, make most of it."""
         return self.landmark_error / self.n_found if self.n_found else float("nan")
 
     def __add__(self, other: Agreement) -> Agreement:
@@ -83,6 +95,8 @@ class Agreement:
             self.n_answers + other.n_answers,
             self.n_false + other.n_false,
             self.landmark_error + other.landmark_error,
+            self.landmark_px + other.landmark_px,
+            self.eyes_px + other.eyes_px,
         )
 
 
@@ -102,15 +116,19 @@ def agreement(found: Detections, reference: Detections, *, min_side_px: float = 
     sure = (reference.scores >= SURE_SCORE) & (sides.min(-1, initial=np.inf) >= min_side_px)
     iou = overlaps(reference.boxes_xyxy, found.boxes_xyxy)
     touching = (iou[likely] >= TOUCH_IOU).any(0) if likely.any() else np.zeros(len(found), bool)
-    matched, errors = iou[sure].copy(), []
+    matched, errors, eyes = iou[sure].copy(), [], []
     for row, truth in zip(matched, reference.landmarks[sure], strict=True):
         best = int(row.argmax()) if len(row) else -1
         if best >= 0 and row[best] >= MATCH_IOU:
             matched[:, best] = -1.0
             distances = np.linalg.norm(found.landmarks[best] - truth, axis=-1)
-            errors.append(distances.mean() / np.linalg.norm(truth[1] - truth[0]))
+            errors.append(float(distances.mean()))
+            eyes.append(float(np.linalg.norm(truth[1] - truth[0])))
     n_false = len(found) - int(touching.sum())
-    return Agreement(1, int(sure.sum()), len(errors), len(found), n_false, float(sum(errors)))
+    ratios = sum(error / apart for error, apart in zip(errors, eyes, strict=True))
+    return Agreement(
+        1, int(sure.sum()), len(errors), len(found), n_false, ratios, sum(errors), sum(eyes)
+    )
 
 
 def display_frames(video: Path, *, every: int = 1) -> Iterator[RGB]:
@@ -127,6 +145,30 @@ def display_frames(video: Path, *, every: int = 1) -> Iterator[RGB]:
         for frame in reader.frames():
             if frame.index % every == 0:
                 yield shown_rgb(frame.picture, frame.display)
+
+
+class MirroredDetector:
+    """A detector that is shown the mirror image; its answers are mirrored back.
+
+    Args:
+        detector: Any; answers with equal faces in equal places for a picture and its mirror image
+            would be the same.
+    """
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self.detector, self.name = detector, f"{detector.name}, mirrored"
+
+    def __call__(self, images: torch.Tensor) -> list[Detections]:
+        """(N, 3, H, W) RGB in [0, 1]; see `FaceDetector`."""
+        right = images.shape[3] - 1
+        return [_mirrored(found, right) for found in self.detector(images.flip(3))]
+
+
+def _mirrored(found: Detections, right: int) -> Detections:
+    boxes, landmarks = found.boxes_xyxy.copy(), found.landmarks[:, MIRRORED_LANDMARKS].copy()
+    boxes[:, [0, 2]] = right - found.boxes_xyxy[:, [2, 0]]
+    landmarks[..., 0] = right - landmarks[..., 0]
+    return replace(found, boxes_xyxy=boxes, landmarks=landmarks)
 
 
 def detect_scaled(detector: FaceDetector, picture: RGB, size_px: int | None) -> Detections:
@@ -160,7 +202,7 @@ def evaluate_detector(
     videos: Sequence[Path],
     *,
     every: int = 10,
-    size_px: int = 640,
+    size_px: int | None = 640,
     min_side_px: float = 48,
     change: Callable[[RGB], RGB] | None = None,
 ) -> dict[str, Agreement]:
@@ -171,7 +213,7 @@ def evaluate_detector(
         reference: the one to trust; its own threshold is set to 0.5.
         videos: files; their names must differ.
         every: look at every so many frames.
-        size_px: longer side of the copy that `detector` sees.
+        size_px: longer side of the copy that `detector` sees; None for the frame itself.
         min_side_px: shorter side from which a face must be found, in display pixels.
         change: applied to every frame before both detectors, e.g. black-and-white.
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vidrestore.errors import WeightsError
+from vidrestore.models.compressed import expanded
 
 __all__ = ["Checkpoint", "Unfilled", "fill", "read"]
 
@@ -71,7 +72,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Checkpoint(path, state, file.metadata() or {})
+            return Checkpoint(path, expanded(state), file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import STRIDES, CellAnswers, CompactDetector, cell_centres
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.detector_data import (
@@ -277,18 +278,14 @@ def update_average(average: CompactDetector, network: CompactDetector, decay: fl
 
 
 def export_weights(checkpoint: Path, destination: Path) -> None:
-    """Writes a checkpoint's averaged weights as float16 safetensors with the network's name and
-    hyperparameters.
+    """Writes a checkpoint's averaged weights as safetensors, compressed (see
+    `vidrestore.models.compressed`), with the network's name and hyperparameters.
 
     Args:
         checkpoint: what `train_detector` wrote.
         destination: the file to write, replaced atomically.
     """
     saved = torch.load(checkpoint, weights_only=True)
-    halves = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in saved["average"].items()
-    }
     recipe = json.loads(saved["recipe"])
     notes = {
         name: recipe[name]
@@ -300,7 +297,7 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
         "training": json.dumps({"scenes_seen": saved["seen"], **notes}),
     }
     partial = destination.with_name(destination.name + ".partial")
-    save_file(halves, partial, metadata)
+    save_file(compressed(saved["average"]), partial, metadata)
     partial.chmod(0o644)
     os.replace(partial, destination)
 

@@ -212,6 +212,8 @@ class SceneMaker:
             size_px: height and width of a scene.
         """
         self.bank, self.textures, self.size_px = bank, list(textures), size_px
+        chances = asymmetry(bank.landmarks).clip(0.05, 0.5) * _share_of_copies(len(bank.pictures))
+        self._chances = np.cumsum(chances) / chances.sum() * (1 + 1e-9)
 
     def make(self, rng: np.random.Generator) -> Scene:
         """Composes and spoils one scene."""
@@ -290,13 +292,15 @@ class SceneMaker:
         centre: tuple[float, float],
         size: float,
     ) -> tuple[Floats, Floats]:
-        index = int(rng.integers(len(self.bank.pictures)))
+        index = int(np.searchsorted(self._chances, rng.random(), side="right"))
         face, matte = np.array(self.bank.pictures[index]), np.array(self.bank.mattes[index])
         box, points = np.array(self.bank.boxes_xyxy[index]), np.array(self.bank.landmarks[index])
         if rng.random() < 0.5:
             face, matte = face[:, ::-1], matte[:, ::-1]
             box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]])
             points = points[list(MIRRORED_LANDMARKS)] * [-1, 1] + [BANK_PX - 1, 0]
+        if rng.random() < 0.6:
+            face, matte, points = _warped(rng, face, matte, box, points)
         if rng.random() < 0.3:
             face = np.repeat(
                 cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)[..., None], 3, 2
@@ -420,6 +424,43 @@ class SceneMaker:
         return np.asarray(cv2.resize(np.ascontiguousarray(part), (px, px)), np.uint8)
 
 
+def asymmetry(landmarks: Floats) -> Floats:
+    """(N,) how far the nose lies from between the eyes, in eye distances: 0 from the front."""
+    apart = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=1).clip(1e-3)
+    along = (landmarks[:, 1] - landmarks[:, 0]) / apart[:, None]
+    middle = landmarks[:, :2].mean(1)
+    return np.asarray(np.abs(((landmarks[:, 2] - middle) * along).sum(1)) / apart)
+
+
+def _share_of_copies(n: int) -> Floats:
+    """(n,) weights by which heads as pictured, which are little asymmetric, make half of the faces,
+    and `head_turn`'s copies the other; where the bank holds no copies, 1."""
+    weights = np.ones(n, np.float32)
+    if n % (1 + len(YAWS)) == 0:
+        weights[: n // (1 + len(YAWS))] = 12.0
+    return weights
+
+
+def _warped(
+    rng: np.random.Generator, face: Picture, matte: Picture, box: Floats, points: Floats
+) -> tuple[Picture, Picture, Floats]:
+    """Bends a face softly, so that where its parts lie is to be seen and not to be guessed from the
+    others."""
+    spread = float(rng.uniform(0.01, 0.07)) * float(box[2] - box[0])
+    grid = rng.normal(0, spread, (5, 5, 2)).astype(np.float32)
+    move = cv2.resize(grid, (BANK_PX, BANK_PX), interpolation=cv2.INTER_CUBIC)
+    y, x = np.mgrid[:BANK_PX, :BANK_PX].astype(np.float32)
+    bent = [
+        cv2.remap(
+            np.ascontiguousarray(picture), x - move[..., 0], y - move[..., 1],
+            cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+        )
+        for picture in (face, matte)
+    ]  # fmt: skip
+    column, row = np.clip(np.rint(points), 0, BANK_PX - 1).astype(int).T
+    return bent[0], bent[1], (points + move[row, column]).astype(np.float32)
+
+
 def _face_affine(
     rng: np.random.Generator, box: Floats, centre: tuple[float, float], size: float
 ) -> NDArray[np.float64]:
@@ -431,7 +472,8 @@ def _face_affine(
     scale = size / own * np.array([squeeze, 1 / squeeze])
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn * scale
+    shear = np.array([[1.0, rng.normal(0, 0.1)], [0.0, 1.0]])
+    linear = (turn * scale) @ shear
     return np.column_stack([linear, np.array(centre) - linear @ middle])
 
 

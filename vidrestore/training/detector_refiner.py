@@ -10,9 +10,11 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -24,18 +26,26 @@ from vidrestore.models.detector import (
     REFINER_MARGIN,
     REFINER_PX,
     FaceRefiner,
+    mean_places,
     refiner_crops,
     refiner_frames,
 )
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.detector import learning_rate_factor, scene_maker
-from vidrestore.training.detector_data import SceneMaker
+from vidrestore.training.detector_data import Scene, SceneMaker
 from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)
 
-CROPS_PER_SCENE = 4
+CROPS_PER_SCENE = 8
+LARGEST_PX = 230.0
+"""Size of the largest faces. The teacher sees them so, the network smaller copies: what the teacher
+says of a face depends on its size, and the large ones are where it is right."""
 LANDMARK_WEIGHT = 8.0
+BFLOAT16_UNTIL = 0.85
+"""Share of the schedule that uses bfloat16 autocast; the rest is float32."""
+FRONTAL_EYES = 0.42
+"""Distance between the eyes of a face seen from the front, in units of its size."""
 
 
 class RefinerRecipe(BaseModel):
@@ -54,8 +64,8 @@ class RefinerRecipe(BaseModel):
     made-up faces count as faces; None keeps the labels of the made-up scenes."""
     start_from: Path | None = None
     """Checkpoint of an earlier stage whose averaged weights this run begins with."""
-    batch_scenes: int = 16
-    """Scenes in a batch; four crops each."""
+    batch_scenes: int = 12
+    """Scenes in a batch; eight crops each."""
     n_scenes: int = 60_000
     """Length of the learning rate's schedule."""
     stop_at: int | None = None
@@ -69,7 +79,7 @@ class RefinerRecipe(BaseModel):
 
 
 class FaceCrops(Dataset[dict[str, Any]]):
-    """Four crops of scene `i`: of one face, each badly centred in its own way, or of no face at
+    """Eight crops of scene `i`: of one face, each badly centred in its own way, or of no face at
     all."""
 
     def __init__(
@@ -83,7 +93,8 @@ class FaceCrops(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, index])
-        size = float(np.exp(rng.uniform(np.log(14), np.log(110))))
+        seen = float(np.exp(rng.uniform(np.log(14), np.log(130))))
+        size = float(min(LARGEST_PX, seen * np.exp(max(0.0, rng.uniform(-0.6, 1.25)))))
         maker = SceneMaker(
             self.maker.bank, self.maker.textures, size_px=32 * max(2, round(size * 2.4 / 32))
         )
@@ -93,6 +104,7 @@ class FaceCrops(Dataset[dict[str, Any]]):
             scene = maker.make_portrait(rng, size)
             if self.teacher is not None:
                 scene = taught(self.teacher, scene)
+            scene = _shrunk(scene, min(1.0, seen / size))
             state[:] = 1 if scene.wanted[0] else -1
             frames = _jittered(rng, scene.boxes_xyxy[0], scene.landmarks[0], state)
             points = torch.from_numpy(scene.landmarks[0])
@@ -104,6 +116,20 @@ class FaceCrops(Dataset[dict[str, Any]]):
         inverse = torch.linalg.inv(frames[:, :, :2])
         targets = (points - frames[:, None, :, 2]) @ inverse.transpose(1, 2)
         return {"crops": crops, "landmarks": targets, "state": torch.from_numpy(state)}
+
+
+def _shrunk(scene: Scene, factor: float) -> Scene:
+    """A small copy, as detectors are shown of large frames, with its labels."""
+    if factor > 0.95:
+        return scene
+    px = max(REFINER_PX, round(scene.picture.shape[0] * factor))
+    factor = px / scene.picture.shape[0]
+    return replace(
+        scene,
+        picture=cv2.resize(scene.picture, (px, px), interpolation=cv2.INTER_AREA),
+        boxes_xyxy=(scene.boxes_xyxy + 0.5) * factor - 0.5,
+        landmarks=(scene.landmarks + 0.5) * factor - 0.5,
+    )
 
 
 def _jittered(
@@ -169,20 +195,40 @@ def _frame(linear: np.ndarray[Any, Any], centre: np.ndarray[Any, Any]) -> np.nda
 
 
 def refiner_losses(
-    logits: Tensor, points: Tensor, landmarks: Tensor, state: Tensor
+    logits: Tensor, maps: Tensor, landmarks: Tensor, state: Tensor
 ) -> dict[str, Tensor]:
-    """Cross-entropy of face or not, and L1 of the landmarks of faces in units of the face's size.
+    """Cross-entropy of face or not, and L1 of the landmarks of faces in units of the face's size,
+    up to three times as much for faces turned aside, whose eyes are close together.
 
     Args:
         logits: (K,).
-        points: (K, 5, 2) answered.
+        maps: (K, 5, n, n) log-probabilities of the landmarks' places.
         landmarks: (K, 5, 2) truth.
         state: (K,): 1 face, 0 none, -1 do not judge.
     """
     judged, face = state >= 0, state == 1
     score = F.binary_cross_entropy_with_logits(logits[judged], state[judged].float())
-    error = (points[face] - landmarks[face]).abs().sum() / (10 * face.sum().clamp(min=1))
-    return {"score": score, "landmark": error * REFINER_MARGIN / REFINER_PX}
+    error = (
+        (mean_places(maps[face]) - landmarks[face]).abs().mean((1, 2)) * REFINER_MARGIN / REFINER_PX
+    )
+    eyes = (landmarks[face, 1] - landmarks[face, 0]).norm(dim=1) * REFINER_MARGIN / REFINER_PX
+    weight = (FRONTAL_EYES / eyes.clamp(min=1e-3)).clamp(1, 3)
+    n_faces = face.sum().clamp(min=1)
+    spread = place_entropy(maps[face], landmarks[face])
+    return {"score": score, "landmark": (weight * error + 2e-3 * spread).sum() / n_faces}
+
+
+def place_entropy(maps: Tensor, landmarks: Tensor) -> Tensor:
+    """(K,) cross-entropy between the maps and Gaussians of one cell around the landmarks."""
+    n = maps.shape[-1]
+    axis = (torch.arange(n, device=maps.device) + 0.5) * (REFINER_PX / n) - 0.5
+    x, y = (
+        torch.exp(-0.5 * ((axis - landmarks[..., i : i + 1]) * (n / REFINER_PX)).square())
+        for i in (0, 1)
+    )
+    wanted = (y[..., :, None] * x[..., None, :]).flatten(2)
+    wanted = wanted / wanted.sum(2, keepdim=True).clamp(min=1e-6)
+    return -(wanted * maps.flatten(2).log_softmax(2)).sum(2).mean(1)
 
 
 def train_refiner(recipe: RefinerRecipe) -> Path:
@@ -211,7 +257,7 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
         for group in optimiser.param_groups:
             share = seen / recipe.n_scenes
             group["lr"] = recipe.learning_rate * learning_rate_factor(share, step)
-        sums += _step(network, optimiser, batch)
+        sums += _step(network, optimiser, batch, bfloat16=seen < BFLOAT16_UNTIL * recipe.n_scenes)
         _follow(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
         if (step + 1) % 100 == 0:
             log.info(
@@ -225,15 +271,20 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
 
 
 def _step(
-    network: FaceRefiner, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor]
+    network: FaceRefiner,
+    optimiser: torch.optim.Optimizer,
+    batch: dict[str, Tensor],
+    *,
+    bfloat16: bool,
 ) -> np.ndarray[Any, Any]:
     network.train()
     crops = (
         batch["crops"].flatten(0, 1).float().div(255).contiguous(memory_format=torch.channels_last)
     )
-    logits, points = network(crops)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        logits, maps = network.score_and_maps(crops)
     losses = refiner_losses(
-        logits, points, batch["landmarks"].flatten(0, 1), batch["state"].flatten()
+        logits, maps, batch["landmarks"].flatten(0, 1), batch["state"].flatten()
     )
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward([losses["score"] + LANDMARK_WEIGHT * losses["landmark"]])
@@ -285,6 +336,9 @@ def merge_refiner(checkpoint: Path, refiner: Path, destination: Path) -> None:
         destination: the checkpoint to write, for `export_weights` or a further stage.
     """
     saved = torch.load(checkpoint, weights_only=True)
+    saved["average"] = {
+        name: value for name, value in saved["average"].items() if not name.startswith("refiner.")
+    }
     for name, value in torch.load(refiner, weights_only=True)["average"].items():
         saved["average"][f"refiner.{name}"] = value
     _save(destination, saved)
