@@ -6,9 +6,11 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidrestore.training.faces import load_faces
 from vidrestore.training.loop import course
@@ -17,12 +19,28 @@ from vidrestore.training.recipe import Recipe
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Data
 
+_linear = F.linear
+
 Gradients = list[Tensor]
 """One vector for each step of an optimiser, in order."""
 
 
 def gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gradients:
-    """What every step of every optimiser saw in the first steps of a training."""
+    """What every step of every optimiser saw in the first steps of a training.
+
+    Each sample is computed as if alone. Otherwise a layer rounds in another way in a larger batch,
+    and what lies next to a rectifier's kink comes out on its other side: then gradients differ by
+    more than rounding, for no fault of what is tested here.
+    """
+    with torch.backends.mkldnn.flags(enabled=False), patch.object(F, "linear", _row_by_row):
+        return _gradients(recipe, folder, steps, machine)
+
+
+def _row_by_row(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return torch.cat([_linear(row[None], weight, bias) for row in x])
+
+
+def _gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gradients:
     size = recipe.data.size_px
     data = Data(*(load_faces(folder, split, size=size) for split in ("train", "val")))
     task: Any = open_task(recipe, data, machine)
@@ -32,7 +50,11 @@ def gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gra
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         seen.append(torch.cat([p.grad.flatten().clone() for p in parameters if p.grad is not None]))
 
-    optimisers = [task.optimiser, task.critic.optimiser, getattr(task, "component_optimiser", None)]
+    optimisers = [
+        task.optimiser,
+        getattr(task.critic, "optimiser", None),
+        getattr(task, "component_optimiser", None),
+    ]
     for optimiser in filter(None, optimisers):
         optimiser.register_step_pre_hook(record)
     for counters, batch, _ in course(task.stretches(), 0, machine, 0):

@@ -107,8 +107,8 @@ def test_identity_features_ignore_autocast(identity_features: IdentityFeatures) 
 
 
 def test_l1_is_weighted_and_relative_on_request() -> None:
-    own = {"a": torch.tensor([3.0, 5.0], requires_grad=True), "b": torch.tensor([10.0])}
-    wanted = {"a": torch.tensor([1.0, 1.0], requires_grad=True), "b": torch.tensor([-20.0])}
+    own = {"a": torch.tensor([[3.0, 5.0]], requires_grad=True), "b": torch.tensor([[10.0]])}
+    wanted = {"a": torch.tensor([[1.0, 1.0]], requires_grad=True), "b": torch.tensor([[-20.0]])}
     plain = feature_l1(own, wanted, {"a": 1.0, "b": 0.5})
     assert float(plain) == pytest.approx(3 + 15)
     relative = feature_l1(own, wanted, {"a": 1.0, "b": 0.5}, relative=True)
@@ -116,6 +116,19 @@ def test_l1_is_weighted_and_relative_on_request() -> None:
     relative.backward()
     assert own["a"].grad is not None
     assert wanted["a"].grad is None
+
+
+def test_the_scale_is_each_pictures_own() -> None:
+    own, wanted = (
+        torch.rand(4, 3, 5, 5),
+        torch.rand(4, 3, 5, 5) * torch.arange(1, 5).view(4, 1, 1, 1),
+    )
+    whole = feature_l1({"a": own}, {"a": wanted}, {"a": 1.0}, relative=True)
+    halves = [
+        feature_l1({"a": own[part]}, {"a": wanted[part]}, {"a": 1.0}, relative=True)
+        for part in (slice(0, 2), slice(2, 4))
+    ]
+    assert float(whole) == pytest.approx(float(sum(halves)) / 2, rel=1e-5)
 
 
 def test_the_weights_are_the_papers() -> None:

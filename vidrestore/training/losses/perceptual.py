@@ -150,15 +150,17 @@ def feature_l1(
         own: Features of restored pictures by layer.
         wanted: Features of the true ones; they get no gradient.
         weights: Layers that count, and how much.
-        relative: Divide each layer's difference by the mean size of the true features, for networks
-            whose layers differ in scale.
+        relative: Divide each layer's difference by the mean size of the picture's true features,
+            for networks whose layers differ in scale.
     """
     terms = []
     for name, weight in weights.items():
         truth = wanted[name].detach().float()
-        difference = (own[name].float() - truth).abs().mean()
-        scale = truth.abs().mean().clamp_min(1e-8) if relative else 1.0
-        terms.append(weight * difference / scale)
+        # Picture by picture, so that a batch shared by several processes has the same mean.
+        difference = (own[name].float() - truth).abs().flatten(1).mean(1)
+        if relative:
+            difference = difference / truth.abs().flatten(1).mean(1).clamp_min(1e-8)
+        terms.append(weight * difference.mean())
     return torch.stack(terms).sum()
 
 

@@ -190,14 +190,16 @@ class CompactGeneratorTask(RestoringTask):
 
 
 def relative_matching(own: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean over layers of the mean absolute difference over the true features' mean size: the
-    layers of a normalised U-Net differ in scale.
+    """Mean over layers of the mean absolute difference over the mean size of the picture's true
+    features: the layers of a normalised U-Net differ in scale.
     """
-    terms = [
-        (x.float() - y.detach().float()).abs().mean() / y.detach().float().abs().mean()
-        for x, y in zip(own, wanted, strict=True)
-    ]
-    return torch.stack(terms).mean()
+    names = [str(layer) for layer in range(len(own))]
+    return feature_l1(
+        dict(zip(names, own, strict=True)),
+        dict(zip(names, wanted, strict=True)),
+        dict.fromkeys(names, 1 / len(names)),
+        relative=True,
+    )
 
 
 def charbonnier(x: Tensor, y: Tensor) -> Tensor:
