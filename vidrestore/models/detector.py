@@ -341,7 +341,7 @@ MAX_TILT_DEGREES = 65.0
 CLOSE_UP_PX = 180.0
 """Faces larger than this (square root of the box's area) are also looked for at half the size."""
 
-DEFAULT_SCORE_THRESHOLD = 0.62
+DEFAULT_SCORE_THRESHOLD = 0.65
 """Least score of an answer, chosen on made-up validation scenes (see the model's card)."""
 
 
