@@ -78,8 +78,10 @@ class FaceBank:
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
 
-YAWS = ((0.2, 0.9), (0.8, 1.57))
-"""Least and greatest angle, in radians, of the two turned copies of every face."""
+YAWS = ((0.0, 0.9), (0.8, 1.57))
+"""Least and greatest angle to the side, in radians, of the two turned copies of every face."""
+PITCH_SPREAD = 0.22
+"""Standard deviation of their nods, in radians."""
 
 
 def build_face_bank(faces: Path, split: str) -> FaceBank:
@@ -121,10 +123,11 @@ def _with_turned_heads(bank: FaceBank) -> FaceBank:
     rng, n = np.random.default_rng(7), len(bank.pictures)
     entries = list(zip(bank.pictures, bank.mattes, bank.boxes_xyxy, bank.landmarks, strict=True))
     yaws = np.concatenate([rng.uniform(*span, n) * rng.choice([-1, 1], n) for span in YAWS])
+    pitches = rng.normal(0, PITCH_SPREAD, len(yaws)).clip(-0.5, 0.5)
 
     def turn(number: int) -> tuple[Picture, Picture, Floats, Floats]:
         face, matte, box, points = entries[number % n]
-        return turned_aside(face, matte, box, points, float(yaws[number]))
+        return turned_aside(face, matte, box, points, float(yaws[number]), float(pitches[number]))
 
     with ThreadPoolExecutor() as pool:
         turned = entries + list(pool.map(turn, range(len(yaws))))

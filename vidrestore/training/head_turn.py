@@ -1,9 +1,9 @@
-"""Turns a pictured head to the side, up to a profile, on a head of common shape.
+"""Turns a pictured head, to the side up to a profile and up or down, on a head of common shape.
 
 The picture is laid on a surface, ``x = a sin φ``, ``z = b cos φ`` with a nose, sockets of the eyes,
-lips and a chin, and seen again after a turn about the upright axis. Each row stands for itself, so
-a buffer of depths for every row decides what hides what: the nose covers the far cheek, as in Zhu
-et al. 2016 (arXiv:1511.07212, "face profiling"), for which nothing but the face's box is needed.
+lips and a chin, and seen again after a nod and a turn. A buffer of depths decides what hides what:
+the nose covers the far cheek, as in Zhu et al. 2016 (arXiv:1511.07212, "face profiling"), for which
+nothing but the face's box and landmarks is needed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BACK_RATE = 0.3
 
 
 def turned_aside(
-    face: Picture, matte: Picture, box: Floats, points: Floats, yaw: float
+    face: Picture, matte: Picture, box: Floats, points: Floats, yaw: float, pitch: float = 0.0
 ) -> tuple[Picture, Picture, Floats, Floats]:
-    """Turns a head about its upright axis.
+    """Turns a head about its upright axis, after a nod.
 
     Args:
         face: (S, S, 3), a face that looks about straight ahead.
@@ -36,6 +36,7 @@ def turned_aside(
         box: (4,) face box, x0, y0, x1, y1.
         points: (5, 2) eyes, nose tip, corners of the mouth.
         yaw: angle in radians, positive to the picture's right, at most π/2 either way.
+        pitch: angle in radians, positive upwards.
 
     Returns:
         All four after the turn. Landmarks on the far side lie where they would be seen through the
@@ -47,18 +48,36 @@ def turned_aside(
     phi, row = np.meshgrid(angles, y)
     column, source_row = _source(phi, row, box)
     across, depth = _surface(phi, row, box, points)
-    seen_x = (box[0] + box[2]) / 2 + across * np.cos(yaw) + depth * np.sin(yaw)
-    near = depth * np.cos(yaw) - across * np.sin(yaw)
+    seen_x, seen_y, near = _seen(across, row, depth, box, yaw, pitch)
     alpha = _sampled(matte, column, row) > 64
     nape = box[3] - 0.1 * (box[3] - box[1])
     behind = np.abs(phi) > _EAR
     opaque = np.where(behind, (row < nape) & alpha[:, [_N_ANGLES // 2]], alpha)
-    (source_x, source_y), found = _nearest(seen_x, near, (column, source_row), opaque)
+    (source_x, source_y), found = _nearest((seen_x, seen_y), near, (column, source_row), opaque)
     turned = _sampled(face, source_x, source_y)
     mask = cv2.GaussianBlur(found.astype(np.uint8) * 255, (0, 0), 1.5)
     ratio = (mask / 255.0)[..., None]
     picture = np.asarray(turned * ratio + face * (1 - ratio), np.uint8)
-    return picture, np.asarray(mask, np.uint8), *_turned_labels(box, points, yaw)
+    return picture, np.asarray(mask, np.uint8), *_turned_labels(box, points, yaw, pitch)
+
+
+def _seen(
+    across: NDArray[np.float64],
+    y: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    box: Floats,
+    yaw: float,
+    pitch: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Where points of the head are seen, x and y in the picture, and how near they are."""
+    middle = (box[1] + box[3]) / 2
+    down, ahead = y - middle, depth
+    down, ahead = (
+        down * np.cos(pitch) - ahead * np.sin(pitch),
+        ahead * np.cos(pitch) + down * np.sin(pitch),
+    )
+    x = (box[0] + box[2]) / 2 + across * np.cos(yaw) + ahead * np.sin(yaw)
+    return x, middle + down, ahead * np.cos(yaw) - across * np.sin(yaw)
 
 
 def _source(
@@ -110,7 +129,7 @@ def _surface(
     ridge = ridge * np.clip((along + 0.4) / 0.3, 0, 1)
     breadth = 0.13 + 0.10 * np.clip(along, 0, 1)
     nose_z = ridge * np.exp(-((aside / (breadth * a)) ** 2))
-    sockets = -0.10 * _bump(y, eyes, 0.09 * height) * (1 - np.exp(-((aside / (0.16 * a)) ** 2)))
+    sockets = -0.06 * _bump(y, eyes, 0.09 * height) * (1 - np.exp(-((aside / (0.16 * a)) ** 2)))
     brow = 0.05 * _bump(y, eyes - 0.13 * height, 0.07 * height)
     lips = 0.09 * _bump(y, mouth, 0.07 * height) * middle
     dent = -0.05 * _bump(y, mouth + 0.11 * height, 0.04 * height) * middle
@@ -125,42 +144,42 @@ def _bump(y: NDArray[np.float64], middle: float, width: float) -> NDArray[np.flo
 
 
 def _nearest(
-    seen_x: NDArray[np.float64],
+    seen: tuple[NDArray[np.float64], NDArray[np.float64]],
     near: NDArray[np.float64],
     sources: tuple[NDArray[np.float64], NDArray[np.float64]],
     opaque: NDArray[np.bool_],
 ) -> tuple[list[Floats], NDArray[np.bool_]]:
     """For every place of the view the sources of what is nearest there, and whether anything is."""
-    size = len(seen_x)
-    rows = np.repeat(np.arange(size)[:, None], seen_x.shape[1], 1)
-    x = np.round(seen_x).astype(np.int64)
-    keep = opaque & (x >= 0) & (x < size)
+    size = len(near)
+    x, y = (np.round(places).astype(np.int64) for places in seen)
+    keep = opaque & (x >= 0) & (x < size) & (y >= 0) & (y < size)
     far_first = np.argsort(near[keep], kind="stable")
-    place = (rows * size + x)[keep][far_first]
+    place = (y * size + x)[keep][far_first]
     flat = np.zeros(size * size, np.uint8)
     flat[place] = 1
     found = flat.reshape(size, size)
-    covered = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((1, 7), np.uint8)) > 0
+    covered = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)) > 0
     maps = []
     for source in sources:
         values = np.zeros(size * size, np.float32)
         values[place] = source[keep][far_first]
         seen = values.reshape(size, size)
-        spread = cv2.dilate(seen, np.ones((1, 7)))
+        spread = cv2.dilate(seen, np.ones((7, 7)))
         maps.append(cv2.medianBlur(np.where(found > 0, seen, spread).astype(np.float32), 3))
     return maps, covered
 
 
-def _turned_labels(box: Floats, points: Floats, yaw: float) -> tuple[Floats, Floats]:
+def _turned_labels(box: Floats, points: Floats, yaw: float, pitch: float) -> tuple[Floats, Floats]:
     middle, a = (box[0] + box[2]) / 2, _half_width(box)
 
     def seen(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         across, depth = _surface(np.arcsin(np.clip((x - middle) / a, -1, 1)), y, box, points)
-        return np.asarray(middle + across * np.cos(yaw) + depth * np.sin(yaw))
+        return np.stack(_seen(across, y, depth, box, yaw, pitch)[:2], -1)
 
     x, y = np.meshgrid(np.linspace(box[0], box[2], 33), np.linspace(box[1], box[3], 33))
     outline = seen(x, y)
     turned = points.astype(np.float32).copy()
-    turned[:, 0] = seen(points[:, 0].astype(np.float64), points[:, 1].astype(np.float64))
-    turned_box = np.array([outline.min(), box[1], outline.max(), box[3]], np.float32)
+    turned[:] = seen(points[:, 0].astype(np.float64), points[:, 1].astype(np.float64))
+    low, high = outline.min((0, 1)), outline.max((0, 1))
+    turned_box = np.array([low[0], low[1], high[0], high[1]], np.float32)
     return turned_box, turned
