@@ -9,7 +9,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import vidrestore
 from vidrestore.errors import DataError
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import Unfilled
@@ -24,7 +23,7 @@ from vidrestore.training.recipe import (
 from vidrestore.training.tasks.compact_generator import learning_rate
 from vidrestore.training.tasks.task import keep_share
 
-FOLDER = Path(vidrestore.__file__).parents[1] / "configs" / "train"
+FOLDER = Path(__file__).parents[2] / "configs" / "train"
 SHIPPED = [FOLDER / f"{task}.yaml" for task in RECIPES]
 
 
