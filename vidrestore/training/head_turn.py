@@ -144,14 +144,14 @@ def _bump(y: NDArray[np.float64], middle: float, width: float) -> NDArray[np.flo
 
 
 def _nearest(
-    seen: tuple[NDArray[np.float64], NDArray[np.float64]],
+    places: tuple[NDArray[np.float64], NDArray[np.float64]],
     near: NDArray[np.float64],
     sources: tuple[NDArray[np.float64], NDArray[np.float64]],
     opaque: NDArray[np.bool_],
 ) -> tuple[list[Floats], NDArray[np.bool_]]:
     """For every place of the view the sources of what is nearest there, and whether anything is."""
     size = len(near)
-    x, y = (np.round(places).astype(np.int64) for places in seen)
+    x, y = (np.round(place).astype(np.int64) for place in places)
     keep = opaque & (x >= 0) & (x < size) & (y >= 0) & (y < size)
     far_first = np.argsort(near[keep], kind="stable")
     place = (y * size + x)[keep][far_first]
