@@ -19,13 +19,13 @@ from vidrestore.training.degradations.ranges import (
     uniform,
     whole,
 )
-from vidrestore.training.degradations.step import Step
+from vidrestore.training.degradations.step import FrameStep
 from vidrestore.training.degradations.timeline import Moment
 
 __all__ = ["BlackAndWhite", "ColourJitter", "ColourShift", "Contrast", "Fade"]
 
 
-class BlackAndWhite(Step):
+class BlackAndWhite(FrameStep):
     """Gray, as video has it or as an old film sees it (`colour.STOCKS`)."""
 
     name: ClassVar[str] = "black_and_white"
@@ -35,7 +35,7 @@ class BlackAndWhite(Step):
         return colour.grayscale(image, colour.STOCKS[self.stock.word])
 
 
-class Fade(Step):
+class Fade(FrameStep):
     """Bleached dyes over a stained base (`colour.fade_dyes`)."""
 
     name: ClassVar[str] = "fade"
@@ -52,7 +52,7 @@ class Fade(Step):
         return colour.fade_dyes(image, kept, stain)
 
 
-class Contrast(Step):
+class Contrast(FrameStep):
     """Levels of a bad copy (`colour.contrast`)."""
 
     name: ClassVar[str] = "contrast"
@@ -64,7 +64,7 @@ class Contrast(Step):
         return colour.contrast(image, self.black.value, self.white.value, self.gamma.value)
 
 
-class ColourShift(Step):
+class ColourShift(FrameStep):
     """A number added to each channel (`colour.colour_shift`)."""
 
     name: ClassVar[str] = "colour_shift"
@@ -76,7 +76,7 @@ class ColourShift(Step):
         return colour.colour_shift(image, self.red.value, self.green.value, self.blue.value)
 
 
-class ColourJitter(Step):
+class ColourJitter(FrameStep):
     """Brightness, contrast, saturation and hue in any order (`colour.colour_jitter`)."""
 
     name: ClassVar[str] = "colour_jitter"

@@ -13,13 +13,13 @@ import numpy as np
 from vidrestore.training.degradations import film, sampling
 from vidrestore.training.degradations.pixels import Picture
 from vidrestore.training.degradations.ranges import Count, Permille, Range, Share, between, uniform
-from vidrestore.training.degradations.step import Step
+from vidrestore.training.degradations.step import FrameStep
 from vidrestore.training.degradations.timeline import Moment
 
 __all__ = ["Dust", "Flicker", "Grain", "Scratches", "Weave"]
 
 
-class Grain(Step):
+class Grain(FrameStep):
     """Film grain (`film.film_grain`), fresh in each frame."""
 
     name: ClassVar[str] = "grain"
@@ -32,7 +32,7 @@ class Grain(Step):
         return film.film_grain(image, self.strength.value, size_px, self.colour.value, moment.rng)
 
 
-class Scratches(Step):
+class Scratches(FrameStep):
     """Lines along the film that stay for a while (`film.scratches_at`, `film.scratches`)."""
 
     name: ClassVar[str] = "scratches"
@@ -56,7 +56,7 @@ class Scratches(Step):
         return film.scratches(image, found, image.shape[0] / 1000)
 
 
-class Dust(Step):
+class Dust(FrameStep):
     """Specks and hairs on single frames (`film.dust`)."""
 
     name: ClassVar[str] = "dust"
@@ -78,7 +78,7 @@ class Dust(Step):
         )
 
 
-class Flicker(Step):
+class Flicker(FrameStep):
     """Exposure that changes from frame to frame (`film.flicker`).
 
     The gain is ``1 + amount (0.6 drift + 0.8 jump)``: a part that drifts with `period_frames` and
@@ -100,7 +100,7 @@ class Flicker(Step):
         return film.flicker(image, max(0.0, gain), 0.0, field if self.uneven.value else None)
 
 
-class Weave(Step):
+class Weave(FrameStep):
     """The film wanders in the gate: the picture shifts (`sampling.shift`), mostly smoothly."""
 
     name: ClassVar[str] = "weave"

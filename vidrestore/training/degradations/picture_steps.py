@@ -7,7 +7,7 @@ thousandths of its height, so that film and tape look alike at every size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -29,7 +29,7 @@ from vidrestore.training.degradations.ranges import (
     uniform,
     whole,
 )
-from vidrestore.training.degradations.step import Step
+from vidrestore.training.degradations.step import ClipStep, FrameStep
 from vidrestore.training.degradations.timeline import Moment, Timeline
 
 __all__ = [
@@ -49,7 +49,7 @@ Method = Annotated[Choice, among(*sampling.METHODS)]
 Preset = Annotated[Choice, among(*compression.PRESETS)]
 
 
-class Blur(Step):
+class Blur(FrameStep):
     """Gaussian blur, also generalised or as a plateau (`optics`)."""
 
     name: ClassVar[str] = "blur"
@@ -63,10 +63,10 @@ class Blur(Step):
     shape: Annotated[Range, between(0.1, 10)] = uniform(1.0)
     kernel_px: Annotated[Whole, between(0, 401)] = whole(0)
 
-    def draw(self, rng: np.random.Generator) -> Step:
+    def draw(self, rng: np.random.Generator) -> Self:
         other = self.other_sigma_px or self.sigma_px
         drawn = self.model_copy(update={"other_sigma_px": other})
-        drawn = Step.draw(drawn, rng)  # type: ignore[assignment]
+        drawn = super(Blur, drawn).draw(rng)
         if drawn.isotropic:
             drawn = drawn.model_copy(update={"other_sigma_px": drawn.sigma_px})
         return drawn
@@ -84,7 +84,7 @@ class Blur(Step):
         return clipped(optics.convolve(image, kernel))
 
 
-class MotionBlur(Step):
+class MotionBlur(FrameStep):
     """Straight motion during the exposure (`optics.motion_kernel`)."""
 
     name: ClassVar[str] = "motion_blur"
@@ -96,7 +96,7 @@ class MotionBlur(Step):
         return clipped(optics.convolve(image, kernel))
 
 
-class Down(Step):
+class Down(FrameStep):
     """Make the frames smaller; later steps see them small, until ``up``."""
 
     name: ClassVar[str] = "down"
@@ -108,7 +108,7 @@ class Down(Step):
         return sampling.resize(image, height, width, self.method.word)
 
 
-class Up(Step):
+class Up(FrameStep):
     """Bring the frames back to the size they came in with."""
 
     name: ClassVar[str] = "up"
@@ -119,7 +119,7 @@ class Up(Step):
         return image if image.shape[:2] == size else sampling.resize(image, *size, self.method.word)
 
 
-class GaussianNoise(Step):
+class GaussianNoise(FrameStep):
     """White noise (`noise.gaussian_noise`), fresh in each frame."""
 
     name: ClassVar[str] = "gaussian_noise"
@@ -130,7 +130,7 @@ class GaussianNoise(Step):
         return noise.gaussian_noise(image, self.sigma.value, moment.rng, gray=bool(self.gray))
 
 
-class PoissonNoise(Step):
+class PoissonNoise(FrameStep):
     """Counted photons (`noise.poisson_noise`), fresh in each frame."""
 
     name: ClassVar[str] = "poisson_noise"
@@ -141,7 +141,7 @@ class PoissonNoise(Step):
         return noise.poisson_noise(image, self.photons.value, moment.rng, gray=bool(self.gray))
 
 
-class Jpeg(Step):
+class Jpeg(FrameStep):
     """Each frame a JPEG (`compression.jpeg`)."""
 
     name: ClassVar[str] = "jpeg"
@@ -151,7 +151,7 @@ class Jpeg(Step):
         return compression.jpeg(image, self.quality.whole)
 
 
-class H264(Step):
+class H264(ClipStep):
     """The whole stream through x264 and back (`compression.coded`)."""
 
     name: ClassVar[str] = "h264"
@@ -163,7 +163,7 @@ class H264(Step):
         return compression.coded(frames, "h264", quality=self.crf.whole, preset=self.preset.word)
 
 
-class Mpeg2(Step):
+class Mpeg2(ClipStep):
     """The whole stream through MPEG-2 and back (`compression.coded`)."""
 
     name: ClassVar[str] = "mpeg2"

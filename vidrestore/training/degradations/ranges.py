@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -49,14 +50,14 @@ __all__ = [
 T = TypeVar("T", bound="Range")
 
 
-class Drawable(BaseModel):
+class Drawable(BaseModel, ABC):
     """A value that may be open."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> Drawable:
         """The same with nothing open."""
-        raise NotImplementedError
 
 
 class Range(Drawable):

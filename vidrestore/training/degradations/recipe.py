@@ -36,7 +36,7 @@ from vidrestore.errors import UsageError, nearest
 from vidrestore.training.degradations.pixels import Clip, Picture, clipped
 from vidrestore.training.degradations.ranges import Range, Whole
 from vidrestore.training.degradations.sampling import resize, shift
-from vidrestore.training.degradations.step import Step
+from vidrestore.training.degradations.step import ClipStep, Step
 from vidrestore.training.degradations.steps import STEPS, DrawnBlindVideo
 from vidrestore.training.degradations.timeline import Timeline
 
@@ -63,7 +63,7 @@ class Still(BaseModel):
 class DrawnRecipe:
     """A recipe for one clip: every parameter has its value."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ClipStep, ...]
     still: Still
 
     def frames(self, frames: Iterable[Picture], seed: int) -> Iterator[Picture]:
@@ -99,7 +99,7 @@ class DrawnRecipe:
             image: The picture.
             rng: Source of noise and motion; best the one that the recipe was drawn with.
         """
-        group: list[Step] = []
+        group: list[ClipStep] = []
         for step in (*self.steps, None):
             if step is not None and not isinstance(step, DrawnBlindVideo):
                 group.append(step)

@@ -7,8 +7,9 @@ step that needs neighbours in time (a codec, a comb) looks ahead by itself.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,10 +18,10 @@ from vidrestore.training.degradations.pixels import Picture
 from vidrestore.training.degradations.ranges import Drawable
 from vidrestore.training.degradations.timeline import Moment, Timeline
 
-__all__ = ["Step"]
+__all__ = ["ClipStep", "FrameStep", "Step"]
 
 
-class Step(BaseModel):
+class Step(BaseModel, ABC):
     """What all steps have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -32,11 +33,20 @@ class Step(BaseModel):
 
     probability: float = Field(1.0, ge=0, le=1, description="share of the clips that it is for")
 
-    def draw(self, rng: np.random.Generator) -> Step:
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> ClipStep:
+        """A step that leaves nothing open."""
+
+
+class ClipStep(Step, ABC):
+    """A step that frames can go through once it is drawn."""
+
+    def draw(self, rng: np.random.Generator) -> Self:
         """The step with one value for each of its ranges, drawn in their order, and certain."""
         drawn = {field: value.draw(rng) for field, value in self if isinstance(value, Drawable)}
         return self.model_copy(update={"probability": 1.0, **drawn})
 
+    @abstractmethod
     def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
         """Sends a stream of frames through; one leaves for each that enters, in order.
 
@@ -44,9 +54,15 @@ class Step(BaseModel):
             frames: (H, W, 3) each; the size may differ from the video's.
             times: The step's random numbers over time.
         """
+
+
+class FrameStep(ClipStep, ABC):
+    """A step that needs no neighbours in time."""
+
+    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
         for index, frame in enumerate(frames):
             yield self.frame(frame, Moment(times, index))
 
+    @abstractmethod
     def frame(self, image: Picture, moment: Moment) -> Picture:
-        """One frame, for steps that need no neighbours."""
-        raise NotImplementedError
+        """One frame."""

@@ -34,7 +34,7 @@ from vidrestore.training.degradations.picture_steps import (
     Up,
 )
 from vidrestore.training.degradations.pixels import Picture, clipped
-from vidrestore.training.degradations.step import Step
+from vidrestore.training.degradations.step import ClipStep, Step
 from vidrestore.training.degradations.tape_steps import (
     BandLimit,
     ChromaBlur,
@@ -54,7 +54,7 @@ from vidrestore.training.degradations.timeline import Timeline
 __all__ = ["STEPS", "BlindVideoStep", "DrawnBlindVideo", "OneOf"]
 
 
-class DrawnBlindVideo(Step):
+class DrawnBlindVideo(ClipStep):
     """The blind mixture, drawn; written as `blind.Degradation`."""
 
     name: ClassVar[str] = "drawn_blind_video"
@@ -78,7 +78,7 @@ class BlindVideoStep(Step):
     name: ClassVar[str] = "blind_video"
     mixture: BlindVideo = BlindVideo()
 
-    def draw(self, rng: np.random.Generator) -> Step:
+    def draw(self, rng: np.random.Generator) -> ClipStep:
         return DrawnBlindVideo(degradation=self.mixture.draw(rng))
 
 
@@ -99,7 +99,7 @@ class OneOf(Step):
                 raise ValueError("at least one weight must be above 0")
         return self
 
-    def draw(self, rng: np.random.Generator) -> Step:
+    def draw(self, rng: np.random.Generator) -> ClipStep:
         weights = np.asarray(self.weights or np.ones(len(self.steps)), dtype=np.float64)
         chosen = int(rng.choice(len(self.steps), p=weights / weights.sum()))
         return self.steps[chosen].draw(rng)

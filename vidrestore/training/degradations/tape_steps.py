@@ -27,7 +27,7 @@ from vidrestore.training.degradations.ranges import (
     uniform,
     whole,
 )
-from vidrestore.training.degradations.step import Step
+from vidrestore.training.degradations.step import ClipStep, FrameStep
 from vidrestore.training.degradations.timeline import Moment, Timeline
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-class Comb(Step):
+class Comb(ClipStep):
     """Fields of two frames in one (`interlacing.combed`)."""
 
     name: ClassVar[str] = "comb"
@@ -60,7 +60,7 @@ class Comb(Step):
         )
 
 
-class Deinterlace(Step):
+class Deinterlace(FrameStep):
     """Bad deinterlacing: lines doubled, interpolated, or fields blended (`interlacing`)."""
 
     name: ClassVar[str] = "deinterlace"
@@ -80,7 +80,7 @@ class Deinterlace(Step):
         return interlacing.interpolate_lines(image, keep_top=keep_top)
 
 
-class ChromaBlur(Step):
+class ChromaBlur(FrameStep):
     """Soft colours (`tape.chroma_blur`)."""
 
     name: ClassVar[str] = "chroma_blur"
@@ -92,7 +92,7 @@ class ChromaBlur(Step):
         return tape.chroma_blur(image, self.x_permille.value * unit, self.y_permille.value * unit)
 
 
-class ChromaShift(Step):
+class ChromaShift(FrameStep):
     """Colours beside their outlines (`tape.chroma_shift`)."""
 
     name: ClassVar[str] = "chroma_shift"
@@ -104,7 +104,7 @@ class ChromaShift(Step):
         return tape.chroma_shift(image, self.x_permille.value * unit, self.y_permille.value * unit)
 
 
-class ChromaSubsample(Step):
+class ChromaSubsample(FrameStep):
     """Colours in blocks (`tape.chroma_subsample`)."""
 
     name: ClassVar[str] = "chroma_subsample"
@@ -115,7 +115,7 @@ class ChromaSubsample(Step):
         return tape.chroma_subsample(image, self.x.whole, self.y.whole)
 
 
-class BandLimit(Step):
+class BandLimit(FrameStep):
     """Narrow bands of luma and chroma along the lines (`tape.band_limit`)."""
 
     name: ClassVar[str] = "band_limit"
@@ -130,7 +130,7 @@ class BandLimit(Step):
         )
 
 
-class Smear(Step):
+class Smear(FrameStep):
     """Trails to the right (`tape.smear`)."""
 
     name: ClassVar[str] = "smear"
@@ -143,7 +143,7 @@ class Smear(Step):
         return tape.smear(image, luma, chroma)
 
 
-class EdgeBoost(Step):
+class EdgeBoost(FrameStep):
     """Halos of a recorder's sharpness (`tape.edge_boost`)."""
 
     name: ClassVar[str] = "edge_boost"
@@ -155,7 +155,7 @@ class EdgeBoost(Step):
         return tape.edge_boost(image, self.amount.value, size_px)
 
 
-class TapeNoise(Step):
+class TapeNoise(FrameStep):
     """Streaky noise of luma and chroma (`tape.tape_noise`), fresh in each frame."""
 
     name: ClassVar[str] = "tape_noise"
@@ -168,7 +168,7 @@ class TapeNoise(Step):
         return tape.tape_noise(image, self.luma.value, self.chroma.value, length_px, moment.rng)
 
 
-class LineJitter(Step):
+class LineJitter(FrameStep):
     """Lines that do not begin at one place (`tape.line_jitter`), anew in each frame."""
 
     name: ClassVar[str] = "line_jitter"
@@ -179,7 +179,7 @@ class LineJitter(Step):
         return tape.line_jitter(image, amount_px, moment.rng)
 
 
-class HeadSwitch(Step):
+class HeadSwitch(FrameStep):
     """The torn lowest lines of a tape (`tape.head_switch`)."""
 
     name: ClassVar[str] = "head_switch"
@@ -192,7 +192,7 @@ class HeadSwitch(Step):
         return tape.head_switch(image, lines, self.skew_permille.value * height / 1000, moment.rng)
 
 
-class Dropouts(Step):
+class Dropouts(FrameStep):
     """White dashes (`tape.dropouts`), anew in each frame."""
 
     name: ClassVar[str] = "dropouts"
