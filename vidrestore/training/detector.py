@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
@@ -35,6 +35,7 @@ from vidrestore.training.detector_data import (
     load_textures,
     scene_targets,
 )
+from vidrestore.training.faces import one_thread
 from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ def train_detector(recipe: DetectorRecipe) -> Path:
             sums = dict.fromkeys(LOSS_WEIGHTS, 0.0)
         if (step + 1) % recipe.checkpoint_every == 0 or seen >= (recipe.stop_at or recipe.n_scenes):
             states = {"network": network.state_dict(), "average": average.state_dict()}
-            _save(
+            save_state(
                 path,
                 {
                     **states,
@@ -266,7 +267,7 @@ def train_step(
 
 
 @torch.no_grad()
-def update_average(average: CompactDetector, network: CompactDetector, decay: float) -> None:
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Moves the running average of all weights and statistics towards the network, in place."""
     for mean, value in zip(
         average.state_dict().values(), network.state_dict().values(), strict=True
@@ -333,16 +334,13 @@ def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[d
         recipe.batch_size,
         num_workers=recipe.n_workers,
         prefetch_factor=8 if recipe.n_workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
     )
     yield from loader
 
 
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes a stage's checkpoint; the file of that name is the old or the new one."""
     partial = path.with_name(path.name + ".partial")
     torch.save(state, partial)
     os.replace(partial, path)

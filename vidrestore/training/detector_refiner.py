@@ -7,7 +7,6 @@ two share no weights. `merge_refiner` puts the result into a detector's checkpoi
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,8 +30,14 @@ from vidrestore.models.detector import (
     refiner_frames,
 )
 from vidrestore.models.protocols import FaceDetector
-from vidrestore.training.detector import learning_rate_factor, scene_maker
+from vidrestore.training.detector import (
+    learning_rate_factor,
+    save_state,
+    scene_maker,
+    update_average,
+)
 from vidrestore.training.detector_data import Scene, SceneMaker
+from vidrestore.training.faces import one_thread
 from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)
@@ -258,15 +263,15 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
             share = seen / recipe.n_scenes
             group["lr"] = recipe.learning_rate * learning_rate_factor(share, step)
         sums += _step(network, optimiser, batch, bfloat16=seen < BFLOAT16_UNTIL * recipe.n_scenes)
-        _follow(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
+        update_average(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
         if (step + 1) % 100 == 0:
             log.info(
                 "%d scenes, %.0f s: score %.4f, landmark %.4f",
                 seen, time.monotonic() - began, *(sums / 100),
             )  # fmt: skip
             sums[:] = 0
-            _save(path, {"average": average.state_dict(), "seen": seen})
-    _save(path, {"average": average.state_dict(), "seen": recipe.stop_at or recipe.n_scenes})
+            save_state(path, {"average": average.state_dict(), "seen": seen})
+    save_state(path, {"average": average.state_dict(), "seen": recipe.stop_at or recipe.n_scenes})
     return path
 
 
@@ -293,17 +298,6 @@ def _step(
     return np.array([float(losses["score"].detach()), float(losses["landmark"].detach())])
 
 
-@torch.no_grad()
-def _follow(average: FaceRefiner, network: FaceRefiner, decay: float) -> None:
-    for mean, value in zip(
-        average.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
-        else:
-            mean.copy_(value)
-
-
 def _batches(recipe: RefinerRecipe, maker: SceneMaker) -> Iterator[dict[str, Tensor]]:
     stop, teacher = recipe.stop_at or recipe.n_scenes, load_teacher(recipe.teacher)
     crops = FaceCrops(maker, recipe.seed, stop, teacher)
@@ -312,19 +306,9 @@ def _batches(recipe: RefinerRecipe, maker: SceneMaker) -> Iterator[dict[str, Ten
         recipe.batch_scenes,
         num_workers=recipe.n_workers,
         prefetch_factor=8 if recipe.n_workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
         drop_last=True,
     )
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
 
 
 def merge_refiner(checkpoint: Path, refiner: Path, destination: Path) -> None:
@@ -341,4 +325,4 @@ def merge_refiner(checkpoint: Path, refiner: Path, destination: Path) -> None:
     }
     for name, value in torch.load(refiner, weights_only=True)["average"].items():
         saved["average"][f"refiner.{name}"] = value
-    _save(destination, saved)
+    save_state(destination, saved)

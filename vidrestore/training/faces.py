@@ -391,7 +391,7 @@ def batches(
         samples,
         batch_sampler=_ShareOfBatches(start, stop, batch_size, rank, n_processes),
         num_workers=workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
         prefetch_factor=4 if workers else None,
         pin_memory=pin,
     )
@@ -427,7 +427,8 @@ def _blind(mixture: BlindVideo) -> Degrade:
     return degrade
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
+    """For loader processes: they share the cores with the network."""
     torch.set_num_threads(1)
 
 
