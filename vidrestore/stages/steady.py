@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -186,7 +187,7 @@ def _moved(picture: _Floats, flow: _Floats) -> _Floats:
     """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `_FLOW_PX` pixels."""
     size = picture.shape[0]
     flow = _enlarged(flow, size) * (size / _FLOW_PX)
-    y, x = np.mgrid[:size, :size].astype(np.float32)
+    x, y = _grid(size)
     method = cv2.INTER_CUBIC if size > _FLOW_PX else cv2.INTER_LINEAR
     return np.asarray(
         cv2.remap(
@@ -194,6 +195,13 @@ def _moved(picture: _Floats, flow: _Floats) -> _Floats:
         ),
         np.float32,
     )
+
+
+@lru_cache(maxsize=4)
+def _grid(size: int) -> tuple[_Floats, _Floats]:
+    """x and y of every pixel, (size, size) each; treat as read-only."""
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    return x, y
 
 
 def _enlarged(field_: _Floats, size: int) -> _Floats:
