@@ -136,6 +136,11 @@ class _StepsRecipe(Recipe):
     schedule: ScheduleRecipe = ScheduleRecipe()
     ema_half_life_steps: float = Field(PAPER_EMA_STEPS, gt=0)
 
+    @property
+    def ema_half_life_images(self) -> float:
+        """The same in images."""
+        return self.ema_half_life_steps * self.batch_size
+
 
 class PriorLosses(_Part):
     """StyleGAN2's terms; the adversarial one, of weight 1, is what remains without the others."""

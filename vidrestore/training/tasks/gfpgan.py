@@ -122,8 +122,7 @@ class GFPGANTask(RestoringTask):
         if self.components is not None:
             set_rate(self.component_optimiser, rate)
             terms |= self._components_step(batch, restored)
-        half_life = recipe.ema_half_life_steps * recipe.batch_size
-        keep = keep_share(recipe.batch_size, half_life, counters.images)
+        keep = keep_share(recipe.batch_size, recipe.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
         return terms
 

@@ -162,8 +162,7 @@ class PriorTask(Parts):
         terms |= self._generator_step(draws)
         if self.path_length.due(step):
             terms |= self._path_length_step(draws)
-        half_life = recipe.ema_half_life_steps * recipe.batch_size
-        keep = keep_share(recipe.batch_size, half_life, counters.images)
+        keep = keep_share(recipe.batch_size, recipe.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
         return terms
 
