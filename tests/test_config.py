@@ -30,6 +30,13 @@ def test_overrides_win_over_a_preset_and_a_preset_over_defaults(tmp_path: Path) 
     assert config.track == RestoreConfig().track
 
 
+def test_per_frame_is_a_preset_that_what_is_said_overrides() -> None:
+    config = resolve_config(None, {"detect.every_frames": 2}, per_frame=True)
+    assert config.detect.every_frames == 2
+    assert config.steady.steadiness == config.smooth.window_s == 0
+    assert config.restore.noise == "fresh"
+
+
 def test_a_ready_configuration_is_kept_where_nothing_is_said() -> None:
     ready = resolve_config(None, {"detect.size_px": 320})
     assert resolve_config(ready, {"blend.strength": 0}).detect.size_px == 320

@@ -99,6 +99,16 @@ def test_a_still_clip_stays_still(tmp_path: Path) -> None:
     assert not torch.equal(frames[0][0], decoded_planes(source)[0][0])
 
 
+def test_per_frame_restores_every_frame_by_itself(clip: Path) -> None:
+    """A frame comes out the same with or without those before it."""
+    options = {"model": "embedded", "config": resolve_config(None, {"restore.batch_size": 1})}
+    whole = list(restore_frames(clip, per_frame=True, end=0.4, **options))
+    part = list(restore_frames(clip, per_frame=True, start=0.2, end=0.4, **options))
+    assert all(frame.detected for frame in whole)
+    for alone, frame in zip(part, whole[-len(part) :], strict=True):
+        np.testing.assert_array_equal(frame_to_rgb(alone), frame_to_rgb(frame))
+
+
 def test_no_face_no_change(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "empty.mkv", empty_frames(20), codec="ffv1")
     output = tmp_path / "out.mkv"

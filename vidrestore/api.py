@@ -106,6 +106,7 @@ def restore_video(
     crf: float | None = None,
     codec: str | None = None,
     overwrite: bool | None = None,
+    per_frame: bool = False,
     preview: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> RestoreReport:
@@ -126,6 +127,8 @@ def restore_video(
         crf: constant quality of the encoder.
         codec: video codec, or "auto".
         overwrite: whether an existing `dst` is replaced.
+        per_frame: treat every frame by itself, as restorers of pictures do, for comparison: see
+            `config.PER_FRAME`.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame, from the calling thread.
 
@@ -145,6 +148,7 @@ def restore_video(
         crf=crf,
         codec=codec,
         overwrite=overwrite,
+        per_frame=per_frame,
     )
     info = probe(src)
     plan_output(info, dst, resolved.encode)
@@ -213,6 +217,7 @@ def restore_frames(
     device: str | None = None,
     start: float | None = None,
     end: float | None = None,
+    per_frame: bool = False,
 ) -> Iterator[Frame]:
     """Restored frames of a video, one for each that it holds, in order and at their own times.
 
@@ -233,6 +238,7 @@ def restore_frames(
         device=device,
         start=start,
         end=end,
+        per_frame=per_frame,
     )
     probe(src)
     return _restore_frames(src, resolved, *_load_models(resolved))
@@ -335,9 +341,11 @@ _KEYWORDS = {
 """The functions' keywords and the options they stand for."""
 
 
-def _resolved(config: RestoreConfig | str | Path | None, **keywords: Any) -> RestoreConfig:
+def _resolved(
+    config: RestoreConfig | str | Path | None, *, per_frame: bool = False, **keywords: Any
+) -> RestoreConfig:
     given = {_KEYWORDS[name]: value for name, value in keywords.items() if value is not None}
-    return resolve_config(config, given)
+    return resolve_config(config, given, per_frame=per_frame)
 
 
 def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:
@@ -348,6 +356,7 @@ def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:
         device=device,
         precision=config.restore.precision,
         batch_size=config.restore.batch_size,
+        noise=config.restore.noise,
     )
     _log.info("model %s, detector %s, on %s", restorer.name, detector.name, device)
     return detector, restorer

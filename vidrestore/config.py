@@ -6,6 +6,7 @@ Each field has one dotted name, the same in Python, YAML (`configs/*.yaml`) and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vidrestore.errors import UsageError, nearest
 
 __all__ = [
+    "PER_FRAME",
     "BlendConfig",
     "DecodeConfig",
     "DetectConfig",
@@ -104,6 +106,9 @@ class RestoreStageConfig(_Stage):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number format of the network"
     )
+    noise: Literal["fixed", "fresh"] = Field(
+        "fixed", description="noise of StyleGAN2 decoders: the stored one, or new for every crop"
+    )
 
 
 class SteadyConfig(_Stage):
@@ -172,6 +177,18 @@ class RestoreConfig(_Stage):
     run: RunConfig = RunConfig()
 
 
+PER_FRAME: Mapping[str, Any] = {
+    "detect.every_frames": 1,
+    "detect.refine_passes": 0,
+    "track.max_gap_frames": 0,
+    "smooth.window_s": 0.0,
+    "restore.noise": "fresh",
+    "steady.steadiness": 0.0,
+}
+"""How restorers of pictures treat a video, every frame by itself: the baseline of all that is said
+about steadiness."""
+
+
 def dotted_fields() -> dict[str, tuple[type[_Stage], str]]:
     """Every option as {'stage.field': (stage's model, field name)}, in the order of the stages."""
     stages = {name: type(stage) for name, stage in RestoreConfig() if isinstance(stage, _Stage)}
@@ -212,19 +229,24 @@ def load_config(path: str | Path) -> dict[str, Any]:
 
 
 def resolve_config(
-    config: RestoreConfig | str | Path | None = None, overrides: dict[str, Any] | None = None
+    config: RestoreConfig | str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    per_frame: bool = False,
 ) -> RestoreConfig:
-    """The configuration of a run: defaults, then `config`, then `overrides`.
+    """The configuration of a run: defaults, then `config`, then `PER_FRAME`, then `overrides`.
 
     Args:
         config: a ready configuration, the path of a YAML preset, or None for the defaults.
-        overrides: {'stage.field': value}; wins over `config`.
+        overrides: {'stage.field': value}; wins over all else.
+        per_frame: whether `PER_FRAME` applies.
 
     Raises:
         UsageError: for an unknown option (the nearest name is given) or a bad value.
     """
     base = config if isinstance(config, RestoreConfig) else RestoreConfig()
     values = {} if config is None or isinstance(config, RestoreConfig) else load_config(config)
+    values |= PER_FRAME if per_frame else {}
     values |= overrides or {}
     known = dotted_fields()
     merged = base.model_dump()

@@ -71,6 +71,36 @@ def test_a_crop_comes_out_the_same_in_any_company():
     assert together.min() >= 0 and together.max() <= 1 and together.dtype == torch.float32
 
 
+def noisy_network() -> nn.Module:
+    """A small GFP-GAN whose noise is to be seen."""
+    torch.manual_seed(0)
+    network = build("GFPGANv1Clean", out_size=32, narrow=0.1)
+    with torch.no_grad():
+        for layer in (network.stylegan_decoder.style_conv1, *network.stylegan_decoder.style_convs):
+            layer.weight.fill_(0.5)
+    return network
+
+
+def test_fresh_noise_is_another_for_every_crop_and_the_same_in_any_company():
+    faces = crops(1, size=32).expand(4, -1, -1, -1)
+
+    def restored(batch_size: int, noise: str) -> torch.Tensor:
+        return GanRestorer(
+            noisy_network(), size=32, batch_size=batch_size, precision="float32", noise=noise
+        )(faces)
+
+    fresh = restored(1, "fresh")
+    assert all((fresh[i] - fresh[j]).abs().max() > 0.01 for i in range(4) for j in range(i))
+    torch.testing.assert_close(restored(3, "fresh"), fresh, atol=1e-4, rtol=0)
+    fixed = restored(1, "fixed")
+    assert all(torch.equal(picture, fixed[0]) for picture in fixed)
+
+
+def test_networks_without_noise_do_not_mind_fresh_noise():
+    restorer = GanRestorer(Recorder(), size=SIZE, precision="float32", noise="fresh")
+    torch.testing.assert_close(restorer(crops(2)), 1 - crops(2))
+
+
 def test_crops_of_another_size_are_refused():
     restorer, _ = recording()
     with pytest.raises(ModelError, match=r"takes crops of \(3, 16, 16\), not \(3, 8, 8\)"):

@@ -37,6 +37,11 @@ __all__ = ["restore"]
 )
 @config_options
 @click.option(
+    "--per-frame",
+    is_flag=True,
+    help="treat every frame by itself, as restorers of pictures do: for comparison",
+)
+@click.option(
     "--preview", metavar="PNG", type=click.Path(path_type=Path), help="write a before/after picture"
 )
 @click.option(
@@ -55,6 +60,7 @@ def restore(
     source: Path,
     output: Path,
     preset: Path | None,
+    per_frame: bool,
     preview: Path | None,
     report: Path | None,
     dry_run: bool,
@@ -67,7 +73,7 @@ def restore(
     Sound, subtitles, chapters and everything else is carried over; every frame keeps its time.
     """
     start_logging(verbose)
-    config = resolve_config(preset, given_options(values))
+    config = resolve_config(preset, given_options(values), per_frame=per_frame)
     for extra in (preview, report):
         check_extra_output(extra, source, output)
     if dry_run:

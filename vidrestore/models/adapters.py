@@ -19,9 +19,11 @@ from vidrestore.models.fold import Precision, prepare_for_inference
 from vidrestore.models.precision import prepare_fastest, restored
 from vidrestore.models.templates import landmark_template
 
-__all__ = ["GanRestorer"]
+__all__ = ["GanRestorer", "Noise"]
 
 logger = logging.getLogger(__name__)
+
+Noise = Literal["fixed", "fresh"]
 
 _BATCH_SIZE = {"cuda": 8}
 """Crops at once by kind of device; one on all others, where more gain little."""
@@ -42,6 +44,8 @@ class GanRestorer:
         device: Where to run.
         precision: Number format; "auto" takes the fastest one that agrees with float32.
         batch_size: Crops in every call of the network; 0 picks a number for the device.
+        noise: "fixed" for that stored with the weights; "fresh" for another in every crop, crop
+            number n always having the same. Networks without noise do not mind.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class GanRestorer:
         device: torch.device | str = "cpu",
         precision: Precision | Literal["auto"] = "auto",
         batch_size: int = 0,
+        noise: Noise = "fixed",
     ) -> None:
         self.name = name
         self.size = size
@@ -69,6 +74,10 @@ class GanRestorer:
             self._network = prepare_for_inference(network, self.device, precision)
             self.precision = precision
         self._float32_network: nn.Module | None = None
+        decoder = getattr(self._network, "stylegan_decoder", None)
+        self._has_fresh_noise = noise == "fresh" and hasattr(decoder, "fresh_noise")
+        self._n_crops = 0
+        """Crops restored so far."""
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Restore crops; see `FaceRestorer`.
@@ -85,6 +94,7 @@ class GanRestorer:
             part = crops[begin : begin + self.batch_size]
             try:
                 done.append(self._restore(part.to(self.device)))
+                self._n_crops += len(part)
                 continue
             except torch.OutOfMemoryError:
                 pass  # Only behind this block the failed call's tensors are let go.
@@ -95,13 +105,22 @@ class GanRestorer:
         """Restore at most `batch_size` crops; NaN throughout where there is no valid answer."""
         padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
         batch = torch.cat((crops, padding))
-        pictures = restored(self._network, batch)
+        noise = self._fresh_noise() if self._has_fresh_noise else None
+        pictures = restored(self._network, batch, noise)
         valid = _are_finite(pictures)
         if self.precision != "float32" and not valid.all():
             # Only the failed ones, so that a crop does not depend on its company.
-            pictures = torch.where(valid, pictures, restored(self._in_float32(), batch))
+            pictures = torch.where(valid, pictures, restored(self._in_float32(), batch, noise))
             valid = _are_finite(pictures)
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
+
+    def _fresh_noise(self) -> list[Tensor]:
+        """One map a layer for the next batch; every crop's seed is its number."""
+        maps = []
+        for crop in range(self._n_crops, self._n_crops + self.batch_size):
+            generator = torch.Generator().manual_seed(crop)
+            maps.append(self._network.stylegan_decoder.fresh_noise(1, generator))  # type: ignore[union-attr, operator]
+        return [torch.cat(layer) for layer in zip(*maps, strict=True)]
 
     def _in_float32(self) -> nn.Module:
         if self._float32_network is None:

@@ -22,7 +22,7 @@ from torch import nn
 
 from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import weights, zoo
-from vidrestore.models.adapters import GanRestorer
+from vidrestore.models.adapters import GanRestorer, Noise
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.debug import DebugRestorer
@@ -70,6 +70,7 @@ def load_restorer(
     device: str | torch.device = "auto",
     precision: Precision = "auto",
     batch_size: int = 0,
+    noise: Noise = "fixed",
     on_download: weights.OnDownload | None = None,
 ) -> FaceRestorer:
     """Load a face restorer.
@@ -80,6 +81,7 @@ def load_restorer(
         device: Where to run; see `resolve_device`.
         precision: Number format of the network; "auto" picks one for the device.
         batch_size: Crops in every call of the network; 0 picks one for the device.
+        noise: Of networks that have some: "fixed" is the stored one, "fresh" is new for every crop.
         on_download: Told of a download; see `weights.OnDownload`.
 
     Raises:
@@ -100,6 +102,7 @@ def load_restorer(
         device=resolve_device(device),
         precision=precision,
         batch_size=batch_size,
+        noise=noise,
     )
 
 

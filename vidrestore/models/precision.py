@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -64,18 +65,19 @@ def fast_precision(device: torch.device) -> Precision:
 
 
 @torch.inference_mode()
-def restored(network: nn.Module, crops: Tensor) -> Tensor:
+def restored(network: nn.Module, crops: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
     """Run a prepared network.
 
     Args:
         network: From `prepare_for_inference`; it casts its input to its own format.
         crops: (N, 3, S, S) float RGB in [0, 1], on the network's device.
+        noise: One map a layer, for networks that take noise; None for their own.
 
     Returns:
         (N, 3, S, S) float32 RGB, neither clamped nor checked.
     """
     x = crops.to(torch.float32, memory_format=torch.channels_last)
-    y: Tensor = network(x * 2 - 1)
+    y: Tensor = network(x * 2 - 1) if noise is None else network(x * 2 - 1, noise)
     return y.float() * 0.5 + 0.5
 
 
