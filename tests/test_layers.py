@@ -16,12 +16,12 @@ import vidrestore
 ROOT = Path(vidrestore.__file__).parent
 LAYERS = [
     {"errors"},
-    {"structs", "config", "clock", "memory", "prefetch"},
-    {"geometry"},
+    {"structs", "config", "clock", "memory", "prefetch", "figures"},
+    {"geometry", "tracks"},
     {"video", "models", "metrics"},
     {"masks"},
     {"stages", "training"},
-    {"pipeline", "preview", "demo"},
+    {"pipeline", "preview", "overlay", "track_plot", "demo"},
     {"api"},
     {"batch", "evaluation", "report", "bench"},
     {"cli"},

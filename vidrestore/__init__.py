@@ -19,6 +19,7 @@ _HOMES = {
     "RestoreReport": "vidrestore.structs",
     "VidRestoreError": "vidrestore.errors",
     "frame_to_rgb": "vidrestore.api",
+    "inspect_video": "vidrestore.api",
     "load_restorer": "vidrestore.api",
     "probe": "vidrestore.api",
     "restore_frames": "vidrestore.api",
@@ -32,6 +33,7 @@ __all__ = [
     "VidRestoreError",
     "__version__",
     "frame_to_rgb",
+    "inspect_video",
     "load_restorer",
     "probe",
     "restore_frames",
@@ -42,6 +44,7 @@ __all__ = [
 if TYPE_CHECKING:
     from vidrestore.api import (
         frame_to_rgb,
+        inspect_video,
         load_restorer,
         probe,
         restore_frames,

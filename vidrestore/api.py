@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,10 @@ from vidrestore.geometry import identity
 from vidrestore.memory import peak_memory_mib
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
-from vidrestore.pipeline import restored_frames
+from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
+from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
 from vidrestore.video.probe import VideoInfo, probe
 from vidrestore.video.reader import VideoReader
 from vidrestore.video.samples import picture_from_rgb, picture_to_rgb, shown_rgb
@@ -36,6 +38,7 @@ from vidrestore.video.writer import OutputPlan, VideoWriter, plan_output
 __all__ = [
     "Progress",
     "frame_to_rgb",
+    "inspect_video",
     "load_restorer",
     "plan",
     "probe",
@@ -59,6 +62,15 @@ class Progress:
     seconds_left: float | None
 
 
+class _Seen(NamedTuple):
+    """One face in one frame."""
+
+    frame: int
+    score: float
+    strength: float
+    held_back: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _Tally:
     """Counts what passes by."""
@@ -69,7 +81,7 @@ class _Tally:
     frames_detected: int = 0
     frames_repaired: int = 0
     cuts: list[int] = field(default_factory=list)
-    tracks: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    tracks: dict[int, list[_Seen]] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
         self.frames += 1
@@ -81,12 +93,19 @@ class _Tally:
             if face.source_crop is not None:
                 self.faces += face.crop is not None
                 self.faces_failed += face.crop is None
-            self.tracks.setdefault(face.track_id, []).append((frame.index, face.score))
+            seen = _Seen(frame.index, face.score, face.strength, face.held_back)
+            self.tracks.setdefault(face.track_id, []).append(seen)
 
     def records(self) -> tuple[FaceRecord, ...]:
         return tuple(
             FaceRecord(
-                track, seen[0][0], seen[-1][0], len(seen), float(np.mean([s for _, s in seen]))
+                track_id=track,
+                first_frame=seen[0].frame,
+                last_frame=seen[-1].frame,
+                frames=len(seen),
+                mean_score=float(np.mean([one.score for one in seen])),
+                mean_strength=float(np.mean([one.strength for one in seen])),
+                held_back=dict(Counter(gate for one in seen for gate in one.held_back)),
             )
             for track, seen in sorted(self.tracks.items())
         )
@@ -106,6 +125,7 @@ def restore_video(
     crf: float | None = None,
     codec: str | None = None,
     overwrite: bool | None = None,
+    tracks: str | Path | None = None,
     per_frame: bool = False,
     preview: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -127,6 +147,7 @@ def restore_video(
         crf: constant quality of the encoder.
         codec: video codec, or "auto".
         overwrite: whether an existing `dst` is replaced.
+        tracks: take the faces of a file by `inspect_video`, which may have been edited.
         per_frame: treat every frame by itself, as restorers of pictures do, for comparison: see
             `config.PER_FRAME`.
         preview: a PNG to write with the clearest face before and after.
@@ -148,6 +169,7 @@ def restore_video(
         crf=crf,
         codec=codec,
         overwrite=overwrite,
+        tracks=tracks,
         per_frame=per_frame,
     )
     info = probe(src)
@@ -207,6 +229,53 @@ def restore_video(
     )
 
 
+def inspect_video(
+    src: str | Path,
+    *,
+    config: RestoreConfig | str | Path | None = None,
+    detector: str | None = None,
+    device: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    each: Callable[[Frame], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Tracks:
+    """Finds and follows the faces of a video as `restore_video` does, and restores nothing.
+
+    Args:
+        src: the video.
+        config: as for `restore_video`, like the keywords that follow.
+        detector: see `restore_video`.
+        device: see `restore_video`.
+        start: see `restore_video`.
+        end: see `restore_video`.
+        each: called with each frame, whose faces are tracked, aligned and gated.
+        progress: called after each frame.
+
+    Returns:
+        The tracks: `Path("tracks.json").write_text(tracks.to_json())` is what
+        `restore_video(..., tracks="tracks.json")` takes.
+
+    Raises:
+        UsageError: for a bad option.
+        VidRestoreError: for files, weights and models.
+    """
+    resolved = _resolved(config, detector=detector, device=device, start=start, end=end)
+    info = probe(src)
+    find = load_detector(resolved.detect.detector, device=resolve_device(resolved.run.device))
+    builder, total, begun = TracksBuilder(), _expected_frames(info, resolved), time.perf_counter()
+    with VideoReader(src, resolved.decode, threads=resolved.run.threads) as reader:
+        frames = followed_frames(reader.frames(), find, resolved)
+        with closing(frames):
+            for count, frame in enumerate(frames, start=1):
+                builder.add(frame)
+                if each is not None:
+                    each(frame)
+                if progress is not None:
+                    progress(_progress(count, total, time.perf_counter() - begun))
+    return builder.finish(source=str(src), start=resolved.decode.start, detector=find.name)
+
+
 def restore_frames(
     src: str | Path,
     *,
@@ -217,6 +286,7 @@ def restore_frames(
     device: str | None = None,
     start: float | None = None,
     end: float | None = None,
+    tracks: str | Path | None = None,
     per_frame: bool = False,
 ) -> Iterator[Frame]:
     """Restored frames of a video, one for each that it holds, in order and at their own times.
@@ -238,6 +308,7 @@ def restore_frames(
         device=device,
         start=start,
         end=end,
+        tracks=tracks,
         per_frame=per_frame,
     )
     probe(src)
@@ -324,6 +395,8 @@ def plan(
     """
     resolved = resolve_config(config)
     info = probe(src)
+    if resolved.track.file is not None:
+        load_tracks(resolved.track.file)
     return info, plan_output(info, dst, resolved.encode), resolved
 
 
@@ -337,6 +410,7 @@ _KEYWORDS = {
     "crf": "encode.crf",
     "codec": "encode.codec",
     "overwrite": "encode.overwrite",
+    "tracks": "track.file",
 }
 """The functions' keywords and the options they stand for."""
 

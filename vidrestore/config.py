@@ -21,6 +21,7 @@ __all__ = [
     "DecodeConfig",
     "DetectConfig",
     "EncodeConfig",
+    "GateConfig",
     "RestoreConfig",
     "RestoreStageConfig",
     "RunConfig",
@@ -74,6 +75,9 @@ class DetectConfig(_Stage):
 class TrackConfig(_Stage):
     """How faces are followed from frame to frame."""
 
+    file: Path | None = Field(
+        None, description="take the faces of a file by `vidrestore inspect`, instead of looking"
+    )
     max_gap_frames: int = Field(
         25, ge=0, description="a face lost for longer than this begins a new track"
     )
@@ -89,6 +93,21 @@ class SmoothConfig(_Stage):
     """How the alignment is steadied over time."""
 
     window_s: float = Field(1.0, ge=0, le=5, description="seconds looked ahead and back")
+
+
+class GateConfig(_Stage):
+    """Which faces are left alone; what they fade over."""
+
+    max_yaw: float = Field(
+        75.0, gt=0, le=120, description="faces turned aside by more degrees are left alone"
+    )
+    max_blur: float = Field(
+        1.0, gt=0.1, le=1, description="so are faces blurrier than this, 0 (sharp) to 1"
+    )
+    min_score: float = Field(
+        0.0, ge=0, le=1, description="so are faces that the detector is less sure of"
+    )
+    fade_frames: int = Field(6, ge=0, le=50, description="frames in which a face fades in and out")
 
 
 class RestoreStageConfig(_Stage):
@@ -170,6 +189,7 @@ class RestoreConfig(_Stage):
     detect: DetectConfig = DetectConfig()
     track: TrackConfig = TrackConfig()
     smooth: SmoothConfig = SmoothConfig()
+    gate: GateConfig = GateConfig()
     restore: RestoreStageConfig = RestoreStageConfig()
     steady: SteadyConfig = SteadyConfig()
     blend: BlendConfig = BlendConfig()
@@ -182,6 +202,7 @@ PER_FRAME: Mapping[str, Any] = {
     "detect.refine_passes": 0,
     "track.max_gap_frames": 0,
     "smooth.window_s": 0.0,
+    "gate.fade_frames": 0,
     "restore.noise": "fresh",
     "steady.steadiness": 0.0,
 }

@@ -1,4 +1,4 @@
-"""The chain on one screen: decode → detect → track → smooth → restore → steady → blend.
+"""The chain on one screen: decode → detect → track → smooth → gate → restore → steady → blend.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. However the run ends, stages are closed from
@@ -13,16 +13,19 @@ from contextlib import ExitStack
 from vidrestore.clock import StageClock
 from vidrestore.config import RestoreConfig
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
+from vidrestore.models.templates import landmark_template
 from vidrestore.prefetch import prefetch
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
+from vidrestore.stages.gate import gate
+from vidrestore.stages.given import given
 from vidrestore.stages.restore import restore
 from vidrestore.stages.smooth import smooth
 from vidrestore.stages.steady import steady
 from vidrestore.stages.track import track
-from vidrestore.structs import Frame
+from vidrestore.structs import Array, Frame
 
-__all__ = ["restored_frames"]
+__all__ = ["followed_frames", "restored_frames"]
 
 
 def restored_frames(
@@ -33,27 +36,61 @@ def restored_frames(
     clock: StageClock | None = None,
 ) -> Generator[Frame, None, None]:
     """Restores decoded frames; one leaves for each that enters, in order, at its own time."""
-    clock = clock or StageClock()
-    depth = config.run.queue_frames
     with ExitStack() as closing:
+        stage = _Stages(clock or StageClock(), closing)
+        frames = _followed(stage, decoded, detector, config, restorer.template)
+        frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
+        frames = stage("steady", steady(frames, config.steady))
+        frames = stage("blend", blend(frames, config.blend))
+        yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
-        def stage(
-            name: str, frames: Iterable[Frame], pulls_from: str | None = None
-        ) -> Generator[Frame, None, None]:
-            timed = clock.timed(name, frames, pulls_from)
-            for generator in (frames, timed):
-                if isinstance(generator, Generator):
-                    closing.callback(generator.close)
-            return timed
 
-        frames = stage("decode", decoded)
-        frames = stage("wait for decode", prefetch(frames, depth, name="decode"))
-        frames = stage("detect", detect(frames, detector, config.detect), "wait for decode")
-        frames = stage("track", track(frames, config.track), "detect")
-        frames = stage("smooth", smooth(frames, config.smooth, restorer.template), "track")
-        frames = stage(
-            "restore", restore(frames, restorer, collect=config.run.collect_faces), "smooth"
-        )
-        frames = stage("steady", steady(frames, config.steady), "restore")
-        frames = stage("blend", blend(frames, config.blend), "steady")
-        yield from stage("wait for faces", prefetch(frames, depth, name="restore"))
+def followed_frames(
+    decoded: Iterable[Frame], detector: FaceDetector, config: RestoreConfig
+) -> Generator[Frame, None, None]:
+    """Decoded frames with their faces tracked, aligned to FFHQ crops of 512 px and gated."""
+    with ExitStack() as closing:
+        stage = _Stages(StageClock(), closing)
+        yield from _followed(stage, decoded, detector, config, landmark_template("ffhq", 512))
+
+
+class _Stages:
+    """Chains generators: books the time of each, and closes all when the chain ends."""
+
+    def __init__(self, clock: StageClock, closing: ExitStack) -> None:
+        self._clock, self._closing = clock, closing
+        self._before: str | None = None
+        """The stage added last, from which the next one pulls."""
+
+    def __call__(self, name: str, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        timed = self._clock.timed(name, frames, self._before)
+        for generator in (frames, timed):
+            if isinstance(generator, Generator):
+                self._closing.callback(generator.close)
+        self._before = name
+        return timed
+
+    def in_thread(
+        self, what: str, frames: Iterable[Frame], depth: int, *, name: str
+    ) -> Generator[Frame, None, None]:
+        """The stages so far run ahead in a thread; what is booked from here is the wait for it."""
+        self._before = None
+        return self(f"wait for {what}", prefetch(frames, depth, name=name))
+
+
+def _followed(
+    stage: _Stages,
+    decoded: Iterable[Frame],
+    detector: FaceDetector,
+    config: RestoreConfig,
+    template: Array,
+) -> Generator[Frame, None, None]:
+    frames = stage("decode", decoded)
+    frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
+    if config.track.file is not None:
+        frames = stage("track", given(frames, config.track.file, config.decode.start))
+    else:
+        frames = stage("detect", detect(frames, detector, config.detect))
+        frames = stage("track", track(frames, config.track))
+    frames = stage("smooth", smooth(frames, config.smooth, template))
+    return stage("gate", gate(frames, config.gate, config.detect.min_face_px))

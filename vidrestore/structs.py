@@ -110,6 +110,8 @@ class Face:
     """(2, 3) affine from coded pixels to crop pixels; None before smoothing."""
     strength: float = 1.0
     """How much of the restored face to use, 0 to 1 (tracks fade in and out)."""
+    held_back: tuple[str, ...] = ()
+    """Which gates lowered the strength in this very frame: "size", "yaw", "blur", "score"."""
     source_crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
     crop: Tensor | None = None
@@ -147,6 +149,10 @@ class FaceRecord:
     last_frame: int
     frames: int
     mean_score: float
+    mean_strength: float
+    """Fades and gates included; 1 for a face restored in full throughout."""
+    held_back: dict[str, int]
+    """Frames in which each gate lowered the strength."""
 
 
 @dataclass(frozen=True, slots=True)

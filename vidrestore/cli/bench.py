@@ -15,7 +15,7 @@ from vidrestore.cli.options import (
     start_logging,
     verbose_option,
 )
-from vidrestore.cli.restore import write_json
+from vidrestore.cli.outputs import write_json
 
 __all__ = ["bench"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
+from vidrestore.cli.outputs import check_extra_output, write_json
 from vidrestore.cli.progress import show_progress
-from vidrestore.cli.restore import check_extra_output, write_json
 from vidrestore.config import resolve_config
 
 if TYPE_CHECKING:

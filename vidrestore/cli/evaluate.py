@@ -14,7 +14,7 @@ import click
 
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
-from vidrestore.cli.restore import write_json
+from vidrestore.cli.outputs import write_json
 from vidrestore.errors import UsageError
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "restore": "vidrestore.cli.restore",
+    "inspect": "vidrestore.cli.inspect",
     "probe": "vidrestore.cli.probe",
     "models": "vidrestore.cli.models",
     "demo": "vidrestore.cli.demo",

@@ -33,6 +33,7 @@ ALIASES = {
     "encode.drop": "--drop",
     "encode.overwrite": "--overwrite",
     "detect.faces": "--faces",
+    "track.file": "--tracks",
     "detect.min_face_px": "--min-face",
 }
 """The options that people use daily, by their short names."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,9 @@ from vidrestore.cli.options import (
     start_logging,
     verbose_option,
 )
+from vidrestore.cli.outputs import check_extra_output, write_json
 from vidrestore.cli.progress import show_progress
 from vidrestore.config import RestoreConfig, resolve_config
-from vidrestore.errors import UsageError, VideoWriteError
 
 if TYPE_CHECKING:
     from vidrestore.models.zoo import ModelSpec
@@ -91,26 +89,6 @@ def restore(
     if report is not None:
         write_json(report, dataclasses.asdict(done))
     click.echo(_summary(done), err=True)
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Writes a record as JSON, completely or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise VideoWriteError(f"report {path}: {error.strerror}; choose another place") from error
-
-
-def check_extra_output(path: Path | None, source: Path, output: Path) -> None:
-    """Refuses a second output that cannot be written or would replace a first one."""
-    if path is None:
-        return
-    if not path.absolute().parent.is_dir():
-        raise VideoWriteError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.absolute() in (source.absolute(), output.absolute()):
-        raise UsageError(f"{path}: is also the input or the output; choose another name")
 
 
 def _limit_threads(threads: int) -> None:

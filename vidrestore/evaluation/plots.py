@@ -4,26 +4,21 @@ what a video's measures do over time. Light, with large type: they are read on p
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vidrestore.errors import NotAvailableError
 from vidrestore.evaluation.measures import Measure
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison
+from vidrestore.figures import GREY, colour, new_figure, png_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["Plot", "draw_plots"]
 
 _PLOTTED = ("psnr_db", "identity", "lpips", "sharpness")
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, told apart by colour-blind people too."""
-_GREY = "#7a7a7a"
 _BINS = 16
 
 
@@ -65,10 +60,8 @@ def _scatter(
     models: Sequence[str],
 ) -> None:
     for index, (model, gain) in enumerate(zip(models, gains, strict=True)):
-        axes.plot(
-            before, gain, "o", ms=5, alpha=0.65, mec="none", color=_colour(index), label=model
-        )
-    axes.axhline(0, color=_GREY, lw=1)
+        axes.plot(before, gain, "o", ms=5, alpha=0.65, mec="none", color=colour(index), label=model)
+    axes.axhline(0, color=GREY, lw=1)
     axes.set_xlabel(f"the input's {measure.title}")
     axes.set_ylabel(f"change{_better(measure)}")
     _legend(axes)
@@ -82,10 +75,10 @@ def _histogram(
     known = [gain[np.isfinite(gain)] for gain in gains]
     bins = np.histogram_bin_edges(np.concatenate([*known, np.zeros(1)]), _BINS).tolist()
     for index, (model, gain) in enumerate(zip(models, known, strict=True)):
-        colour = _colour(index)
-        axes.hist(gain, bins, histtype="stepfilled", alpha=0.3, color=colour)
-        axes.hist(gain, bins, histtype="step", lw=1.5, color=colour, label=model)
-    axes.axvline(0, color=_GREY, lw=1)
+        shade = colour(index)
+        axes.hist(gain, bins, histtype="stepfilled", alpha=0.3, color=shade)
+        axes.hist(gain, bins, histtype="step", lw=1.5, color=shade, label=model)
+    axes.axvline(0, color=GREY, lw=1)
     axes.set_xlabel(f"change of {measure.title}{_better(measure)}")
     axes.set_ylabel("pictures")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -104,35 +97,16 @@ def _lines(axes: Axes, by_model: Any, comparison: Comparison) -> None:
     for model, values in by_model.items():
         if model == TRUTH:
             continue
-        colour = _GREY if model == INPUT else _colour(comparison.models.index(model))
-        axes.plot(values, lw=1.3, color=colour, label=model)
+        shade = GREY if model == INPUT else colour(comparison.models.index(model))
+        axes.plot(values, lw=1.3, color=shade, label=model)
     axes.set_xlabel("frames with a face")
     _legend(axes)
 
 
 def _drawn(title: str, draw: Any, *arguments: Any) -> Plot:
-    """A plot, drawn without a screen and without matplotlib's global state."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NotAvailableError(
-            'not available: matplotlib, pip install "vidrestore[eval]"'
-        ) from error
-    figure = Figure(figsize=(6, 3.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e6e6e6", lw=0.8)
-    axes.set_axisbelow(True)
+    figure, [axes] = new_figure()
     draw(axes, *arguments)
-    return Plot(title, _png(figure))
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return Plot(title, png_bytes(figure))
 
 
 def _legend(axes: Axes) -> None:
@@ -145,10 +119,6 @@ def _legend(axes: Axes) -> None:
         bbox_to_anchor=(0, 1),
         borderaxespad=0,
     )
-
-
-def _colour(index: int) -> str:
-    return _COLOURS[index % len(_COLOURS)]
 
 
 def _better(measure: Measure) -> str:

@@ -426,21 +426,14 @@ class CompactFaceDetector:
         )
         for _ in range(2):
             frames = refiner_frames(boxes, landmarks)
-            logits, points = self._judged(refiner_crops(image, frames))
+            crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
+            logits, points = self.network.refiner(crops)
             landmarks = points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2]
         scores = (first * logits.sigmoid()).sqrt().cpu().numpy()
         placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
         order = order[(scores[order] >= self.score_threshold) & _upright(placed[order])]
         return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
-
-    def _judged(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """The refiner's answers for crops, averaged with those for their mirror images."""
-        both = torch.cat([crops, crops.flip(3)]).contiguous(memory_format=torch.channels_last)
-        logits, points = (part.chunk(2) for part in self.network.refiner(both))
-        mirrored = points[1][:, MIRRORED_LANDMARKS]
-        mirrored = torch.stack([REFINER_PX - 1 - mirrored[..., 0], mirrored[..., 1]], -1)
-        return (logits[0] + logits[1]) / 2, (points[0] + mirrored) / 2
 
 
 def _upright(landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

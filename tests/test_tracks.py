@@ -1,0 +1,137 @@
+"""Tracks as a file: what is found once can be used again, and edited."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import face_frames, write_clip
+
+from vidrestore import frame_to_rgb, inspect_video, restore_frames, restore_video
+from vidrestore.cli.main import main
+from vidrestore.errors import UsageError
+from vidrestore.tracks import Tracks, load_tracks
+
+OPTIONS = {"model": "debug"}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("tracks") / "face.mkv", face_frames(30), codec="ffv1")
+
+
+@pytest.fixture(scope="module")
+def tracks(clip: Path) -> Tracks:
+    return inspect_video(clip)
+
+
+@pytest.fixture
+def file(tracks: Tracks, tmp_path: Path) -> Path:
+    path = tmp_path / "tracks.json"
+    path.write_text(tracks.to_json(), encoding="utf-8")
+    return path
+
+
+def edited(file: Path, change) -> Path:
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+    return file
+
+
+def pictures(clip: Path, **options: object) -> list[np.ndarray]:
+    return [frame_to_rgb(frame) for frame in restore_frames(clip, **OPTIONS, **options)]
+
+
+def test_the_file_says_what_was_found(tracks: Tracks, file: Path) -> None:
+    assert load_tracks(file) == tracks
+    assert (tracks.frames, tracks.cuts, tracks.detector) == (30, [], "embedded")
+    assert tracks.looked == list(range(0, 30, 5))
+    person = max(tracks.tracks, key=lambda track: len(track.frames))
+    assert person.frames == list(range(30))
+    assert [i for i, seen in enumerate(person.detected) if seen] == tracks.looked
+    assert person.strengths == [1.0] * 30
+
+
+def test_a_run_with_the_file_gives_the_same_bytes(clip: Path, file: Path, tmp_path: Path) -> None:
+    looked, given = tmp_path / "looked.mkv", tmp_path / "given.mkv"
+    restore_video(clip, looked, codec="ffv1", **OPTIONS)
+    report = restore_video(clip, given, codec="ffv1", tracks=file, **OPTIONS)
+    assert looked.read_bytes() == given.read_bytes()
+    assert report.frames_detected == 6 and report.faces >= 30
+
+
+def test_a_person_can_be_left_alone_or_restored_in_part(
+    clip: Path, tracks: Tracks, file: Path
+) -> None:
+    full, source = pictures(clip, tracks=file), pictures(clip, strength=0)
+
+    def half(record: dict) -> None:
+        for track in record["tracks"]:
+            track["strength"] = 0.5
+
+    partly = pictures(clip, tracks=edited(file, half))
+    changes = [
+        np.abs(np.int16(a) - np.int16(b)).mean() for a, b in zip(partly, source, strict=True)
+    ]
+    wholes = [np.abs(np.int16(a) - np.int16(b)).mean() for a, b in zip(full, source, strict=True)]
+    assert np.mean(changes) == pytest.approx(0.5 * np.mean(wholes), rel=0.1)
+
+    none = pictures(clip, tracks=edited(file, lambda record: record["tracks"].clear()))
+    assert all(np.array_equal(a, b) for a, b in zip(none, source, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r.update(width=100), "made for .* of 100x"),
+        (lambda r: r.update(start=2.0), "made from second 2, not 0"),
+        (lambda r: r.update(frames=9), "end at frame 9"),
+        (lambda r: r.update(version=2), "version"),
+        (lambda r: r["tracks"][0].update(strength=2), "tracks.0.strength"),
+        (lambda r: r["tracks"][0]["boxes"].pop(), "30 frames, but 29 boxes"),
+        (lambda r: r["tracks"].append(r["tracks"][0]), "same id"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(
+    clip: Path, file: Path, tmp_path: Path, change, said: str
+) -> None:
+    output = tmp_path / "out.mkv"
+    with pytest.raises(UsageError, match=said):
+        restore_video(clip, output, tracks=edited(file, change), **OPTIONS)
+    assert not output.exists()
+
+
+def test_what_is_no_tracks_file_is_refused(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "not.json").write_text("[1]")
+    for name, said in (("not.json", "vidrestore inspect"), ("none.json", "check the path")):
+        with pytest.raises(UsageError, match=said):
+            restore_video(clip, tmp_path / "out.mkv", tracks=tmp_path / name, **OPTIONS)
+
+
+def test_inspect_writes_tracks_overlay_and_plot(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, video, plot = (tmp_path / name for name in ("t.json", "overlay.mp4", "plot.png"))
+    command = ["inspect", str(clip), "--out", str(out), "--video", str(video), "--plot", str(plot)]
+    assert main(command) == 0
+    assert "30 frames, 6 looked at, 0 cuts" in capsys.readouterr().out
+    assert load_tracks(out).frames == 30
+    with av.open(str(video)) as drawn:
+        frames = [frame.to_ndarray(format="rgb24") for frame in drawn.decode(video=0)]
+        assert frames[0].shape == frame_to_rgb(next(iter(restore_frames(clip)))).shape
+    assert len(frames) == 30
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["overlay.mp4", "plot.png", "t.json"]
+
+
+def test_inspect_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    out, video = tmp_path / "t.json", tmp_path / "overlay.mp4"
+    assert main(["inspect", str(text), "--out", str(out), "--video", str(video)]) == 1
+    assert main(["inspect", str(text), "--out", str(out), "--video", str(out)]) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["text.mp4"]

@@ -1,0 +1,122 @@
+"""`vidrestore inspect INPUT --out tracks.json`: who is where, and what would be restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidrestore.cli.models import pull_if_named
+from vidrestore.cli.options import (
+    HelpInSections,
+    given_options,
+    some_config_options,
+    start_logging,
+    verbose_option,
+)
+from vidrestore.cli.outputs import check_extra_output, write_whole
+from vidrestore.cli.progress import show_progress
+from vidrestore.config import dotted_fields, resolve_config
+
+if TYPE_CHECKING:
+    from vidrestore.structs import Frame
+    from vidrestore.tracks import Tracks
+
+__all__ = ["inspect"]
+
+_STAGES = ("decode", "detect", "track", "smooth", "gate", "run")
+_OPTIONS = [name for name in dotted_fields() if name.partition(".")[0] in _STAGES]
+
+
+@click.command(cls=HelpInSections, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    metavar="JSON",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="the tracks: for `vidrestore INPUT OUTPUT --tracks JSON`, as they are or edited",
+)
+@click.option(
+    "--video", metavar="MP4", type=click.Path(path_type=Path), help="the video with faces drawn in"
+)
+@click.option(
+    "--plot",
+    metavar="PNG",
+    type=click.Path(path_type=Path),
+    help="scale, angle and place over time",
+)
+@click.option(
+    "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
+)
+@some_config_options(*_OPTIONS)
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="how progress is shown on stderr",
+)
+@verbose_option
+def inspect(
+    source: Path,
+    out: Path,
+    video: Path | None,
+    plot: Path | None,
+    preset: Path | None,
+    progress: str,
+    verbose: int,
+    **values: Any,
+) -> None:
+    """Find and follow the faces of INPUT, and restore nothing.
+
+    In the tracks, the "strength" of a person may be set from 0 (left alone) to 1, and persons may
+    be deleted. The rest is for reading.
+    """
+    start_logging(verbose)
+    config = resolve_config(preset, given_options(values))
+    others = [path for path in (out, video, plot) if path is not None]
+    for number, path in enumerate(others):
+        check_extra_output(path, source, *others[:number])
+    from vidrestore.api import inspect_video
+    from vidrestore.overlay import OverlayWriter
+    from vidrestore.track_plot import TrackPlot
+
+    pull_if_named(config.detect.detector, "detector")
+    with ExitStack() as stack:
+        viewers: list[Any] = []
+        if video is not None:
+            viewers.append(stack.enter_context(OverlayWriter(video)))
+        drawing = TrackPlot() if plot is not None else None
+        if drawing is not None:
+            viewers.append(drawing)
+
+        def show(frame: Frame) -> None:
+            for viewer in viewers:
+                viewer.add(frame)
+
+        callback = stack.enter_context(show_progress(progress))
+        tracks = inspect_video(source, config=config, each=show, progress=callback)
+    if drawing is not None and plot is not None:
+        write_whole(plot, drawing.png())
+    write_whole(out, tracks.to_json().encode())
+    for line in _summary(tracks):
+        click.echo(line)
+
+
+def _summary(tracks: Tracks) -> Iterator[str]:
+    yield (
+        f"{tracks.frames} frames, {len(tracks.looked)} looked at, {len(tracks.cuts)} cuts, "
+        f"{len(tracks.tracks)} tracks"
+    )
+    for track in tracks.tracks:
+        seconds = [tracks.times[index] for index in (track.frames[0], track.frames[-1])]
+        reasons = sorted({gate for gates in track.held_back for gate in gates})
+        yield (
+            f"{track.id:4}  {seconds[0]:8.2f} to {seconds[1]:.2f} s, {len(track.frames)} frames, "
+            f"strength {sum(track.strengths) / len(track.strengths):.2f}"
+            + (f", held back by {', '.join(reasons)}" if reasons else "")
+        )

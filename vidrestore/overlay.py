@@ -1,0 +1,146 @@
+"""What `vidrestore inspect --video` writes: the video with every face's box, landmarks and number.
+
+A full line is a face that the detector saw in that very frame, a thin one was carried there by
+flow; it pales as the face is held back, and the label says by what.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vidrestore.errors import VideoWriteError
+from vidrestore.geometry import apply, compose, invert
+from vidrestore.structs import Face, Frame
+from vidrestore.video.samples import shown_rgb
+
+__all__ = ["OverlayWriter", "drawn", "track_colour"]
+
+Image = npt.NDArray[np.uint8]
+
+_COLOURS = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+)
+"""Okabe and Ito's, told apart by colour-blind people too; RGB."""
+_CROP_PX = 512
+
+
+def track_colour(track: int) -> tuple[int, int, int]:
+    """RGB, the same wherever a track is shown."""
+    return _COLOURS[track % len(_COLOURS)]
+
+
+def drawn(frame: Frame) -> Image:
+    """The frame as a person sees it, (H, W, 3) uint8 RGB, with its faces drawn in."""
+    image = shown_rgb(frame.source or frame.picture, frame.display)
+    for face in frame.faces:
+        _draw(image, face, frame)
+    if frame.is_cut and frame.index:
+        _write(image, "cut", (8, image.shape[0] - 12), (255, 255, 255))
+    return image
+
+
+def _draw(image: Image, face: Face, frame: Frame) -> None:
+    pale = 0.35 + 0.65 * face.strength
+    colour = tuple(round(pale * c + (1 - pale) * 128) for c in track_colour(face.track_id))
+    width = max(1, round(min(image.shape[:2]) / 300)) * (2 if face.detected else 1)
+    low, high = np.rint(face.box_xyxy).astype(int).reshape(2, 2).tolist()
+    cv2.rectangle(image, low, high, colour, width, cv2.LINE_AA)
+    if face.crop_from_frame is not None:
+        display_from_crop = compose(frame.display.display_from_coded, invert(face.crop_from_frame))
+        corners = np.array([[0, 0], [_CROP_PX, 0], [_CROP_PX, _CROP_PX], [0, _CROP_PX]])
+        square = np.rint(apply(display_from_crop, corners - 0.5)).astype(np.int32)
+        cv2.polylines(image, [square], True, colour, 1, cv2.LINE_AA)
+    for x, y in np.rint(face.landmarks).astype(int).tolist():
+        cv2.circle(image, (x, y), width + 1, colour, -1, cv2.LINE_AA)
+    label = f"{face.track_id}  {face.strength:.2f}" + "".join(f" {g}" for g in face.held_back)
+    _write(image, label, (low[0], max(low[1] - 6, 14)), colour)
+
+
+def _write(image: Image, text: str, place: tuple[int, int], colour: tuple[int, ...]) -> None:
+    scale = max(0.45, min(image.shape[:2]) / 900)
+    for shade, thickness in (((0, 0, 0), 4), (colour, 1)):
+        cv2.putText(
+            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness, cv2.LINE_AA
+        )
+
+
+class OverlayWriter:
+    """Writes drawn frames as H.264; the file appears under its name when all is done.
+
+    with OverlayWriter(Path("overlay.mp4")) as writer:
+        inspect_video("tape.mp4", each=writer.add)
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens nothing yet.
+
+        Raises:
+            VideoWriteError: The container is unknown.
+        """
+        self._path = path
+        self._partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+        self._container: av.container.OutputContainer | None = None
+        self._stream: av.VideoStream | None = None
+        self._start = 0
+        if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+            raise VideoWriteError(f"{path}: an overlay is an .mp4, .mov or .mkv file")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, frame: Frame) -> None:
+        """Draws and encodes the next frame."""
+        image = drawn(frame)
+        height, width = image.shape[:2]
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        video = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+        try:
+            container, stream = self._open(image, frame.time_base)
+            video.pts, video.time_base = frame.pts - self._start, frame.time_base
+            container.mux(stream.encode(video))
+        except (av.FFmpegError, OSError) as error:
+            raise VideoWriteError(f"overlay {self._path}: {error}") from error
+
+    def _open(
+        self, image: Image, time_base: Fraction
+    ) -> tuple[av.container.OutputContainer, av.VideoStream]:
+        if self._container is None or self._stream is None:
+            self._container = av.open(str(self._partial), "w")
+            self._stream = self._container.add_stream("libx264", options={"crf": "20"})
+            self._stream.height, self._stream.width = image.shape[:2]
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.codec_context.time_base = time_base
+        return self._container, self._stream
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._container is None or self._stream is None:
+            return
+        try:
+            if kind is None:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+            if kind is None:
+                os.replace(self._partial, self._path)
+        except (av.FFmpegError, OSError) as problem:
+            raise VideoWriteError(f"overlay {self._path}: {problem}") from problem
+        finally:
+            self._partial.unlink(missing_ok=True)
