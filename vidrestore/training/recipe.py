@@ -263,6 +263,7 @@ class Stage(_Part):
     pixel_weight: Weight = Field(1.0, description="Charbonnier on RGB")
     gradient_weight: Weight = Field(1.0, description="L1 on differences of luma")
     local_energy_weight: Weight = Field(0.0, description="amplitude of fine detail, three octaves")
+    grid_weight: Weight = Field(0.0, description="patterns that repeat every 4 or 8 pixels")
     identity_weight: Weight = Field(0.0, description="1 - cosine of embeddings; whole crops")
     feature_weight: Weight = Field(0.0, description="inner layers of the embedding; whole crops")
     adversarial_weight: Weight = Field(0.0, description="U-Net discriminator, spectral norm")

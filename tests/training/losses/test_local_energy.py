@@ -7,7 +7,11 @@ import math
 import pytest
 import torch
 
-from vidrestore.training.losses.local_energy import local_energy_distance, local_log_energies
+from vidrestore.training.losses.local_energy import (
+    grid_distance,
+    local_energy_distance,
+    local_log_energies,
+)
 
 
 @pytest.fixture
@@ -44,3 +48,14 @@ def test_flat_pictures_have_a_gradient() -> None:
     flat = torch.zeros(1, 3, 32, 32, requires_grad=True)
     local_energy_distance(flat, torch.ones(1, 3, 32, 32)).backward()
     assert flat.grad is not None and torch.isfinite(flat.grad).all()
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_a_pattern_that_repeats_is_seen_and_an_error_that_does_not_is_not(period: int) -> None:
+    truth = torch.zeros(1, 3, 128, 128)
+    seeded = torch.Generator().manual_seed(0)
+    tile = torch.randn(1, 1, period, period, generator=seeded)
+    repeated = tile.repeat(1, 3, 128 // period, 128 // period)
+    once = torch.randn(1, 1, 128, 128, generator=seeded).expand(-1, 3, -1, -1)
+    assert grid_distance(repeated, truth) > 3 * grid_distance(once, truth)
+    assert grid_distance(truth + 0.3, truth) < 1e-6

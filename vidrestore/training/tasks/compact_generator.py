@@ -22,7 +22,7 @@ from vidrestore.training.degradations import BlindVideo, Picture
 from vidrestore.training.degradations import apply as apply_degradation
 from vidrestore.training.faces import Degrade, Pair, PairDataset
 from vidrestore.training.losses.identity import identity_distance
-from vidrestore.training.losses.local_energy import local_energy_distance
+from vidrestore.training.losses.local_energy import grid_distance, local_energy_distance
 from vidrestore.training.losses.perceptual import IDENTITY_WEIGHTS, feature_l1
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import CompactGeneratorRecipe, Stage
@@ -157,6 +157,8 @@ class CompactGeneratorTask(RestoringTask):
         if stage.local_energy_weight:
             distance = local_energy_distance(restored, batch.truth)
             terms["local_energy"] = stage.local_energy_weight * distance
+        if stage.grid_weight:
+            terms["grid"] = stage.grid_weight * grid_distance(restored, batch.truth)
         if self.identity is not None and stage.looks_at_faces:
             terms |= self._face_terms(stage, restored, batch)
         if self.critic is not None and stage.is_adversarial:
