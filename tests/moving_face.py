@@ -60,6 +60,8 @@ Moves = list[Array]
 _HEAD = (168.0, 118.0)
 """Middle of the head in pixels of the portrait."""
 
+_UPSIDE_DOWN = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 2 * _HEAD[1]]])
+
 
 def placed(x: float, y: float, *, scale: float = 1.8, angle: float = 0.0) -> Array:
     """`display_from_portrait` with the middle of the head at (x, y), `angle` in radians."""
@@ -113,6 +115,7 @@ def moving_face(
     noise: float = 1.5,
     fps: float = 25,
     cuts: Sequence[int] = (),
+    strangers: Sequence[int] = (),
     format: str = "yuv420p",
 ) -> list[Frame]:
     """Frames of one or several moving faces, as decoding would give them.
@@ -127,6 +130,8 @@ def moving_face(
         noise: standard deviation of the camera's noise, in 8-bit units; seeded.
         fps: frames per second.
         cuts: frames at which a new shot begins, besides the first; its background differs.
+        strangers: numbers of the faces that look like somebody else: the portrait is drawn upside
+            down and in other colours.
         format: pixel format.
     """
     faces = [moves] if np.ndim(moves[0]) == 2 else list(moves)
@@ -136,7 +141,8 @@ def moving_face(
     scene, frames = 0, []
     for index in range(len(faces[0])):
         scene += index in cuts
-        rgb = _drawn([face[index] for face in faces], invert(shown), width, height, scene)
+        placed_faces = [(face[index], number in strangers) for number, face in enumerate(faces)]
+        rgb = _drawn(placed_faces, invert(shown), width, height, scene)
         rgb = np.rint(rgb + rng.normal(0, noise, rgb.shape) if noise else rgb)
         video_frame = av.VideoFrame.from_ndarray(rgb.clip(0, 255).astype(np.uint8), format="rgb24")
         picture = picture_from_av(video_frame.reformat(format=format))
@@ -148,18 +154,27 @@ def moving_face(
 
 
 def _drawn(
-    moves: Sequence[Array], coded_from_display: Array, width: int, height: int, scene: int
+    moves: Sequence[tuple[Array, bool]],
+    coded_from_display: Array,
+    width: int,
+    height: int,
+    scene: int,
 ) -> npt.NDArray[np.float32]:
     """(H, W, 3) coded picture, 0-255: faces over the background."""
     canvas = _warped(_background(scene), coded_from_display, (0, 0, width, height))
-    for move in moves:
+    for move, is_stranger in moves:
         if np.isfinite(move).all():
-            _draw_face(canvas, compose(coded_from_display, move))
+            _draw_face(canvas, compose(coded_from_display, move), is_stranger)
     return canvas
 
 
-def _draw_face(canvas: npt.NDArray[np.float32], coded_from_portrait: Array) -> None:
+def _draw_face(
+    canvas: npt.NDArray[np.float32], coded_from_portrait: Array, is_stranger: bool
+) -> None:
     portrait, mask = _portrait()
+    if is_stranger:
+        portrait = np.ascontiguousarray(portrait[..., ::-1])
+        coded_from_portrait = compose(coded_from_portrait, _UPSIDE_DOWN)
     height, width = mask.shape
     corners = apply(coded_from_portrait, [(0, 0), (width, 0), (0, height), (width, height)])
     x0, y0 = np.clip(np.floor(corners.min(0)), 0, canvas.shape[1::-1]).astype(int)

@@ -123,6 +123,32 @@ def test_people_who_cross_keep_their_ids() -> None:
     assert all(set(ids(frame)) <= {0, 1} for frame in out)
 
 
+def strange_pair(left: Moves, right: Moves, missed: Sequence[tuple[int, int]] = ()) -> list[Frame]:
+    """Two people who look different, the second one drawn in front."""
+    frames = moving_face([left, right], 480, 360, strangers=[1])
+    return list(track(looked_at(frames, left, right, missed=missed), CONFIG))
+
+
+def test_looks_decide_where_people_change_places_unseen() -> None:
+    """Both are missed while they change places, and are seen again where the other one was."""
+    left = [placed(140 + (200 if t > 15 else 0), 180, scale=0.8) for t in range(31)]
+    right = [placed(340 - (200 if t > 15 else 0), 180, scale=0.8) for t in range(31)]
+    hidden = [(t, number) for t in (10, 15) for number in (0, 1)]
+    out = strange_pair(left, right, hidden)
+    for frame in (out[0], out[20], out[30]):
+        assert ids(frame) == [0, 1]
+        for number, moves in enumerate((left, right)):
+            truth = landmarks(moves)[frame.index]
+            assert np.abs(frame.faces[number].landmarks - truth).max() < 2
+
+
+def test_somebody_else_in_the_same_place_is_somebody_else() -> None:
+    first = [placed(240, 180) if t < 10 else GONE for t in range(31)]
+    second = [placed(240, 180) if t >= 18 else GONE for t in range(31)]
+    out = strange_pair(first, second)
+    assert ids(out[5]) == [0] and ids(out[25]) == [1]
+
+
 def test_nothing_crosses_a_cut() -> None:
     moves = middle(still(14))
     frames = moving_face(moves, 480, 360, cuts=(7,))

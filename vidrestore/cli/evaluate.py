@@ -61,6 +61,11 @@ __all__ = ["evaluate"]
 @click.option("--limit", type=click.IntRange(1), help="take so many of the data, evenly spaced")
 @click.option("--seed", type=int, default=0, show_default=True, help="of the degradations")
 @click.option("--metrics", metavar="A,B,…", help="measure these only")
+@click.option(
+    "--per-frame",
+    is_flag=True,
+    help="videos: every model a second time, with every frame by itself, for comparison",
+)
 @click.option("--split", default="val", show_default=True, help="rows of labels.csv, or all")
 @click.option(
     "--labels",
@@ -97,7 +102,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
 
     \b
     vidrestore evaluate --model embedded --model gfpgan-1.4 --data faces --out report
-    vidrestore evaluate --model embedded --pair nod_gt.mp4 nod_lq.mp4 --out report
+    vidrestore evaluate --model embedded --pair nod_gt.mp4 nod_lq.mp4 --per-frame --out report
     vidrestore evaluate --model embedded --data faces --degrade none
 
     The input itself is always measured too. FOLDER gets index.html (whole in itself), summary.json
@@ -121,6 +126,7 @@ def _compare(
     split: str,
     labels: Path | None,
     samples: int,
+    per_frame: bool,
     **common: Any,
 ) -> None:
     if not models:
@@ -137,7 +143,10 @@ def _compare(
     found: list[Comparison] = []
     with _progress() as progress:
         common["progress"] = progress
-        if data is not None and _has_pictures(data):
+        shows_pictures = data is not None and _has_pictures(data)
+        if per_frame and shows_pictures and not pairs:
+            raise UsageError("--per-frame: is for videos; leave it out for pictures")
+        if data is not None and shows_pictures:
             from vidrestore.evaluation.pictures import compare_pictures
 
             own: dict[str, Any] = {
@@ -148,9 +157,11 @@ def _compare(
             }
             found.append(compare_pictures(models, data, samples=samples, **own, **common))
         elif data is not None:
-            found.append(_compare_degraded(models, data, protocol, limit, samples, common))
+            videos = common | {"per_frame": per_frame}
+            found.append(_compare_degraded(models, data, protocol, limit, samples, videos))
         if pairs:
-            found.append(_compare_pairs(models, pairs, samples, common))
+            videos = common | {"per_frame": per_frame}
+            found.append(_compare_pairs(models, pairs, samples, videos))
     for comparison in found:
         for line in table_lines(comparison, summarise(comparison)):
             click.echo(line)

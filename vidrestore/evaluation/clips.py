@@ -9,7 +9,7 @@ does not grow with their length. Of temporal measures the truth has its own, lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -59,6 +59,9 @@ _MARGIN = 0.3
 """Share of the face's size that is read around its box, for flow and alignment."""
 _SAMPLE_EVERY = 12
 _TILE_PX = 320
+_SLICE_FRAMES = 150
+_SLICE_STRETCH = 2
+"""Rows of a slice for each frame."""
 
 RGB = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.float32]
@@ -93,6 +96,7 @@ def compare_clips(
     protocol: Protocol | None = None,
     seed: int = 0,
     metrics: Sequence[str] | None = None,
+    per_frame: bool = False,
     samples: int = 4,
     detector: str = "embedded",
     identity: Path | None = None,
@@ -108,6 +112,7 @@ def compare_clips(
         protocol: How the clips were degraded, for the record; None if that is not known.
         seed: Of the protocol, for the record.
         metrics: Names of `VIDEO_MEASURES`; None for all that can be had.
+        per_frame: Whether every model also restores each frame by itself, for comparison.
         samples: Frames to show of each clip, evenly spaced.
         detector: Finds the faces, for restoring and for measuring.
         identity: `mobilefacenet.pt`, if it is not installed.
@@ -119,7 +124,7 @@ def compare_clips(
         DataError: The clips of a pair differ in length, or show no face.
         VidRestoreError: For other files, models and options that cannot be used.
     """
-    wanted, named = choose(metrics, VIDEO_MEASURES), contenders(models)
+    wanted, named = choose(metrics, VIDEO_MEASURES), contenders(models, per_frame=per_frame)
     where = resolve_device(device)
     finder = load_detector(detector, device=where)
     embed, missing = _identity(wanted, identity, where)
@@ -136,7 +141,7 @@ def compare_clips(
             Row(pair.name, model, {name: values[name] for name in measures if name in values})
             for model, values in meter.values().items()
         ]
-        shown += meter.samples(samples)
+        shown += [*meter.samples(samples), *meter.slices()]
         series[pair.name] = meter.series()
         if progress is not None:
             progress(done, len(pairs))
@@ -211,7 +216,9 @@ def _in_step(
             INPUT: _frames(pair.degraded),
         }
         for one in models:
-            restored = restore_frames(pair.degraded, config=config, model=one.source)
+            restored = restore_frames(
+                pair.degraded, config=config, model=one.source, per_frame=one.per_frame
+            )
             streams[one.name] = map(frame_to_rgb, restored)
             stack.callback(_close, restored)
         for pictures in zip_longest(*streams.values()):
@@ -256,6 +263,7 @@ class _ClipMeter:
         self._embeddings: dict[str, list[Array]] = {model: [] for model in models}
         self._eyes: list[float] = []
         self._samples: list[Sample] = []
+        self._slices = [_Slice(clip, name) for name in ("eyes", "hairline")]
         self._n_frames = self._n_faces = 0
 
     def look(self, pictures: Mapping[str, RGB]) -> None:
@@ -266,6 +274,8 @@ class _ClipMeter:
             if not steady:
                 self._break()
             self._measure(now)
+            for one in self._slices:
+                one.add(now)
             if steady and self._follows:
                 assert self._before is not None
                 self._measure_change(now, self._before)
@@ -296,6 +306,10 @@ class _ClipMeter:
     def samples(self, count: int) -> list[Sample]:
         """Frames to show, evenly spaced."""
         return [self._samples[index] for index in evenly(len(self._samples), count)]
+
+    def slices(self) -> list[Sample]:
+        """What lines through the face show over time."""
+        return [one.sample() for one in self._slices]
 
     def _moment(self, pictures: Mapping[str, RGB]) -> _Moment | None:
         truth = pictures[TRUTH]
@@ -397,6 +411,46 @@ class _ClipMeter:
         return np.asarray(embedding[0].cpu().numpy(), np.float64)
 
 
+class _Slice:
+    """One line of the frame over time, x to the right and t downwards: what shimmers is ragged.
+
+    The line lies where the eyes, or the hairline, are in the first frame with a face.
+    """
+
+    def __init__(self, clip: str, name: str) -> None:
+        self._clip, self._name = clip, name
+        self._line: tuple[int, int, int] | None = None
+        """y, first and last x."""
+        self._rows: dict[str, list[Image]] = {}
+
+    def add(self, now: _Moment) -> None:
+        """Reads the line in one frame."""
+        if self._line is None:
+            x0, y0, x1, y1 = _whole(_grown(now.box), now.pictures[TRUTH])
+            top = now.box[1] + 0.04 * (now.box[3] - now.box[1])
+            place = now.landmarks[:2, 1].mean() if self._name == "eyes" else top
+            self._line = int(np.clip(round(place), y0, y1 - 1)), int(x0), int(x1)
+        y, x0, x1 = self._line
+        if len(self._rows.get(TRUTH, ())) < _SLICE_FRAMES:
+            for model, picture in now.pictures.items():
+                if y < picture.shape[0] and x1 <= picture.shape[1]:
+                    self._rows.setdefault(model, []).append(picture[y, x0:x1])
+
+    def sample(self) -> Sample:
+        """A row of the contact sheet."""
+        tiles = []
+        for model in _order(self._rows):
+            rows = np.stack(self._rows[model])
+            tall = cv2.resize(rows, None, fx=1, fy=_SLICE_STRETCH, interpolation=cv2.INTER_NEAREST)
+            tiles.append(Tile(model, _fitted(np.asarray(tall, np.float32))))
+        return Sample(f"{self._clip}, x-t slice through the {self._name}", tuple(tiles))
+
+
+def _order(models: Iterable[str]) -> list[str]:
+    """Input first, truth last."""
+    return [INPUT, *(model for model in models if model not in (INPUT, TRUTH)), TRUTH]
+
+
 def _stays(before: _Moment, now: _Moment) -> bool:
     same_size = before.pictures[TRUTH].shape == now.pictures[TRUTH].shape
     return same_size and bool(box_iou(before.box, now.box)[0, 0] >= _STAYS_IOU)
@@ -447,12 +501,18 @@ def _tensor(picture: Image) -> Tensor:
 
 def _sample(name: str, now: _Moment) -> Sample:
     """The face with its surroundings, input first, truth last."""
-    order = [INPUT, *(model for model in now.pictures if model not in (INPUT, TRUTH)), TRUTH]
-    return Sample(name, tuple(Tile(model, _tile(now, model)) for model in order))
+    around = _grown(now.box)
+    return Sample(
+        name,
+        tuple(
+            Tile(model, _fitted(_cut(now.pictures[model], around)))
+            for model in _order(now.pictures)
+        ),
+    )
 
 
-def _tile(now: _Moment, model: str) -> RGB:
-    cut = _cut(now.pictures[model], _grown(now.box))
+def _fitted(cut: Image) -> RGB:
+    """At the size of the contact sheet's tiles."""
     scale = _TILE_PX / max(cut.shape[:2])
     size = (round(cut.shape[1] * scale), round(cut.shape[0] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from vidrestore.models.load import resolve
 __all__ = ["Contender", "contenders", "header", "versions"]
 
 
+_PER_FRAME = "(per frame)"
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
     """One model to compare."""
@@ -28,17 +31,20 @@ class Contender:
     """What `load_restorer` takes."""
     sha256: str | None
     """Of its weights; None if it has none."""
+    per_frame: bool = False
+    """Whether videos are restored the way of picture restorers: see `config.PER_FRAME`."""
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
         return {"name": self.name, "sha256": self.sha256}
 
 
-def contenders(models: Sequence[str]) -> list[Contender]:
+def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Contender]:
     """The models that the user named; "input", which is always there, is left out.
 
     Args:
         models: Names of the zoo, weights files, or "input".
+        per_frame: Whether each one competes a second time, with every frame by itself.
 
     Raises:
         UnknownModelError: There is no such model.
@@ -60,6 +66,9 @@ def contenders(models: Sequence[str]) -> list[Contender]:
         if name in {INPUT, TRUTH} | {c.name for c in found}:
             raise UsageError(f"model {source}: {name!r} is there already; name each model once")
         found.append(Contender(name, source, sha256))
+    if per_frame:
+        baselines = [replace(one, name=f"{one.name} {_PER_FRAME}", per_frame=True) for one in found]
+        found = [one for both in zip(found, baselines, strict=True) for one in both]
     return found
 
 

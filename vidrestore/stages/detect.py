@@ -31,6 +31,7 @@ from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.templates import landmark_template
 from vidrestore.stages.restore import crop_face
 from vidrestore.structs import Array, Detections, Face, Frame
+from vidrestore.video.cuts import Thumbnail, thumbnail, unlikeness
 from vidrestore.video.samples import small_rgb
 
 __all__ = ["detect"]
@@ -40,6 +41,14 @@ _CROP_PX = 256
 _FACE_PX = 224
 """The face in it, as a crop of this side in the FFHQ alignment; some surroundings help."""
 _ALIGNED = landmark_template("ffhq", _FACE_PX) + (_CROP_PX - _FACE_PX) / 2
+
+
+_WATCH_PX = 160
+"""Width of the small pictures that tell whether faces moved."""
+_LEAST_WATCHED_PX = 6
+_MOVED = 0.5
+"""One minus the correlation of a face's place with itself: a face moved by a third of its width, or
+turned aside, is beyond it; speech and nods are not."""
 
 
 def _view(shift_px: float, log_scale: float, angle: float) -> Array:
@@ -60,7 +69,8 @@ _MAX_CHANGE = 0.3
 def detect(
     frames: Iterable[Frame], detector: FaceDetector, config: DetectConfig
 ) -> Generator[Frame, None, None]:
-    """Adds faces to the frames it looks at: the first of each shot and every k-th from there.
+    """Adds faces to the frames it looks at: the first of each shot, every k-th from there, and
+    those in which a face has moved far since the last look.
 
     Args:
         frames: decoded frames, in order.
@@ -70,15 +80,55 @@ def detect(
     Yields:
         The same frames; those looked at have `detected` set and their `faces`, best first.
     """
-    since_look = 0
+    since_look, watch = 0, _Watch()
     for frame in frames:
-        if frame.is_cut or since_look == 0:
+        if frame.is_cut or since_look == 0 or watch.sees_much_change(frame):
             since_look = 0
             faces = _look(frame, detector, config)
+            watch.begin(frame, faces)
             yield replace(frame, faces=faces, detected=True)
         else:
             yield frame
         since_look = (since_look + 1) % config.every_frames
+
+
+class _Watch:
+    """Tells from small pictures whether faces are still about where the detector saw them."""
+
+    def __init__(self) -> None:
+        self._places: list[tuple[slice, slice]] = []
+        self._small: Thumbnail | None = None
+
+    def begin(self, frame: Frame, faces: Sequence[Face]) -> None:
+        """Remembers a frame that the detector looked at."""
+        self._small = self._seen(frame) if faces else None
+        self._places = [place for face in faces if (place := self._place(face, frame)) is not None]
+
+    def sees_much_change(self, frame: Frame) -> bool:
+        """Whether any of the faces looks unlike it did, where it was."""
+        if self._small is None or not self._places:
+            return False
+        now = self._seen(frame)
+        if now.shape != self._small.shape:
+            return True
+        return any(unlikeness(self._small[p], now[p]) > _MOVED for p in self._places)
+
+    @staticmethod
+    def _seen(frame: Frame) -> Thumbnail:
+        height = max(1, round(_WATCH_PX * frame.picture.height / frame.picture.width))
+        return thumbnail(frame.picture, _WATCH_PX, height)
+
+    @staticmethod
+    def _place(face: Face, frame: Frame) -> tuple[slice, slice] | None:
+        """Rows and columns of a face; None for one of a few pixels."""
+        corners = apply(invert(frame.display.display_from_coded), face.box_xyxy.reshape(2, 2)) * (
+            _WATCH_PX / frame.picture.width
+        )
+        low = np.maximum(np.floor(corners.min(0)), 0).astype(int)
+        high = np.ceil(corners.max(0)).astype(int)
+        if (high - low).min() < _LEAST_WATCHED_PX:
+            return None
+        return slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def _look(frame: Frame, detector: FaceDetector, config: DetectConfig) -> tuple[Face, ...]:

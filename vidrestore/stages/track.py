@@ -1,6 +1,7 @@
 """Track: which face is whose, and where it is in every frame.
 
-Detections of one person are joined into a track by the Hungarian method over predicted boxes.
+Detections of one person are joined into a track by the Hungarian method over predicted boxes and
+appearance: where boxes of two people overlap, or somebody was lost for a while, looks decide.
 Between two detections optical flow carries the landmarks from both sides, blended by distance in
 time, so that neither drift nor a jump is left; where flow and detection disagree, the way between
 is straight. A face that the detector misses for a while keeps its track, and the gap is filled if
@@ -22,14 +23,19 @@ from scipy.optimize import linear_sum_assignment
 
 from vidrestore.config import TrackConfig
 from vidrestore.geometry import apply, box_iou, invert
+from vidrestore.stages.appearance import Vector, appearance, likeness
 from vidrestore.stages.flow import face_motion
 from vidrestore.stages.paths import Pose, blended_path, disagreement, straight_path
 from vidrestore.structs import Array, Face, Frame
 
 __all__ = ["track"]
 
-_TRUST_IN_LOST = 0.5
-"""The overlap with a lost face's box counts this much: someone else may stand there now."""
+_TRUST_IN_LOST = 0.45
+"""Where a lost face may be counts this much: someone else may stand there now."""
+_PLACE_ALONE = 0.4
+"""What the right place counts for somebody who looks like somebody else."""
+_SPEED = 5.0
+"""Widths of the face that somebody lost may have moved in a second."""
 
 
 def track(frames: Iterable[Frame], config: TrackConfig) -> Generator[Frame, None, None]:
@@ -80,6 +86,8 @@ class _Track:
     """(2,) of the box's middle at the last detection, in pixels a frame."""
     missed: int | None = None
     """Number of the first slot since in which the detector looked and did not find it."""
+    looks: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Running mean of what it looked like; empty before the first time."""
 
     def see(self, face: Face, slot: _Slot) -> None:
         """Continues from a new detection, whose motion is known if flow led there."""
@@ -87,6 +95,11 @@ class _Track:
         if face.motion is not None:
             middle = face.box_xyxy.reshape(2, 2).mean(0)
             self.speed = middle - apply(invert(face.motion), middle)
+
+    def remember(self, looks: Vector) -> None:
+        """Takes how the face looks in a new detection into the running mean."""
+        self.looks = looks if not len(self.looks) else 0.7 * self.looks + 0.3 * looks
+        self.looks = self.looks / max(float(np.linalg.norm(self.looks)), 1e-6)
 
     def expected_boxes(self, slot: _Slot) -> Array:
         """(N, 4) where the face may be: by flow; if lost, also where it was or was heading."""
@@ -148,14 +161,16 @@ class _Shot:
         """Joins what the detector found in the newest slot to tracks."""
         self._drop_lost(slot)
         found = slot.frame.faces
-        pairs = self._matched(slot, found)
+        looks = [appearance(slot.frame, face.landmarks) for face in found]
+        pairs = self._matched(slot, found, looks)
         for one in self._live:
             if one.id in pairs:
+                one.remember(looks[pairs[one.id]])
                 self._go_on(one, found[pairs[one.id]], slot)
             elif one.missed is None:
                 one.missed = slot.number
         for index in sorted(set(range(len(found))) - set(pairs.values())):
-            self._begin(found[index], slot)
+            self._begin(found[index], looks[index], slot)
         self._looked = slot.number
 
     def _drop_lost(self, slot: _Slot) -> None:
@@ -165,25 +180,34 @@ class _Shot:
                 self._settle_tail(one, slot.number)
                 self._live.remove(one)
 
-    def _matched(self, slot: _Slot, found: tuple[Face, ...]) -> dict[int, int]:
+    def _matched(self, slot: _Slot, found: tuple[Face, ...], looks: list[Vector]) -> dict[int, int]:
         """Which detection continues which track: {track id: index in `found`}."""
         boxes = np.array([face.box_xyxy for face in found]).reshape(-1, 4)
-        overlap = np.zeros((len(self._live), len(found)))
+        score = np.zeros((len(self._live), len(found)))
         for row, one in enumerate(self._live):
-            trust = 1.0 if one.missed is None else _TRUST_IN_LOST
-            overlap[row] = trust * box_iou(one.expected_boxes(slot), boxes).max(0)
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
+            alike = np.array([likeness(one.looks, other) for other in looks])
+            expected = one.expected_boxes(slot)
+            if one.missed is None:
+                place = box_iou(expected, boxes).max(0, initial=0)
+            else:
+                lost_s = float((slot.frame.pts - one.pts) * slot.frame.time_base)
+                reach = 1 + _SPEED * lost_s
+                place = _TRUST_IN_LOST * _nearness(expected, boxes, reach).max(0, initial=0)
+            score[row] = place * (_PLACE_ALONE + (1 - _PLACE_ALONE) * alike)
+        rows, columns = linear_sum_assignment(score, maximize=True)
         return {
             self._live[row].id: int(column)
             for row, column in zip(rows, columns, strict=True)
-            if overlap[row, column] >= self._config.min_iou
+            if score[row, column] >= self._config.min_iou
         }
 
-    def _begin(self, face: Face, slot: _Slot) -> None:
+    def _begin(self, face: Face, looks: Vector, slot: _Slot) -> None:
         """A person not seen before, who was already there since the detector last looked."""
         key = next(self._ids)
         self._settle_head(key, face, slot)
-        self._live.append(_Track(key, slot.faces[key], slot.number, slot.frame.pts))
+        one = _Track(key, slot.faces[key], slot.number, slot.frame.pts)
+        one.remember(looks)
+        self._live.append(one)
 
     def _go_on(self, one: _Track, face: Face, slot: _Slot) -> None:
         """A person seen again: settles the frames between the two detections."""
@@ -235,3 +259,14 @@ class _Shot:
             pose = pose.moved(back)
             before.faces[key] = replace(pose.face(key, face.score), motion=None)
             after = before
+
+
+def _nearness(expected: Array, boxes: Array, reach: float) -> Array:
+    """(N, M) in [0, 1]: 1 for a box of the expected size in the expected place, a third for one
+    that is `reach` widths off or of a third of the size."""
+    places = [(b[..., :2] + b[..., 2:]) / 2 for b in (expected, boxes)]
+    sizes = [np.sqrt(np.prod(b[..., 2:] - b[..., :2], axis=-1)) for b in (expected, boxes)]
+    away = np.linalg.norm(places[0][:, None] - places[1][None], axis=-1) / sizes[0][:, None]
+    grown = np.log(sizes[1][None] / sizes[0][:, None])
+    nearness: Array = np.exp(-((away / reach) ** 2) - grown**2)
+    return nearness

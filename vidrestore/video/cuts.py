@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vidrestore.structs import Picture
 
-__all__ = ["CutDetector", "difference", "thumbnail"]
+__all__ = ["CutDetector", "difference", "thumbnail", "unlikeness"]
 
 _WIDTH, _HEIGHT = 64, 36
 _SHIFT = 3
@@ -24,11 +24,11 @@ _NOISE_VARIANCE = 0.015**2
 Thumbnail = npt.NDArray[np.float32]
 
 
-def thumbnail(picture: Picture) -> Thumbnail:
-    """(36, 64) luma, or whatever the first plane holds, as a share of full scale."""
+def thumbnail(picture: Picture, width: int = _WIDTH, height: int = _HEIGHT) -> Thumbnail:
+    """(height, width) luma, or whatever the first plane holds, as a share of full scale."""
     plane = picture.planes[0].numpy()
     bits = 8 if plane.dtype == np.uint8 else max(8, _bit_depth(picture.format))
-    small = cv2.resize(plane, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA)
     small = small.astype(np.float32) / np.float32(2**bits)
     luma: Thumbnail = small.mean(axis=2) if small.ndim == 3 else small
     return luma
@@ -56,8 +56,14 @@ def difference(before: Thumbnail, after: Thumbnail) -> float:
 
 def _unlikeness(before: Thumbnail, after: Thumbnail, dx: int, dy: int) -> float:
     height, width = before.shape
-    a = before[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
-    b = after[max(0, -dy) : height + min(0, -dy), max(0, -dx) : width + min(0, -dx)]
+    return unlikeness(
+        before[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)],
+        after[max(0, -dy) : height + min(0, -dy), max(0, -dx) : width + min(0, -dx)],
+    )
+
+
+def unlikeness(a: Thumbnail, b: Thumbnail) -> float:
+    """One minus the correlation of two pictures of one size, clipped to [0, 1]; flat ones agree."""
     a, b = a - a.mean(), b - b.mean()
     covariance = float((a * b).mean())
     spread = float(np.sqrt((a * a).mean() * (b * b).mean()))
