@@ -29,9 +29,9 @@ from vidrestore.training.detector import (
     export_weights,
     train_detector,
 )
-from vidrestore.training.detector_data import BANK_PX, FaceBank, SceneMaker, person_matte
 from vidrestore.training.detector_refiner import FaceCrops, RefinerRecipe
 from vidrestore.training.detector_run import DetectorPlan, run_plan, with_teacher
+from vidrestore.training.scenes import BANK_PX, FaceBank, SceneMaker, person_matte
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +122,7 @@ def test_exported_weights_fill_the_network(tmp_path: Path, bank: FaceBank) -> No
 def test_a_step_learns(bank: FaceBank, tmp_path: Path) -> None:
     """Twelve steps on one scene lower its loss by half."""
     from vidrestore.training.detector import LOSS_WEIGHTS, train_step
-    from vidrestore.training.detector_data import scene_targets
+    from vidrestore.training.scenes import scene_targets
 
     maker = SceneMaker(bank, [], size_px=128)
     seeds = (np.random.default_rng(seed) for seed in range(100))

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from vidrestore.structs import Detections
-from vidrestore.training.detector_data import Scene
+from vidrestore.training.scenes import Scene
 from vidrestore.training.teacher import taught
 
 

@@ -28,14 +28,14 @@ from torch.utils.data import DataLoader, Dataset
 from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import STRIDES, CellAnswers, CompactDetector, cell_centres
 from vidrestore.models.protocols import FaceDetector
-from vidrestore.training.detector_data import (
+from vidrestore.training.faces import one_thread
+from vidrestore.training.scenes import (
     FaceBank,
     SceneMaker,
     build_face_bank,
     load_textures,
     scene_targets,
 )
-from vidrestore.training.faces import one_thread
 from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)

@@ -36,8 +36,8 @@ from vidrestore.training.detector import (
     scene_maker,
     update_average,
 )
-from vidrestore.training.detector_data import Scene, SceneMaker
 from vidrestore.training.faces import one_thread
+from vidrestore.training.scenes import Scene, SceneMaker
 from vidrestore.training.teacher import load_teacher, taught
 
 log = logging.getLogger(__name__)

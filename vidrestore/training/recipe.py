@@ -266,7 +266,7 @@ class Stage(_Part):
     grid_weight: Weight = Field(0.0, description="patterns that repeat every 4 or 8 pixels")
     identity_weight: Weight = Field(0.0, description="1 - cosine of embeddings; whole crops")
     feature_weight: Weight = Field(0.0, description="inner layers of the embedding; whole crops")
-    adversarial_weight: Weight = Field(0.0, description="U-Net discriminator, spectral norm")
+    adversarial_weight: Weight = Field(0.0, description="U-Net discriminator")
     feature_matching_weight: Weight = Field(0.0, description="that discriminator's features")
     discriminator_learning_rate: float = Field(2e-4, ge=0)
     gradient_clip: float = Field(0.1, gt=0, description="most norm of the generator's gradient")
@@ -304,6 +304,8 @@ class CompactGeneratorRecipe(Recipe):
         default_factory=dict, description="arguments of `UNetDiscriminator`"
     )
     adversarial_loss: Literal["logistic", "hinge"] = "logistic"
+    r1: Weight = Field(0.0, description="gradient penalty of the discriminator")
+    r1_every: int = Field(16, ge=1, description="steps from one gradient penalty to the next")
     start_from: Path | None = Field(None, description="weights to begin with")
     stages: tuple[Stage, ...] = Field(min_length=1)
 

@@ -15,7 +15,7 @@ import torch
 from vidrestore.models.detector import overlaps
 from vidrestore.models.load import load_detector
 from vidrestore.models.protocols import FaceDetector
-from vidrestore.training.detector_data import Scene
+from vidrestore.training.scenes import Scene
 
 __all__ = ["load_teacher", "taught"]
 

@@ -2,7 +2,7 @@
 
 A stage has its own window, batch, learning rate and loss weights: small windows first, whole crops
 later, where the embedding network can look at faces. A stage may be adversarial, with a U-Net
-discriminator of spectrally normalised layers that judges every pixel.
+discriminator that judges the fine detail around every pixel beside what it was made from.
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from vidrestore.models.discriminators import UNetDiscriminator
 from vidrestore.training.degradations import BlindVideo, Picture
 from vidrestore.training.degradations import apply as apply_degradation
 from vidrestore.training.faces import Degrade, Pair, PairDataset
+from vidrestore.training.losses.adversarial import GradientPenalty
+from vidrestore.training.losses.detail import (
+    grid_distance,
+    judged_detail,
+    local_energy_distance,
+)
 from vidrestore.training.losses.identity import identity_distance
-from vidrestore.training.losses.local_energy import grid_distance, local_energy_distance
 from vidrestore.training.losses.perceptual import IDENTITY_WEIGHTS, feature_l1
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import CompactGeneratorRecipe, Stage
@@ -81,11 +86,13 @@ class CompactGeneratorTask(RestoringTask):
         self.parts["optimiser"] = self.optimiser
         self.critic = None
         if any(stage.is_adversarial for stage in recipe.stages):
-            made = build_seeded(lambda: UNetDiscriminator(**recipe.discriminator), recipe.seed + 1)
+            settings = {"channels": 6, **recipe.discriminator}
+            made = build_seeded(lambda: UNetDiscriminator(**settings), recipe.seed + 1)
             self.critic = Critic(
                 made.to(machine.device).to(memory_format=torch.channels_last),
                 machine,
                 loss=recipe.adversarial_loss,
+                penalty=GradientPenalty(recipe.r1, recipe.r1_every),
                 betas=(0.5, 0.99),
             )
             self.parts["critic"] = self.critic
@@ -127,9 +134,11 @@ class CompactGeneratorTask(RestoringTask):
             descend(total, self.optimiser, self.machine, most_norm=stage.gradient_clip)
         if self.critic is not None and stage.is_adversarial:
             rate = stage.discriminator_learning_rate
-            learnt, _ = self.critic.learn(
-                _last(batch.truth), restored.detach(), step=counters.step, rate=rate
+            real, fake = (
+                self._as_judged(batch.truth, batch),
+                self._as_judged(restored.detach(), batch),
             )
+            learnt, _ = self.critic.learn(real, fake, step=counters.step, rate=rate)
             terms |= learnt
         keep = keep_share(stage.batch_size, stage.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
@@ -165,6 +174,9 @@ class CompactGeneratorTask(RestoringTask):
             terms |= self._critic_terms(stage, restored, batch)
         return terms
 
+    def _as_judged(self, pictures: Tensor, batch: Pair) -> Tensor:
+        return _last(judged_detail(pictures, batch.degraded))
+
     def _face_terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
         assert self.identity is not None
         with torch.no_grad():
@@ -182,14 +194,15 @@ class CompactGeneratorTask(RestoringTask):
     def _critic_terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
         assert self.critic is not None
         matching = bool(stage.feature_matching_weight)
-        verdict = self.critic.judge(restored, with_features=matching)
+        verdict = self.critic.judge(self._as_judged(restored, batch), with_features=matching)
         terms = {}
         if stage.adversarial_weight:
             value = self.critic.loss.generator(verdict.logits)
             terms["adversarial"] = stage.adversarial_weight * value
         if matching:
             with torch.no_grad():
-                wanted = self.critic.judge(_last(batch.truth), with_features=True).features
+                real = self._as_judged(batch.truth, batch)
+                wanted = self.critic.judge(real, with_features=True).features
             distance = relative_matching(verdict.features, wanted)
             terms["feature_matching"] = stage.feature_matching_weight * distance
         return terms

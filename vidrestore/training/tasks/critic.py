@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -70,10 +71,16 @@ class Critic:
         descend(loss, self.optimiser, self.machine)
         terms = {"discriminator": loss}
         if self.penalty is not None and self.penalty.due(step):
-            penalty = self.penalty(lambda x: self.network(x).logits, real)
+            penalty = self.penalty(self._one_logit, real)
             descend(penalty, self.optimiser, self.machine)
             terms["r1"] = penalty
         return terms, logits.detach()
+
+    def _one_logit(self, pictures: Tensor) -> Tensor:
+        """(N,): the sum of a picture's logits over the root of their number, so that the penalty
+        means the same for one logit a picture and for one a pixel."""
+        logits: Tensor = self.network(pictures).logits.flatten(1)
+        return logits.sum(1) / math.sqrt(logits.shape[1])
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and optimiser."""

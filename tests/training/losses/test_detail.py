@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from vidrestore.training.losses.local_energy import (
+from vidrestore.training.losses.detail import (
     grid_distance,
     local_energy_distance,
     local_log_energies,

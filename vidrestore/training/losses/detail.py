@@ -1,4 +1,4 @@
-"""Local energy: as much fine detail everywhere as in the truth, wherever exactly it lies.
+"""Fine detail: as much of it everywhere as in the truth, wherever exactly it lies.
 
 Pixel losses are least for the mean of all pictures that could be true, which is blurred where the
 input does not tell. The energies of band-pass filtered pictures over small windows are what texture
@@ -19,9 +19,17 @@ from torch.nn import functional as F
 
 from vidrestore.metrics import images as metrics
 
-__all__ = ["grid_distance", "local_energy_distance", "local_log_energies"]
+__all__ = [
+    "grid_distance",
+    "judged_detail",
+    "local_energy_distance",
+    "local_log_energies",
+    "octaves",
+]
 
-_BANDS = 3
+_OCTAVES = 3
+_STRENGTHS = (30.0, 20.0, 12.0)
+"""One over what the octaves of sharp faces are about as strong as."""
 _WINDOW = 16
 _FLOOR = 0.01
 """Amplitude in units of [-1, 1] below which detail is not seen: about one code value."""
@@ -69,25 +77,51 @@ def grid_distance(restored: Tensor, truth: Tensor) -> Tensor:
 
 
 def local_log_energies(pictures: Tensor) -> list[Tensor]:
-    """Logarithms of the root mean squares of three bands in windows of 16 pixels, half overlapping.
-
-    The bands are differences of binomial low-pass filters with holes ("a trous": Holschneider et
-    al. 1989), so every band keeps the picture's size.
+    """Logarithms of the root mean squares of `octaves` in windows of 16 pixels, half overlapping.
 
     Args:
         pictures: (N, 3, H, W) RGB in [-1, 1].
 
     Returns:
-        One (N, 1, h, w) for each band, finest first.
+        One (N, 1, h, w) for each octave, finest first.
     """
-    left = metrics.luma(pictures.float())
-    energies = []
-    for band in range(_BANDS):
-        smooth = _binomial(left, 2**band)
-        power = F.avg_pool2d((left - smooth).square(), _WINDOW, _WINDOW // 2)
-        energies.append(0.5 * torch.log(power + _FLOOR**2))
+    powers = (F.avg_pool2d(octave.square(), _WINDOW, _WINDOW // 2) for octave in octaves(pictures))
+    return [0.5 * torch.log(power + _FLOOR**2) for power in powers]
+
+
+def octaves(pictures: Tensor) -> list[Tensor]:
+    """Luma's three finest octaves, (N, 1, H, W) each, finest first.
+
+    They are differences of binomial low-pass filters with holes ("a trous": Holschneider et al.
+    1989), so each keeps the picture's size.
+
+    Args:
+        pictures: (N, 3, H, W) RGB in [-1, 1].
+    """
+    left, found = metrics.luma(pictures.float()), []
+    for octave in range(_OCTAVES):
+        smooth = _binomial(left, 2**octave)
+        found.append(left - smooth)
         left = smooth
-    return energies
+    return found
+
+
+def judged_detail(pictures: Tensor, degraded: Tensor) -> Tensor:
+    """What a discriminator of fine detail sees: the octaves of pictures, and of what they were made
+    from (pix2pix, Isola et al., arXiv:1611.07004), at about unit strength.
+
+    Broad structure is a hundred times as strong as skin's, and pixel losses see to it; a
+    discriminator that is shown whole pictures learns of it first, and of detail hardly anything.
+
+    Args:
+        pictures: (N, 3, H, W) RGB in [-1, 1].
+        degraded: The same.
+
+    Returns:
+        (N, 6, H, W) float32.
+    """
+    shown = [*octaves(pictures), *octaves(degraded)]
+    return torch.cat([g * o for g, o in zip(_STRENGTHS * 2, shown, strict=True)], dim=1)
 
 
 def _binomial(x: Tensor, step: int) -> Tensor:

@@ -8,19 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.training.detector_data import (
+from vidrestore.training.scenes import (
     BANK_PX,
     MAX_FACES,
-    YAWS,
     FaceBank,
     SceneMaker,
-    _ellipse_box,
     build_face_bank,
     load_textures,
     person_matte,
     scene_targets,
     spoil,
 )
+from vidrestore.training.scenes.bank import YAWS
+from vidrestore.training.scenes.paste import ellipse_box
 
 BOX = np.array([70, 60, 186, 216], np.float32)
 POINTS = np.array([[100, 120], [156, 120], [128, 155], [105, 185], [151, 185]], np.float32)
@@ -60,7 +60,7 @@ def test_scenes_are_labelled_within_their_frame() -> None:
 
 def test_a_face_on_its_side_has_a_box_on_its_side() -> None:
     quarter = np.array([[0.0, -1, 0], [1, 0, 0]])
-    np.testing.assert_allclose(_ellipse_box(BOX, quarter), [-216, 70, -60, 186], atol=1e-3)
+    np.testing.assert_allclose(ellipse_box(BOX, quarter), [-216, 70, -60, 186], atol=1e-3)
 
 
 def test_spoiling_keeps_the_size_and_the_brightness_order() -> None:

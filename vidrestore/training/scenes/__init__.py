@@ -1,0 +1,32 @@
+"""Made-up scenes that teach the face detector: cut-out faces on made-up backgrounds, spoiled as
+old video spoils them.
+
+No real clip is used. A `FaceBank` holds the labelled face pictures at 256 px with a matte (hair and
+shoulders included) for each; `SceneMaker` composes a scene from it, with textures cut from
+scikit-image's pictures and from the faces' surroundings, and hard negatives: single eyes and
+mouths, shuffled faces, skin- and hair-coloured blobs, text. Everything random comes from one
+``numpy.random.Generator`` per scene, so scene ``i`` of seed ``s`` is always the same.
+
+Pictures are (H, W, 3) uint8 RGB; boxes ``x0, y0, x1, y1`` and landmarks (5, 2) are in pixels of
+their picture.
+"""
+
+from vidrestore.training.scenes.bank import BANK_PX, FaceBank, build_face_bank, person_matte
+from vidrestore.training.scenes.maker import MAX_FACES, Scene, SceneMaker, asymmetry, scene_targets
+from vidrestore.training.scenes.patches import TEXTURE_NAMES, load_textures
+from vidrestore.training.scenes.spoil import spoil
+
+__all__ = [
+    "BANK_PX",
+    "MAX_FACES",
+    "TEXTURE_NAMES",
+    "FaceBank",
+    "Scene",
+    "SceneMaker",
+    "asymmetry",
+    "build_face_bank",
+    "load_textures",
+    "person_matte",
+    "scene_targets",
+    "spoil",
+]

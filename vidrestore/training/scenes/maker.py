@@ -1,0 +1,313 @@
+"""Composes made-up scenes: cut-out faces and decoys on backgrounds, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidrestore.models.detector import MIRRORED_LANDMARKS
+from vidrestore.training.scenes.bank import BANK_PX, YAWS, FaceBank, fill_ellipse
+from vidrestore.training.scenes.paste import (
+    draw_bars,
+    draw_body,
+    ellipse_box,
+    face_affine,
+    paste,
+    turn,
+    warped,
+)
+from vidrestore.training.scenes.patches import (
+    blob_mask,
+    crop_resized,
+    draw_strokes,
+    fist,
+    noise_patch,
+    oval_mask,
+    retone,
+    shuffled,
+    stretched_skin,
+    surroundings,
+    trinket,
+)
+from vidrestore.training.scenes.spoil import spoil
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+MAX_FACES = 12
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One training picture and its faces."""
+
+    picture: Picture
+    """(S, S, 3) RGB."""
+    boxes_xyxy: Floats
+    """(M, 4)."""
+    landmarks: Floats
+    """(M, 5, 2)."""
+    wanted: NDArray[np.bool_]
+    """(M,) False for what is neither learnt nor punished: tiny, half-hidden or cut-off faces."""
+
+
+class SceneMaker:
+    """Makes scene after scene from a bank of faces; holds the textures, nothing that changes."""
+
+    def __init__(self, bank: FaceBank, textures: Sequence[Picture], *, size_px: int = 320) -> None:
+        """Keeps references only.
+
+        Args:
+            bank: faces to paste.
+            textures: pictures without faces, for backgrounds.
+            size_px: height and width of a scene.
+        """
+        self.bank, self.textures, self.size_px = bank, list(textures), size_px
+        chances = asymmetry(bank.landmarks).clip(0.05, 0.5) * _share_of_copies(len(bank.pictures))
+        self._chances = np.cumsum(chances) / chances.sum() * (1 + 1e-9)
+
+    def make(self, rng: np.random.Generator) -> Scene:
+        """Composes and spoils one scene."""
+        picture = self._background(rng)
+        for _ in range(rng.integers(0, 4)):
+            self._paste_decoy(rng, picture)
+        return self._finish(rng, picture, self._layout(rng))
+
+    def make_portrait(self, rng: np.random.Generator, size: float) -> Scene:
+        """A scene with one face in its middle.
+
+        Args:
+            rng: source of all choices.
+            size: square root of the face box's area, in pixels.
+        """
+        picture = self._background(rng)
+        x, y = self.size_px / 2 + rng.uniform(-0.1, 0.1, 2) * size
+        return self._finish(rng, picture, [(x, y, size)])
+
+    def make_empty(
+        self, rng: np.random.Generator
+    ) -> tuple[Scene, list[tuple[float, float, float]]]:
+        """A scene full of what is no face, and where it lies (x, y and side, in pixels)."""
+        picture = self._background(rng)
+        places = [self._paste_decoy(rng, picture) for _ in range(rng.integers(1, 6))]
+        return self._finish(rng, picture, []), places
+
+    def _finish(
+        self, rng: np.random.Generator, picture: Picture, layout: list[tuple[float, float, float]]
+    ) -> Scene:
+        boxes, landmarks, wanted = [], [], []
+        owners = np.full(picture.shape[:2], -1, np.int16)
+        for number, (x, y, size) in enumerate(layout):
+            box, points = self._paste_face(rng, picture, owners, number, (x, y), size)
+            boxes.append(box)
+            landmarks.append(points)
+        self._occlude(rng, picture, owners, boxes)
+        if rng.random() < 0.12:
+            draw_bars(rng, picture, owners)
+        for number, box in enumerate(boxes):
+            wanted.append(self._is_wanted(owners, number, box, landmarks[number]))
+        picture = spoil(rng, picture)
+        return Scene(
+            picture,
+            np.clip(np.array(boxes, np.float32).reshape(-1, 4), -0.5, self.size_px - 0.5),
+            np.array(landmarks, np.float32).reshape(-1, 5, 2),
+            np.array(wanted, bool),
+        )
+
+    def _layout(self, rng: np.random.Generator) -> list[tuple[float, float, float]]:
+        """Centres and sizes (square root of the box's area), small ones first: in a crowd, large
+        heads hide those behind them."""
+        s = self.size_px
+        kind = rng.random()
+        if kind < 0.12:
+            return []
+        if kind < 0.32:
+            size = s * float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
+            return [(s * rng.uniform(0.3, 0.7), s * rng.uniform(0.35, 0.65), size)]
+        top = float(np.exp(rng.uniform(np.log(18), np.log(150))))
+        room = float(rng.choice([0.75, 0.5, 0.3], p=[0.45, 0.3, 0.25]))
+        faces: list[tuple[float, float, float]] = []
+        for _ in range(int(rng.integers(2, MAX_FACES + 1))):
+            size = float(np.clip(top * np.exp(rng.normal(0, 0.35)), 13, 0.6 * s))
+            x, y = rng.uniform(0.3 * size, s - 0.3 * size), rng.uniform(0.3 * size, s - 0.3 * size)
+            if all(np.hypot(x - a, y - b) > room * (size + c) for a, b, c in faces):
+                faces.append((x, y, size))
+        return sorted(faces, key=lambda face: face[2])
+
+    def _paste_face(
+        self,
+        rng: np.random.Generator,
+        picture: Picture,
+        owners: NDArray[np.int16],
+        number: int,
+        centre: tuple[float, float],
+        size: float,
+    ) -> tuple[Floats, Floats]:
+        index = int(np.searchsorted(self._chances, rng.random(), side="right"))
+        face, matte = np.array(self.bank.pictures[index]), np.array(self.bank.mattes[index])
+        box, points = np.array(self.bank.boxes_xyxy[index]), np.array(self.bank.landmarks[index])
+        if rng.random() < 0.5:
+            face, matte = face[:, ::-1], matte[:, ::-1]
+            box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]])
+            points = points[list(MIRRORED_LANDMARKS)] * [-1, 1] + [BANK_PX - 1, 0]
+        if rng.random() < 0.6:
+            face, matte, points = warped(rng, face, matte, box, points)
+        if rng.random() < 0.3:
+            face = np.repeat(
+                cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)[..., None], 3, 2
+            )
+        if rng.random() < 0.5:
+            face = retone(rng, face, 0.22)
+        affine = face_affine(rng, box, centre, size)
+        mask = self._shape_matte(rng, matte, box)
+        if rng.random() < 0.7 and mask is not None:
+            draw_body(rng, picture, owners, face, affine, box)
+        paste(picture, face, mask, affine, owners, number)
+        return ellipse_box(box, affine), (points @ affine[:, :2].T + affine[:, 2]).astype(
+            np.float32
+        )
+
+    def _shape_matte(self, rng: np.random.Generator, matte: Picture, box: Floats) -> Picture | None:
+        """The person's matte, an ellipse round the head, or (None) the whole picture."""
+        kind = rng.random()
+        if kind < 0.65:
+            return matte
+        if kind < 0.80:
+            return None
+        centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - 0.08 * (box[3] - box[1]))
+        grow = rng.uniform(0.5, 0.75)
+        mask = np.zeros((BANK_PX, BANK_PX), np.uint8)
+        fill_ellipse(mask, centre, (grow * (box[2] - box[0]), grow * (box[3] - box[1])), 255)
+        return np.asarray(cv2.blur(mask, (int(rng.integers(3, 15)),) * 2), np.uint8)
+
+    def _occlude(
+        self,
+        rng: np.random.Generator,
+        picture: Picture,
+        owners: NDArray[np.int16],
+        boxes: list[Floats],
+    ) -> None:
+        for box in boxes:
+            if rng.random() > 0.35:
+                continue
+            width, height = box[2:] - box[:2]
+            px = max(4, int(rng.uniform(0.3, 0.9) * max(width, height)))
+            blob = blob_mask(rng, px) if rng.random() < 0.6 else np.full((px, px), 255, np.uint8)
+            if rng.random() < 0.4:
+                blob[:, : px // 3] = 0
+            angle = rng.uniform(0, 2 * np.pi)
+            x = (box[0] + box[2]) / 2 + np.cos(angle) * width * rng.uniform(0.35, 0.7)
+            y = (box[1] + box[3]) / 2 + np.sin(angle) * height * rng.uniform(0.35, 0.7)
+            shift = np.array([[1.0, 0, x - px / 2], [0, 1.0, y - px / 2]])
+            paste(picture, self._patch(rng, px), blob, shift, owners, -1)
+
+    def _is_wanted(
+        self, owners: NDArray[np.int16], number: int, box: Floats, points: Floats
+    ) -> bool:
+        x0, y0, x1, y1 = box
+        inside = owners[max(0, int(y0)) : int(y1) + 1, max(0, int(x0)) : int(x1) + 1]
+        area = (x1 - x0) * (y1 - y0)
+        seen = np.count_nonzero(inside == number) / max(area, 1.0)
+        in_frame = ((points > -2) & (points < self.size_px + 2)).all(1).mean()
+        return bool(seen > 0.5 and in_frame >= 0.8 and min(x1 - x0, y1 - y0) >= 10)
+
+    def _background(self, rng: np.random.Generator) -> Picture:
+        s = self.size_px
+        picture = self._patch(rng, s)
+        for _ in range(int(rng.integers(0, 7))):
+            px = int(rng.uniform(0.08, 0.8) * s)
+            x, y = rng.uniform(-0.3 * px, s - 0.7 * px, 2)
+            blob = blob_mask(rng, px) if rng.random() < 0.5 else None
+            angle, stretch = rng.normal(0, 0.4), np.exp(rng.normal(0, 0.5))
+            shift = turn(angle, np.array([stretch, 1 / stretch]), px / 2, (x + px / 2, y + px / 2))
+            paste(picture, self._patch(rng, px), blob, shift)
+        if rng.random() < 0.3:
+            draw_strokes(rng, picture)
+        return picture
+
+    def _patch(self, rng: np.random.Generator, px: int) -> Picture:
+        """A square of texture without a whole face."""
+        kind = rng.random()
+        if kind < 0.30:
+            return noise_patch(rng, px)
+        if kind < 0.55 and self.textures:
+            return crop_resized(rng, self.textures[int(rng.integers(len(self.textures)))], px)
+        face = np.asarray(self.bank.pictures[int(rng.integers(len(self.bank.pictures)))])
+        if kind < 0.75:
+            return shuffled(rng, face, px)
+        if kind < 0.9:
+            strip = surroundings(rng, face)
+            return crop_resized(rng, strip, px, least=0.5)
+        return stretched_skin(rng, face, px)
+
+    def _paste_decoy(
+        self, rng: np.random.Generator, picture: Picture
+    ) -> tuple[float, float, float]:
+        """Something face-like that is none: an eye, an ear, a fist, a trinket, a bare head shape.
+
+        Returns:
+            x, y of its centre and its side, in pixels.
+        """
+        px = int(np.exp(rng.uniform(np.log(12), np.log(0.5 * self.size_px))))
+        x, y = rng.uniform(0, self.size_px, 2)
+        shift = turn(rng.normal(0, 0.5), np.ones(2), px / 2, (x, y))
+        index, kind = int(rng.integers(len(self.bank.pictures))), rng.random()
+        face = np.asarray(self.bank.pictures[index])
+        if kind < 0.4:
+            paste(picture, self._part(rng, index, px), oval_mask(px), shift)
+        elif kind < 0.6:
+            paste(picture, stretched_skin(rng, face, px), blob_mask(rng, px), shift)
+        elif kind < 0.8:
+            paste(picture, fist(rng, face, px), blob_mask(rng, px), shift)
+        else:
+            mask = oval_mask(px) if rng.random() < 0.5 else blob_mask(rng, px)
+            paste(picture, trinket(rng, px), mask, shift)
+        return float(x), float(y), float(px)
+
+    def _part(self, rng: np.random.Generator, index: int, px: int) -> Picture:
+        face, points = self.bank.pictures[index], self.bank.landmarks[index]
+        box = self.bank.boxes_xyxy[index]
+        ears = [(side, (box[1] + box[3]) / 2) for side in (box[0] - 8, box[2] + 8)]
+        x, y = [*points, *ears][int(rng.integers(7))]
+        half = rng.uniform(12, 30)
+        x0, y0 = int(np.clip(x - half, 0, 196)), int(np.clip(y - half, 0, 196))
+        part = face[y0 : y0 + int(2 * half), x0 : x0 + int(2 * half)]
+        return np.asarray(cv2.resize(np.ascontiguousarray(part), (px, px)), np.uint8)
+
+
+def asymmetry(landmarks: Floats) -> Floats:
+    """(N,) how far the nose lies from between the eyes, in eye distances: 0 from the front."""
+    apart = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=1).clip(1e-3)
+    along = (landmarks[:, 1] - landmarks[:, 0]) / apart[:, None]
+    middle = landmarks[:, :2].mean(1)
+    return np.asarray(np.abs(((landmarks[:, 2] - middle) * along).sum(1)) / apart)
+
+
+def _share_of_copies(n: int) -> Floats:
+    """(n,) weights by which heads as pictured, which are little asymmetric, make half of the faces,
+    and `head_turn`'s copies the other; where the bank holds no copies, 1."""
+    weights = np.ones(n, np.float32)
+    if n % (1 + len(YAWS)) == 0:
+        weights[: n // (1 + len(YAWS))] = 12.0
+    return weights
+
+
+def scene_targets(scene: Scene) -> dict[str, NDArray[Any]]:
+    """Pads a scene's faces to `MAX_FACES`, as the loader wants them.
+
+    Returns:
+        ``picture`` (3, S, S) uint8, ``boxes`` (12, 4), ``landmarks`` (12, 5, 2), ``state`` (12,)
+        int64: 1 wanted, 0 ignore, -1 none.
+    """
+    n = min(len(scene.boxes_xyxy), MAX_FACES)
+    boxes, points = np.zeros((MAX_FACES, 4), np.float32), np.zeros((MAX_FACES, 5, 2), np.float32)
+    state = np.full(MAX_FACES, -1, np.int64)
+    boxes[:n], points[:n], state[:n] = scene.boxes_xyxy[:n], scene.landmarks[:n], scene.wanted[:n]
+    picture = np.ascontiguousarray(scene.picture.transpose(2, 0, 1))
+    return {"picture": picture, "boxes": boxes, "landmarks": points, "state": state}
