@@ -69,7 +69,25 @@ def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
     assert [tile.model for tile in found.samples[0].tiles] == ["input", "debug", "truth"]
     html = render_page([found])
     assert "shaken, frame 0" in html
-    assert html.count("<img") == 2 + 3
+    assert html.count("<img") == 2 + 3 * 3  # plots; a frame and two slices
+
+
+def test_both_ways_compete_in_one_run(folder: Path) -> None:
+    pair = Pair("shaken", folder / "truth.mp4", folder / "noisy.mp4")
+    wanted = ["psnr_db", "flicker", "sharpness"]
+    found = compare_clips(
+        ["debug"], [pair], metrics=wanted, per_frame=True, samples=1, device="cpu"
+    )
+    assert found.models == ("debug", "debug (per frame)")
+    ours, theirs = (found.series["shaken"]["flicker"][model] for model in found.models)
+    assert len(ours) == len(theirs) == FRAMES - 1
+    assert np.mean(ours) < np.mean(theirs)
+    slices = [sample for sample in found.samples if "x-t slice" in sample.item]
+    assert [sample.item.rpartition(" ")[2] for sample in slices] == ["eyes", "hairline"]
+    for sample in slices:
+        assert [tile.model for tile in sample.tiles] == ["input", *found.models, "truth"]
+        assert len({tile.image.shape for tile in sample.tiles}) == 1
+    assert "x-t slice through the eyes" in render_page([found])
 
 
 def test_the_truth_itself_is_perfect(folder: Path) -> None:

@@ -44,6 +44,24 @@ def checkpoints(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     }
 
 
+def test_weights_can_be_blended(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    checkpoint = checkpoints["compact_generator"]
+    own, other, mean = (tmp_path / f"{name}.safetensors" for name in ("own", "other", "mean"))
+    export(checkpoint, own)
+    state = read(own).state
+    export(checkpoint, other)
+    from safetensors.torch import save_file
+
+    save_file({name: value + 1 for name, value in state.items()}, other)
+    said = export(checkpoint, mean, blend=(other, 0.25))
+    assert (said["blended_with"], said["blended_share"]) == ("other.safetensors", "0.25")
+    assert "figures" not in said
+    for name, value in read(mean).state.items():
+        torch.testing.assert_close(value, state[name] + 0.25)
+    with pytest.raises(DataError, match="between 0 and 1"):
+        export(checkpoint, mean, blend=(other, 2.0))
+
+
 @pytest.mark.parametrize("task", ["gfpgan", "gpen", "compact_generator"])
 def test_exported_weights_restore_by_their_path(
     task: str, checkpoints: dict[str, Path], tmp_path: Path

@@ -16,12 +16,26 @@ __all__ = ["export"]
 @click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
 @click.argument("destination", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--half", is_flag=True, help="store a safetensors file's numbers in float16")
+@click.option(
+    "--blend",
+    metavar="WEIGHTS SHARE",
+    nargs=2,
+    type=(click.Path(exists=True, dir_okay=False, path_type=Path), float),
+    help="take this share of other weights, such as those that the training began with",
+)
 @verbose_option
-def export(checkpoint: Path, destination: Path, half: bool, verbose: int) -> None:
+def export(
+    checkpoint: Path,
+    destination: Path,
+    half: bool,
+    blend: tuple[Path, float] | None,
+    verbose: int,
+) -> None:
     """Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
 
     \b
     vidrestore export runs/compact/best.pt compact.safetensors --half
+    vidrestore export runs/sharp/last.pt less_sharp.safetensors --blend compact.safetensors 0.3
     vidrestore tape.mp4 restored.mp4 --model compact.safetensors
 
     The running average of the weights is taken. An ONNX file takes and gives RGB in [-1, 1], (N, 3,
@@ -31,7 +45,7 @@ def export(checkpoint: Path, destination: Path, half: bool, verbose: int) -> Non
     from vidrestore.training.export import export as write
 
     precision: Literal["float16", "float32"] = "float16" if half else "float32"
-    metadata = write(checkpoint, destination, precision=precision)
+    metadata = write(checkpoint, destination, precision=precision, blend=blend)
     click.echo(
         f"{destination}: {metadata['arch']}, {metadata['images_seen']} images seen, "
         f"{destination.stat().st_size / 1e6:.1f} MB"

@@ -14,6 +14,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from vidrestore.models.architectures import build
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint
 from vidrestore.training.machine import require_extra
 from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
+from vidrestore.training.tasks.task import load_weights
 
 __all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]
 
@@ -38,7 +40,11 @@ _logger = logging.getLogger(__name__)
 
 
 def export(
-    checkpoint: Path, destination: Path, *, precision: Literal["float16", "float32"] = "float32"
+    checkpoint: Path,
+    destination: Path,
+    *,
+    precision: Literal["float16", "float32"] = "float32",
+    blend: tuple[Path, float] | None = None,
 ) -> dict[str, str]:
     """Write a checkpoint's running average in the format that the destination's ending names.
 
@@ -46,6 +52,9 @@ def export(
         checkpoint: What `vidrestore train` wrote.
         destination: ``.safetensors`` or ``.onnx``; replaced atomically.
         precision: Of the numbers in a safetensors file; ONNX is float32.
+        blend: Weights that the checkpoint's training began with, and their share of the mean that
+            is written: between a network of pixel losses and the same after adversarial training
+            lies a scale from soft to sharp (ESRGAN, Wang et al., arXiv:1809.00219, section 3.4).
 
     Returns:
         What the file says of itself.
@@ -63,15 +72,40 @@ def export(
             f"checkpoint {checkpoint}: of GPEN's first phase, whose encoder has learnt nothing "
             "yet; name it as `prior` in a recipe of the phase `embedded`"
         )
+    metadata = _metadata(found)
+    if blend is not None:
+        found = _blended(found, *blend)
+        del metadata["figures"]  # They are of the checkpoint, not of the mean.
+        metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
     destination.parent.mkdir(parents=True, exist_ok=True)
     if destination.suffix == ".onnx":
-        return export_onnx(found, destination)
-    return export_safetensors(found, destination, precision)
+        export_onnx(found, destination, metadata)
+    else:
+        export_safetensors(found, destination, metadata, precision)
+    return metadata
+
+
+def _blended(found: TrainingState, other: Path, share: float) -> TrainingState:
+    """A checkpoint whose running average is the mean of its own and other weights."""
+    if not 0 <= share <= 1:
+        raise DataError(f"blend: the share must lie between 0 and 1, got {share}")
+    recipe = _recipe(found)
+    network = build(recipe.arch, **recipe.hyperparameters)
+    load_weights(network, other, arch=recipe.arch)
+    theirs = network.state_dict()
+    mean = {
+        name: torch.lerp(value.float(), theirs[name].float(), share).to(value.dtype)
+        for name, value in found.state["average"].items()
+    }
+    return replace(found, state={**found.state, "average": mean})
 
 
 def export_safetensors(
-    found: TrainingState, destination: Path, precision: Literal["float16", "float32"]
-) -> dict[str, str]:
+    found: TrainingState,
+    destination: Path,
+    metadata: dict[str, str],
+    precision: Literal["float16", "float32"],
+) -> None:
     """Write weights and metadata; see `export`."""
     from safetensors.torch import save_file
 
@@ -80,13 +114,11 @@ def export_safetensors(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
         for name, value in found.state["average"].items()
     }
-    metadata = _metadata(found)
     with _atomic(destination) as partial:
         save_file(state, partial, metadata)
-    return metadata
 
 
-def export_onnx(found: TrainingState, destination: Path) -> dict[str, str]:
+def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str]) -> None:
     """Write and compare a network; see `export`."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require_extra(package, "export")
@@ -96,7 +128,6 @@ def export_onnx(found: TrainingState, destination: Path) -> dict[str, str]:
     network = build(recipe.arch, **recipe.hyperparameters).eval().requires_grad_(False)
     network.load_state_dict(found.state["average"])
     example = _example(recipe)
-    metadata = _metadata(found)
     with _atomic(destination) as partial:
         _write_onnx(network, example, partial)
         model = onnx.load(partial)
@@ -109,7 +140,6 @@ def export_onnx(found: TrainingState, destination: Path) -> dict[str, str]:
                 f"{ONNX_TOLERANCE:.0e}; not written"
             )
     _logger.info("%s differs from torch by %.2g at most", destination, difference)
-    return metadata
 
 
 def _write_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
