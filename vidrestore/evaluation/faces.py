@@ -29,9 +29,8 @@ __all__ = ["PICTURE_ENDINGS", "TrueFace", "evenly", "true_faces"]
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-_DETECTION_PX = (640, 384, 256)
-"""Longer sides of the copies that the detector sees, in turn until it finds a face: one that fills
-its picture is too large for some."""
+_DETECTION_PX = 640
+"""Longer side of the copy that the detector sees."""
 _MAX_ENLARGEMENT = 1.5
 """A face that had to be enlarged by more is no truth."""
 _log = logging.getLogger(__name__)
@@ -134,9 +133,8 @@ def _place(
     image: npt.NDArray[np.uint8], detector: FaceDetector
 ) -> tuple[Array, Array | None] | None:
     """Landmarks in the crop, and the way there; None without a usable face."""
-    answers = (detect_scaled(detector, image, size) for size in _DETECTION_PX)
-    found = next((answer for answer in answers if len(answer)), None)
-    if found is None:
+    found = detect_scaled(detector, image, _DETECTION_PX)
+    if not len(found):
         return None
     landmarks = found.landmarks[0].astype(np.float64)
     if image.shape[:2] == (FACE_SIZE, FACE_SIZE):

@@ -53,9 +53,6 @@ _LPIPS_NETWORKS: Mapping[str, tuple[Literal["alex", "vgg"], files.NetworkFile]] 
     "lpips": ("alex", files.ALEXNET),
     "lpips_vgg": ("vgg", files.VGG16),
 }
-_DETECTION_PX = 384
-"""Side of the copies that the detector sees: a face that fills its picture is too large for some.
-"""
 _MAX_LANDMARK_GAP = 0.5
 """A detection farther than this from the known face, in eye distances, is of something else."""
 
@@ -296,8 +293,7 @@ class PictureMeter:
         known = landmarks.numpy().astype(np.float64)
         shown = (pictures.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
         answers = (
-            detect_scaled(self._detector, np.ascontiguousarray(picture), _DETECTION_PX)
-            for picture in shown
+            detect_scaled(self._detector, np.ascontiguousarray(picture), None) for picture in shown
         )
         return np.stack([nearest_face(a, k) for a, k in zip(answers, known, strict=True)])
 
