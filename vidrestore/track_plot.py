@@ -75,7 +75,8 @@ class TrackPlot:
                 frame.display.display_from_coded, invert(face.crop_from_frame)
             )
             curves.times.append(time_s)
-            curves.raw.append(alignment_curves(similarity_from_points(face.landmarks, _TEMPLATE)))
+            found = invert(similarity_from_points(_TEMPLATE, face.landmarks))
+            curves.raw.append(alignment_curves(found))
             curves.smooth.append(alignment_curves(display_from_crop))
             curves.detected.append(face.detected)
 
