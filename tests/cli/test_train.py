@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,18 @@ def test_training_stopping_resuming_exporting(recipe: Path, data: Path, tmp_path
     assert told.exit_code == 0, told.output
     assert "CompactUNet" in told.output and "8 images seen" in told.output
     assert weights.stat().st_size > 1000
+
+
+def test_two_processes_with_loaders_share_a_training(
+    recipe: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "vidrestore", "train", str(recipe), "--data", str(data)]
+    command += ["--out", str(out), "--processes", "2", "--workers", "1", "--device", "cpu"]
+    command += ["--set", f"data.size_px={SIZE}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(out / "last.pt").images == 8
 
 
 def test_mistakes_are_one_line(

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import STRIDES, CellAnswers, CompactDetector, cell_centres
 from vidrestore.models.protocols import FaceDetector
-from vidrestore.training.faces import one_thread
+from vidrestore.training.faces import loader_context, one_thread
 from vidrestore.training.scenes import (
     FaceBank,
     SceneMaker,
@@ -335,6 +335,7 @@ def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[d
         num_workers=recipe.n_workers,
         prefetch_factor=8 if recipe.n_workers else None,
         worker_init_fn=one_thread,
+        multiprocessing_context=loader_context(recipe.n_workers),
     )
     yield from loader
 

@@ -36,7 +36,7 @@ from vidrestore.training.detector import (
     scene_maker,
     update_average,
 )
-from vidrestore.training.faces import one_thread
+from vidrestore.training.faces import loader_context, one_thread
 from vidrestore.training.scenes import Scene, SceneMaker
 from vidrestore.training.teacher import load_teacher, taught
 
@@ -307,6 +307,7 @@ def _batches(recipe: RefinerRecipe, maker: SceneMaker) -> Iterator[dict[str, Ten
         num_workers=recipe.n_workers,
         prefetch_factor=8 if recipe.n_workers else None,
         worker_init_fn=one_thread,
+        multiprocessing_context=loader_context(recipe.n_workers),
         drop_last=True,
     )
 

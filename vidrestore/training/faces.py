@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -287,7 +288,7 @@ class PairDataset(Dataset[Pair]):
         margin: int = 32,
     ):
         self.faces, self.window = faces, window
-        self.degrade = _blind(degrade) if isinstance(degrade, BlindVideo) else degrade
+        self.degrade = BlindDegrade(degrade) if isinstance(degrade, BlindVideo) else degrade
         self.samples, self.seed = samples, seed
         self.gray_share, self.mirror_share = gray_share, mirror_share
         self.size = faces.size
@@ -394,6 +395,7 @@ def batches(
         worker_init_fn=one_thread,
         prefetch_factor=4 if workers else None,
         pin_memory=pin,
+        multiprocessing_context=loader_context(workers),
     )
     return iter(loader)
 
@@ -403,7 +405,7 @@ def blind_pair(
 ) -> tuple[Tensor, Tensor]:
     """A degraded and a true face, (3, S, S) in [-1, 1]; all follows from (seed, index)."""
     rng = np.random.default_rng([seed, index])
-    degrade = _blind(mixture) if isinstance(mixture, BlindVideo) else mixture
+    degrade = BlindDegrade(mixture) if isinstance(mixture, BlindVideo) else mixture
     truth = faces.face(index)[0].astype(np.float32) / np.float32(255)
     return to_network(degrade(truth, rng)), to_network(truth)
 
@@ -420,11 +422,20 @@ def to_network(image: Picture) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) * 2 - 1
 
 
-def _blind(mixture: BlindVideo) -> Degrade:
-    def degrade(image: Picture, rng: np.random.Generator) -> Picture:
-        return degradations.apply(image, mixture.draw(rng), rng)
+@dataclass(frozen=True)
+class BlindDegrade:
+    """`BlindVideo` as a `Degrade`, that loader processes can be sent."""
 
-    return degrade
+    mixture: BlindVideo
+
+    def __call__(self, image: Picture, rng: np.random.Generator) -> Picture:
+        return degradations.apply(image, self.mixture.draw(rng), rng)
+
+
+def loader_context(workers: int) -> str | None:
+    """How loader processes start: by fork where there is one, also within training processes that
+    were spawned, so that they share the faces in memory instead of being sent them."""
+    return "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
 
 
 def one_thread(worker: int) -> None:

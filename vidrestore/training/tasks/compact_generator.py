@@ -18,9 +18,8 @@ from vidrestore.errors import DataError
 from vidrestore.metrics import images as metrics
 from vidrestore.models.compact_unet import CompactUNet
 from vidrestore.models.discriminators import UNetDiscriminator
-from vidrestore.training.degradations import BlindVideo, Picture
-from vidrestore.training.degradations import apply as apply_degradation
-from vidrestore.training.faces import Degrade, Pair, PairDataset
+from vidrestore.training.degradations import BlindVideo
+from vidrestore.training.faces import BlindDegrade, Degrade, Pair, PairDataset
 from vidrestore.training.losses.adversarial import GradientPenalty
 from vidrestore.training.losses.detail import (
     grid_distance,
@@ -72,7 +71,7 @@ class CompactGeneratorTask(RestoringTask):
     def __init__(
         self, recipe: CompactGeneratorRecipe, data: Data, machine: Machine, network: nn.Module
     ) -> None:
-        super().__init__(recipe, data, machine, network, _blind(BlindVideo()))
+        super().__init__(recipe, data, machine, network, BlindDegrade(BlindVideo()))
         self.recipe = recipe
         self.mixture = _mixture(recipe)
         _check_windows(recipe, network)
@@ -273,16 +272,9 @@ def _mixture(recipe: CompactGeneratorRecipe) -> Degrade:
         for name, value in recipe.mixture.items()
     }
     try:
-        return _blind(BlindVideo(**fields))
+        return BlindDegrade(BlindVideo(**fields))
     except TypeError as error:
         raise DataError(f"recipe: mixture: {error}") from error
-
-
-def _blind(mixture: BlindVideo) -> Degrade:
-    def degrade(image: Picture, rng: Any) -> Picture:
-        return apply_degradation(image, mixture.draw(rng), rng)
-
-    return degrade
 
 
 def _check_windows(recipe: CompactGeneratorRecipe, network: nn.Module) -> None:

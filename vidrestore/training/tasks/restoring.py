@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -113,12 +114,17 @@ def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade)
 
 def named_degradation(name: str) -> Degrade:
     """The degradations of a recipe by its name or file, see `vidrestore degrade`."""
-    recipe = degradations.load_recipe(name)
+    return _NamedDegrade(degradations.load_recipe(name))
 
-    def degrade(image: degradations.Picture, rng: Any) -> degradations.Picture:
-        return recipe.draw(rng).picture(image, rng)
 
-    return degrade
+@dataclass(frozen=True)
+class _NamedDegrade:
+    """A recipe as a `Degrade`, that loader processes can be sent."""
+
+    recipe: degradations.Recipe
+
+    def __call__(self, image: degradations.Picture, rng: Any) -> degradations.Picture:
+        return self.recipe.draw(rng).picture(image, rng)
 
 
 def identity_network(
