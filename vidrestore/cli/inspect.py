@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 _STAGES = ("decode", "detect", "track", "smooth", "gate", "run")
-_OPTIONS = [name for name in dotted_fields() if name.partition(".")[0] in _STAGES]
+_OPTIONS = [
+    name for name in dotted_fields() if name.partition(".")[0] in _STAGES and name != "track.file"
+]
 
 
 @click.command(cls=HelpInSections, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -104,13 +105,15 @@ def _option(dotted: str) -> _ConfigOption:
     elif isinstance(default, tuple):
         settings |= {"callback": _split, "metavar": "A,B,…"}
     else:
-        settings |= {"metavar": _metavar(default)}
+        settings |= {"metavar": _metavar(default, field.annotation)}
         if default is not None:
             settings["help"] += f"  [default: {default}]"
     return _ConfigOption(dotted, **settings)
 
 
-def _metavar(default: object) -> str:
+def _metavar(default: object, kind: object) -> str:
+    if Path in get_args(kind):
+        return "FILE"
     return "TEXT" if isinstance(default, str) else "NUMBER"
 
 
