@@ -11,7 +11,7 @@ import click
 
 from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
 from vidrestore.cli.outputs import check_extra_output, write_json
-from vidrestore.cli.progress import show_progress
+from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import resolve_config
 
 if TYPE_CHECKING:
@@ -56,13 +56,7 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
 @click.option(
     "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was drawn"
 )
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "bar", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="how progress is shown on stderr",
-)
+@progress_option
 @some_config_options(
     "decode.start",
     "decode.end",

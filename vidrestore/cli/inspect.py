@@ -18,7 +18,7 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import check_extra_output, write_whole
-from vidrestore.cli.progress import show_progress
+from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import dotted_fields, resolve_config
 
 if TYPE_CHECKING:
@@ -55,13 +55,7 @@ _OPTIONS = [
     "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
 )
 @some_config_options(*_OPTIONS)
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "bar", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="how progress is shown on stderr",
-)
+@progress_option
 @verbose_option
 def inspect(
     source: Path,

@@ -9,10 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from vidrestore.api import Progress
 
-__all__ = ["show_progress"]
+__all__ = ["progress_option", "show_progress"]
+
+progress_option = click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="how progress is shown on stderr",
+)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import check_extra_output, write_json
-from vidrestore.cli.progress import show_progress
+from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import RestoreConfig, resolve_config
 
 if TYPE_CHECKING:
@@ -46,13 +46,7 @@ __all__ = ["restore"]
     "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was done"
 )
 @click.option("--dry-run", is_flag=True, help="show what would be done, and stop")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "bar", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="how progress is shown on stderr",
-)
+@progress_option
 @verbose_option
 def restore(
     source: Path,

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.geometry import compose, similarity_from_points
 from vidrestore.models.templates import landmark_template
-from vidrestore.stages.restore import crop_face
+from vidrestore.stages.restore import crop_aligned
 from vidrestore.structs import Array, Frame
 
 __all__ = ["appearance", "likeness"]
@@ -37,9 +36,7 @@ def appearance(frame: Frame, landmarks: Array) -> Vector:
         frame: where the face is.
         landmarks: (5, 2) in display pixels.
     """
-    to_crop = similarity_from_points(_TEMPLATE, landmarks)
-    crop = crop_face(frame.picture, compose(to_crop, frame.display.display_from_coded), _PX)
-    rgb = crop.permute(1, 2, 0).numpy()
+    rgb = crop_aligned(frame, landmarks, _TEMPLATE, _PX).permute(1, 2, 0).numpy()
     ycc = cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)
     shape = _gradient_histograms(ycc[..., 0])
     shape -= shape.mean()

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.config import GateConfig
-from vidrestore.geometry import compose, similarity_from_points
 from vidrestore.models.templates import landmark_template
-from vidrestore.stages.restore import crop_face
+from vidrestore.stages.restore import crop_aligned
+from vidrestore.stages.shots import by_shot
 from vidrestore.structs import Array, Face, Frame
 
 __all__ = ["blur_effect", "gate", "yaw_degrees"]
@@ -31,7 +31,7 @@ _NOSE = 1.65
 heads turned by `training.head_turn`: within 3 degrees from 10 to 85."""
 _BLUR_PX = 128
 """Side of the crop whose blur is measured."""
-_FRONTAL = landmark_template("ffhq", 512)
+_TEMPLATE = landmark_template("ffhq", _BLUR_PX)
 
 _FACE_HEIGHT = 1.04
 """From the eyes to the mouth, over the distance between the eyes, in a face from the front."""
@@ -50,13 +50,7 @@ def gate(
     Yields:
         The same frames in order, `fade_frames` later.
     """
-    window = _Window(config, least_eyes_px)
-    for frame in frames:
-        if frame.is_cut:
-            yield from window.finish()
-            window = _Window(config, least_eyes_px)
-        yield from window.add(frame)
-    yield from window.finish()
+    yield from by_shot(frames, lambda: _Window(config, least_eyes_px))
 
 
 class _Window:
@@ -179,6 +173,5 @@ def blur_effect(luma: npt.NDArray[np.float32]) -> float:
 
 def _luma_crop(face: Face, frame: Frame) -> npt.NDArray[np.float32]:
     """(_BLUR_PX, _BLUR_PX) of the aligned face, in [0, 1]."""
-    to_crop = similarity_from_points(_FRONTAL * (_BLUR_PX / 512), face.landmarks)
-    crop = crop_face(frame.picture, compose(to_crop, frame.display.display_from_coded), _BLUR_PX)
+    crop = crop_aligned(frame, face.landmarks, _TEMPLATE, _BLUR_PX)
     return np.asarray(cv2.cvtColor(crop.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY), np.float32)

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.geometry import apply, compose, invert, warp_affine
+from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
 from vidrestore.models.protocols import FaceRestorer
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.samples import region_to_rgb
 
-__all__ = ["crop_face", "restore"]
+__all__ = ["crop_aligned", "crop_face", "restore"]
 
 MAX_WAITING_FRAMES = 32
 """Frames that may wait for a batch to fill, so that memory stays bounded where faces are rare."""
@@ -63,6 +63,20 @@ def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
     frame_from_region = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
     matrix = compose(crop_from_frame, frame_from_region)
     return warp_affine(region[None], matrix, (size, size))[0].clamp_(0, 1)
+
+
+def crop_aligned(frame: Frame, landmarks: Array, template: Array, size: int) -> Tensor:
+    """The crop (3, size, size) in which landmarks lie as in a template; see `crop_face`.
+
+    Args:
+        frame: where the face is.
+        landmarks: (5, 2) in display pixels.
+        template: (5, 2) in pixels of the crop.
+        size: side of the crop.
+    """
+    to_crop = similarity_from_points(template, landmarks)
+    matrix = compose(to_crop, frame.display.display_from_coded)
+    return crop_face(frame.picture, matrix, size)
 
 
 def _with_source_crops(frame: Frame, size: int) -> Frame:

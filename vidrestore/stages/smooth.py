@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from vidrestore.config import SmoothConfig
 from vidrestore.geometry import compose, similarity_from_points
+from vidrestore.stages.shots import by_shot
 from vidrestore.structs import Array, Display, Face, Frame
 
 __all__ = ["smooth", "steady_landmarks"]
@@ -45,13 +46,7 @@ def smooth(
     Yields:
         The same frames in order, `window_s` seconds of the video later.
     """
-    window = _Window(config.window_s, template)
-    for frame in frames:
-        if frame.is_cut:
-            yield from window.finish()
-            window = _Window(config.window_s, template)
-        yield from window.add(frame)
-    yield from window.finish()
+    yield from by_shot(frames, lambda: _Window(config.window_s, template))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,6 +27,7 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import SteadyConfig
+from vidrestore.stages.shots import by_shot
 from vidrestore.structs import Face, Frame
 
 __all__ = ["steady"]
@@ -54,13 +55,7 @@ def steady(frames: Iterable[Frame], config: SteadyConfig) -> Generator[Frame, No
     if config.steadiness == 0 or config.reach_frames == 0:
         yield from frames
         return
-    window = _Window(config)
-    for frame in frames:
-        if frame.is_cut:
-            yield from window.finish()
-            window = _Window(config)
-        yield from window.add(frame)
-    yield from window.finish()
+    yield from by_shot(frames, lambda: _Window(config))
 
 
 @dataclass(slots=True, eq=False)

@@ -26,6 +26,7 @@ from vidrestore.geometry import apply, box_iou, invert
 from vidrestore.stages.appearance import Vector, appearance, likeness
 from vidrestore.stages.flow import face_motion
 from vidrestore.stages.paths import Pose, blended_path, disagreement, straight_path
+from vidrestore.stages.shots import by_shot
 from vidrestore.structs import Array, Face, Frame
 
 __all__ = ["track"]
@@ -49,13 +50,7 @@ def track(frames: Iterable[Frame], config: TrackConfig) -> Generator[Frame, None
         The same frames in order. Their faces are those detected or carried there, by track id.
     """
     ids = itertools.count()
-    shot = _Shot(config, ids)
-    for frame in frames:
-        if frame.is_cut:
-            yield from shot.finish()
-            shot = _Shot(config, ids)
-        yield from shot.add(frame)
-    yield from shot.finish()
+    yield from by_shot(frames, lambda: _Shot(config, ids))
 
 
 @dataclass(slots=True)
