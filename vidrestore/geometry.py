@@ -24,6 +24,7 @@ __all__ = [
     "compose_similarity",
     "decompose_similarity",
     "display_from_coded",
+    "ellipse_box",
     "identity",
     "invert",
     "similarity_from_points",
@@ -61,6 +62,19 @@ def apply(b_from_a: Array, points: npt.ArrayLike) -> Array:
     points = np.asarray(points, np.float64)
     moved: Array = points @ b_from_a[:, :2].T + b_from_a[:, 2]
     return moved
+
+
+def ellipse_box(box_xyxy: npt.ArrayLike, b_from_a: Array) -> Array:
+    """Upright box around the ellipse inscribed in a box, moved: how people box a tilted face.
+
+    Args:
+        box_xyxy: (4,) as x0, y0, x1, y1.
+        b_from_a: (2, 3).
+    """
+    box = np.asarray(box_xyxy, np.float64)
+    reach = np.sqrt(((b_from_a[:, :2] * (box[2:] - box[:2]) / 2) ** 2).sum(1))
+    centre = apply(b_from_a, (box[:2] + box[2:]) / 2)
+    return np.concatenate([centre - reach, centre + reach])
 
 
 def similarity_from_points(target: npt.ArrayLike, source: npt.ArrayLike) -> Array:

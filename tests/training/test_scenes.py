@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidrestore.geometry import ellipse_box
 from vidrestore.training.scenes import (
     BANK_PX,
     MAX_FACES,
@@ -20,7 +21,6 @@ from vidrestore.training.scenes import (
     spoil,
 )
 from vidrestore.training.scenes.bank import YAWS
-from vidrestore.training.scenes.paste import ellipse_box
 
 BOX = np.array([70, 60, 186, 216], np.float32)
 POINTS = np.array([[100, 120], [156, 120], [128, 155], [105, 185], [151, 185]], np.float32)

@@ -252,6 +252,15 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
     "--min-side", type=float, default=48.0, show_default=True, help="least side of a face"
 )
 @click.option(
+    "--condition",
+    "conditions",
+    type=click.Choice(["plain", "gray", "degraded", "turned-left", "turned-right"]),
+    multiple=True,
+    default=["plain"],
+    show_default=True,
+    help="how frames are shown (turned by 45 degrees: to the judged one only); may be repeated",
+)
+@click.option(
     "--mirrored",
     is_flag=True,
     help="judge the reference itself, shown mirrored frames: nothing can agree better",
@@ -265,6 +274,7 @@ def detector(
     every: int,
     size: int,
     min_side: float,
+    conditions: tuple[str, ...],
     mirrored: bool,
     out: Path | None,
     verbose: int,
@@ -277,27 +287,41 @@ def detector(
     which comes from profiles.
     """
     start_logging(verbose)
+    from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
     from vidrestore.models.load import load_detector
 
     for name in (detector, reference):
         pull_if_named(name, "detector")
     trusted = load_detector(reference)
-    counts = evaluate_detector(
-        MirroredDetector(trusted) if mirrored else load_detector(detector),
-        trusted,
-        videos,
-        every=every,
-        size_px=None if mirrored else size,
-        min_side_px=min_side,
-    )
-    total = sum(counts.values(), Agreement())
-    click.echo(f"{'video':32}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
-    for name, count in {**counts, "all": total}.items():
+    judged = MirroredDetector(trusted) if mirrored else load_detector(detector)
+    results = {
+        name: evaluate_detector(
+            judged,
+            trusted,
+            videos,
+            every=every,
+            size_px=None if mirrored else size,
+            min_side_px=min_side,
+            condition=CONDITIONS[name],
+        )
+        for name in dict.fromkeys(conditions)
+    }
+    rows: dict[str, Agreement] = {}
+    for condition, counts in results.items():
+        prefix = f"{condition}: " if len(results) > 1 else ""
+        rows |= {f"{prefix}{name}": count for name, count in counts.items()}
+        rows[f"{prefix}all"] = sum(counts.values(), Agreement())
+    if len(results) > 1:
+        everything = [count for counts in results.values() for count in counts.values()]
+        rows["all conditions"] = sum(everything, Agreement())
+    width = max(32, *(len(name) + 2 for name in rows))
+    click.echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
+    for name, count in rows.items():
         click.echo(
-            f"{name:32}{count.n_sure:7}{100 * count.found_share:8.1f}%"
+            f"{name:{width}}{count.n_sure:7}{100 * count.found_share:8.1f}%"
             f"{100 * count.false_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
             f" ({100 * count.landmark_ratio:4.1f}%)"
         )
     if out is not None:
-        write_json(out, {name: dataclasses.asdict(count) for name, count in counts.items()})
+        write_json(out, {name: dataclasses.asdict(count) for name, count in rows.items()})

@@ -110,7 +110,7 @@ def train(
 
     content = read_recipe(recipe, changes)
     if content.get("task", DETECTOR_TASK if "refiner" in content else None) == DETECTOR_TASK:
-        _train_detector(recipe, changes, data, out)
+        _train_detector(recipe, changes, data, out, workers, device)
         return
     load_recipe(recipe, changes)
     run = _Run(recipe, changes, data, out, resume, stop_at, workers, threads, device, verbose)
@@ -227,7 +227,9 @@ def _bar() -> Iterator[Callable[[TrainingProgress], None] | None]:
         yield report
 
 
-def _train_detector(recipe: Path, changes: Mapping[str, str], data: Path, out: Path) -> None:
+def _train_detector(
+    recipe: Path, changes: Mapping[str, str], data: Path, out: Path, workers: int, device: str
+) -> None:
     """The embedded detector's plan has a course of its own."""
     from pydantic import ValidationError
 
@@ -237,7 +239,9 @@ def _train_detector(recipe: Path, changes: Mapping[str, str], data: Path, out: P
     content: dict[str, Any] = read_recipe(recipe, changes)
     content.pop("task", None)
     try:
-        plan = DetectorPlan(**{**content, "faces": data, "out": out})
+        plan = DetectorPlan(
+            **{**content, "faces": data, "out": out, "workers": workers, "device": device}
+        )
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

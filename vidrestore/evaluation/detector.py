@@ -12,7 +12,7 @@ itself: no other detector can be asked for more.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import DecodeConfig
+from vidrestore.evaluation.conditions import CONDITIONS, Condition
 from vidrestore.models.detector import MIRRORED_LANDMARKS, CompactFaceDetector, overlaps
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.retinaface import RetinaFaceDetector
@@ -204,7 +205,7 @@ def evaluate_detector(
     every: int = 10,
     size_px: int | None = 640,
     min_side_px: float = 48,
-    change: Callable[[RGB], RGB] | None = None,
+    condition: Condition = CONDITIONS["plain"],
 ) -> dict[str, Agreement]:
     """Compares two detectors on videos.
 
@@ -215,7 +216,7 @@ def evaluate_detector(
         every: look at every so many frames.
         size_px: longer side of the copy that `detector` sees; None for the frame itself.
         min_side_px: shorter side from which a face must be found, in display pixels.
-        change: applied to every frame before both detectors, e.g. black-and-white.
+        condition: how frames are shown.
 
     Returns:
         The agreement on each video, by its file name.
@@ -224,11 +225,11 @@ def evaluate_detector(
     return {
         video.name: _total(
             agreement(
-                detect_scaled(detector, picture, size_px),
-                detect_scaled(reference, picture, None),
+                detect_scaled(detector, condition.turned(picture), size_px),
+                condition.turned_along(detect_scaled(reference, picture, None), *picture.shape[:2]),
                 min_side_px=min_side_px,
             )
-            for picture in _changed(display_frames(video, every=every), change)
+            for picture in map(condition.changed, display_frames(video, every=every))
         )
         for video in videos
     }
@@ -240,10 +241,6 @@ def _answering_from(detector: FaceDetector, score: float) -> FaceDetector:
         detector = copy.copy(detector)
         detector.score_threshold = score
     return detector
-
-
-def _changed(pictures: Iterable[RGB], change: Callable[[RGB], RGB] | None) -> Iterator[RGB]:
-    return iter(pictures) if change is None else map(change, pictures)
 
 
 def _total(counts: Iterable[Agreement]) -> Agreement:

@@ -8,6 +8,7 @@ the file that ships.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -27,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import STRIDES, CellAnswers, CompactDetector, cell_centres
+from vidrestore.models.load import resolve_device
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.faces import loader_context, one_thread
 from vidrestore.training.scenes import (
@@ -35,6 +37,7 @@ from vidrestore.training.scenes import (
     build_face_bank,
     load_textures,
     scene_targets,
+    turned_scene,
 )
 from vidrestore.training.teacher import load_teacher, taught
 
@@ -42,6 +45,10 @@ log = logging.getLogger(__name__)
 
 LEVEL_SIZES_PX = ((0.0, 38.0), (28.0, 76.0), (56.0, 152.0), (112.0, math.inf))
 """Face sizes (square root of the box's area) that each stride learns; neighbours overlap."""
+
+
+TURNED_SHARE = 0.3
+"""Share of scenes that are turned about their middle, after the teacher has seen them upright."""
 
 
 class DetectorRecipe(BaseModel):
@@ -73,6 +80,8 @@ class DetectorRecipe(BaseModel):
     """Share of the run that uses bfloat16 autocast; the rest is float32."""
     seed: int = 20
     n_workers: int = 1
+    """Loader processes, which make the scenes."""
+    device: str = "auto"
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 
@@ -99,7 +108,9 @@ class Scenes(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, self.start + index])
         scene = self.maker.make(rng)
-        return scene_targets(scene if self.teacher is None else taught(self.teacher, scene))
+        if self.teacher is not None:
+            scene = taught(self.teacher, scene)
+        return scene_targets(turned_scene(rng, scene) if rng.random() < TURNED_SHARE else scene)
 
 
 def assign_cells(cells: Tensor, boxes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,25 +205,28 @@ def train_detector(recipe: DetectorRecipe) -> Path:
         The checkpoint's path.
     """
     recipe.out.mkdir(parents=True, exist_ok=True)
-    maker = scene_maker(recipe.faces, recipe.out, recipe.textures, recipe.scene_px)
+    maker = scene_maker(
+        recipe.faces, recipe.out, recipe.textures, recipe.scene_px, workers=recipe.n_workers
+    )
     path = recipe.out / "checkpoint.pt"
     torch.manual_seed(recipe.seed)
-    network = CompactDetector().to(memory_format=torch.channels_last)
-    average = CompactDetector()
+    device = resolve_device(recipe.device)
+    network = CompactDetector()
     if recipe.start_from and not path.exists():
         network.load_state_dict(torch.load(recipe.start_from, weights_only=True)["average"])
-    average.load_state_dict(network.state_dict())
+    average = copy.deepcopy(network).to(device)
+    network = network.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     seen = 0
     if path.exists():
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, map_location=device, weights_only=True)
         network.load_state_dict(saved["network"])
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         seen = saved["seen"]
-    cells = cell_centres(recipe.scene_px, recipe.scene_px)
+    cells = cell_centres(recipe.scene_px, recipe.scene_px, device=device)
     began, sums = time.monotonic(), dict.fromkeys(LOSS_WEIGHTS, 0.0)
     for batch in _batches(recipe, maker, seen):
         step = seen // recipe.batch_size
@@ -220,7 +234,7 @@ def train_detector(recipe: DetectorRecipe) -> Path:
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(share, step)
         losses = train_step(
-            network, optimiser, batch, cells, bfloat16=share < recipe.bfloat16_until
+            network, optimiser, moved(batch, device), cells, bfloat16=share < recipe.bfloat16_until
         )
         update_average(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
         seen += len(batch["picture"])
@@ -254,7 +268,7 @@ def train_step(
     """One step of gradient descent; gives the losses before it."""
     network.train()
     pictures = (batch["picture"].float() / 255).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bfloat16):
         answers = network(pictures)
     answers = CellAnswers(answers.logits.float(), answers.boxes_xyxy, answers.landmarks)
     losses = detection_losses(answers, cells, batch["boxes"], batch["landmarks"], batch["state"])
@@ -286,7 +300,7 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
         checkpoint: what `train_detector` wrote.
         destination: the file to write, replaced atomically.
     """
-    saved = torch.load(checkpoint, weights_only=True)
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     recipe = json.loads(saved["recipe"])
     notes = {
         name: recipe[name]
@@ -294,7 +308,7 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
     }
     metadata = {
         "arch": "CompactDetector",
-        "hyperparameters": "{}",
+        "hyperparameters": json.dumps({"refiner_widths": refiner_widths(saved["average"])}),
         "training": json.dumps({"scenes_seen": saved["seen"], **notes}),
     }
     partial = destination.with_name(destination.name + ".partial")
@@ -303,7 +317,15 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
     os.replace(partial, destination)
 
 
-def scene_maker(faces: Path, out: Path, textures: Path | None, size_px: int) -> SceneMaker:
+def refiner_widths(detector: dict[str, Tensor]) -> list[int]:
+    """Widths of the `FaceRefiner` in a detector's weights."""
+    kernels = ["entry.0", *(f"down.{level}.0.0" for level in range(3))]
+    return [len(detector[f"refiner.{kernel}.weight"]) for kernel in kernels]
+
+
+def scene_maker(
+    faces: Path, out: Path, textures: Path | None, size_px: int, *, workers: int = 1
+) -> SceneMaker:
     """Makes scenes of the training faces, from a bank in `out` that is built if it is not there.
 
     Args:
@@ -311,10 +333,11 @@ def scene_maker(faces: Path, out: Path, textures: Path | None, size_px: int) -> 
         out: folder of the run.
         textures: scikit-image's data folder; None finds the installed one.
         size_px: height and width of a scene.
+        workers: processes that build the bank.
     """
     folder = out / "bank"
     if not (folder / "landmarks.npy").exists():
-        build_face_bank(faces, "train").save(folder)
+        build_face_bank(faces, "train", workers=max(1, workers)).save(folder)
     return SceneMaker(
         FaceBank.load(folder), load_textures(textures or _texture_folder()), size_px=size_px
     )
@@ -336,8 +359,14 @@ def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[d
         prefetch_factor=8 if recipe.n_workers else None,
         worker_init_fn=one_thread,
         multiprocessing_context=loader_context(recipe.n_workers),
+        drop_last=True,
     )
     yield from loader
+
+
+def moved(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch's tensors on a device."""
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ two share no weights. `merge_refiner` puts the result into a detector's checkpoi
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Iterator
@@ -29,9 +30,11 @@ from vidrestore.models.detector import (
     refiner_crops,
     refiner_frames,
 )
+from vidrestore.models.load import resolve_device
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.detector import (
     learning_rate_factor,
+    moved,
     save_state,
     scene_maker,
     update_average,
@@ -69,6 +72,8 @@ class RefinerRecipe(BaseModel):
     made-up faces count as faces; None keeps the labels of the made-up scenes."""
     start_from: Path | None = None
     """Checkpoint of an earlier stage whose averaged weights this run begins with."""
+    widths: tuple[int, int, int, int] = (32, 64, 128, 160)
+    """Of the network, see `FaceRefiner`."""
     batch_scenes: int = 12
     """Scenes in a batch; eight crops each."""
     n_scenes: int = 60_000
@@ -81,6 +86,8 @@ class RefinerRecipe(BaseModel):
     ema_decay: float = 0.998
     seed: int = 40
     n_workers: int = 1
+    """Loader processes, which make the crops."""
+    device: str = "auto"
 
 
 class FaceCrops(Dataset[dict[str, Any]]):
@@ -246,13 +253,15 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
         The checkpoint's path: averaged weights under ``average``, scenes under ``seen``.
     """
     recipe.out.mkdir(parents=True, exist_ok=True)
-    maker = scene_maker(recipe.faces, recipe.out, recipe.textures, 128)
+    maker = scene_maker(recipe.faces, recipe.out, recipe.textures, 128, workers=recipe.n_workers)
     torch.manual_seed(recipe.seed)
-    network, average = FaceRefiner(), FaceRefiner()
+    device = resolve_device(recipe.device)
+    network = FaceRefiner(recipe.widths)
     if recipe.start_from:
-        network.load_state_dict(torch.load(recipe.start_from, weights_only=True)["average"])
-    average.load_state_dict(network.state_dict())
-    network.to(memory_format=torch.channels_last)
+        saved = torch.load(recipe.start_from, map_location="cpu", weights_only=True)
+        network.load_state_dict(saved["average"])
+    average = copy.deepcopy(network).to(device)
+    network = network.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -262,7 +271,8 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
         for group in optimiser.param_groups:
             share = seen / recipe.n_scenes
             group["lr"] = recipe.learning_rate * learning_rate_factor(share, step)
-        sums += _step(network, optimiser, batch, bfloat16=seen < BFLOAT16_UNTIL * recipe.n_scenes)
+        bfloat16 = seen < BFLOAT16_UNTIL * recipe.n_scenes
+        sums += _step(network, optimiser, moved(batch, device), bfloat16=bfloat16)
         update_average(average, network, min(recipe.ema_decay, (step + 1) / (step + 10)))
         if (step + 1) % 100 == 0:
             log.info(
@@ -286,7 +296,7 @@ def _step(
     crops = (
         batch["crops"].flatten(0, 1).float().div(255).contiguous(memory_format=torch.channels_last)
     )
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.autocast(crops.device.type, torch.bfloat16, enabled=bfloat16):
         logits, maps = network.score_and_maps(crops)
     losses = refiner_losses(
         logits, maps, batch["landmarks"].flatten(0, 1), batch["state"].flatten()
@@ -320,10 +330,12 @@ def merge_refiner(checkpoint: Path, refiner: Path, destination: Path) -> None:
         refiner: what `train_refiner` wrote.
         destination: the checkpoint to write, for `export_weights` or a further stage.
     """
-    saved = torch.load(checkpoint, weights_only=True)
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     saved["average"] = {
         name: value for name, value in saved["average"].items() if not name.startswith("refiner.")
     }
-    for name, value in torch.load(refiner, weights_only=True)["average"].items():
+    for name, value in torch.load(refiner, map_location="cpu", weights_only=True)[
+        "average"
+    ].items():
         saved["average"][f"refiner.{name}"] = value
     save_state(destination, saved)

@@ -35,6 +35,10 @@ class DetectorPlan(BaseModel):
     """Folder for everything the run makes."""
     teacher: Path | None = None
     """RetinaFace weights for the stages that are `taught`."""
+    workers: int = 1
+    """Loader processes."""
+    device: str = "auto"
+    """Where the networks learn."""
     detector: tuple[dict[str, Any], ...]
     """Fields of `DetectorRecipe` for each stage; each begins with the weights of the one before.
     `taught: true` stands for the plan's teacher."""
@@ -55,14 +59,14 @@ def run_plan(plan: DetectorPlan) -> Path:
     for number, fields in enumerate(plan.refiner, 1):
         out = plan.out / f"refiner-{number}"
         paths = {"faces": plan.faces, "out": out, "start_from": refiner}
-        fields = with_teacher(plan, fields)
+        fields = _machine(plan) | with_teacher(plan, fields)
         refiner = out / "done.pt"
         if not refiner.exists():
             train_refiner(RefinerRecipe(**{**fields, **paths})).rename(refiner)
     for number, fields in enumerate(plan.detector, 1):
         out = plan.out / f"detector-{number}"
         paths = {"faces": plan.faces, "out": out, "start_from": detector}
-        fields = with_teacher(plan, fields)
+        fields = _machine(plan) | with_teacher(plan, fields)
         detector = out / "checkpoint.pt"
         train_detector(DetectorRecipe(**{**fields, **paths}))
     if refiner is None or detector is None:
@@ -71,6 +75,10 @@ def run_plan(plan: DetectorPlan) -> Path:
     merge_refiner(detector, refiner, merged)
     export_weights(merged, weights)
     return weights
+
+
+def _machine(plan: DetectorPlan) -> dict[str, Any]:
+    return {"n_workers": plan.workers, "device": plan.device}
 
 
 def with_teacher(plan: DetectorPlan, fields: dict[str, Any]) -> dict[str, Any]:

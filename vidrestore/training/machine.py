@@ -74,6 +74,8 @@ class Machine:
             cpu=wanted.type == "cpu", mixed_precision=_MIXED[precision]
         )
         self.device: torch.device = self.accelerator.device if self.n_processes > 1 else wanted
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # Batches have one shape for a stretch.
 
     @property
     def n_processes(self) -> int:

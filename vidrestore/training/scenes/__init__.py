@@ -12,7 +12,14 @@ their picture.
 """
 
 from vidrestore.training.scenes.bank import BANK_PX, FaceBank, build_face_bank, person_matte
-from vidrestore.training.scenes.maker import MAX_FACES, Scene, SceneMaker, asymmetry, scene_targets
+from vidrestore.training.scenes.maker import (
+    MAX_FACES,
+    Scene,
+    SceneMaker,
+    asymmetry,
+    scene_targets,
+    turned_scene,
+)
 from vidrestore.training.scenes.patches import TEXTURE_NAMES, load_textures
 from vidrestore.training.scenes.spoil import spoil
 
@@ -29,4 +36,5 @@ __all__ = [
     "person_matte",
     "scene_targets",
     "spoil",
+    "turned_scene",
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Entry = tuple[Picture, Picture, Floats, Floats]
+"""Picture, matte, box and landmarks of one face."""
 
 
 BANK_PX = 256
@@ -64,55 +69,63 @@ PITCH_SPREAD = 0.22
 """Standard deviation of their nods, in radians."""
 
 
-def build_face_bank(faces: Path, split: str) -> FaceBank:
+def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
     """Reads the pictures of one split of a labelled folder, and turns the heads aside.
 
     Args:
         faces: folder with ``labels.csv`` (file, source, split, box, five landmarks).
         split: which rows to take, e.g. ``train``.
+        workers: processes that work; the result does not depend on it.
 
     Returns:
         The bank, in the order of the rows, then once more for each of `YAWS`; unreadable pictures
         are logged and left out.
     """
-    pictures, mattes, boxes, landmarks = [], [], [], []
     with (faces / "labels.csv").open(newline="", encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == split]
-    for row in rows:
-        picture = cv2.imread(str(faces / row["file"]))
-        if picture is None:
-            log.warning("left out %s: it cannot be read", row["file"])
-            continue
-        scale = BANK_PX / picture.shape[0]
-        small = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)
-        numbers = np.array([float(v) for v in list(row.values())[3:17]], np.float32)
-        box = numbers[:4] * scale
-        pictures.append(np.ascontiguousarray(small[..., ::-1]))
-        mattes.append(person_matte(small, box))
-        boxes.append(box)
-        landmarks.append((numbers[4:].reshape(5, 2) + 0.5) * scale - 0.5)
-    if not pictures:
-        raise ValueError(
-            f"no readable picture of split {split!r} in {faces}; is labels.csv beside the pictures?"
-        )
-    bank = FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
-    return _with_turned_heads(bank)
+    with _pool(workers) as pool:
+        found = list(pool.map(partial(_entry, faces), rows, chunksize=16))
+        for row, entry in zip(rows, found, strict=True):
+            if entry is None:
+                log.warning("left out %s: it cannot be read", row["file"])
+        entries = [entry for entry in found if entry is not None]
+        if not entries:
+            raise ValueError(
+                f"no readable picture of split {split!r} in {faces}; is labels.csv beside the "
+                "pictures?"
+            )
+        entries += list(pool.map(_turned, *_turns(entries), chunksize=16))
+    pictures, mattes, boxes, landmarks = zip(*entries, strict=True)
+    return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
 
 
-def _with_turned_heads(bank: FaceBank) -> FaceBank:
-    rng, n = np.random.default_rng(7), len(bank.pictures)
-    entries = list(zip(bank.pictures, bank.mattes, bank.boxes_xyxy, bank.landmarks, strict=True))
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _entry(faces: Path, row: dict[str, str]) -> Entry | None:
+    """What the bank holds of one row of labels.csv; None if its picture cannot be read."""
+    picture = cv2.imread(str(faces / row["file"]))
+    if picture is None:
+        return None
+    scale = BANK_PX / picture.shape[0]
+    small = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)
+    numbers = np.array([float(v) for v in list(row.values())[3:17]], np.float32)
+    box = numbers[:4] * scale
+    landmarks = (numbers[4:].reshape(5, 2) + 0.5) * scale - 0.5
+    return np.ascontiguousarray(small[..., ::-1]), person_matte(small, box), box, landmarks
+
+
+def _turns(entries: Sequence[Entry]) -> tuple[list[Entry], list[float], list[float]]:
+    """Every head for each of `YAWS`, with a yaw and a pitch."""
+    rng, n = np.random.default_rng(7), len(entries)
     yaws = np.concatenate([rng.uniform(*span, n) * rng.choice([-1, 1], n) for span in YAWS])
     pitches = rng.normal(0, PITCH_SPREAD, len(yaws)).clip(-0.5, 0.5)
+    return list(entries) * len(YAWS), yaws.tolist(), pitches.tolist()
 
-    def turn(number: int) -> tuple[Picture, Picture, Floats, Floats]:
-        face, matte, box, points = entries[number % n]
-        return turned_aside(face, matte, box, points, float(yaws[number]), float(pitches[number]))
 
-    with ThreadPoolExecutor() as pool:
-        turned = entries + list(pool.map(turn, range(len(yaws))))
-    pictures, mattes, boxes, landmarks = zip(*turned, strict=True)
-    return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
+def _turned(entry: Entry, yaw: float, pitch: float) -> Entry:
+    return turned_aside(*entry, yaw, pitch)
 
 
 def person_matte(picture: Picture, box_xyxy: Floats) -> Picture:

@@ -17,7 +17,7 @@ def face_affine(
 ) -> NDArray[np.float64]:
     """(2, 3) scene from picture: the box's centre goes to `centre`, its size to `size`, mostly
     upright, slightly squeezed."""
-    angle = rng.uniform(-1.75, 1.75) if rng.random() < 0.25 else rng.normal(0, 0.2)
+    angle = rng.uniform(-1.75, 1.75) if rng.random() < 0.06 else rng.normal(0, 0.2)
     own = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     squeeze = np.exp(rng.normal(0, 0.07))
     scale = size / own * np.array([squeeze, 1 / squeeze])
@@ -33,16 +33,6 @@ def turn(
 ) -> NDArray[np.float64]:
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     return np.column_stack([linear, np.array(centre) - linear @ np.full(2, middle)])
-
-
-def ellipse_box(box: Floats, affine: NDArray[np.float64]) -> Floats:
-    """Upright box around the ellipse inscribed in `box`, after `affine`: how a turned face is boxed
-    by people."""
-    middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
-    half = np.array([(box[2] - box[0]) / 2, (box[3] - box[1]) / 2])
-    reach = np.sqrt(((affine[:, :2] * half) ** 2).sum(1))
-    centre = affine[:, :2] @ middle + affine[:, 2]
-    return np.concatenate([centre - reach, centre + reach]).astype(np.float32)
 
 
 def warped(

@@ -1,0 +1,94 @@
+"""The conditions that a detector is measured under.
+
+Both detectors see a frame in black-and-white, or degraded. Turned, however, only the judged one
+sees it, and the reference's answers are turned along: a detector that was made for upright faces is
+no judge of tilted ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vidrestore.geometry import ellipse_box
+from vidrestore.structs import Detections
+
+__all__ = ["CONDITIONS", "Condition"]
+
+RGB = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+
+def gray(frame: RGB) -> RGB:
+    """Luma of ITU-R BT.601 in all three channels."""
+    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    return np.repeat(luma[..., None], 3, axis=2)
+
+
+def degraded(frame: RGB) -> RGB:
+    """Seen at half the size, with Gaussian noise of 8 code values, JPEG of quality 30, and back."""
+    height, width = frame.shape[:2]
+    half = (max(16, width // 2), max(16, height // 2))
+    small = cv2.resize(frame, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small += np.random.default_rng([height, width]).normal(0, 8, small.shape)
+    noisy = small.round().clip(0, 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 30])
+    coded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.resize(coded, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How frames are shown."""
+
+    change: Callable[[RGB], RGB] | None = None
+    """What both detectors see of a frame."""
+    degrees: float = 0.0
+    """How far the judged detector sees it turned, counter-clockwise."""
+
+    def changed(self, frame: RGB) -> RGB:
+        """What the reference sees, (H, W, 3) uint8 RGB."""
+        return frame if self.change is None else self.change(frame)
+
+    def turned(self, frame: RGB) -> RGB:
+        """The same turned about its middle, on a black frame that holds all of it."""
+        if not self.degrees:
+            return frame
+        matrix, size = self._turn(*frame.shape[:2])
+        return np.asarray(cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+    def turned_along(self, found: Detections, height: int, width: int) -> Detections:
+        """A frame's answers where the turned frame has them."""
+        if not self.degrees:
+            return found
+        matrix, _ = self._turn(height, width)
+        boxes = [ellipse_box(box, matrix) for box in found.boxes_xyxy]
+        landmarks = found.landmarks @ matrix[:, :2].T + matrix[:, 2]
+        return replace(
+            found,
+            boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+            landmarks=landmarks.astype(np.float32),
+        )
+
+    def _turn(self, height: int, width: int) -> tuple[Floats, tuple[int, int]]:
+        """Turned from given frame (2, 3), and the turned frame's width and height."""
+        middle = ((width - 1) / 2, (height - 1) / 2)
+        matrix = cv2.getRotationMatrix2D(middle, self.degrees, 1.0)
+        reach = np.abs(matrix[:, :2]) @ np.array([width, height])
+        size = (int(np.ceil(reach[0])), int(np.ceil(reach[1])))
+        matrix[:, 2] += (np.array(size) - np.array([width, height])) / 2
+        return np.asarray(matrix, np.float64), size
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "plain": Condition(),
+    "gray": Condition(gray),
+    "degraded": Condition(degraded),
+    "turned-left": Condition(degrees=45.0),
+    "turned-right": Condition(degrees=-45.0),
+}
+"""By name."""
