@@ -7,6 +7,9 @@ along it and averaged, each pixel weighted by how well the moved input agrees wi
 where a lid closes or a lip moves they differ, and the frame keeps what it has. This is the aim of
 blind video consistency (Bonneel et al. 2015) with a symmetric window, so that nothing lags.
 
+What differs from frame to frame partly cancels, so an average would be softer than its frames; its
+finest octaves are strengthened to what single frames have (`_Strength`).
+
 Averaging also takes the grain of film and the noise of cameras away. The share `grain` of the input
 is therefore left out: 1 averages the residual alone (restored - input), 0 the whole picture.
 
@@ -40,6 +43,14 @@ _NOISE = 0.02
 """Differences of the smoothed input below this share of the range are noise."""
 _FLOW_SIGMA = 1.5
 """Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
+
+_OCTAVES = 2
+"""Octaves of detail that averages are strengthened in."""
+_FINEST_SIGMA = 0.8
+"""Gaussian that parts the finest octave from the next one, in pixels of the crop."""
+_MOST_GAIN = 1.4
+_MEMORY_FRAMES = 50
+"""So many frames, about, tell how strong detail is."""
 
 
 def steady(frames: Iterable[Frame], config: SteadyConfig) -> Generator[Frame, None, None]:
@@ -91,6 +102,8 @@ class _Window:
         self._next = 0
         """Place in `_slots` of the next frame to give."""
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._strengths: dict[int, _Strength] = {}
+        """By track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Takes the next frame; gives the one whose window is complete."""
@@ -140,8 +153,10 @@ class _Window:
             total += weight[..., None] * (moved - own.lent)
             weights += weight
         assert face.crop is not None
-        average = total / weights[..., None]
-        return replace(face, crop=face.crop + torch.from_numpy(average.transpose(2, 0, 1).copy()))
+        change = total / weights[..., None]
+        strength = self._strengths.setdefault(face.track_id, _Strength())
+        change += strength.kept(own.lent, own.lent + change)
+        return replace(face, crop=face.crop + torch.from_numpy(change.transpose(2, 0, 1).copy()))
 
     def _neighbours(self, track: int) -> Iterator[tuple[_Crop, _Floats, int]]:
         """Crops of a track near in time, the flow that leads to each, and how far off it is."""
@@ -155,6 +170,57 @@ class _Window:
                     break
                 flow = link if distance == 1 else flow + _moved(link, flow)
                 yield self._slots[place].crops[track], flow, distance
+
+
+class _Strength:
+    """Keeps the averages of a track as rich in fine detail as its single frames are.
+
+    What differs from frame to frame partly cancels in an average, so its finest octaves are weaker.
+    They are strengthened by one factor an octave: the ratio of the mean amplitudes of all frames
+    so far. It hardly changes from one frame to the next, so it brings no flicker back.
+    """
+
+    def __init__(self) -> None:
+        self._single, self._averaged = np.zeros(_OCTAVES), np.zeros(_OCTAVES)
+        self._frames = 0
+
+    def kept(self, single: _Floats, averaged: _Floats) -> _Floats:
+        """What to add to an average.
+
+        Args:
+            single: (S, S, 3), the frame's own picture.
+            averaged: (S, S, 3).
+
+        Returns:
+            (S, S, 3).
+        """
+        self._frames = min(self._frames + 1, _MEMORY_FRAMES)
+        self._single += (_amplitudes(single) - self._single) / self._frames
+        self._averaged += (_amplitudes(averaged) - self._averaged) / self._frames
+        gains = (self._single / np.maximum(self._averaged, 1e-6)).clip(1.0, _MOST_GAIN)
+        added = [
+            np.float32(gain - 1) * octave
+            for gain, octave in zip(gains, _octaves(averaged), strict=True)
+        ]
+        return np.asarray(sum(added), np.float32)
+
+
+def _octaves(picture: _Floats) -> list[_Floats]:
+    """The finest octaves of a picture, differences of Gaussians, finest first."""
+    found = []
+    for octave in range(_OCTAVES):
+        smooth = cv2.GaussianBlur(picture, (0, 0), _FINEST_SIGMA * 2**octave)
+        found.append(picture - smooth)
+        picture = smooth
+    return found
+
+
+def _amplitudes(picture: _Floats) -> npt.NDArray[np.float64]:
+    """Mean size of each octave in the middle of the crop, where the face is."""
+    size = picture.shape[0]
+    middle = slice(size // 5, size - size // 5)
+    gray = cv2.cvtColor(np.ascontiguousarray(picture[middle, middle]), cv2.COLOR_RGB2GRAY)
+    return np.array([np.abs(octave).mean() for octave in _octaves(gray)])
 
 
 def _crop(face: Face, grain: float) -> _Crop:

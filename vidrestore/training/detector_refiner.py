@@ -72,7 +72,7 @@ class RefinerRecipe(BaseModel):
     made-up faces count as faces; None keeps the labels of the made-up scenes."""
     start_from: Path | None = None
     """Checkpoint of an earlier stage whose averaged weights this run begins with."""
-    widths: tuple[int, int, int, int] = (32, 64, 128, 160)
+    widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     """Of the network, see `FaceRefiner`."""
     batch_scenes: int = 12
     """Scenes in a batch; eight crops each."""
