@@ -431,6 +431,7 @@ def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:
         precision=config.restore.precision,
         batch_size=config.restore.batch_size,
         noise=config.restore.noise,
+        style_steadiness=config.steady.steadiness,
     )
     _log.info("model %s, detector %s, on %s", restorer.name, detector.name, device)
     return detector, restorer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -241,7 +242,7 @@ class Lightener:
         self.template = landmark_template(template, size)
         self.shapes: list[tuple[int, ...]] = []
 
-    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+    def __call__(self, crops: torch.Tensor, people: Sequence[Hashable] = ()) -> torch.Tensor:
         self.shapes.append(tuple(crops.shape))
         return crops + self.amount
 
@@ -261,7 +262,7 @@ def test_a_face_without_an_answer_stays() -> None:
     faces = torch.rand(2, 3, 512, 512)
 
     class Failing(Lightener):
-        def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+        def __call__(self, crops: torch.Tensor, people: Sequence[Hashable] = ()) -> torch.Tensor:
             answer = super().__call__(crops)
             answer[1] = torch.nan
             return answer

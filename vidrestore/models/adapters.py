@@ -8,7 +8,10 @@ what to do when memory runs out or the network gives no valid numbers.
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
+from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 from vidrestore.errors import ModelError
 from vidrestore.models.fold import Precision, prepare_for_inference
 from vidrestore.models.precision import prepare_fastest, restored
+from vidrestore.models.style_memory import StyleMemory
 from vidrestore.models.templates import landmark_template
 
 __all__ = ["GanRestorer", "Noise"]
@@ -46,6 +50,8 @@ class GanRestorer:
         batch_size: Crops in every call of the network; 0 picks a number for the device.
         noise: "fixed" for that stored with the weights; "fresh" for another in every crop, crop
             number n always having the same. Networks without noise do not mind.
+        style_steadiness: How steadily a person's style codes are followed, 0 to 1; networks
+            without such codes do not mind.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class GanRestorer:
         precision: Precision | Literal["auto"] = "auto",
         batch_size: int = 0,
         noise: Noise = "fixed",
+        style_steadiness: float = 0.0,
     ) -> None:
         self.name = name
         self.size = size
@@ -78,8 +85,10 @@ class GanRestorer:
         self._has_fresh_noise = noise == "fresh" and hasattr(decoder, "fresh_noise")
         self._n_crops = 0
         """Crops restored so far."""
+        has_styles = "steer" in inspect.signature(self._network.forward).parameters
+        self._styles = StyleMemory(style_steadiness) if has_styles and style_steadiness else None
 
-    def __call__(self, crops: Tensor) -> Tensor:
+    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
         """Restore crops; see `FaceRestorer`.
 
         Raises:
@@ -92,8 +101,9 @@ class GanRestorer:
         while sum(map(len, done)) < len(crops):
             begin = sum(map(len, done))
             part = crops[begin : begin + self.batch_size]
+            whose = people[begin : begin + self.batch_size]
             try:
-                done.append(self._restore(part.to(self.device)))
+                done.append(self._restore(part.to(self.device), whose))
                 self._n_crops += len(part)
                 continue
             except torch.OutOfMemoryError:
@@ -101,17 +111,21 @@ class GanRestorer:
             self._halve_batch()
         return torch.cat(done).to(crops.device) if done else crops.float()
 
-    def _restore(self, crops: Tensor) -> Tensor:
+    def _restore(self, crops: Tensor, people: Sequence[Hashable]) -> Tensor:
         """Restore at most `batch_size` crops; NaN throughout where there is no valid answer."""
         padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
         batch = torch.cat((crops, padding))
         noise = self._fresh_noise() if self._has_fresh_noise else None
-        pictures = restored(self._network, batch, noise)
+        steer = partial(self._styles.smoothed, people=people) if self._styles and people else None
+        pictures = restored(self._network, batch, noise, steer)
         valid = _are_finite(pictures)
         if self.precision != "float32" and not valid.all():
             # Only the failed ones, so that a crop does not depend on its company.
-            pictures = torch.where(valid, pictures, restored(self._in_float32(), batch, noise))
+            again = restored(self._in_float32(), batch, noise, steer)
+            pictures = torch.where(valid, pictures, again)
             valid = _are_finite(pictures)
+        if self._styles is not None:
+            self._styles.commit()
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
 
     def _fresh_noise(self) -> list[Tensor]:

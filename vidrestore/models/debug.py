@@ -6,6 +6,8 @@ depends neither on its batch nor on the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,7 +35,7 @@ class DebugRestorer:
         self.batch_size = batch_size
         self.notes: list[str] = []
 
-    def __call__(self, crops: Tensor) -> Tensor:
+    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
         """Sharpen crops.
 
         Args:

@@ -14,7 +14,7 @@ other noise is given, so two calls agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -108,17 +108,26 @@ class GFPGAN(nn.Module):
         latents = latents.expand(-1, decoder.n_latents, -1)
         return decoder.synthesize(latents, encoding.conditions, noise)
 
-    def forward(self, x: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        noise: Sequence[Tensor] | None = None,
+        steer: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Restore faces.
 
         Args:
             x: (N, 3, S, S) RGB in [-1, 1].
             noise: One map a layer; by default the noise stored with the weights.
+            steer: What to make of the latents (N, n_latents, D) before drawing.
 
         Returns:
             (N, 3, S, S) float32 RGB, about [-1, 1].
         """
-        return self.decode(self.encode(x), noise)
+        encoding = self.encode(x)
+        if steer is not None:
+            encoding = encoding._replace(latents=steer(encoding.latents))
+        return self.decode(encoding, noise)
 
     def pyramid(self, encoding: Encoding) -> list[Tensor]:
         """The U-Net's own pictures, from 8 px to the full size; training compares them."""

@@ -11,7 +11,7 @@ public checkpoints, which store the filters too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -97,16 +97,18 @@ class GPENFullGenerator(nn.Module):
         latents = self.generator.style(bottom(x.flatten(1).to(bottom.weight.dtype)))
         return latents, features[::-1]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, steer: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Restore faces.
 
         Args:
             x: (N, 3, S, S) RGB in [-1, 1].
+            steer: What to make of the latents (N, style_dim) before drawing.
 
         Returns:
             (N, 3, S, S) float32 RGB, about [-1, 1].
         """
-        restored: Tensor = self.generator(*self.encode(x))
+        latents, features = self.encode(x)
+        restored: Tensor = self.generator(latents if steer is None else steer(latents), features)
         return restored
 
 

@@ -71,6 +71,7 @@ def load_restorer(
     precision: Precision = "auto",
     batch_size: int = 0,
     noise: Noise = "fixed",
+    style_steadiness: float = 0.0,
     on_download: weights.OnDownload | None = None,
 ) -> FaceRestorer:
     """Load a face restorer.
@@ -82,6 +83,7 @@ def load_restorer(
         precision: Number format of the network; "auto" picks one for the device.
         batch_size: Crops in every call of the network; 0 picks one for the device.
         noise: Of networks that have some: "fixed" is the stored one, "fresh" is new for every crop.
+        style_steadiness: Of networks with style codes: how steadily they are followed, 0 to 1.
         on_download: Told of a download; see `weights.OnDownload`.
 
     Raises:
@@ -103,6 +105,7 @@ def load_restorer(
         precision=precision,
         batch_size=batch_size,
         noise=noise,
+        style_steadiness=style_steadiness,
     )
 
 

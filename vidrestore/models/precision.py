@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -65,19 +65,26 @@ def fast_precision(device: torch.device) -> Precision:
 
 
 @torch.inference_mode()
-def restored(network: nn.Module, crops: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+def restored(
+    network: nn.Module,
+    crops: Tensor,
+    noise: Sequence[Tensor] | None = None,
+    steer: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Run a prepared network.
 
     Args:
         network: From `prepare_for_inference`; it casts its input to its own format.
         crops: (N, 3, S, S) float RGB in [0, 1], on the network's device.
         noise: One map a layer, for networks that take noise; None for their own.
+        steer: What to make of the latents, for networks that have some.
 
     Returns:
         (N, 3, S, S) float32 RGB, neither clamped nor checked.
     """
     x = crops.to(torch.float32, memory_format=torch.channels_last)
-    y: Tensor = network(x * 2 - 1) if noise is None else network(x * 2 - 1, noise)
+    given = {"noise": noise, "steer": steer}
+    y: Tensor = network(x * 2 - 1, **{k: v for k, v in given.items() if v is not None})
     return y.float() * 0.5 + 0.5
 
 

@@ -6,6 +6,7 @@ the network behind it. Crops and images are float32 RGB in [0, 1] on either side
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -33,11 +34,13 @@ class FaceRestorer(Protocol):
     notes: list[str]
     """What a person should know about the run so far, such as a halved batch."""
 
-    def __call__(self, crops: Tensor) -> Tensor:
+    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
         """Restore crops.
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1], any N.
+            people: Whose each crop is, in the order of time, for networks that follow a person's
+                looks; nobody is known from one shot to the next.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1], on the device and in the order of `crops`; NaN

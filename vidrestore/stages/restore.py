@@ -8,7 +8,7 @@ number collected nor the place in a batch changes a pixel.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,15 +40,18 @@ def restore(
     """
     collect = collect or restorer.batch_size
     waiting: deque[Frame] = deque()
-    n_crops = 0
+    shot = 0
+    people: list[tuple[int, int]] = []
     for frame in frames:
+        shot += frame.is_cut
         waiting.append(_with_source_crops(frame, restorer.size))
-        n_crops += sum(face.source_crop is not None for face in waiting[-1].faces)
-        if n_crops == 0 or n_crops >= collect or len(waiting) >= MAX_WAITING_FRAMES:
-            yield from _run(waiting, restorer)
+        cut_out = [face for face in waiting[-1].faces if face.source_crop is not None]
+        people += [(shot, face.track_id) for face in cut_out]
+        if not people or len(people) >= collect or len(waiting) >= MAX_WAITING_FRAMES:
+            yield from _run(waiting, people, restorer)
             waiting.clear()
-            n_crops = 0
-    yield from _run(waiting, restorer)
+            people.clear()
+    yield from _run(waiting, people, restorer)
 
 
 def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
@@ -88,10 +91,12 @@ def _with_source_crops(frame: Frame, size: int) -> Frame:
     return replace(frame, faces=tuple(map(cut, frame.faces))) if frame.faces else frame
 
 
-def _run(waiting: Iterable[Frame], restorer: FaceRestorer) -> Iterator[Frame]:
-    waiting = list(waiting)
+def _run(
+    waiting: Iterable[Frame], people: Sequence[Hashable], restorer: FaceRestorer
+) -> Iterator[Frame]:
+    waiting, people = list(waiting), tuple(people)
     sources = [f.source_crop for frame in waiting for f in frame.faces if f.source_crop is not None]
-    restored = iter(_restore_all(sources, restorer))
+    restored = iter(_restore_all(sources, people, restorer))
     for frame in waiting:
         faces = tuple(
             face if face.source_crop is None else replace(face, crop=next(restored))
@@ -100,7 +105,12 @@ def _run(waiting: Iterable[Frame], restorer: FaceRestorer) -> Iterator[Frame]:
         yield replace(frame, faces=faces)
 
 
-def _restore_all(sources: list[Tensor], restorer: FaceRestorer) -> Iterator[Tensor | None]:
-    for begin in range(0, len(sources), restorer.batch_size):
-        for crop in restorer(torch.stack(sources[begin : begin + restorer.batch_size])):
+def _restore_all(
+    sources: list[Tensor], people: Sequence[Hashable], restorer: FaceRestorer
+) -> Iterator[Tensor | None]:
+    begin = 0
+    while begin < len(sources):
+        end = begin + restorer.batch_size
+        for crop in restorer(torch.stack(sources[begin:end]), people[begin:end]):
             yield crop if bool(torch.isfinite(crop).all()) else None
+        begin = end
