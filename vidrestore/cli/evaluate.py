@@ -26,7 +26,7 @@ __all__ = ["evaluate"]
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="[detector …]",
+    subcommand_metavar="[detector|tracking …]",
 )
 @click.option(
     "--model",
@@ -325,3 +325,59 @@ def detector(
         )
     if out is not None:
         write_json(out, {name: dataclasses.asdict(count) for name, count in rows.items()})
+
+
+@evaluate.command()
+@click.argument(
+    "videos",
+    metavar="VIDEO…",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
+@click.option("--detector", default="embedded", show_default=True, help="what the tracker asks")
+@click.option(
+    "--reference",
+    default="retinaface-mobile0.25",
+    show_default=True,
+    help="the RetinaFace to trust: a name or a weights file",
+)
+@click.option(
+    "--every-frames",
+    type=click.IntRange(1),
+    multiple=True,
+    default=[5, 1],
+    show_default=True,
+    help="how seldom the tracker asks at least; may be repeated",
+)
+@verbose_option
+def tracking(
+    videos: tuple[Path, ...],
+    detector: str,
+    reference: str,
+    every_frames: tuple[int, ...],
+    verbose: int,
+) -> None:
+    """Compare followed faces with a trusted detector on every seventh frame of VIDEOs.
+
+    Columns as for `detector`; looked: frames of which the tracker asked its detector.
+    """
+    start_logging(verbose)
+    from vidrestore.evaluation.tracking import evaluate_tracking
+    from vidrestore.models.load import load_detector
+
+    for name in (detector, reference):
+        pull_if_named(name, "detector")
+    trusted = load_detector(reference)
+    click.echo(
+        f"{'video':32}{'every':>6}{'looked':>8}{'faces':>7}{'found':>8}{'false':>8}{'landmarks':>11}"
+    )
+    for video in videos:
+        for every in every_frames:
+            result = evaluate_tracking(video, trusted, detector=detector, every_frames=every)
+            count = result.counts
+            click.echo(
+                f"{video.name:32}{every:6}{100 * result.looked_share:7.0f}%{count.n_sure:7}"
+                f"{100 * count.found_share:7.1f}%{100 * count.false_share:7.1f}%"
+                f"{100 * count.landmark_distance:10.2f}%"
+            )

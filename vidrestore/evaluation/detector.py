@@ -34,6 +34,7 @@ __all__ = [
     "Agreement",
     "MirroredDetector",
     "agreement",
+    "answering_from",
     "detect_scaled",
     "display_frames",
     "evaluate_detector",
@@ -221,7 +222,7 @@ def evaluate_detector(
     Returns:
         The agreement on each video, by its file name.
     """
-    reference = _answering_from(reference, LIKELY_SCORE)
+    reference = answering_from(reference, LIKELY_SCORE)
     return {
         video.name: _total(
             agreement(
@@ -235,7 +236,7 @@ def evaluate_detector(
     }
 
 
-def _answering_from(detector: FaceDetector, score: float) -> FaceDetector:
+def answering_from(detector: FaceDetector, score: float) -> FaceDetector:
     """The same detector with another threshold, where it is one of ours."""
     if isinstance(detector, CompactFaceDetector | RetinaFaceDetector):
         detector = copy.copy(detector)

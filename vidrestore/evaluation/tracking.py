@@ -1,0 +1,75 @@
+"""How well faces that are looked for now and then agree with a trusted detector on every frame.
+
+The tracker runs over the whole video as `vidrestore inspect` does; the reference looks at every
+seventh frame, at its own size. As seven and the usual five share no divisor, frames that were
+looked at and frames that flow carried landmarks to are met alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidrestore.api import inspect_video
+from vidrestore.config import DetectConfig, RestoreConfig
+from vidrestore.evaluation.detector import (
+    LIKELY_SCORE,
+    Agreement,
+    agreement,
+    answering_from,
+    detect_scaled,
+    display_frames,
+)
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.structs import Detections, Face
+
+__all__ = ["TrackingResult", "evaluate_tracking"]
+
+
+@dataclass(frozen=True)
+class TrackingResult:
+    """One video."""
+
+    counts: Agreement
+    looked_share: float
+    """Frames that the detector looked at, of all, 0 to 1."""
+
+
+def evaluate_tracking(
+    video: Path,
+    reference: FaceDetector,
+    *,
+    detector: str = "embedded",
+    every_frames: int = 5,
+    every: int = 7,
+    min_side_px: float = 48,
+) -> TrackingResult:
+    """Follow the faces of a video, and compare them with the reference's answers.
+
+    Args:
+        video: a file.
+        reference: the detector to trust.
+        detector: name or weights of the one that the tracker asks.
+        every_frames: how seldom it is asked at least, see `DetectConfig`.
+        every: the reference looks at every so many frames.
+        min_side_px: shorter side from which a face must be found, in display pixels.
+    """
+    config = RestoreConfig(detect=DetectConfig(every_frames=every_frames))
+    tracks = inspect_video(video, detector=detector, config=config)
+    faces, reference = tracks.faces_by_frame(), answering_from(reference, LIKELY_SCORE)
+    counts = Agreement()
+    for place, picture in enumerate(display_frames(video, every=every)):
+        truth = detect_scaled(reference, picture, None)
+        found = _detections(faces.get(place * every, ()))
+        counts += agreement(found, truth, min_side_px=min_side_px)
+    return TrackingResult(counts, len(tracks.looked) / max(1, tracks.frames))
+
+
+def _detections(faces: tuple[Face, ...]) -> Detections:
+    return Detections(
+        np.array([face.box_xyxy for face in faces], np.float32).reshape(-1, 4),
+        np.array([face.landmarks for face in faces], np.float32).reshape(-1, 5, 2),
+        np.array([face.score for face in faces], np.float32),
+    )
