@@ -117,7 +117,7 @@ def _check(frames: list[Frame], moves: Moves, detector: FaceDetector) -> None:
     way = path(aligned(frames, detector), moves)
     usual = per_frame_jitter_px(frames[:10], moves[:10], detector)
     print(f"error {error_px(way):.3f} px, jitter {jitter_px(way):.4f} px, per frame {usual:.3f} px")
-    assert error_px(way) <= 0.5
+    assert error_px(way) <= 0.35
     assert jitter_px(way) <= usual / 8
 
 
