@@ -442,9 +442,11 @@ def _upright(landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Which of (M, 5, 2) landmarks belong to heads tilted by less than `MAX_TILT_DEGREES`.
 
     Frames are shown upright; a "face" lying on its side is nearly always a picture or an ornament.
+    The tilt is that of the line from between the eyes to between the corners of the mouth, since a
+    profile's eyes nearly coincide.
     """
-    eyes = landmarks[:, 1] - landmarks[:, 0]
-    tilt = np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))
+    down = landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)
+    tilt = np.degrees(np.arctan2(-down[:, 0], down[:, 1]))
     return np.asarray(np.abs(tilt) < MAX_TILT_DEGREES)
 
 
