@@ -68,7 +68,7 @@ def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
     assert [tile.model for tile in found.samples[0].tiles] == ["input", "debug", "truth"]
     html = render_page([found])
     assert "shaken, frame 0" in html
-    assert html.count("<img") == 2 + 3 * 3  # plots; a frame and two slices
+    assert html.count("<img") == 4 + 3 * 3  # plots; a frame and two slices
 
 
 def test_both_ways_compete_in_one_run(folder: Path) -> None:
@@ -93,11 +93,12 @@ def test_both_ways_compete_in_one_run(folder: Path) -> None:
 
 def test_the_truth_itself_is_perfect(folder: Path) -> None:
     pair = Pair("same", folder / "truth.mp4", folder / "truth.mp4")
-    wanted = ["psnr_db", "ssim", "flicker", "temporal_difference", "warping_error", "lmd"]
+    wanted = ["psnr_db", "ssim", "flicker", "temporal_difference", "warping_error", "lmd", "eyes"]
     found = compare_clips(["input"], [pair], metrics=wanted, samples=1, device="cpu")
     before, truth = (row.values for row in found.rows)
     assert before["psnr_db"] == 100
     assert before["ssim"] == pytest.approx(1, abs=1e-4)
+    assert before["eyes"] == 1
     assert before["flicker"] == before["temporal_difference"] == before["lmd"] == 0
     assert before["warping_error"] == truth["warping_error"]
 

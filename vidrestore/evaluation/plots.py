@@ -95,9 +95,8 @@ def _over_time(comparison: Comparison) -> Iterator[Plot]:
 
 def _lines(axes: Axes, by_model: Any, comparison: Comparison) -> None:
     for model, values in by_model.items():
-        if model == TRUTH:
-            continue
-        shade = GREY if model == INPUT else colour(comparison.models.index(model))
+        known = {INPUT: GREY, TRUTH: "black"}
+        shade = known.get(model) or colour(comparison.models.index(model))
         axes.plot(values, lw=1.3, color=shade, label=model)
     axes.set_xlabel("frames with a face")
     _legend(axes)
