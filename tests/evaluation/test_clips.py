@@ -68,7 +68,7 @@ def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
     assert [tile.model for tile in found.samples[0].tiles] == ["input", "debug", "truth"]
     html = render_page([found])
     assert "shaken, frame 0" in html
-    assert html.count("<img") == 4 + 3 * 3  # plots; a frame and two slices
+    assert html.count("<img") == 5 + 3 * 3  # plots; a frame and two slices
 
 
 def test_both_ways_compete_in_one_run(folder: Path) -> None:
@@ -88,7 +88,11 @@ def test_both_ways_compete_in_one_run(folder: Path) -> None:
     for sample in slices:
         assert [tile.model for tile in sample.tiles] == ["input", *found.models, "truth"]
         assert len({tile.image.shape for tile in sample.tiles}) == 1
-    assert "x-t slice through the eyes" in render_page([found])
+    html = render_page([found])
+    assert "x-t slice through the eyes" in html
+    for title in ("shaken: alignments", "shaken: alignments, every frame by itself"):
+        assert f'<img alt="{title}"' in html
+    assert html.count('class="wide"') == 2
 
 
 def test_the_truth_itself_is_perfect(folder: Path) -> None:

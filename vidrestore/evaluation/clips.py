@@ -46,6 +46,7 @@ from vidrestore.metrics.landmarks import eye_distance, landmark_distance, landma
 from vidrestore.models.load import Precision, load_detector, resolve_device
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Array
+from vidrestore.track_plot import TrackPlot
 from vidrestore.video.reader import VideoReader
 
 __all__ = ["VIDEO_ENDINGS", "Pair", "compare_clips", "degraded_pairs", "find_clips"]
@@ -132,6 +133,7 @@ def compare_clips(
     rows: list[Row] = []
     shown: list[Sample] = []
     series: dict[str, Series] = {}
+    tracks: dict[str, TrackPlot] = {}
     measures = [name for name in wanted if name not in missing]
     config = resolve_config(
         None,
@@ -144,6 +146,9 @@ def compare_clips(
     for done, pair in enumerate(pairs, start=1):
         names = [INPUT, *(one.name for one in named), TRUTH]
         meter = _ClipMeter(pair.name, names, measures, finder, embed)
+        ways = _ways(named, config)
+        followed = {way: Followed(pair.degraded, one) for way, one in ways.items()}
+        tracks |= {f"{pair.name}: {way}": one.plot for way, one in followed.items()}
         if {"eyes", "mouth"}.intersection(measures):
             meter.openings = Openings(Followed(pair.truth, config).main_alignments())
         for pictures in _in_step(pair, named, config):
@@ -168,6 +173,7 @@ def compare_clips(
         samples=tuple(shown),
         sample_rule=f"{samples} frames of each clip, evenly spaced",
         series=series,
+        tracks=tracks,
     )
 
 
@@ -207,6 +213,15 @@ def _identity(
         return load_identity(weights).to(device), {}
     except NotAvailableError as error:
         return None, {name: str(error) for name in names}
+
+
+def _ways(models: Sequence[Contender], config: RestoreConfig) -> dict[str, RestoreConfig]:
+    """How the models follow faces, by what the page calls it."""
+    names = {False: "alignments", True: "alignments, every frame by itself"}
+    return {
+        names[way]: resolve_config(config, per_frame=way)
+        for way in sorted({one.per_frame for one in models})
+    }
 
 
 def _in_step(
