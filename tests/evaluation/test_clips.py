@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 from clips import empty_frames, face_frames, write_clip
 
 from vidrestore.errors import DataError
+from vidrestore.evaluation import clips
 from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, find_clips
 from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.protocols import find_protocol
@@ -93,6 +95,16 @@ def test_both_ways_compete_in_one_run(folder: Path) -> None:
     for title in ("shaken: alignments", "shaken: alignments, every frame by itself"):
         assert f'<img alt="{title}"' in html
     assert html.count('class="wide"') == 2
+
+
+def test_a_slice_keeps_no_frame_alive() -> None:
+    picture = np.zeros((60, 80, 3), np.float32)
+    box, landmarks = np.array([10.0, 10, 50, 50]), np.full((5, 2), 30.0)
+    slice_over_time = clips._Slice("clip", "eyes")
+    slice_over_time.add(clips._Moment(box, landmarks, {"truth": picture}))
+    frame = weakref.ref(picture)
+    del picture
+    assert frame() is None
 
 
 def test_the_truth_itself_is_perfect(folder: Path) -> None:

@@ -455,7 +455,7 @@ class _Slice:
         if len(self._rows.get(TRUTH, ())) < _SLICE_FRAMES:
             for model, picture in now.pictures.items():
                 if y < picture.shape[0] and x1 <= picture.shape[1]:
-                    self._rows.setdefault(model, []).append(picture[y, x0:x1])
+                    self._rows.setdefault(model, []).append(picture[y, x0:x1].copy())
 
     def sample(self) -> Sample:
         """A row of the contact sheet."""
