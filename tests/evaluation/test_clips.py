@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 from clips import empty_frames, face_frames, write_clip
 
 from vidrestore.errors import DataError
+from vidrestore.evaluation import clips
 from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, find_clips
 from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.protocols import find_protocol
@@ -68,7 +70,7 @@ def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
     assert [tile.model for tile in found.samples[0].tiles] == ["input", "debug", "truth"]
     html = render_page([found])
     assert "shaken, frame 0" in html
-    assert html.count("<img") == 2 + 3 * 3  # plots; a frame and two slices
+    assert html.count("<img") == 5 + 3 * 3  # plots; a frame and two slices
 
 
 def test_both_ways_compete_in_one_run(folder: Path) -> None:
@@ -88,16 +90,31 @@ def test_both_ways_compete_in_one_run(folder: Path) -> None:
     for sample in slices:
         assert [tile.model for tile in sample.tiles] == ["input", *found.models, "truth"]
         assert len({tile.image.shape for tile in sample.tiles}) == 1
-    assert "x-t slice through the eyes" in render_page([found])
+    html = render_page([found])
+    assert "x-t slice through the eyes" in html
+    for title in ("shaken: alignments", "shaken: alignments, every frame by itself"):
+        assert f'<img alt="{title}"' in html
+    assert html.count('class="wide"') == 2
+
+
+def test_a_slice_keeps_no_frame_alive() -> None:
+    picture = np.zeros((60, 80, 3), np.float32)
+    box, landmarks = np.array([10.0, 10, 50, 50]), np.full((5, 2), 30.0)
+    slice_over_time = clips._Slice("clip", "eyes")
+    slice_over_time.add(clips._Moment(box, landmarks, {"truth": picture}))
+    frame = weakref.ref(picture)
+    del picture
+    assert frame() is None
 
 
 def test_the_truth_itself_is_perfect(folder: Path) -> None:
     pair = Pair("same", folder / "truth.mp4", folder / "truth.mp4")
-    wanted = ["psnr_db", "ssim", "flicker", "temporal_difference", "warping_error", "lmd"]
+    wanted = ["psnr_db", "ssim", "flicker", "temporal_difference", "warping_error", "lmd", "eyes"]
     found = compare_clips(["input"], [pair], metrics=wanted, samples=1, device="cpu")
     before, truth = (row.values for row in found.rows)
     assert before["psnr_db"] == 100
     assert before["ssim"] == pytest.approx(1, abs=1e-4)
+    assert before["eyes"] == 1
     assert before["flicker"] == before["temporal_difference"] == before["lmd"] == 0
     assert before["warping_error"] == truth["warping_error"]
 

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from vidrestore.api import frame_to_rgb, restore_frames
-from vidrestore.config import DecodeConfig, resolve_config
+from vidrestore.config import DecodeConfig, RestoreConfig, resolve_config
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.faces import evenly
+from vidrestore.evaluation.followed import Followed, Openings
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
     VIDEO_MEASURES,
@@ -45,6 +46,7 @@ from vidrestore.metrics.landmarks import eye_distance, landmark_distance, landma
 from vidrestore.models.load import Precision, load_detector, resolve_device
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Array
+from vidrestore.track_plot import TrackPlot
 from vidrestore.video.reader import VideoReader
 
 __all__ = ["VIDEO_ENDINGS", "Pair", "compare_clips", "degraded_pairs", "find_clips"]
@@ -131,11 +133,25 @@ def compare_clips(
     rows: list[Row] = []
     shown: list[Sample] = []
     series: dict[str, Series] = {}
+    tracks: dict[str, TrackPlot] = {}
     measures = [name for name in wanted if name not in missing]
+    config = resolve_config(
+        None,
+        {
+            "detect.detector": detector,
+            "run.device": device,
+            "restore.precision": precision,
+        },
+    )
     for done, pair in enumerate(pairs, start=1):
         names = [INPUT, *(one.name for one in named), TRUTH]
         meter = _ClipMeter(pair.name, names, measures, finder, embed)
-        for pictures in _in_step(pair, named, detector, device, precision):
+        ways = _ways(named, config)
+        followed = {way: Followed(pair.degraded, one) for way, one in ways.items()}
+        tracks |= {f"{pair.name}: {way}": one.plot for way, one in followed.items()}
+        if {"eyes", "mouth"}.intersection(measures):
+            meter.openings = Openings(Followed(pair.truth, config).main_alignments())
+        for pictures in _in_step(pair, named, config):
             meter.look(pictures)
         rows += [
             Row(pair.name, model, {name: values[name] for name in measures if name in values})
@@ -157,6 +173,7 @@ def compare_clips(
         samples=tuple(shown),
         sample_rule=f"{samples} frames of each clip, evenly spaced",
         series=series,
+        tracks=tracks,
     )
 
 
@@ -198,18 +215,19 @@ def _identity(
         return None, {name: str(error) for name in names}
 
 
+def _ways(models: Sequence[Contender], config: RestoreConfig) -> dict[str, RestoreConfig]:
+    """How the models follow faces, by what the page calls it."""
+    names = {False: "alignments", True: "alignments, every frame by itself"}
+    return {
+        names[way]: resolve_config(config, per_frame=way)
+        for way in sorted({one.per_frame for one in models})
+    }
+
+
 def _in_step(
-    pair: Pair, models: Sequence[Contender], detector: str, device: str, precision: Precision
+    pair: Pair, models: Sequence[Contender], config: RestoreConfig
 ) -> Iterator[dict[str, RGB]]:
     """The frames of truth, input and every model's output, by name, one after the other."""
-    config = resolve_config(
-        None,
-        {
-            "detect.detector": detector,
-            "run.device": device,
-            "restore.precision": precision,
-        },
-    )
     with ExitStack() as stack:
         streams: dict[str, Iterator[RGB]] = {
             TRUTH: _frames(pair.truth),
@@ -257,6 +275,8 @@ class _ClipMeter:
             {"warping_error", "temporal_difference", "flicker"}.intersection(measures)
         )
         self._detector, self._identity = detector, identity
+        self.openings = Openings({})
+        """Of nobody, unless it is replaced."""
         self._before: _Moment | None = None
         self._series: Series = {}
         self._found: dict[str, list[Array]] = {model: [] for model in models}
@@ -268,6 +288,7 @@ class _ClipMeter:
 
     def look(self, pictures: Mapping[str, RGB]) -> None:
         """Measure one frame, given by model, the truth among them."""
+        self.openings.add(self._n_frames, pictures)
         now = self._moment(pictures)
         if now is not None:
             steady = self._before is not None and _stays(self._before, now)
@@ -301,7 +322,7 @@ class _ClipMeter:
         """Values of every frame with a face, by measure and model, for plots."""
         return {
             name: self._series[name] for name in ("identity", "flicker") if name in self._series
-        }
+        } | self.openings.series()
 
     def samples(self, count: int) -> list[Sample]:
         """Frames to show, evenly spaced."""
@@ -386,7 +407,7 @@ class _ClipMeter:
             values["jitter_px"] = number(float(np.nanmedian(jitter)))
             share = 100 * jitter / np.array(self._eyes)[1:-1]
             values["jitter"] = number(float(np.nanmedian(share)))
-        return values
+        return values if model == TRUTH else values | self.openings.values(model)
 
     def _note(self, name: str, model: str, value: float) -> None:
         self._series.setdefault(name, {}).setdefault(model, []).append(value)
@@ -434,7 +455,7 @@ class _Slice:
         if len(self._rows.get(TRUTH, ())) < _SLICE_FRAMES:
             for model, picture in now.pictures.items():
                 if y < picture.shape[0] and x1 <= picture.shape[1]:
-                    self._rows.setdefault(model, []).append(picture[y, x0:x1])
+                    self._rows.setdefault(model, []).append(picture[y, x0:x1].copy())
 
     def sample(self) -> Sample:
         """A row of the contact sheet."""

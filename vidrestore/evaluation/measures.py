@@ -143,6 +143,14 @@ VIDEO_MEASURES: Mapping[str, Measure] = MappingProxyType(
         "jitter": Measure("landmark jitter, %", "the same in percent of the eye distance",
             "lower", 3,
         ),
+        "eyes": Measure(
+            "openness of the eyes",
+            "correlation over time with the truth's: of luma over height at both eyes, along the "
+            "truth's first principal component, faces aligned by the truth's track", "higher", 4,
+        ),
+        "mouth": Measure(
+            "openness of the mouth", "the same at the mouth", "higher", 4
+        ),
     }
 )  # fmt: skip
 

@@ -176,8 +176,8 @@ def _caption(values: Values, measures: Mapping[str, Measure]) -> str:
     return " · ".join(told)
 
 
-def _inline_plot(plot: Plot) -> dict[str, str]:
-    return {"title": plot.title, "uri": _uri("image/png", plot.png)}
+def _inline_plot(plot: Plot) -> dict[str, Any]:
+    return {"title": plot.title, "uri": _uri("image/png", plot.png), "wide": plot.wide}
 
 
 def _uri(kind: str, data: bytes) -> str:

@@ -1,5 +1,6 @@
 """Plots of a comparison, as PNG bytes: gains against the input's quality, their histograms, and
-what a video's measures do over time. Light, with large type: they are read on phones too.
+what a video's measures and alignments do over time. Light, with large type: they are read on
+phones too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Plot(NamedTuple):
 
     title: str
     png: bytes
+    wide: bool = False
+    """Whether it takes the page's whole width."""
 
 
 def draw_plots(comparison: Comparison) -> list[Plot]:
@@ -36,7 +39,7 @@ def draw_plots(comparison: Comparison) -> list[Plot]:
         NotAvailableError: Matplotlib is not installed.
     """
     if comparison.kind == "videos":
-        return list(_over_time(comparison))
+        return [*_over_time(comparison), *_tracks(comparison)]
     return list(_gains(comparison)) if comparison.models else []
 
 
@@ -93,11 +96,15 @@ def _over_time(comparison: Comparison) -> Iterator[Plot]:
                 yield _drawn(title, _lines, by_model, comparison)
 
 
+def _tracks(comparison: Comparison) -> Iterator[Plot]:
+    for title, plot in comparison.tracks.items():
+        yield Plot(title, plot.png(), wide=True)
+
+
 def _lines(axes: Axes, by_model: Any, comparison: Comparison) -> None:
     for model, values in by_model.items():
-        if model == TRUTH:
-            continue
-        shade = GREY if model == INPUT else colour(comparison.models.index(model))
+        known = {INPUT: GREY, TRUTH: "black"}
+        shade = known.get(model) or colour(comparison.models.index(model))
         axes.plot(values, lw=1.3, color=shade, label=model)
     axes.set_xlabel("frames with a face")
     _legend(axes)

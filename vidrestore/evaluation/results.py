@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.evaluation.measures import Measure, Values, number
+from vidrestore.track_plot import TrackPlot
 
 __all__ = [
     "GROUPS",
@@ -89,6 +90,8 @@ class Comparison:
     """How the samples were chosen."""
     series: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]] = field(default_factory=dict)
     """Of videos: values frame by frame, by item, measure and model."""
+    tracks: Mapping[str, TrackPlot] = field(default_factory=dict)
+    """Of videos: the alignments of all faces, by what the page calls them."""
 
     def column(self, model: str, measure: str) -> npt.NDArray[np.float64]:
         """One measure of all items for one model, NaN where there is no answer."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,8 @@ class _Sample:
 class _Moment:
     """One frame's faces on the time line, without its picture."""
 
-    time_s: float
+    time_s: Fraction
+    """Exact, so that what lies between two moments does not depend on where a run began."""
     samples: dict[int, _Sample]
     """By track."""
 
@@ -83,7 +85,7 @@ class _Window:
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Takes the next frame; gives those whose window is complete."""
-        time_s = float(frame.pts * frame.time_base)
+        time_s = frame.pts * frame.time_base
         samples = {face.track_id: _sample(face) for face in frame.faces}
         self._future.append(_Moment(time_s, samples))
         self._frames.append(frame)
@@ -117,7 +119,7 @@ class _Window:
         ]
         if not carried:
             return face.landmarks
-        apart_s = np.array([time_s - now.time_s for time_s, _ in carried])
+        apart_s = np.array([float(time_s - now.time_s) for time_s, _ in carried])
         weights = np.cos(np.pi / 2 * np.clip(apart_s / self._window_s, -1, 1)) ** 2
         points = np.stack([points for _, points in carried])
         return steady_landmarks(face.landmarks, np.stack([points.real, points.imag], -1), weights)
@@ -151,7 +153,7 @@ def _sample(face: Face) -> _Sample:
 
 def _carried(
     moments: Iterable[_Moment], track_id: int, now: _Moment, *, backward: bool
-) -> Iterator[tuple[float, _Points]]:
+) -> Iterator[tuple[Fraction, _Points]]:
     """Landmarks of a track's neighbours at `now`: (their time in seconds, (5,) points) each.
 
     Args:
