@@ -138,7 +138,10 @@ class SteadyConfig(_Stage):
     )
     reach_frames: int = Field(4, ge=0, le=15, description="frames looked ahead and back")
     grain: float = Field(
-        0.3, ge=0, le=1, description="share of the input's grain that is kept, 0 to 1"
+        0.3,
+        ge=0,
+        le=1,
+        description="share of the input's grain that is kept where detail is drawn anew, 0 to 1",
     )
 
 

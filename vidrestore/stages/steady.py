@@ -10,8 +10,11 @@ blind video consistency (Bonneel et al. 2015) with a symmetric window, so that n
 What differs from frame to frame partly cancels, so an average would be softer than its frames; its
 finest octaves are strengthened to what single frames have (`_Strength`).
 
-Averaging also takes the grain of film and the noise of cameras away. The share `grain` of the input
-is therefore left out: 1 averages the residual alone (restored - input), 0 the whole picture.
+Averaging also takes the grain of film and the noise of cameras away. A share of the input is
+therefore left out: with 1 the residual alone (restored - input) is averaged, with 0 the whole
+picture. Where the network hardly touches fine detail, as in a good recording, the input's grain is
+part of it, and the share is 1; where it draws the detail anew, that grain is noise, and `grain` is
+the share.
 
 Only differences from the frame's own are averaged: equal frames come out bit for bit. A window
 never reaches across a cut or a gap of a track, and memory is bounded by the window.
@@ -44,6 +47,8 @@ _NOISE = 0.02
 _FLOW_SIGMA = 1.5
 """Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
 
+_OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
+"""Sharp recordings lie at 0.2 to 0.6 of `_Crop.redrawn`, degraded ones at 1.4 to 5."""
 _OCTAVES = 2
 """Octaves of detail that averages are strengthened in."""
 _FINEST_SIGMA = 0.8
@@ -77,8 +82,12 @@ class _Crop:
     """(_FLOW_PX, _FLOW_PX) of the input."""
     smooth: _Floats
     """The same in [0, 1], blurred: what inputs are compared by."""
-    lent: _Floats
-    """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged."""
+    face: Face
+    redrawn: float
+    """Fine detail that the network changed, over that of the input."""
+    lent: _Floats | None = None
+    """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged, once that
+    is known."""
     to_next: _Floats | None = None
     """(_FLOW_PX, _FLOW_PX, 2) flow to the next frame's crop; None at the end of a track."""
     to_previous: _Floats | None = None
@@ -104,14 +113,12 @@ class _Window:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._strengths: dict[int, _Strength] = {}
         """By track."""
+        self._grain: dict[int, float] = {}
+        """Share of the input that is not averaged, by track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Takes the next frame; gives the one whose window is complete."""
-        crops = {
-            face.track_id: _crop(face, self._config.grain)
-            for face in frame.faces
-            if face.crop is not None
-        }
+        crops = {face.track_id: _crop(face) for face in frame.faces if face.crop is not None}
         slot = _Slot(frame, crops)
         if self._slots:
             self._link(self._slots[-1], slot)
@@ -144,19 +151,33 @@ class _Window:
 
     def _steadied(self, face: Face) -> Face:
         own = self._slots[self._next].crops[face.track_id]
-        total = np.zeros_like(own.lent)
-        weights = np.ones(own.lent.shape[:2], np.float32)
+        lent = self._lent(face.track_id, own)
+        total = np.zeros_like(lent)
+        weights = np.ones(lent.shape[:2], np.float32)
         for other, flow, distance in self._neighbours(face.track_id):
             share = self._config.steadiness * _fade(distance, self._config.reach_frames)
             weight = share * _agreement(own, other, flow)
-            moved, weight = _moved(other.lent, flow), _enlarged(weight, own.lent.shape[0])
-            total += weight[..., None] * (moved - own.lent)
+            moved = _moved(self._lent(face.track_id, other), flow)
+            weight = _enlarged(weight, lent.shape[0])
+            total += weight[..., None] * (moved - lent)
             weights += weight
         assert face.crop is not None
         change = total / weights[..., None]
         strength = self._strengths.setdefault(face.track_id, _Strength())
-        change += strength.kept(own.lent, own.lent + change)
+        change += strength.kept(lent, lent + change)
         return replace(face, crop=face.crop + torch.from_numpy(change.transpose(2, 0, 1).copy()))
+
+    def _lent(self, track: int, crop: _Crop) -> _Floats:
+        """What a crop has to lend; one share serves the whole of a track in a shot, as pictures
+        less different shares cannot be averaged. The first frames decide it."""
+        if track not in self._grain:
+            redrawn = [s.crops[track].redrawn for s in self._slots if track in s.crops]
+            self._grain[track] = _kept_grain(float(np.mean(redrawn)), self._config.grain)
+        if crop.lent is None:
+            assert crop.face.crop is not None and crop.face.source_crop is not None
+            left = crop.face.crop - self._grain[track] * crop.face.source_crop
+            crop.lent = left.permute(1, 2, 0).contiguous().numpy()
+        return crop.lent
 
     def _neighbours(self, track: int) -> Iterator[tuple[_Crop, _Floats, int]]:
         """Crops of a track near in time, the flow that leads to each, and how far off it is."""
@@ -223,14 +244,30 @@ def _amplitudes(picture: _Floats) -> npt.NDArray[np.float64]:
     return np.array([np.abs(octave).mean() for octave in _octaves(gray)])
 
 
-def _crop(face: Face, grain: float) -> _Crop:
+def _crop(face: Face) -> _Crop:
     assert face.crop is not None and face.source_crop is not None
     source = face.source_crop.numpy().transpose(1, 2, 0)
     small = cv2.resize(source, (_FLOW_PX, _FLOW_PX), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     luma = np.asarray(np.rint(gray * 255), np.uint8)
-    lent = (face.crop - grain * face.source_crop).permute(1, 2, 0).contiguous().numpy()
-    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), lent)
+    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), face, _redrawn(face))
+
+
+def _redrawn(face: Face) -> float:
+    """Amplitude of the finest octave that restoring changed, over that of the input."""
+    assert face.crop is not None and face.source_crop is not None
+    changed, source = (
+        float(_amplitudes(picture.permute(1, 2, 0).numpy())[0])
+        for picture in (face.crop - face.source_crop, face.source_crop)
+    )
+    return changed / max(source, 1e-6)
+
+
+def _kept_grain(redrawn: float, grain: float) -> float:
+    """Share of the input that is not averaged: 1 for detail that is the input's own, `grain` for
+    detail that is drawn anew."""
+    way = float(np.clip((redrawn - _OWN_DETAIL) / (_NEW_DETAIL - _OWN_DETAIL), 0, 1))
+    return 1 - (1 - grain) * way * way * (3 - 2 * way)
 
 
 def _fade(distance: int, reach: int) -> float:
