@@ -227,21 +227,32 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
         yield report
 
 
+def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
+    """VIDEO…, --detector and --reference."""
+    for decorate in (
+        click.option(
+            "--reference",
+            default="retinaface-mobile0.25",
+            show_default=True,
+            help="the RetinaFace to trust: a name or a weights file",
+        ),
+        click.option(
+            "--detector", default="embedded", show_default=True, help="the detector to judge"
+        ),
+        click.argument(
+            "videos",
+            metavar="VIDEO…",
+            nargs=-1,
+            required=True,
+            type=click.Path(exists=True, path_type=Path),
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 @evaluate.command()
-@click.argument(
-    "videos",
-    metavar="VIDEO…",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-)
-@click.option("--detector", default="embedded", show_default=True, help="the detector to judge")
-@click.option(
-    "--reference",
-    default="retinaface-mobile0.25",
-    show_default=True,
-    help="the RetinaFace to trust: a name or a weights file",
-)
+@_detector_arguments
 @click.option(
     "--every", type=click.IntRange(1), default=10, show_default=True, help="every so many frames"
 )
@@ -328,20 +339,7 @@ def detector(
 
 
 @evaluate.command()
-@click.argument(
-    "videos",
-    metavar="VIDEO…",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-)
-@click.option("--detector", default="embedded", show_default=True, help="what the tracker asks")
-@click.option(
-    "--reference",
-    default="retinaface-mobile0.25",
-    show_default=True,
-    help="the RetinaFace to trust: a name or a weights file",
-)
+@_detector_arguments
 @click.option(
     "--every-frames",
     type=click.IntRange(1),
