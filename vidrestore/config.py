@@ -136,9 +136,9 @@ class SteadyConfig(_Stage):
     steadiness: float = Field(
         1.0, ge=0, le=1, description="how strongly restored detail is averaged over time, 0 to 1"
     )
-    reach_frames: int = Field(4, ge=0, le=15, description="frames looked ahead and back")
+    reach_frames: int = Field(5, ge=0, le=15, description="frames looked ahead and back")
     grain: float = Field(
-        0.3,
+        0.2,
         ge=0,
         le=1,
         description="share of the input's grain that is kept where detail is drawn anew, 0 to 1",

@@ -52,4 +52,4 @@ def test_black_and_white_stays_neutral(shared: Path) -> None:
     restored = restorer(gray.expand(-1, 3, -1, -1).contiguous())
     tint = (restored - restored.mean(dim=1, keepdim=True)).abs() * 255
     assert tint.mean() <= 1.0
-    assert tint.flatten().kthvalue(int(0.99 * tint.numel())).values <= 3.0
+    assert tint.flatten().kthvalue(int(0.99 * tint.numel())).values <= 4.0

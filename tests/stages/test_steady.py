@@ -102,7 +102,7 @@ def test_what_is_invented_anew_in_every_frame_is_averaged_out() -> None:
     source = texture(0)
     averaged = crops(frames_of([source] * 15, noisy([source] * 15, 0.05)))
     left = [rms(crop - source) for crop in averaged[3:-3]]
-    assert max(left) < 0.05 / 1.6
+    assert max(left) < 0.05 / 1.4
 
 
 def test_averages_are_as_rich_in_fine_detail_as_single_frames() -> None:

@@ -53,7 +53,7 @@ _OCTAVES = 2
 """Octaves of detail that averages are strengthened in."""
 _FINEST_SIGMA = 0.8
 """Gaussian that parts the finest octave from the next one, in pixels of the crop."""
-_MOST_GAIN = 1.4
+_MOST_GAIN = 1.6
 _MEMORY_FRAMES = 50
 """So many frames, about, tell how strong detail is."""
 
