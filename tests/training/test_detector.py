@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import yaml
 from torchvision.ops import box_iou, generalized_box_iou
 
 from vidrestore.errors import DataError
-from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import fill, read
 from vidrestore.models.detector import (
     REFINER_PX,
@@ -190,10 +188,8 @@ def test_a_plan_ends_with_a_file_that_fills_the_network(tmp_path: Path, bank: Fa
         detector=({**stage, "n_scenes": 100, "stop_at": 2}, {**stage, "n_scenes": 2}),
         refiner=({"n_scenes": 4, "batch_scenes": 2, "n_workers": 0},),
     )
-    made = read(run_plan(plan))
-    network = build("CompactDetector", **json.loads(made.metadata["hyperparameters"]))
-    assert isinstance(network, CompactDetector)
-    fill(network, made, arch="CompactDetector")
+    network = CompactDetector()
+    fill(network, read(run_plan(plan)), arch="CompactDetector")
     refiner = torch.load(tmp_path / "refiner-1" / "done.pt", weights_only=True)["average"]
     for name, value in network.refiner.state_dict().items():
         torch.testing.assert_close(value, refiner[name], rtol=1e-3, atol=2e-3)

@@ -13,12 +13,14 @@ from vidrestore.training.scenes import (
     BANK_PX,
     MAX_FACES,
     FaceBank,
+    Scene,
     SceneMaker,
     build_face_bank,
     load_textures,
     person_matte,
     scene_targets,
     spoil,
+    turned_scene,
 )
 from vidrestore.training.scenes.bank import YAWS
 
@@ -102,3 +104,29 @@ def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
 
 def test_unknown_texture_folders_give_no_textures(tmp_path: Path) -> None:
     assert load_textures(tmp_path) == []
+
+
+def test_a_turned_scene_s_labels_lie_where_its_picture_does() -> None:
+    """Dots at the landmarks are still under them, and cut-off faces are not wanted."""
+    landmarks = np.array([[[50, 52], [78, 52], [64, 66], [54, 82], [75, 82]]], np.float32)
+    picture = np.zeros((128, 128, 3), np.uint8)
+    for x, y in landmarks[0].astype(int):
+        cv2.circle(picture, (int(x), int(y)), 2, (255, 255, 255), -1)
+    corner = landmarks - 48
+    scene = Scene(
+        picture,
+        np.array([[40, 40, 88, 94], [0, 0, 40, 46]], np.float32),
+        np.concatenate([landmarks, corner]),
+        np.array([True, True]),
+    )
+    wanted = []
+    for seed in range(12):
+        turned = turned_scene(np.random.default_rng(seed), scene)
+        for x, y in np.rint(turned.landmarks[0]).astype(int):
+            assert turned.picture[y, x].min() > 128
+        low, high = turned.boxes_xyxy[0, :2], turned.boxes_xyxy[0, 2:]
+        assert ((turned.landmarks[0] > low) & (turned.landmarks[0] < high)).all()
+        outside = ((turned.landmarks[1] < 0) | (turned.landmarks[1] > 127)).any(1).sum()
+        assert turned.wanted.tolist() == [True, outside <= 1]
+        wanted.append(bool(turned.wanted[1]))
+    assert set(wanted) == {True, False}

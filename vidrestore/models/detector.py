@@ -142,7 +142,6 @@ class CompactDetector(nn.Module):
         widths: Sequence[int] = (16, 32, 64, 128, 128, 128),
         blocks: Sequence[int] = (1, 2, 2, 1, 1),
         neck_width: int = 64,
-        refiner_widths: Sequence[int] = (24, 48, 96, 128),
     ) -> None:
         """Builds the network with random weights.
 
@@ -150,7 +149,6 @@ class CompactDetector(nn.Module):
             widths: channels at strides 2, 4, 8, 16, 32, 64.
             blocks: residual blocks at strides 4, 8, 16, 32, 64.
             neck_width: channels of the neck and the head.
-            refiner_widths: of `FaceRefiner`.
         """
         super().__init__()
         self.stem = ConvBn(3, widths[0], 3, stride=2)
@@ -164,7 +162,7 @@ class CompactDetector(nn.Module):
         self.place_tower = SharedConvBn(neck_width, neck_width)
         self.score = nn.Conv2d(neck_width // 2, 1, 1)
         self.place = nn.Conv2d(neck_width, 4 + 2 * N_LANDMARKS, 1)
-        self.refiner = FaceRefiner(refiner_widths)
+        self.refiner = FaceRefiner()
         nn.init.constant_(_bias(self.score), -4.0)
         nn.init.normal_(self.place.weight, std=0.01)
         nn.init.constant_(_bias(self.place)[:4], 0.7)

@@ -48,7 +48,7 @@ _FLOW_SIGMA = 1.5
 """Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
 
 _OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
-"""Sharp recordings lie at 0.2 to 0.6 of `_Crop.redrawn`, degraded ones at 1.4 to 5."""
+"""Sharp recordings lie at 0.2 to 0.6 of `_redrawn`, degraded ones at 1.4 to 5."""
 _OCTAVES = 2
 """Octaves of detail that averages are strengthened in."""
 _FINEST_SIGMA = 0.8
@@ -83,8 +83,6 @@ class _Crop:
     smooth: _Floats
     """The same in [0, 1], blurred: what inputs are compared by."""
     face: Face
-    redrawn: float
-    """Fine detail that the network changed, over that of the input."""
     lent: _Floats | None = None
     """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged, once that
     is known."""
@@ -171,7 +169,7 @@ class _Window:
         """What a crop has to lend; one share serves the whole of a track in a shot, as pictures
         less different shares cannot be averaged. The first frames decide it."""
         if track not in self._grain:
-            redrawn = [s.crops[track].redrawn for s in self._slots if track in s.crops]
+            redrawn = [_redrawn(s.crops[track].face) for s in self._slots if track in s.crops]
             self._grain[track] = _kept_grain(float(np.mean(redrawn)), self._config.grain)
         if crop.lent is None:
             assert crop.face.crop is not None and crop.face.source_crop is not None
@@ -250,7 +248,7 @@ def _crop(face: Face) -> _Crop:
     small = cv2.resize(source, (_FLOW_PX, _FLOW_PX), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     luma = np.asarray(np.rint(gray * 255), np.uint8)
-    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), face, _redrawn(face))
+    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), face)
 
 
 def _redrawn(face: Face) -> float:

@@ -308,19 +308,13 @@ def export_weights(checkpoint: Path, destination: Path) -> None:
     }
     metadata = {
         "arch": "CompactDetector",
-        "hyperparameters": json.dumps({"refiner_widths": refiner_widths(saved["average"])}),
+        "hyperparameters": "{}",
         "training": json.dumps({"scenes_seen": saved["seen"], **notes}),
     }
     partial = destination.with_name(destination.name + ".partial")
     save_file(compressed(saved["average"]), partial, metadata)
     partial.chmod(0o644)
     os.replace(partial, destination)
-
-
-def refiner_widths(detector: dict[str, Tensor]) -> list[int]:
-    """Widths of the `FaceRefiner` in a detector's weights."""
-    kernels = ["entry.0", *(f"down.{level}.0.0" for level in range(3))]
-    return [len(detector[f"refiner.{kernel}.weight"]) for kernel in kernels]
 
 
 def scene_maker(

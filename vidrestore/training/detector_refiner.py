@@ -72,8 +72,6 @@ class RefinerRecipe(BaseModel):
     made-up faces count as faces; None keeps the labels of the made-up scenes."""
     start_from: Path | None = None
     """Checkpoint of an earlier stage whose averaged weights this run begins with."""
-    widths: tuple[int, int, int, int] = (24, 48, 96, 128)
-    """Of the network, see `FaceRefiner`."""
     batch_scenes: int = 12
     """Scenes in a batch; eight crops each."""
     n_scenes: int = 60_000
@@ -256,7 +254,7 @@ def train_refiner(recipe: RefinerRecipe) -> Path:
     maker = scene_maker(recipe.faces, recipe.out, recipe.textures, 128, workers=recipe.n_workers)
     torch.manual_seed(recipe.seed)
     device = resolve_device(recipe.device)
-    network = FaceRefiner(recipe.widths)
+    network = FaceRefiner()
     if recipe.start_from:
         saved = torch.load(recipe.start_from, map_location="cpu", weights_only=True)
         network.load_state_dict(saved["average"])
