@@ -353,7 +353,6 @@ def _batches(recipe: DetectorRecipe, maker: SceneMaker, seen: int) -> Iterator[d
         prefetch_factor=8 if recipe.n_workers else None,
         worker_init_fn=one_thread,
         multiprocessing_context=loader_context(recipe.n_workers),
-        drop_last=True,
     )
     yield from loader
 
