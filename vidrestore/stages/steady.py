@@ -8,7 +8,7 @@ where a lid closes or a lip moves they differ, and the frame keeps what it has. 
 blind video consistency (Bonneel et al. 2015) with a symmetric window, so that nothing lags.
 
 What differs from frame to frame partly cancels, so an average would be softer than its frames; its
-finest octaves are strengthened to what single frames have (`_Strength`).
+finest octaves are brought back to what single frames have (`_Strength`).
 
 Averaging also takes the grain of film and the noise of cameras away. A share of the input is
 therefore left out: with 1 the residual alone (restored - input) is averaged, with 0 the whole
@@ -51,9 +51,13 @@ _OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
 """Sharp recordings lie at 0.2 to 0.6 of `_redrawn`, degraded ones at 1.4 to 5."""
 _OCTAVES = 2
 """Octaves of detail that averages are strengthened in."""
-_FINEST_SIGMA = 0.8
+_FINEST_SIGMA = 0.7
 """Gaussian that parts the finest octave from the next one, in pixels of the crop."""
-_MOST_GAIN = 1.6
+_OWN_SHARE = 0.375
+"""Share of a frame's own detail that is put back into its average, where detail is no noise."""
+_OUTLIVES = (0.5, 0.65)
+"""Amplitude of averages over that of single frames: from noise to detail. Pure noise is left at
+0.43, detail of restored faces at 0.67 and more."""
 _MEMORY_FRAMES = 50
 """So many frames, about, tell how strong detail is."""
 
@@ -195,12 +199,18 @@ class _Strength:
     """Keeps the averages of a track as rich in fine detail as its single frames are.
 
     What differs from frame to frame partly cancels in an average, so its finest octaves are weaker.
-    They are strengthened by one factor an octave: the ratio of the mean amplitudes of all frames
-    so far. It hardly changes from one frame to the next, so it brings no flicker back.
+    A part of the frame's own goes back in, and the sum is strengthened to the mean amplitude of
+    single frames. Own detail is nearer to the truth than strengthened detail, but brings flicker
+    back: some of each is better than either. What hardly outlives averaging is noise, and gets
+    neither.
+
+    Shares and factors, one an octave, come from all frames so far. They hardly change from one
+    frame to the next, so they bring no flicker themselves.
     """
 
     def __init__(self) -> None:
-        self._single, self._averaged = np.zeros(_OCTAVES), np.zeros(_OCTAVES)
+        self._single, self._averaged, self._mixed = np.zeros((3, _OCTAVES))
+        """Mean amplitudes of each octave."""
         self._frames = 0
 
     def kept(self, single: _Floats, averaged: _Floats) -> _Floats:
@@ -214,14 +224,24 @@ class _Strength:
             (S, S, 3).
         """
         self._frames = min(self._frames + 1, _MEMORY_FRAMES)
-        self._single += (_amplitudes(single) - self._single) / self._frames
-        self._averaged += (_amplitudes(averaged) - self._averaged) / self._frames
-        gains = (self._single / np.maximum(self._averaged, 1e-6)).clip(1.0, _MOST_GAIN)
-        added = [
-            np.float32(gain - 1) * octave
-            for gain, octave in zip(gains, _octaves(averaged), strict=True)
+        self._follow(self._single, single)
+        self._follow(self._averaged, averaged)
+        trust = _smooth_step(self._averaged / np.maximum(self._single, 1e-6), *_OUTLIVES)
+        own = [
+            np.float32(_OWN_SHARE * share) * octave
+            for share, octave in zip(trust, _octaves(single - averaged), strict=True)
         ]
-        return np.asarray(sum(added), np.float32)
+        mixed = np.asarray(averaged + sum(own), np.float32)
+        self._follow(self._mixed, mixed)
+        gains = 1 + trust * (self._single / np.maximum(self._mixed, 1e-6) - 1).clip(0)
+        stronger = [
+            np.float32(gain - 1) * octave
+            for gain, octave in zip(gains, _octaves(mixed), strict=True)
+        ]
+        return np.asarray(mixed - averaged + sum(stronger), np.float32)
+
+    def _follow(self, mean: npt.NDArray[np.float64], picture: _Floats) -> None:
+        mean += (_amplitudes(picture) - mean) / self._frames
 
 
 def _octaves(picture: _Floats) -> list[_Floats]:
@@ -264,8 +284,13 @@ def _redrawn(face: Face) -> float:
 def _kept_grain(redrawn: float, grain: float) -> float:
     """Share of the input that is not averaged: 1 for detail that is the input's own, `grain` for
     detail that is drawn anew."""
-    way = float(np.clip((redrawn - _OWN_DETAIL) / (_NEW_DETAIL - _OWN_DETAIL), 0, 1))
-    return 1 - (1 - grain) * way * way * (3 - 2 * way)
+    return 1 - (1 - grain) * float(_smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
+
+
+def _smooth_step(value: npt.ArrayLike, low: float, high: float) -> npt.NDArray[np.float64]:
+    """0 up to `low`, 1 from `high` on."""
+    way = np.clip((np.asarray(value, np.float64) - low) / (high - low), 0, 1)
+    return np.asarray(way * way * (3 - 2 * way))
 
 
 def _fade(distance: int, reach: int) -> float:
