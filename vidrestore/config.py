@@ -68,6 +68,9 @@ class DetectConfig(_Stage):
     refine_passes: int = Field(
         2, ge=0, le=4, description="closer looks at each face, for landmarks that hold still"
     )
+    turned: bool = Field(
+        True, description="about once a second, look for heads that lean far to the side as well"
+    )
     min_face_px: float = Field(8.0, ge=0, description="least distance between the eyes, in pixels")
     faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
 

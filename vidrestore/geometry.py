@@ -28,6 +28,7 @@ __all__ = [
     "identity",
     "invert",
     "similarity_from_points",
+    "turned_about_middle",
     "warp_affine",
 ]
 
@@ -75,6 +76,24 @@ def ellipse_box(box_xyxy: npt.ArrayLike, b_from_a: Array) -> Array:
     reach = np.sqrt(((b_from_a[:, :2] * (box[2:] - box[:2]) / 2) ** 2).sum(1))
     centre = apply(b_from_a, (box[:2] + box[2:]) / 2)
     return np.concatenate([centre - reach, centre + reach])
+
+
+def turned_about_middle(height: int, width: int, degrees: float) -> tuple[Array, tuple[int, int]]:
+    """A picture turned about its middle, on a canvas that holds all of it.
+
+    Args:
+        height: of the picture, in pixels.
+        width: likewise.
+        degrees: counter-clockwise as seen.
+
+    Returns:
+        (2, 3) from the picture to the canvas, and the canvas's height and width.
+    """
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    linear = np.array([[c, s], [-s, c]])
+    across, down = np.ceil(np.abs(linear) @ [width, height] - 1e-9).astype(int)
+    before, after = (np.array([w, h]) / 2 - 0.5 for w, h in ((width, height), (across, down)))
+    return np.column_stack([linear, after - linear @ before]), (int(down), int(across))
 
 
 def similarity_from_points(target: npt.ArrayLike, source: npt.ArrayLike) -> Array:

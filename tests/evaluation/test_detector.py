@@ -56,6 +56,12 @@ def test_answers_elsewhere_are_false() -> None:
     assert (counts.n_found, counts.n_false) == (0, 1)
 
 
+def test_other_known_faces_are_neither_wanted_nor_false() -> None:
+    answer, other = detections((200, 200, 260, 260)), detections((0, 0, 60, 60))
+    assert agreement(answer, other, also=answer).n_false == 0
+    assert agreement(other, other, also=answer) == agreement(other, other)
+
+
 def test_a_profile_counts_by_its_pixels_and_apart_by_its_own_eyes() -> None:
     """Two faces, one with eyes five times closer together, both four pixels off."""
     front, side = detections((0, 0, 100, 100)), detections((0, 0, 20, 100))

@@ -46,7 +46,7 @@ class Finds:
 
 
 def plain(**options: object) -> DetectConfig:
-    return DetectConfig(refine_passes=0).model_copy(update=options)
+    return DetectConfig(refine_passes=0, turned=False).model_copy(update=options)
 
 
 def frames(count: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
@@ -69,6 +69,32 @@ def test_the_detector_sees_one_upright_picture_at_a_time() -> None:
     turned = moving_face(still(3), 640, 320, matrix=QUARTER_TURN)
     list(detect([*wide, *turned], detector, plain(every_frames=1, size_px=160)))
     assert detector.shapes == [(1, 3, 80, 160)] * 3 + [(1, 3, 160, 80)] * 3
+
+
+def test_turned_copies_are_seen_at_first_once_in_five_looks_and_while_a_head_leans() -> None:
+    """A copy of 320x240 turned by 45 degrees is 396 px wide; what is upright there leans here."""
+
+    class Leaning(Finds):
+        turned_looks = 0
+
+        def __call__(self, images: Tensor) -> list[Detections]:
+            found = super().__call__(images)
+            if images.shape[3] == 320:
+                return Finds()(images)
+            self.turned_looks += 1
+            return found if self.turned_looks == 1 else Finds()(images)
+
+    empty, leaning = Finds(), Leaning((0.5, 0.5, 0.1, 0.9))
+    given = frames(14, cuts=(0, 12))
+    list(detect(given, empty, plain(every_frames=1, turned=True)))
+    both = [index for index, shape in enumerate(empty.shapes) if shape[3] == 396]
+    looks = np.cumsum([shape[3] == 320 for shape in empty.shapes])
+    assert sorted(looks[both].tolist()) == [0, 0, 5, 5, 10, 10, 12, 12]
+    seen = list(detect(frames(3), leaning, plain(every_frames=1, turned=True)))
+    assert [len(frame.faces) for frame in seen] == [1, 0, 0]
+    assert leaning.turned_looks == 3, "both sides, then the side where a head leant, then none"
+    tilt = seen[0].faces[0].landmarks
+    assert np.degrees(np.arctan2(*(tilt[1] - tilt[0])[::-1])) == pytest.approx(45, abs=2)
 
 
 def test_faces_come_in_display_pixels() -> None:
@@ -107,7 +133,7 @@ def test_a_closer_look_that_finds_nothing_near_changes_nothing() -> None:
             return found if len(self.shapes) == 1 else Finds((0.1, 0.1, 0.2, 0.9))(images)
 
     coarse, fine = (
-        next(detect(frames(1), detector, DetectConfig(refine_passes=passes)))
+        next(detect(frames(1), detector, DetectConfig(refine_passes=passes, turned=False)))
         for detector, passes in (
             (Finds((0.5, 0.5, 0.1, 0.9)), 0),
             (Blinded((0.5, 0.5, 0.1, 0.9)), 2),
@@ -157,7 +183,7 @@ def test_closer_looks_are_taken_where_the_face_is(size_px: int) -> None:
     frame = replace(frame, picture=picture_from_rgb(np.repeat(spot[..., None], 3, 2).astype("u1")))
     truth = (LANDMARKS - LANDMARKS.mean(0)) * 1.3 + centre
     detector = Leans(truth, frame.display)
-    [seen] = detect([frame], detector, DetectConfig(size_px=size_px, refine_passes=2))
+    [seen] = detect([frame], detector, DetectConfig(size_px=size_px, refine_passes=2, turned=False))
     assert len(detector.views) == 1 + 1 + 2
     assert {tuple(view.shape) for view in detector.views[1:]} == {(1, 3, 256, 256)}
     assert np.abs(seen.faces[0].landmarks.mean(0) - centre).max() < 0.5
@@ -169,7 +195,7 @@ def test_real_faces_are_found_where_they_are(detector: object, matrix: np.ndarra
     seen = detect(
         moving_face(moves, 480, 480, matrix=matrix, sar=64 / 45),
         detector,  # type: ignore[arg-type]
-        DetectConfig(every_frames=1),
+        DetectConfig(every_frames=1, turned=False),
     )
     for frame, true, move in zip(seen, landmarks(moves), moves, strict=True):
         assert len(frame.faces) == 1
@@ -184,7 +210,7 @@ def test_closer_looks_make_landmarks_hold_still(detector: object) -> None:
     moves = shake(8)
 
     def scatter(passes: int) -> float:
-        config = DetectConfig(every_frames=1, refine_passes=passes)
+        config = DetectConfig(every_frames=1, refine_passes=passes, turned=False)
         seen = detect(moving_face(moves), detector, config)  # type: ignore[arg-type]
         found = np.stack([frame.faces[0].landmarks for frame in seen])
         return float((found - landmarks(moves)).std(0).mean())

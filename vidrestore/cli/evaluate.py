@@ -19,6 +19,7 @@ from vidrestore.errors import UsageError
 
 if TYPE_CHECKING:
     from vidrestore.evaluation.results import Comparison
+    from vidrestore.models.protocols import FaceDetector
 
 __all__ = ["evaluate"]
 
@@ -272,6 +273,11 @@ def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
     help="how frames are shown (turned by 45 degrees: to the judged one only); may be repeated",
 )
 @click.option(
+    "--upright",
+    is_flag=True,
+    help="judge one look alone; a shot's first look sees turned copies as well",
+)
+@click.option(
     "--mirrored",
     is_flag=True,
     help="judge the reference itself, shown mirrored frames: nothing can agree better",
@@ -286,6 +292,7 @@ def detector(
     size: int,
     min_side: float,
     conditions: tuple[str, ...],
+    upright: bool,
     mirrored: bool,
     out: Path | None,
     verbose: int,
@@ -301,11 +308,14 @@ def detector(
     from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
     from vidrestore.models.load import load_detector
+    from vidrestore.models.turned import TurningDetector
 
     for name in (detector, reference):
         pull_if_named(name, "detector")
     trusted = load_detector(reference)
-    judged = MirroredDetector(trusted) if mirrored else load_detector(detector)
+    judged: FaceDetector = MirroredDetector(trusted) if mirrored else load_detector(detector)
+    if not (mirrored or upright):
+        judged = TurningDetector(judged)
     results = {
         name: evaluate_detector(
             judged,

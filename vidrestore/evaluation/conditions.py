@@ -2,7 +2,8 @@
 
 Both detectors see a frame in black-and-white, or degraded. Turned, however, only the judged one
 sees it, and the reference's answers are turned along: a detector that was made for upright faces is
-no judge of tilted ones.
+no judge of tilted ones. What the reference sees in the turned frame all the same, such as a picture
+that hung askew, is no false answer.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.geometry import ellipse_box
+from vidrestore.geometry import ellipse_box, turned_about_middle
 from vidrestore.structs import Detections
 
 __all__ = ["CONDITIONS", "Condition"]
 
 RGB = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
 
 
 def gray(frame: RGB) -> RGB:
@@ -58,14 +58,15 @@ class Condition:
         """The same turned about its middle, on a black frame that holds all of it."""
         if not self.degrees:
             return frame
-        matrix, size = self._turn(*frame.shape[:2])
-        return np.asarray(cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+        height, width = frame.shape[:2]
+        matrix, size = turned_about_middle(height, width, self.degrees)
+        return np.asarray(cv2.warpAffine(frame, matrix, size[::-1]), np.uint8)
 
     def turned_along(self, found: Detections, height: int, width: int) -> Detections:
         """A frame's answers where the turned frame has them."""
         if not self.degrees:
             return found
-        matrix, _ = self._turn(height, width)
+        matrix, _ = turned_about_middle(height, width, self.degrees)
         boxes = [ellipse_box(box, matrix) for box in found.boxes_xyxy]
         landmarks = found.landmarks @ matrix[:, :2].T + matrix[:, 2]
         return replace(
@@ -73,15 +74,6 @@ class Condition:
             boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
             landmarks=landmarks.astype(np.float32),
         )
-
-    def _turn(self, height: int, width: int) -> tuple[Floats, tuple[int, int]]:
-        """Turned from given frame (2, 3), and the turned frame's width and height."""
-        middle = ((width - 1) / 2, (height - 1) / 2)
-        matrix = cv2.getRotationMatrix2D(middle, self.degrees, 1.0)
-        reach = np.abs(matrix[:, :2]) @ np.array([width, height])
-        size = (int(np.ceil(reach[0])), int(np.ceil(reach[1])))
-        matrix[:, 2] += (np.array(size) - np.array([width, height])) / 2
-        return np.asarray(matrix, np.float64), size
 
 
 CONDITIONS: Mapping[str, Condition] = {

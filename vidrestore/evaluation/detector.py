@@ -12,7 +12,7 @@ itself: no other detector can be asked for more.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,13 +102,20 @@ class Agreement:
         )
 
 
-def agreement(found: Detections, reference: Detections, *, min_side_px: float = 48) -> Agreement:
+def agreement(
+    found: Detections,
+    reference: Detections,
+    *,
+    min_side_px: float = 48,
+    also: Detections | None = None,
+) -> Agreement:
     """Compares the answers for one frame.
 
     Args:
         found: the detector's answers, in pixels of the frame.
         reference: the reference's, with all scores ≥ 0.5.
         min_side_px: faces of the reference with a shorter side below this need not be found.
+        also: faces that need not be found, and are not false.
 
     Returns:
         The counts of this frame.
@@ -118,6 +125,8 @@ def agreement(found: Detections, reference: Detections, *, min_side_px: float = 
     sure = (reference.scores >= SURE_SCORE) & (sides.min(-1, initial=np.inf) >= min_side_px)
     iou = overlaps(reference.boxes_xyxy, found.boxes_xyxy)
     touching = (iou[likely] >= TOUCH_IOU).any(0) if likely.any() else np.zeros(len(found), bool)
+    if also is not None and len(also):
+        touching |= (overlaps(also.boxes_xyxy, found.boxes_xyxy) >= TOUCH_IOU).any(0)
     matched, errors, eyes = iou[sure].copy(), [], []
     for row, truth in zip(matched, reference.landmarks[sure], strict=True):
         best = int(row.argmax()) if len(row) else -1
@@ -223,17 +232,21 @@ def evaluate_detector(
         The agreement on each video, by its file name.
     """
     reference = answering_from(reference, LIKELY_SCORE)
-    return {
-        video.name: _total(
-            agreement(
-                detect_scaled(detector, condition.turned(picture), size_px),
-                condition.turned_along(detect_scaled(reference, picture, None), *picture.shape[:2]),
-                min_side_px=min_side_px,
-            )
-            for picture in map(condition.changed, display_frames(video, every=every))
+
+    def compared(picture: RGB) -> Agreement:
+        shown, upright = condition.turned(picture), detect_scaled(reference, picture, None)
+        return agreement(
+            detect_scaled(detector, shown, size_px),
+            condition.turned_along(upright, *picture.shape[:2]),
+            min_side_px=min_side_px,
+            also=detect_scaled(reference, shown, None) if condition.degrees else None,
         )
-        for video in videos
-    }
+
+    def total(video: Path) -> Agreement:
+        pictures = map(condition.changed, display_frames(video, every=every))
+        return sum(map(compared, pictures), Agreement())
+
+    return {video.name: total(video) for video in videos}
 
 
 def answering_from(detector: FaceDetector, score: float) -> FaceDetector:
@@ -242,7 +255,3 @@ def answering_from(detector: FaceDetector, score: float) -> FaceDetector:
         detector = copy.copy(detector)
         detector.score_threshold = score
     return detector
-
-
-def _total(counts: Iterable[Agreement]) -> Agreement:
-    return sum(counts, Agreement())

@@ -34,6 +34,7 @@ __all__ = [
     "detections_from_candidates",
     "fold_batch_norms",
     "overlaps",
+    "tilt_degrees",
 ]
 
 STRIDES = (8, 16, 32, 64)
@@ -336,7 +337,8 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
 
 
 MAX_TILT_DEGREES = 65.0
-"""Heads tilted further to the side are not answered."""
+"""Heads tilted further to the side are not answered: frames are shown upright, and a "face" that
+lies on its side is nearly always a picture or an ornament."""
 
 CLOSE_UP_PX = 180.0
 """Faces larger than this (square root of the box's area) are also looked for at half the size."""
@@ -432,20 +434,19 @@ class CompactFaceDetector:
         scores = (first * logits.sigmoid()).sqrt().cpu().numpy()
         placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
-        order = order[(scores[order] >= self.score_threshold) & _upright(placed[order])]
+        upright = np.abs(tilt_degrees(placed)) < MAX_TILT_DEGREES
+        order = order[(upright & (scores >= self.score_threshold))[order]]
         return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
 
 
-def _upright(landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which of (M, 5, 2) landmarks belong to heads tilted by less than `MAX_TILT_DEGREES`.
+def tilt_degrees(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """(M,) how far the heads of (M, 5, 2) landmarks lean, clockwise in the picture.
 
-    Frames are shown upright; a "face" lying on its side is nearly always a picture or an ornament.
-    The tilt is that of the line from between the eyes to between the corners of the mouth, since a
+    It is that of the line from between the eyes to between the corners of the mouth, since a
     profile's eyes nearly coincide.
     """
     down = landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)
-    tilt = np.degrees(np.arctan2(-down[:, 0], down[:, 1]))
-    return np.asarray(np.abs(tilt) < MAX_TILT_DEGREES)
+    return np.asarray(np.degrees(np.arctan2(-down[:, 0], down[:, 1])), np.float64)
 
 
 def fold_batch_norms(network: CompactDetector) -> CompactDetector:

@@ -5,6 +5,9 @@ it is shown, by several per cent of the eye distance; so each face is looked at 
 crops where the landmarks found so far are upright, in the middle and of one size. The lean is then
 nearly the same in every frame, and the landmarks move with the face.
 
+Heads that lean far to the side are looked for in turned copies (`vidrestore.models.turned`): in the
+first look of a shot and every fifth one from there, and in every look as long as there are some.
+
 Pictures are given to the detector one at a time, so that its answers do not depend on how frames
 are grouped. What it finds is given in display pixels.
 """
@@ -27,8 +30,10 @@ from vidrestore.geometry import (
     similarity_from_points,
     warp_affine,
 )
+from vidrestore.models.detector import tilt_degrees
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.templates import landmark_template
+from vidrestore.models.turned import LEAST_TILT_DEGREES, TURNS_DEGREES, detect_turned, merged
 from vidrestore.stages.restore import crop_face
 from vidrestore.structs import Array, Detections, Face, Frame
 from vidrestore.video.cuts import Thumbnail, thumbnail, unlikeness
@@ -46,6 +51,8 @@ _ALIGNED = landmark_template("ffhq", _FACE_PX) + (_CROP_PX - _FACE_PX) / 2
 _WATCH_PX = 160
 """Width of the small pictures that tell whether faces moved."""
 _LEAST_WATCHED_PX = 6
+_TURNED_LOOKS = 5
+"""One look in so many is at turned copies too."""
 _MOVED = 0.5
 """One minus the correlation of a face's place with itself: a face moved by a third of its width, or
 turned aside, is beyond it; speech and nods are not."""
@@ -80,11 +87,14 @@ def detect(
     Yields:
         The same frames; those looked at have `detected` set and their `faces`, best first.
     """
-    since_look, watch = 0, _Watch()
+    since_look, watch, turns = 0, _Watch(), _Turns()
     for frame in frames:
+        if frame.is_cut:
+            turns = _Turns()
         if frame.is_cut or since_look == 0 or watch.sees_much_change(frame):
             since_look = 0
-            faces = _look(frame, detector, config)
+            faces = _look(frame, detector, config, turns.now() if config.turned else ())
+            turns.remember(faces)
             watch.begin(frame, faces)
             yield replace(frame, faces=faces, detected=True)
         else:
@@ -131,9 +141,33 @@ class _Watch:
         return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-def _look(frame: Frame, detector: FaceDetector, config: DetectConfig) -> tuple[Face, ...]:
+class _Turns:
+    """By how much a shot's frames are turned in the next look."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+        self._leaning: tuple[float, ...] = ()
+        """The turns that set heads of the last look upright."""
+
+    def now(self) -> Sequence[float]:
+        """Degrees, counter-clockwise, of the turned copies to look at."""
+        return self._leaning if self._looks % _TURNED_LOOKS else TURNS_DEGREES
+
+    def remember(self, faces: Sequence[Face]) -> None:
+        """Takes what the look found."""
+        self._looks += 1
+        tilts = tilt_degrees(np.array([face.landmarks for face in faces]).reshape(-1, 5, 2))
+        self._leaning = tuple(
+            turn for turn in TURNS_DEGREES if (tilts * np.sign(turn) >= LEAST_TILT_DEGREES).any()
+        )
+
+
+def _look(
+    frame: Frame, detector: FaceDetector, config: DetectConfig, turns: Sequence[float]
+) -> tuple[Face, ...]:
     image, display_from_small = small_rgb(frame.picture, frame.display, config.size_px)
-    found = detector(image[None])[0]
+    turned = [detect_turned(detector, image, degrees) for degrees in turns]
+    found = merged([*detector(image[None]), *turned])
     faces = [
         face
         for face in _faces_in_display(found, display_from_small)

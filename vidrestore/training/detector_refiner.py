@@ -46,9 +46,12 @@ from vidrestore.training.teacher import load_teacher, taught
 log = logging.getLogger(__name__)
 
 CROPS_PER_SCENE = 8
-LARGEST_PX = 230.0
+LARGEST_PX = 340.0
 """Size of the largest faces. The teacher sees them so, the network smaller copies: what the teacher
 says of a face depends on its size, and the large ones are where it is right."""
+LARGE_SHARE = 0.7
+"""Share of faces that the teacher sees large, whatever the network sees."""
+LEAST_LARGE_PX = 150.0
 LANDMARK_WEIGHT = 8.0
 BFLOAT16_UNTIL = 0.85
 """Share of the schedule that uses bfloat16 autocast; the rest is float32."""
@@ -103,8 +106,7 @@ class FaceCrops(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, index])
-        seen = float(np.exp(rng.uniform(np.log(14), np.log(130))))
-        size = float(min(LARGEST_PX, seen * np.exp(max(0.0, rng.uniform(-0.6, 1.25)))))
+        seen, size = _sizes(rng)
         maker = SceneMaker(
             self.maker.bank, self.maker.textures, size_px=32 * max(2, round(size * 2.4 / 32))
         )
@@ -126,6 +128,14 @@ class FaceCrops(Dataset[dict[str, Any]]):
         inverse = torch.linalg.inv(frames[:, :, :2])
         targets = (points - frames[:, None, :, 2]) @ inverse.transpose(1, 2)
         return {"crops": crops, "landmarks": targets, "state": torch.from_numpy(state)}
+
+
+def _sizes(rng: np.random.Generator) -> tuple[float, float]:
+    """Sizes of a face as the network and as the teacher sees it, in pixels."""
+    seen = float(np.exp(rng.uniform(np.log(14), np.log(130))))
+    if rng.random() < LARGE_SHARE:
+        return seen, float(np.exp(rng.uniform(np.log(LEAST_LARGE_PX), np.log(LARGEST_PX))))
+    return seen, float(min(LARGEST_PX, seen * np.exp(max(0.0, rng.uniform(-0.6, 1.25)))))
 
 
 def _shrunk(scene: Scene, factor: float) -> Scene:

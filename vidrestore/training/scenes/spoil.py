@@ -27,6 +27,7 @@ def spoil(rng: np.random.Generator, picture: Picture) -> Picture:
     harm = float(rng.uniform(0, 1.5))
     steps: tuple[tuple[float, Callable[[np.random.Generator, Picture], Picture]], ...] = (
         (0.6, lambda r, p: retone(r, p, 0.16)),
+        (0.4, _lit),
         (0.25, _darkened),
         (0.4, _monochrome),
         (0.4, _blurred),
@@ -44,6 +45,15 @@ def spoil(rng: np.random.Generator, picture: Picture) -> Picture:
 
 def _darkened(rng: np.random.Generator, picture: Picture) -> Picture:
     return np.asarray(picture * rng.uniform(0.1, 0.6), np.uint8)
+
+
+def _lit(rng: np.random.Generator, picture: Picture) -> Picture:
+    """Light that falls unevenly, and has a colour."""
+    strength = rng.uniform(0.1, 0.5)
+    field = rng.normal(0, strength, (3, 3, 1)) + rng.normal(0, 0.2 * strength, (3, 3, 3))
+    size = (picture.shape[1], picture.shape[0])
+    light = cv2.resize(np.exp(field).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(picture * light, 0, 255), np.uint8)
 
 
 def _monochrome(rng: np.random.Generator, picture: Picture) -> Picture:

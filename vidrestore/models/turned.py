@@ -1,0 +1,112 @@
+"""Looks for tilted heads: in copies of a picture that are turned, where they stand upright.
+
+Detectors are made for upright heads, and see few of those that lean to the side by more than about
+30 degrees. `detect_turned` asks any detector about one turned copy; `merged` joins what several
+looks at a picture found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vidrestore.geometry import apply, ellipse_box, invert, turned_about_middle
+from vidrestore.models.detector import MAX_TILT_DEGREES, overlaps, tilt_degrees
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.structs import Detections
+
+__all__ = ["LEAST_TILT_DEGREES", "TURNS_DEGREES", "TurningDetector", "detect_turned", "merged"]
+
+TURNS_DEGREES = (45.0, -45.0)
+"""How far copies are turned, counter-clockwise."""
+
+LEAST_TILT_DEGREES = 25.0
+"""Heads tilted by less are left to the upright look."""
+
+_LEAST_SCORE = 0.7
+"""Least score of a face in a turned copy: things that look like a face when they are turned are
+many."""
+_SAME = 0.4
+"""Boxes with a greater IoU than this are one face."""
+_SHADE = 0.5
+"""What a turned copy's corners are filled with."""
+
+
+class TurningDetector:
+    """A detector that looks at turned copies of every picture too; follows `FaceDetector`."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self.detector, self.name = detector, detector.name
+
+    def __call__(self, images: Tensor) -> list[Detections]:
+        """(N, 3, H, W) RGB in [0, 1]; see `FaceDetector`."""
+        found = self.detector(images)
+        return [
+            merged([upright, *(detect_turned(self.detector, image, by) for by in TURNS_DEGREES)])
+            for image, upright in zip(images, found, strict=True)
+        ]
+
+
+def detect_turned(detector: FaceDetector, image: Tensor, degrees: float) -> Detections:
+    """The tilted heads that a detector finds in a turned copy.
+
+    Args:
+        detector: the detector.
+        image: (3, H, W) float RGB in [0, 1].
+        degrees: how far the copy is turned, counter-clockwise.
+
+    Returns:
+        Heads tilted by `LEAST_TILT_DEGREES` to `MAX_TILT_DEGREES`, in pixels of `image`.
+    """
+    height, width = image.shape[1:]
+    copy_from_image, size = turned_about_middle(height, width, degrees)
+    pixels = image.permute(1, 2, 0).cpu().numpy()
+    copy = cv2.warpAffine(pixels, copy_from_image, size[::-1], borderValue=(_SHADE,) * 3)
+    found = detector(torch.from_numpy(copy).permute(2, 0, 1)[None].to(image.device))[0]
+    image_from_copy = invert(copy_from_image)
+    landmarks = apply(image_from_copy, found.landmarks).astype(np.float32)
+    boxes = [ellipse_box(box, image_from_copy) for box in found.boxes_xyxy]
+    tilts = np.abs(tilt_degrees(landmarks))
+    wanted = (tilts >= LEAST_TILT_DEGREES) & (tilts < MAX_TILT_DEGREES)
+    wanted &= found.scores >= _LEAST_SCORE
+    return _chosen(
+        Detections(np.array(boxes, np.float32).reshape(-1, 4), landmarks, found.scores), wanted
+    )
+
+
+def merged(looks: Sequence[Detections]) -> Detections:
+    """Joins the answers of several looks at one picture: of those that overlap, the surest stays.
+
+    Args:
+        looks: all in pixels of the picture; the first one's answers stay apart from each other.
+    """
+    if len(looks) == 1:
+        return looks[0]
+    every = Detections(
+        np.concatenate([found.boxes_xyxy for found in looks]),
+        np.concatenate([found.landmarks for found in looks]),
+        np.concatenate([found.scores for found in looks]),
+    )
+    look = np.repeat(np.arange(len(looks)), [len(found) for found in looks])
+    kept: list[int] = []
+    for index in np.argsort(-every.scores, kind="stable"):
+        others = [other for other in kept if look[other] != look[index]]
+        shared = overlaps(every.boxes_xyxy[index : index + 1], every.boxes_xyxy[others])
+        if shared.max(initial=0) <= _SAME:
+            kept.append(int(index))
+    return _chosen(every, np.array(kept, np.intp))
+
+
+def _chosen(found: Detections, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Detections:
+    return replace(
+        found,
+        boxes_xyxy=found.boxes_xyxy[which],
+        landmarks=found.landmarks[which],
+        scores=found.scores[which],
+    )
