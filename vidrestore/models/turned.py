@@ -29,9 +29,6 @@ TURNS_DEGREES = (45.0, -45.0)
 LEAST_TILT_DEGREES = 25.0
 """Heads tilted by less are left to the upright look."""
 
-_LEAST_SCORE = 0.7
-"""Least score of a face in a turned copy: things that look like a face when they are turned are
-many."""
 _SAME = 0.4
 """Boxes with a greater IoU than this are one face."""
 _SHADE = 0.5
@@ -62,7 +59,7 @@ def detect_turned(detector: FaceDetector, image: Tensor, degrees: float) -> Dete
         degrees: how far the copy is turned, counter-clockwise.
 
     Returns:
-        Heads tilted by `LEAST_TILT_DEGREES` to `MAX_TILT_DEGREES`, in pixels of `image`.
+        Heads tilted by `LEAST_TILT_DEGREES` or more, in pixels of `image`.
     """
     height, width = image.shape[1:]
     copy_from_image, size = turned_about_middle(height, width, degrees)
@@ -72,19 +69,18 @@ def detect_turned(detector: FaceDetector, image: Tensor, degrees: float) -> Dete
     image_from_copy = invert(copy_from_image)
     landmarks = apply(image_from_copy, found.landmarks).astype(np.float32)
     boxes = [ellipse_box(box, image_from_copy) for box in found.boxes_xyxy]
-    tilts = np.abs(tilt_degrees(landmarks))
-    wanted = (tilts >= LEAST_TILT_DEGREES) & (tilts < MAX_TILT_DEGREES)
-    wanted &= found.scores >= _LEAST_SCORE
-    return _chosen(
-        Detections(np.array(boxes, np.float32).reshape(-1, 4), landmarks, found.scores), wanted
-    )
+    found = Detections(np.array(boxes, np.float32).reshape(-1, 4), landmarks, found.scores)
+    return _chosen(found, np.abs(tilt_degrees(landmarks)) >= LEAST_TILT_DEGREES)
 
 
 def merged(looks: Sequence[Detections]) -> Detections:
     """Joins the answers of several looks at one picture: of those that overlap, the surest stays.
 
+    A head that lies is not answered (see `MAX_TILT_DEGREES`), but first takes the place of a copy's
+    answer that has it upside down.
+
     Args:
-        looks: all in pixels of the picture; the first one's answers stay apart from each other.
+        looks: all in pixels of the picture; answers of one look stay apart from each other.
     """
     if len(looks) == 1:
         return looks[0]
@@ -100,7 +96,8 @@ def merged(looks: Sequence[Detections]) -> Detections:
         shared = overlaps(every.boxes_xyxy[index : index + 1], every.boxes_xyxy[others])
         if shared.max(initial=0) <= _SAME:
             kept.append(int(index))
-    return _chosen(every, np.array(kept, np.intp))
+    joined = _chosen(every, np.array(kept, np.intp))
+    return _chosen(joined, np.abs(tilt_degrees(joined.landmarks)) < MAX_TILT_DEGREES)
 
 
 def _chosen(found: Detections, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Detections:
