@@ -14,7 +14,7 @@ from vidrestore.demo.clip import portrait
 from vidrestore.geometry import apply, turned_about_middle
 from vidrestore.models.detector import tilt_degrees
 from vidrestore.models.load import load_detector
-from vidrestore.models.turned import TurningDetector, detect_turned, merged
+from vidrestore.models.turned import TURNS_DEGREES, TurningDetector, detect_turned, merged
 from vidrestore.structs import Detections
 
 
@@ -39,12 +39,14 @@ def test_a_leaning_head_is_found_where_it_is(degrees: float) -> None:
     )
 
 
-def test_upright_heads_and_those_that_lie_are_left_to_others() -> None:
+def test_upright_heads_are_left_to_the_upright_look_and_lying_ones_not_answered() -> None:
     find = load_detector("embedded", device="cpu")
     picture = portrait()
-    for turned in (picture, np.rot90(picture), np.rot90(picture, -1)):
-        assert not len(detect_turned(find, tensor(turned), 45.0))
-        assert not len(detect_turned(find, tensor(turned), -45.0))
+    for degrees in TURNS_DEGREES:
+        assert not len(detect_turned(find, tensor(picture), degrees))
+    for lying in (np.rot90(picture), np.rot90(picture, -1)):
+        [found] = TurningDetector(find)(tensor(lying)[None])
+        assert not len(found)
 
 
 def answers(boxes: list[tuple[int, int, int, int]], scores: list[float]) -> Detections:

@@ -125,7 +125,7 @@ def test_a_step_learns(bank: FaceBank, tmp_path: Path) -> None:
     from vidrestore.training.scenes import scene_targets
 
     maker = SceneMaker(bank, [], size_px=128)
-    seeds = (np.random.default_rng(seed) for seed in range(100))
+    seeds = (np.random.default_rng(seed) for seed in range(20, 120))
     scene = next(s for s in map(maker.make, seeds) if s.wanted.sum() == 1)
     batch = {
         name: torch.from_numpy(value)[None].repeat_interleave(2, 0)
