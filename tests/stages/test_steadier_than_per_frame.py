@@ -16,6 +16,7 @@ from moving_face import moving_face, pan
 from numpy.typing import NDArray
 
 from vidrestore.config import resolve_config
+from vidrestore.metrics.landmarks import landmark_jitter
 from vidrestore.models.load import load_detector, load_restorer
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.pipeline import restored_frames
@@ -50,7 +51,7 @@ def jitter_px(pictures: list[RGB], detector: FaceDetector) -> float:
     """Median over time of the landmarks' second difference."""
     tensors = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in pictures)
     places = np.stack([detector(picture)[0].landmarks[0] for picture in tensors])
-    return float(np.median(np.linalg.norm(np.diff(places, 2, axis=0), axis=2).mean(1)))
+    return float(np.median(landmark_jitter(places)))
 
 
 def psnr_db(picture: RGB, truth: RGB) -> float:

@@ -9,13 +9,14 @@ that hung askew, is no false answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.geometry import ellipse_box, turned_about_middle
+from vidrestore.geometry import turned_about_middle
+from vidrestore.models.turned import moved
 from vidrestore.structs import Detections
 
 __all__ = ["CONDITIONS", "Condition"]
@@ -67,13 +68,7 @@ class Condition:
         if not self.degrees:
             return found
         matrix, _ = turned_about_middle(height, width, self.degrees)
-        boxes = [ellipse_box(box, matrix) for box in found.boxes_xyxy]
-        landmarks = found.landmarks @ matrix[:, :2].T + matrix[:, 2]
-        return replace(
-            found,
-            boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-            landmarks=landmarks.astype(np.float32),
-        )
+        return moved(found, matrix)
 
 
 CONDITIONS: Mapping[str, Condition] = {

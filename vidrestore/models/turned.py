@@ -19,9 +19,16 @@ from torch import Tensor
 from vidrestore.geometry import apply, ellipse_box, invert, turned_about_middle
 from vidrestore.models.detector import MAX_TILT_DEGREES, overlaps, tilt_degrees
 from vidrestore.models.protocols import FaceDetector
-from vidrestore.structs import Detections
+from vidrestore.structs import Array, Detections
 
-__all__ = ["LEAST_TILT_DEGREES", "TURNS_DEGREES", "TurningDetector", "detect_turned", "merged"]
+__all__ = [
+    "LEAST_TILT_DEGREES",
+    "TURNS_DEGREES",
+    "TurningDetector",
+    "detect_turned",
+    "merged",
+    "moved",
+]
 
 TURNS_DEGREES = (45.0, -45.0)
 """How far copies are turned, counter-clockwise."""
@@ -66,11 +73,18 @@ def detect_turned(detector: FaceDetector, image: Tensor, degrees: float) -> Dete
     pixels = image.permute(1, 2, 0).cpu().numpy()
     copy = cv2.warpAffine(pixels, copy_from_image, size[::-1], borderValue=(_SHADE,) * 3)
     found = detector(torch.from_numpy(copy).permute(2, 0, 1)[None].to(image.device))[0]
-    image_from_copy = invert(copy_from_image)
-    landmarks = apply(image_from_copy, found.landmarks).astype(np.float32)
-    boxes = [ellipse_box(box, image_from_copy) for box in found.boxes_xyxy]
-    found = Detections(np.array(boxes, np.float32).reshape(-1, 4), landmarks, found.scores)
-    return _chosen(found, np.abs(tilt_degrees(landmarks)) >= LEAST_TILT_DEGREES)
+    found = moved(found, invert(copy_from_image))
+    return _chosen(found, np.abs(tilt_degrees(found.landmarks)) >= LEAST_TILT_DEGREES)
+
+
+def moved(found: Detections, b_from_a: Array) -> Detections:
+    """Answers for one picture where another, moved by a (2, 3) affine, has them."""
+    boxes = [ellipse_box(box, b_from_a) for box in found.boxes_xyxy]
+    return replace(
+        found,
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        landmarks=apply(b_from_a, found.landmarks).astype(np.float32),
+    )
 
 
 def merged(looks: Sequence[Detections]) -> Detections:
