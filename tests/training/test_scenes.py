@@ -16,9 +16,11 @@ from vidrestore.training.scenes import (
     Scene,
     SceneMaker,
     build_face_bank,
+    draw_hand,
     load_textures,
     person_matte,
     scene_targets,
+    side_lit,
     spoil,
     turned_scene,
 )
@@ -130,3 +132,31 @@ def test_a_turned_scene_s_labels_lie_where_its_picture_does() -> None:
         assert turned.wanted.tolist() == [True, outside <= 1]
         wanted.append(bool(turned.wanted[1]))
     assert set(wanted) == {True, False}
+
+
+def test_light_from_one_side_leaves_the_other_darker() -> None:
+    plain = np.full((64, 64, 3), 120, np.uint8)
+    for seed in range(40):
+        lit = side_lit(np.random.default_rng(seed), plain).astype(np.float64)
+        slope = np.array(
+            [lit[:, 32:].mean() - lit[:, :32].mean(), lit[32:].mean() - lit[:32].mean()]
+        )
+        assert lit.shape == plain.shape
+        assert np.hypot(*slope) > 1
+        assert lit.min() < 120
+
+
+def test_a_raised_hand_hides_the_chin_and_not_the_eyes() -> None:
+    hidden = np.zeros((256, 256))
+    for seed in range(40):
+        owners = np.zeros((256, 256), np.int16)
+        picture = np.zeros((256, 256, 3), np.uint8)
+        skin = np.full((BANK_PX, BANK_PX, 3), 90, np.uint8)
+        draw_hand(np.random.default_rng(seed), picture, owners, skin, BOX)
+        assert picture[owners == -1].any()
+        hidden += owners == -1
+    left, top, right, bottom = BOX.astype(int)
+    chin = hidden[bottom - 12 : bottom, left:right].mean() / 40
+    eyes = hidden[top : int(POINTS[:2, 1].max()), left:right].mean() / 40
+    assert chin > 0.15
+    assert eyes < 0.03

@@ -59,3 +59,20 @@ def test_what_it_sees_elsewhere_is_added_after_the_known_faces() -> None:
     assert result.boxes_xyxy[0].tolist() == [12, 10, 110, 112]
     assert result.boxes_xyxy[1].tolist() == [120, 120, 180, 180]
     assert result.wanted.tolist() == [True, True]
+
+
+def test_a_teacher_that_sees_more_pixels_answers_in_those_of_the_scene() -> None:
+    """It is shown the scene at twice its size; a face that it then missed was not too small."""
+    shown: list[tuple[int, ...]] = []
+
+    class Watched(Teacher):
+        def __call__(self, images: Tensor) -> list[Detections]:
+            shown.append(tuple(images.shape))
+            return super().__call__(images)
+
+    teacher = Watched([[24.5, 20.5, 220.5, 224.5]], [0.9])
+    result = taught(teacher, scene([10, 10, 110, 110], [150, 10, 172, 32]), zoom=2)
+    assert shown == [(1, 3, 400, 400)]
+    assert result.boxes_xyxy.tolist() == [[12, 10, 110, 112], [150, 10, 172, 32]]
+    assert (result.landmarks[0] == 3.25).all()  # 7, whose pixel centre is 7.5 of twice as many
+    assert result.wanted.tolist() == [True, False]

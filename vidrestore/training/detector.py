@@ -51,6 +51,10 @@ TURNED_SHARE = 0.3
 """Share of scenes that are turned about their middle, after the teacher has seen them upright."""
 
 
+ZOOMED_SHARE = 0.3
+"""Share of scenes that the teacher sees at twice their size."""
+
+
 class DetectorRecipe(BaseModel):
     """Everything that decides the result of a training run."""
 
@@ -109,7 +113,8 @@ class Scenes(Dataset[dict[str, Any]]):
         rng = np.random.default_rng([self.seed, self.start + index])
         scene = self.maker.make(rng)
         if self.teacher is not None:
-            scene = taught(self.teacher, scene)
+            zoom = 2 if rng.random() < ZOOMED_SHARE else 1
+            scene = taught(self.teacher, scene, zoom=zoom)
         return scene_targets(turned_scene(rng, scene) if rng.random() < TURNED_SHARE else scene)
 
 

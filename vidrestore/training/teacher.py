@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -37,7 +38,7 @@ def load_teacher(weights: Path | None) -> FaceDetector | None:
     return teacher
 
 
-def taught(teacher: FaceDetector, scene: Scene) -> Scene:
+def taught(teacher: FaceDetector, scene: Scene, *, zoom: int = 1) -> Scene:
     """The scene with the teacher's boxes and landmarks.
 
     A face that the teacher is not sure of is neither learnt nor punished, unless it is tiny; a sure
@@ -46,12 +47,21 @@ def taught(teacher: FaceDetector, scene: Scene) -> Scene:
     Args:
         teacher: from `load_teacher`.
         scene: (S, S, 3) picture with M faces.
+        zoom: the teacher sees the picture this many times as large, as it would a large frame of
+            which its pupil is shown a small copy.
 
     Returns:
         A scene whose first M faces are those of `scene`, in their order.
     """
-    picture = torch.from_numpy(scene.picture).permute(2, 0, 1).float() / 255
-    found = teacher(picture[None])[0]
+    picture = scene.picture
+    if zoom != 1:
+        picture = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+    found = teacher(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[0]
+    found = replace(
+        found,
+        boxes_xyxy=((found.boxes_xyxy + 0.5) / zoom - 0.5).astype(np.float32),
+        landmarks=((found.landmarks + 0.5) / zoom - 0.5).astype(np.float32),
+    )
     boxes, landmarks = scene.boxes_xyxy.copy(), scene.landmarks.copy()
     wanted, spare = scene.wanted.copy(), np.ones(len(found), bool)
     shared = overlaps(boxes, found.boxes_xyxy)
@@ -61,7 +71,7 @@ def taught(teacher: FaceDetector, scene: Scene) -> Scene:
             spare[best] = False
             boxes[face], landmarks[face] = found.boxes_xyxy[best], found.landmarks[best]
             wanted[face] = found.scores[best] >= _SURE
-        elif (boxes[face, 2:] - boxes[face, :2]).min() >= _TINY_PX:
+        elif (boxes[face, 2:] - boxes[face, :2]).min() * zoom >= _TINY_PX:
             wanted[face] = False
     return replace(
         scene,

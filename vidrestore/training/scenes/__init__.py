@@ -20,7 +20,8 @@ from vidrestore.training.scenes.maker import (
     scene_targets,
     turned_scene,
 )
-from vidrestore.training.scenes.patches import TEXTURE_NAMES, load_textures
+from vidrestore.training.scenes.paste import draw_hand
+from vidrestore.training.scenes.patches import TEXTURE_NAMES, load_textures, side_lit
 from vidrestore.training.scenes.spoil import spoil
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "SceneMaker",
     "asymmetry",
     "build_face_bank",
+    "draw_hand",
     "load_textures",
     "person_matte",
     "scene_targets",
+    "side_lit",
     "spoil",
     "turned_scene",
 ]

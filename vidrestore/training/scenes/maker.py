@@ -16,6 +16,7 @@ from vidrestore.training.scenes.bank import BANK_PX, YAWS, FaceBank, fill_ellips
 from vidrestore.training.scenes.paste import (
     draw_bars,
     draw_body,
+    draw_hand,
     face_affine,
     paste,
     turn,
@@ -30,6 +31,7 @@ from vidrestore.training.scenes.patches import (
     oval_mask,
     retone,
     shuffled,
+    side_lit,
     stretched_skin,
     surroundings,
     trinket,
@@ -165,6 +167,8 @@ class SceneMaker:
             )
         if rng.random() < 0.5:
             face = retone(rng, face, 0.22)
+        if rng.random() < 0.25:
+            face = side_lit(rng, face)
         affine = face_affine(rng, box, centre, size)
         mask = self._shape_matte(rng, matte, box)
         if rng.random() < 0.7 and mask is not None:
@@ -196,6 +200,8 @@ class SceneMaker:
         boxes: list[Floats],
     ) -> None:
         for box in boxes:
+            if rng.random() < 0.12:
+                draw_hand(rng, picture, owners, self._any_face(rng), box)
             if rng.random() > 0.35:
                 continue
             width, height = box[2:] - box[:2]
@@ -233,6 +239,9 @@ class SceneMaker:
             draw_strokes(rng, picture)
         return picture
 
+    def _any_face(self, rng: np.random.Generator) -> Picture:
+        return np.asarray(self.bank.pictures[int(rng.integers(len(self.bank.pictures)))])
+
     def _patch(self, rng: np.random.Generator, px: int) -> Picture:
         """A square of texture without a whole face."""
         kind = rng.random()
@@ -240,7 +249,7 @@ class SceneMaker:
             return noise_patch(rng, px)
         if kind < 0.55 and self.textures:
             return crop_resized(rng, self.textures[int(rng.integers(len(self.textures)))], px)
-        face = np.asarray(self.bank.pictures[int(rng.integers(len(self.bank.pictures)))])
+        face = self._any_face(rng)
         if kind < 0.75:
             return shuffled(rng, face, px)
         if kind < 0.9:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.training.scenes.bank import BANK_PX
+from vidrestore.training.scenes.patches import blob_mask, fist, stretched_skin
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -133,6 +134,27 @@ def draw_body(
     corners = [np.round(points).astype(np.int32)]
     cv2.fillPoly(picture, corners, tuple(min(c, 255) for c in colour))
     cv2.fillPoly(owners, corners, -1)
+
+
+def draw_hand(
+    rng: np.random.Generator,
+    picture: Picture,
+    owners: NDArray[np.int16],
+    face: Picture,
+    box: Floats,
+) -> None:
+    """A hand before chin or mouth, and its forearm below, with the skin of a face picture."""
+    width, height = box[2:] - box[:2]
+    px = max(4, int(rng.uniform(0.35, 0.65) * max(width, height)))
+    x = (box[0] + box[2]) / 2 + rng.uniform(-0.35, 0.35) * width
+    y = box[3] + rng.uniform(-0.15, 0.2) * height
+    lean, reach = rng.normal(0, 0.5), rng.uniform(0.6, 1.6) * px
+    elbow = (x - np.sin(lean) * reach, y + np.cos(lean) * reach)
+    for patch, affine in (
+        (stretched_skin(rng, face, px), turn(lean, np.array([0.55, 1.6]), px / 2, elbow)),
+        (fist(rng, face, px), turn(lean, np.ones(2), px / 2, (x, y))),
+    ):
+        paste(picture, patch, blob_mask(rng, px), affine, owners, -1)
 
 
 def draw_bars(rng: np.random.Generator, picture: Picture, owners: NDArray[np.int16]) -> None:

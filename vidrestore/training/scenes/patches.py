@@ -101,6 +101,15 @@ def retone(rng: np.random.Generator, picture: Picture, amount: float) -> Picture
     return np.asarray(cv2.LUT(np.ascontiguousarray(picture), table.reshape(256, 1, 3)), np.uint8)
 
 
+def side_lit(rng: np.random.Generator, picture: Picture) -> Picture:
+    """Little light, and most of it from one side: a head in the dark of a hall."""
+    axis = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)
+    way, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.1)
+    ramp = np.cos(way) * axis[None, :] + np.sin(way) * axis[:, None]
+    light = np.exp(fall * ramp + rng.uniform(-1.8, 0.2)).astype(np.float32)
+    return np.asarray(np.clip(picture * light[..., None], 0, 255), np.uint8)
+
+
 def shuffled(rng: np.random.Generator, face: Picture, px: int) -> Picture:
     """A face picture cut in tiles and dealt anew, some turned: a face's textures, no face."""
     tile = int(rng.choice([32, 64]))
