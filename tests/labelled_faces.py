@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+BOX_512 = {"box_x0": 150, "box_y0": 150, "box_x1": 362, "box_y1": 430}
 TEMPLATE_512 = ((193, 240), (319, 240), (257, 314), (201, 371), (313, 371))
 
 
@@ -24,6 +25,7 @@ def write_faces(folder: Path, counts: dict[str, int], size: int = 512) -> Path:
             name = f"{split}_{index}.png"
             cv2.imwrite(str(folder / name), np.uint8(base * (1 - 0.1 * (index % 5))))
             row = {"file": name, "source": "portrait", "split": split}
+            row |= {name: str(value * size / 512) for name, value in BOX_512.items()}
             for point, (x, y) in zip(POINTS, TEMPLATE_512, strict=True):
                 row |= {f"{point}_x": str(x * size / 512), f"{point}_y": str(y * size / 512)}
             rows.append(row)

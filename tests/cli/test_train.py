@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -80,24 +79,6 @@ def test_mistakes_are_one_line(
         said = capsys.readouterr().err
         assert words in said and "Traceback" not in said
     assert not (tmp_path / "run").exists()
-
-
-def test_the_detectors_plan_is_dispatched(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from vidrestore.training import detector_run
-
-    plans = []
-
-    def record(plan: object) -> Path:
-        plans.append(plan)
-        return tmp_path
-
-    monkeypatch.setattr(detector_run, "run_plan", record)
-    recipe = Path(__file__).parents[2] / "configs" / "train" / "compact_detector.yaml"
-    assert main(["train", str(recipe), "--data", str(data), "--out", str(tmp_path)]) == 0
-    assert (plans[0].faces, plans[0].out) == (data, tmp_path)
-    assert json.dumps(plans[0].model_dump(mode="json"))
 
 
 @pytest.mark.parametrize("command", ["train", "export"])

@@ -13,8 +13,9 @@ from tiny_recipes import SIZE, tiny_recipe
 
 from vidrestore.errors import DataError, ModelError
 from vidrestore.models.architectures import build
-from vidrestore.models.checkpoint import read
-from vidrestore.models.load import load_restorer
+from vidrestore.models.checkpoint import fill, read
+from vidrestore.models.detector import CompactDetector
+from vidrestore.models.load import load_detector, load_restorer
 from vidrestore.training import export as module
 from vidrestore.training.checkpoints import read_checkpoint
 from vidrestore.training.export import export
@@ -27,6 +28,10 @@ SHORT = {
     "gfpgan": {"steps": 1, "batch_size": 1, "losses": OFF | COMPONENTS_OFF},
     "gpen": {"steps": 1, "batch_size": 1, "losses": {"identity": 0}},
     "compact_generator": {"stages": [{"images": 2, "batch_size": 1, "window": SIZE}]},
+    "compact_detector": {
+        "data": {"size_px": 64},
+        "stages": [{"look": look, "images": 4, "batch_size": 2} for look in ("first", "second")],
+    },
 }
 
 
@@ -95,6 +100,43 @@ def test_nothing_is_told_of_the_folders_of_the_training(
     metadata = export(last, tmp_path / "a.safetensors")
     assert json.loads(metadata["recipe"])["prior"] == "last.pt"
     assert str(tmp_path) not in str(metadata)
+
+
+def test_an_exported_detector_is_small_and_detects(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "detector.safetensors"
+    metadata = export(checkpoints["compact_detector"], file)
+    assert metadata["arch"] == "CompactDetector"
+    whole = sum(v.numel() * 4 for v in average(checkpoints["compact_detector"]).values())
+    assert file.stat().st_size < 0.4 * whole
+    network = build(metadata["arch"], **json.loads(metadata["hyperparameters"]))
+    fill(network, read(file), arch=metadata["arch"])
+    for name, value in average(checkpoints["compact_detector"]).items():
+        torch.testing.assert_close(network.state_dict()[name], value, rtol=1e-2, atol=5e-3)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    [found] = load_detector(file, device="cpu")(picture)
+    assert found.boxes_xyxy.shape == (len(found), 4)
+
+
+def average(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return dict(read_checkpoint(checkpoint).state["average"])
+
+
+def test_an_onnx_detector_holds_both_looks(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = tmp_path / "detector.onnx"
+    metadata = export(checkpoints["compact_detector"], file)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    network = build(metadata["arch"], **json.loads(metadata["hyperparameters"])).eval()
+    network.load_state_dict(average(checkpoints["compact_detector"]))
+    assert isinstance(network, CompactDetector)
+    scenes, crops = torch.rand(3, 3, 64, 64), torch.rand(3, 3, 80, 80)
+    with torch.no_grad():
+        wanted = [*network(scenes), *network.refiner(crops)]
+    found = session.run(None, {"scenes": scenes.numpy(), "crops": crops.numpy()})
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), rtol=1e-4, atol=1e-3)
 
 
 def test_halves_are_half_as_large(checkpoints: dict[str, Path], tmp_path: Path) -> None:

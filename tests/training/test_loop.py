@@ -24,6 +24,7 @@ RUNS = [
     ("gpen", {}),
     ("gpen", {"phase": "prior"}),
     ("compact_generator", {}),
+    ("compact_detector", {}),
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from labelled_faces import POINTS as LANDMARKS
 
 from vidrestore.geometry import ellipse_box
 from vidrestore.training.scenes import (
@@ -89,7 +90,7 @@ def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     cv2.imwrite(str(tmp_path / "a.png"), rng.integers(0, 255, (512, 512, 3), dtype=np.uint8))
     header = "file,source,split,box_x0,box_y0,box_x1,box_y1," + ",".join(
-        f"{part}_{axis}" for part in ("le", "re", "n", "ml", "mr") for axis in "xy"
+        f"{part}_{axis}" for part in LANDMARKS for axis in "xy"
     )
     numbers = ",".join(str(v) for v in [140, 120, 372, 432, *(2 * POINTS.ravel())])
     rows = [header, f"a.png,x,train,{numbers}", f"gone.png,x,train,{numbers}"]
@@ -100,7 +101,7 @@ def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
     assert len(mapped.pictures) == 1 + len(YAWS)
     np.testing.assert_allclose(mapped.boxes_xyxy[0], BOX)
     np.testing.assert_allclose(mapped.landmarks[0], POINTS, atol=0.5)
-    with pytest.raises(ValueError, match="no readable picture of split 'val'"):
+    with pytest.raises(ValueError, match="no readable picture in split 'val'"):
         build_face_bank(tmp_path, "val")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -10,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
-from vidrestore.errors import DataError, UsageError, VidRestoreError
+from vidrestore.errors import UsageError, VidRestoreError
 
 if TYPE_CHECKING:
     from vidrestore.training.loop import TrainingProgress
@@ -106,12 +105,8 @@ def train(
     A run that was broken off goes on with --resume, and gives what it would have given.
     """
     start_logging(verbose)
-    from vidrestore.training.recipe import DETECTOR_TASK, load_recipe, read_recipe
+    from vidrestore.training.recipe import load_recipe
 
-    content = read_recipe(recipe, changes)
-    if content.get("task", DETECTOR_TASK if "refiner" in content else None) == DETECTOR_TASK:
-        _train_detector(recipe, changes, data, out, workers, device)
-        return
     load_recipe(recipe, changes)
     run = _Run(recipe, changes, data, out, resume, stop_at, workers, threads, device, verbose)
     last = run() if processes == 1 else _share(run, processes)
@@ -225,26 +220,3 @@ def _bar() -> Iterator[Callable[[TrainingProgress], None] | None]:
                 bar.set_postfix({name: f"{value:.3g}" for name, value in progress.terms.items()})
 
         yield report
-
-
-def _train_detector(
-    recipe: Path, changes: Mapping[str, str], data: Path, out: Path, workers: int, device: str
-) -> None:
-    """The embedded detector's plan has a course of its own."""
-    from pydantic import ValidationError
-
-    from vidrestore.training.detector_run import DetectorPlan, run_plan
-    from vidrestore.training.recipe import read_recipe
-
-    content: dict[str, Any] = read_recipe(recipe, changes)
-    content.pop("task", None)
-    try:
-        plan = DetectorPlan(
-            **{**content, "faces": data, "out": out, "workers": workers, "device": device}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"recipe {recipe}: {name}: {first['msg']}") from error
-    logging.getLogger("vidrestore").setLevel(logging.INFO)
-    click.echo(f"trained: {run_plan(plan)}", err=True)

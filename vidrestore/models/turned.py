@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from vidrestore.geometry import apply, ellipse_box, invert, turned_about_middle
-from vidrestore.models.detector import MAX_TILT_DEGREES, overlaps, tilt_degrees
+from vidrestore.models.detector import overlaps, tilt_degrees
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Array, Detections
 
 __all__ = [
+    "GREATEST_TILT_DEGREES",
     "LEAST_TILT_DEGREES",
     "TURNS_DEGREES",
     "TurningDetector",
@@ -35,6 +36,10 @@ TURNS_DEGREES = (45.0, -45.0)
 
 LEAST_TILT_DEGREES = 25.0
 """Heads tilted by less are left to the upright look."""
+
+GREATEST_TILT_DEGREES = 75.0
+"""Heads tilted by more are not answered: 30 degrees beyond the copies, as far as a detector of
+upright faces is sure."""
 
 _SAME = 0.4
 """Boxes with a greater IoU than this are one face."""
@@ -90,8 +95,8 @@ def moved(found: Detections, b_from_a: Array) -> Detections:
 def merged(looks: Sequence[Detections]) -> Detections:
     """Joins the answers of several looks at one picture: of those that overlap, the surest stays.
 
-    A head that lies is not answered (see `MAX_TILT_DEGREES`), but first takes the place of a copy's
-    answer that has it upside down.
+    A head that lies (`GREATEST_TILT_DEGREES`) is not answered, but first takes the place of a
+    copy's answer that has it upside down.
 
     Args:
         looks: all in pixels of the picture; answers of one look stay apart from each other.
@@ -111,7 +116,7 @@ def merged(looks: Sequence[Detections]) -> Detections:
         if shared.max(initial=0) <= _SAME:
             kept.append(int(index))
     joined = _chosen(every, np.array(kept, np.intp))
-    return _chosen(joined, np.abs(tilt_degrees(joined.landmarks)) < MAX_TILT_DEGREES)
+    return _chosen(joined, np.abs(tilt_degrees(joined.landmarks)) < GREATEST_TILT_DEGREES)
 
 
 def _chosen(found: Detections, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Detections:

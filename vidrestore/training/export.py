@@ -1,8 +1,10 @@
 """From a training checkpoint to files that are used: safetensors, and ONNX.
 
 The safetensors file says what network it holds, how it was trained and how well it did, so
-`vidrestore IN OUT --model FILE` runs it as it is. The ONNX file takes and gives RGB in [-1, 1],
-(N, 3, S, S), and is compared with torch before it gets its name.
+`vidrestore IN OUT --model FILE` (`--detector FILE`) runs it as it is. The ONNX file takes and gives
+RGB in [-1, 1], (N, 3, S, S), and is compared with torch before it gets its name. That of a detector
+holds its two looks side by side: scenes, (N, 3, S, S) RGB in [0, 1], give logits, boxes and
+landmarks of all cells; crops, (N, 3, 80, 80), give a logit and landmarks each.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from torch import Tensor, nn
 
 from vidrestore.errors import DataError, ModelError
 from vidrestore.models.architectures import build
+from vidrestore.models.compressed import compressed
+from vidrestore.models.detector import REFINER_PX, CompactDetector
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint
 from vidrestore.training.machine import require_extra
 from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
@@ -36,6 +40,7 @@ ONNX_TOLERANCE = 1e-4
 
 _TEMPLATE_NAMES = {"ffhq": "gfpgan_512_ffhq", "gpen": "gpen"}
 _OPSET = 18
+_DETECTOR_OUTPUTS = ("logits", "boxes", "landmarks", "crop_logits", "crop_landmarks")
 _logger = logging.getLogger(__name__)
 
 
@@ -51,7 +56,8 @@ def export(
     Args:
         checkpoint: What `vidrestore train` wrote.
         destination: ``.safetensors`` or ``.onnx``; replaced atomically.
-        precision: Of the numbers in a safetensors file; ONNX is float32.
+        precision: Of the numbers in a safetensors file; ONNX is float32, and a detector is stored
+            in eight bits, see `vidrestore.models.compressed`.
         blend: Weights that the checkpoint's training began with, and their share of the mean that
             is written: between a network of pixel losses and the same after adversarial training
             lies a scale from soft to sharp (ESRGAN, Wang et al., arXiv:1809.00219, section 3.4).
@@ -109,11 +115,15 @@ def export_safetensors(
     """Write weights and metadata; see `export`."""
     from safetensors.torch import save_file
 
-    dtype = torch.float16 if precision == "float16" else torch.float32
-    state = {
-        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
-        for name, value in found.state["average"].items()
-    }
+    state = found.state["average"]
+    if found.task == "compact_detector":
+        state = compressed(state)
+    else:
+        dtype = torch.float16 if precision == "float16" else torch.float32
+        state = {
+            name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
+            for name, value in state.items()
+        }
     with _atomic(destination) as partial:
         save_file(state, partial, metadata)
 
@@ -127,13 +137,15 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     recipe = _recipe(found)
     network = build(recipe.arch, **recipe.hyperparameters).eval().requires_grad_(False)
     network.load_state_dict(found.state["average"])
-    example = _example(recipe)
+    examples = _examples(recipe)
+    if isinstance(network, CompactDetector):
+        network = _BothLooks(network)
     with _atomic(destination) as partial:
-        _write_onnx(network, example, partial)
+        _write_onnx(network, examples, partial)
         model = onnx.load(partial)
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, partial)
-        difference = _compare(network, example, partial)
+        difference = _compare(network, examples, partial)
         if difference > ONNX_TOLERANCE:
             raise ModelError(
                 f"{destination}: ONNX differs from torch by {difference:.2g}, more than "
@@ -142,18 +154,31 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     _logger.info("%s differs from torch by %.2g at most", destination, difference)
 
 
-def _write_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
+class _BothLooks(nn.Module):
+    """A detector's two looks as one network."""
+
+    def __init__(self, network: CompactDetector) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, scenes: Tensor, crops: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, S, S) and (N, 3, 80, 80) in [0, 1]."""
+        return (*self.network(scenes), *self.network.refiner(crops))
+
+
+def _write_onnx(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=64)
     quiet = io.StringIO()
+    outputs = _DETECTOR_OUTPUTS if isinstance(network, _BothLooks) else ("output",)
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (example,),
+            tuple(examples.values()),
             str(path),
-            input_names=["input"],
-            output_names=["output"],
-            dynamic_shapes=({0: batch},),
+            input_names=list(examples),
+            output_names=list(outputs),
+            dynamic_shapes=tuple({0: batch} for _ in examples),
             opset_version=_OPSET,
             dynamo=True,
             external_data=False,
@@ -161,19 +186,25 @@ def _write_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
         )
 
 
-def _compare(network: nn.Module, example: Tensor, path: Path) -> float:
-    """Largest difference between the file and the network, for one picture and for two."""
+def _compare(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> float:
+    """Largest difference between the file and the network, for one picture and for two; that of
+    places in pixels counts in units of a hundred."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = 0.0
-    for pictures in (example[:1], example):
+    for count in (1, 2):
+        given = {name: value[:count] for name, value in examples.items()}
         with torch.no_grad():
-            wanted = network(pictures).numpy()
-        (found,) = session.run(None, {"input": pictures.numpy()})
-        worst = max(worst, float(np.abs(found - wanted).max()))
+            wanted = network(*given.values())
+        found = session.run(None, {name: value.numpy() for name, value in given.items()})
+        for one, other in zip(
+            found, (wanted,) if isinstance(wanted, Tensor) else wanted, strict=True
+        ):
+            unit = 100.0 if isinstance(network, _BothLooks) and one.ndim > 2 else 1.0
+            worst = max(worst, float(np.abs(one - other.numpy()).max()) / unit)
     return worst
 
 
@@ -197,14 +228,22 @@ def _recipe(found: TrainingState) -> Recipe:
     return parse_recipe(RECIPES[found.task], found.recipe, "recipe of the checkpoint")
 
 
-def _example(recipe: Recipe) -> Tensor:
-    """Two inputs of the network: crops, or a prior's random vectors; always the same."""
+def _examples(recipe: Recipe) -> dict[str, Tensor]:
+    """Two inputs of the network, by their names in the file; always the same."""
     source = np.random.default_rng(0)
     if recipe.task == "stylegan2_prior":
         length = int(recipe.hyperparameters.get("num_style_feat", 512))
-        return torch.from_numpy(source.standard_normal((2, length), dtype=np.float32))
-    shape = (2, 3, recipe.data.size_px, recipe.data.size_px)
-    return torch.from_numpy(source.random(shape, dtype=np.float32)) * 2 - 1
+        return {"input": torch.from_numpy(source.standard_normal((2, length), dtype=np.float32))}
+    shapes = {"input": recipe.data.size_px}
+    if recipe.task == "compact_detector":
+        shapes = {"scenes": recipe.data.size_px, "crops": REFINER_PX}
+    pictures = {
+        name: torch.from_numpy(source.random((2, 3, px, px), dtype=np.float32))
+        for name, px in shapes.items()
+    }
+    if recipe.task == "compact_detector":
+        return pictures
+    return {name: picture * 2 - 1 for name, picture in pictures.items()}
 
 
 def _without_folders(value: Any) -> Any:

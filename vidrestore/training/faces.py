@@ -358,7 +358,7 @@ class _ShareOfBatches(Sampler[list[int]]):
 
 
 def batches(
-    samples: Dataset[Pair],
+    samples: Dataset[_T],
     start: int,
     stop: int,
     batch_size: int,
@@ -367,7 +367,7 @@ def batches(
     rank: int = 0,
     n_processes: int = 1,
     pin: bool = False,
-) -> Iterator[Pair]:
+) -> Iterator[_T]:
     """Batches of the samples `start` to `stop`, the latter left out.
 
     Args:
@@ -388,7 +388,7 @@ def batches(
             f"a batch of {batch_size} cannot be shared by {n_processes} processes; "
             "take a batch size that is a multiple"
         )
-    loader: DataLoader[Pair] = DataLoader(
+    loader: DataLoader[_T] = DataLoader(
         samples,
         batch_sampler=_ShareOfBatches(start, stop, batch_size, rank, n_processes),
         num_workers=workers,

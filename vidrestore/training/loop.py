@@ -25,14 +25,16 @@ from torch import Tensor
 
 from vidrestore.errors import DataError
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint, write_checkpoint
-from vidrestore.training.faces import Pair, batches, open_faces
+from vidrestore.training.faces import batches, open_faces
 from vidrestore.training.machine import Machine, require_extra
-from vidrestore.training.recipe import Recipe
+from vidrestore.training.recipe import CompactDetectorRecipe, Recipe
 from vidrestore.training.tasks import open_task
-from vidrestore.training.tasks.task import Counters, Data, Stretch, Task
+from vidrestore.training.tasks.task import Batch, Counters, Data, Stretch, Task
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
+
+    from vidrestore.training.tasks.compact_detector import SceneData
 
 __all__ = ["TrainingProgress", "course", "train"]
 
@@ -73,7 +75,8 @@ def train(
 
     Args:
         recipe: What to do.
-        data: Folder of face pictures, see `vidrestore.training.faces`.
+        data: Folder of face pictures, see `vidrestore.training.faces`; the detector's scenes need
+            a ``labels.csv`` with boxes.
         out: Folder for what the run writes, made where missing.
         resume: Go on from ``last.pt`` where there is one.
         workers: Loader processes; 0 loads in this one. The result does not depend on it.
@@ -90,7 +93,7 @@ def train(
     """
     require_extra("tensorboard")
     machine = Machine(device, recipe.precision)
-    task = open_task(recipe, _open_data(recipe, data), machine)
+    task = open_task(recipe, _open_data(recipe, data, out, workers), machine)
     stretches = task.stretches()
     run = _Run(recipe, task, machine, out, total=sum(stretch.images for stretch in stretches))
     run.begin(resume)
@@ -103,7 +106,11 @@ def train(
     return run.finish()
 
 
-def _open_data(recipe: Recipe, folder: Path) -> Data:
+def _open_data(recipe: Recipe, folder: Path, out: Path, workers: int) -> Data | SceneData:
+    if isinstance(recipe, CompactDetectorRecipe):
+        from vidrestore.training.tasks.compact_detector import open_data
+
+        return open_data(recipe, folder, out / "faces", workers)
     settings = recipe.data
     return Data(
         *(
@@ -123,7 +130,7 @@ def _open_data(recipe: Recipe, folder: Path) -> Data:
 
 def course(
     stretches: Sequence[Stretch], seen: int, machine: Machine, workers: int
-) -> Iterator[tuple[Counters, Pair, Stretch]]:
+) -> Iterator[tuple[Counters, Batch, Stretch]]:
     """The batches of this process from image `seen` of the training on, with their counters."""
     start = step = 0
     for number, stretch in enumerate(stretches):

@@ -23,8 +23,10 @@ from vidrestore.errors import DataError, nearest
 
 __all__ = [
     "RECIPES",
+    "CompactDetectorRecipe",
     "CompactGeneratorRecipe",
     "DataRecipe",
+    "DetectorStage",
     "GFPGANLosses",
     "GFPGANRecipe",
     "GPENLosses",
@@ -310,16 +312,57 @@ class CompactGeneratorRecipe(Recipe):
     stages: tuple[Stage, ...] = Field(min_length=1)
 
 
+class DetectorStage(_Part):
+    """A stretch of the compact detector's training, of one of its looks."""
+
+    look: Literal["first", "second"] = Field(
+        description="the network of cells, or the one that looks again at each face"
+    )
+    images: int = Field(ge=1, description="scenes to see; the second look takes eight crops of one")
+    schedule_images: int | None = Field(
+        None, ge=1, description="length of the rate's schedule; None for the stage's own"
+    )
+    batch_size: int = Field(8, ge=1, description="scenes")
+    scene_px: int = Field(256, ge=64, multiple_of=64, description="side of the first look's scenes")
+    learning_rate: float = Field(1.2e-3, ge=0, description="peak; see `learning_rate`")
+    average_keep: float = Field(
+        0.998, ge=0, lt=1, description="share of the running average that stays in a step"
+    )
+    taught: bool = Field(False, description="whether labels are the teacher's")
+    bfloat16_share: float = Field(0.9, ge=0, le=1, description="of the stage; then float32")
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> DetectorStage:
+        if self.images % self.batch_size:
+            raise ValueError(f"{self.images} images are no whole batches of {self.batch_size}")
+        return self
+
+
+class CompactDetectorRecipe(Recipe):
+    """The small detector that ships, in stages."""
+
+    default_arch: ClassVar[str] = "CompactDetector"
+
+    task: Literal["compact_detector"] = "compact_detector"
+    teacher: Path | None = Field(
+        None, description="RetinaFace's weights; None finds retinaface-mobile0.25 installed"
+    )
+    textures: Path | None = Field(
+        None, description="pictures without faces; None finds scikit-image's"
+    )
+    start_from: Path | None = Field(None, description="weights to begin with")
+    weight_decay: float = Field(1e-2, ge=0)
+    stages: tuple[DetectorStage, ...] = Field(min_length=1)
+
+
 RECIPES: Mapping[str, type[Recipe]] = {
     "stylegan2_prior": StyleGAN2PriorRecipe,
     "gfpgan": GFPGANRecipe,
     "gpen": GPENRecipe,
     "compact_generator": CompactGeneratorRecipe,
+    "compact_detector": CompactDetectorRecipe,
 }
 """The tasks of `vidrestore.training.loop.train` and their recipes."""
-
-DETECTOR_TASK = "compact_detector"
-"""The task that `vidrestore.training.detector_run` does."""
 
 
 def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
@@ -335,7 +378,7 @@ def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
     content = read_recipe(path, changes)
     task = str(content.get("task"))
     if task not in RECIPES:
-        known = ", ".join((*RECIPES, DETECTOR_TASK))
+        known = ", ".join(RECIPES)
         hint = nearest(task, RECIPES) or f"; known: {known}"
         raise DataError(f"recipe {path}: unknown task {task!r}{hint}")
     return parse_recipe(RECIPES[task], content, f"recipe {path}")

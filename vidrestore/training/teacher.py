@@ -13,9 +13,12 @@ import cv2
 import numpy as np
 import torch
 
+from vidrestore.metrics.files import NetworkFile
+from vidrestore.models import zoo
 from vidrestore.models.detector import overlaps
 from vidrestore.models.load import load_detector
 from vidrestore.models.protocols import FaceDetector
+from vidrestore.training.losses.perceptual import weights_file
 from vidrestore.training.scenes import Scene
 
 __all__ = ["load_teacher", "taught"]
@@ -29,11 +32,20 @@ _TINY_PX = 40.0
 _SAME = 0.5
 
 
-def load_teacher(weights: Path | None) -> FaceDetector | None:
-    """A RetinaFace that answers from a low score on, or None without weights."""
-    if weights is None:
-        return None
-    teacher = load_detector(weights, device="cpu")
+def load_teacher(path: Path | None = None) -> FaceDetector:
+    """The public RetinaFace (MobileNet 0.25) on the CPU, answering from a low score on.
+
+    Args:
+        path: Its weights; None looks into the folder of weights.
+
+    Raises:
+        NotAvailableError: They are not there.
+        WeightsError: They are of another network.
+    """
+    (spec,) = zoo.find("retinaface-mobile0.25", "detector")
+    assert spec.url is not None and spec.sha256 is not None
+    file = NetworkFile(spec.filename, spec.url, spec.sha256)
+    teacher = load_detector(weights_file(file, path, option="teacher"), device="cpu")
     teacher.score_threshold = _PLAUSIBLE  # type: ignore[attr-defined]
     return teacher
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.errors import DataError
 from vidrestore.training.head_turn import turned_aside
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,16 @@ Entry = tuple[Picture, Picture, Floats, Floats]
 
 
 BANK_PX = 256
+
+_COLUMNS = tuple(
+    f"{point}_{axis}"
+    for point, axes in (
+        ("box", ("x0", "y0", "x1", "y1")),
+        *((name, "xy") for name in ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")),
+    )
+    for axis in axes
+)
+"""Of labels.csv: the face's box and five landmarks, in pixels of its picture."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,11 @@ def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
     Returns:
         The bank, in the order of the rows, then once more for each of `YAWS`; unreadable pictures
         are logged and left out.
+
+    Raises:
+        DataError: There are no labels with boxes and landmarks, or no picture can be read.
     """
-    with (faces / "labels.csv").open(newline="", encoding="utf-8") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["split"] == split]
+    rows = [row for row in _labels(faces) if row["split"] == split]
     with _pool(workers) as pool:
         found = list(pool.map(partial(_entry, faces), rows, chunksize=16))
         for row, entry in zip(rows, found, strict=True):
@@ -90,13 +103,43 @@ def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
                 log.warning("left out %s: it cannot be read", row["file"])
         entries = [entry for entry in found if entry is not None]
         if not entries:
-            raise ValueError(
-                f"no readable picture of split {split!r} in {faces}; is labels.csv beside the "
-                "pictures?"
+            raise DataError(
+                f"training data {faces}: no readable picture in split {split!r}; is labels.csv "
+                "beside the pictures?"
             )
         entries += list(pool.map(_turned, *_turns(entries), chunksize=16))
     pictures, mattes, boxes, landmarks = zip(*entries, strict=True)
     return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
+
+
+def _labels(faces: Path) -> list[dict[str, str]]:
+    """The rows of labels.csv, which has all that is needed."""
+    path = faces / "labels.csv"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            rows = list(csv.DictReader(lines))
+    except OSError as error:
+        raise DataError(
+            f"training data {faces}: labels.csv, which names pictures, boxes and landmarks: "
+            f"{error.strerror}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"labels {path}: {error}; save it as UTF-8") from error
+    for name in ("file", "split", *_COLUMNS):
+        if rows and name not in rows[0]:
+            raise DataError(
+                f"labels {path}: no column {name!r}; scenes need every face's split, box and "
+                "landmarks"
+            )
+    return rows
+
+
+def _numbers(row: dict[str, str], faces: Path) -> Floats:
+    """(14,) the box and the landmarks of a row, in pixels of its picture."""
+    try:
+        return np.array([float(row[name]) for name in _COLUMNS], np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"labels {faces / 'labels.csv'}: {row['file']}: {error}") from error
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -110,7 +153,7 @@ def _entry(faces: Path, row: dict[str, str]) -> Entry | None:
         return None
     scale = BANK_PX / picture.shape[0]
     small = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)
-    numbers = np.array([float(v) for v in list(row.values())[3:17]], np.float32)
+    numbers = _numbers(row, faces)
     box = numbers[:4] * scale
     landmarks = (numbers[4:].reshape(5, 2) + 0.5) * scale - 0.5
     return np.ascontiguousarray(small[..., ::-1]), person_matte(small, box), box, landmarks

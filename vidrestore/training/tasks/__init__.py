@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from vidrestore.training.machine import Machine
     from vidrestore.training.recipe import Recipe
+    from vidrestore.training.tasks.compact_detector import SceneData
     from vidrestore.training.tasks.task import Data, Task
 
 __all__ = ["open_task"]
 
 
-def open_task(recipe: Recipe, data: Data, machine: Machine) -> Task:
+def open_task(recipe: Recipe, data: Data | SceneData, machine: Machine) -> Task:
     """Build the networks and optimisers of a recipe.
 
     Args:

@@ -23,11 +23,12 @@ from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import Checkpoint, fill, read
 from vidrestore.training.checkpoints import read_checkpoint
-from vidrestore.training.faces import FaceSource, Pair
+from vidrestore.training.faces import FaceSource
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import Recipe
 
 __all__ = [
+    "Batch",
     "Counters",
     "Data",
     "Part",
@@ -50,6 +51,7 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_N = TypeVar("_N", bound=nn.Module)
 
 _EMA_WARMUP = 0.1
 """A running average never reaches back further than this share of the training so far."""
@@ -85,8 +87,16 @@ class Stretch:
     """Whole batches."""
     batch_size: int
     """Over all processes."""
-    samples: Dataset[Pair]
-    """Item ``i`` is the whole training's ``i``-th sample."""
+    samples: Dataset[Any]
+    """Item ``i`` is the whole training's ``i``-th sample; stacked, a `Batch`."""
+
+
+class Batch(Protocol):
+    """What a stretch's samples are when stacked, such as `Pair`."""
+
+    def to(self, device: torch.device) -> Any:
+        """The batch on a device."""
+        ...
 
 
 class Task(Protocol):
@@ -101,8 +111,9 @@ class Task(Protocol):
         """The course of the training."""
         ...
 
-    def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
-        """Learn from a batch on the machine's device; gives the weighted loss terms by name."""
+    def step(self, batch: Any, counters: Counters) -> dict[str, Tensor]:
+        """Learn from a stretch's batch on the machine's device; gives the weighted loss terms by
+        name."""
         ...
 
     def validate(self) -> dict[str, float]:
@@ -157,7 +168,7 @@ def build_seeded(make: Callable[[], _T], seed: int) -> _T:
         return make()
 
 
-def averaged(network: nn.Module) -> nn.Module:
+def averaged(network: _N) -> _N:
     """A copy to hold the running average of a network's weights."""
     return copy.deepcopy(network).eval().requires_grad_(False)
 

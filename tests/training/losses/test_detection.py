@@ -1,0 +1,74 @@
+"""What the detector learns by: which cell learns which face, and what is not punished."""
+
+from __future__ import annotations
+
+import torch
+from torchvision.ops import box_iou, generalized_box_iou
+
+from vidrestore.models.detector import REFINER_PX, CompactDetector, cell_centres
+from vidrestore.training.losses.detection import (
+    assign_cells,
+    box_overlap,
+    first_look_losses,
+    second_look_losses,
+)
+
+
+def test_a_face_is_learnt_at_its_centre_by_grids_of_its_size() -> None:
+    cells = cell_centres(256, 256)
+    boxes = torch.tensor([[[88.0, 78, 148, 158], [0, 0, 0, 0]]])
+    owner, ignored = assign_cells(cells, boxes, torch.tensor([[1, -1]]))
+    mine = cells[owner[0] == 0]
+    assert set(mine[:, 2].tolist()) == {16.0, 32.0}
+    assert ((mine[:, :2] - torch.tensor([118.0, 118.0])).abs() < 1.5 * mine[:, 2:]).all()
+    assert not ignored.any()
+
+
+def test_what_is_to_be_ignored_is_neither_learnt_nor_punished() -> None:
+    cells = cell_centres(128, 128)
+    boxes, state = torch.tensor([[[30.0, 30, 90, 90]]]), torch.tensor([[0]])
+    owner, ignored = assign_cells(cells, boxes, state)
+    assert (owner == -1).all()
+    torch.manual_seed(0)
+    answers = CompactDetector().eval()(torch.rand(1, 3, 128, 128))
+    loud = answers._replace(logits=torch.where(ignored, 9.0, -20.0))
+    losses = first_look_losses(loud, cells, boxes, torch.zeros(1, 1, 5, 2), state)
+    assert losses["score"] < 1e-3
+
+
+def test_overlap_agrees_with_torchvision() -> None:
+    torch.manual_seed(0)
+    one, two = (torch.rand(50, 4) * 50 for _ in range(2))
+    one[:, 2:] += one[:, :2] + 1
+    two[:, 2:] += two[:, :2] + 1
+    iou, giou = box_overlap(one, two)
+    torch.testing.assert_close(iou, box_iou(one, two).diagonal())
+    torch.testing.assert_close(giou, generalized_box_iou(one, two).diagonal())
+
+
+def sure_maps(places: torch.Tensor) -> torch.Tensor:
+    """Maps of 20 x 20 with all probability in the cells of (K, 5, 2) places."""
+    maps = torch.full((*places.shape[:2], 20, 20), -30.0)
+    column, row = ((places + 0.5) / (REFINER_PX / 20)).long().unbind(2)
+    for face in range(len(places)):
+        maps[face, torch.arange(5), row[face], column[face]] = 30.0
+    return maps
+
+
+def test_the_second_look_is_right_where_its_maps_are() -> None:
+    places = torch.tensor([[[25.5, 29.5], [53.5, 29.5], [41.5, 41.5], [29.5, 53.5], [49.5, 53.5]]])
+    right = second_look_losses(torch.tensor([20.0]), sure_maps(places), places, torch.tensor([1]))
+    aside = second_look_losses(
+        torch.tensor([20.0]), sure_maps(places + 4), places, torch.tensor([1])
+    )
+    assert right["score"] < 1e-6
+    assert aside["landmark"] - right["landmark"] > 0.08  # 4 of 50 px, both ways
+
+
+def test_crops_that_nobody_judges_cost_nothing() -> None:
+    losses = second_look_losses(
+        torch.tensor([5.0, -5.0]), torch.zeros(2, 5, 20, 20), torch.zeros(2, 5, 2),
+        torch.tensor([-1, -1]),
+    )  # fmt: skip
+    assert losses["score"] == 0
+    assert losses["landmark"] == 0

@@ -1,0 +1,160 @@
+"""The detector's training: both looks learn, and it says what it lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from labelled_faces import write_faces
+from portrait_bank import portrait_bank
+from tiny_recipes import tiny_recipe
+
+from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.training.looks import FaceCrops, SceneBatch
+from vidrestore.training.machine import Machine
+from vidrestore.training.recipe import DetectorStage
+from vidrestore.training.scenes import SceneMaker, build_face_bank, scene_targets
+from vidrestore.training.tasks import open_task
+from vidrestore.training.tasks.compact_detector import (
+    CompactDetectorTask,
+    SceneData,
+    learning_rate,
+)
+from vidrestore.training.tasks.task import Counters
+
+
+def opened(**changes: Any) -> CompactDetectorTask:
+    recipe = tiny_recipe("compact_detector", **changes)
+    data = SceneData(portrait_bank(), portrait_bank(), [])
+    task = open_task(recipe, data, Machine("cpu"))
+    assert isinstance(task, CompactDetectorTask)
+    return task
+
+
+def totals(task: CompactDetectorTask, batch: Any, steps: int) -> list[float]:
+    """The loss of one batch, step after step, behind the rate's warm-up."""
+    seen = (Counters(i * 2, i, 0, i * 2) for i in range(1000, 1000 + steps))
+    return [sum(float(term.detach()) for term in task.step(batch, at).values()) for at in seen]
+
+
+SHIPPED_SIZE = {
+    "widths": [16, 32, 64, 128, 128, 128],
+    "blocks": [1, 2, 2, 1, 1],
+    "neck_width": 64,
+}
+
+
+def stage(look: str) -> list[dict[str, Any]]:
+    fields = {"look": look, "images": 10**6, "batch_size": 2, "scene_px": 128}
+    return [{**fields, "learning_rate": 2e-3, "bfloat16_share": 0}]
+
+
+def test_the_first_look_learns_a_scene() -> None:
+    """Twelve steps on one scene lower its loss by half."""
+    task = opened(stages=stage("first"), network=SHIPPED_SIZE)
+    maker = SceneMaker(portrait_bank(), [], size_px=128)
+    seeds = (np.random.default_rng(seed) for seed in range(20, 120))
+    scene = next(s for s in map(maker.make, seeds) if s.wanted.sum() == 1)
+    parts = [torch.from_numpy(part)[None] for part in scene_targets(scene).values()]
+    batch = SceneBatch(*(part.repeat_interleave(2, 0) for part in parts))
+    found = totals(task, batch, 12)
+    assert found[-1] < found[0] / 2
+
+
+def test_the_second_look_learns_its_crops() -> None:
+    task = opened(stages=stage("second"), network=SHIPPED_SIZE)
+    crops = FaceCrops(SceneMaker(portrait_bank(), [], size_px=128), 5, 30)
+    face = next(crops[i] for i in range(30) if (crops[i].state == 1).sum() > 4)
+    batch = type(face)(*(part[None] for part in face))
+    before = {name: value.clone() for name, value in task.network.stem.state_dict().items()}
+    found = totals(task, batch, 12)
+    assert found[-1] < found[0] / 2
+    for name, value in task.network.stem.state_dict().items():
+        assert torch.equal(value, before[name]), name  # The first look is as it was.
+
+
+def test_a_stage_begins_with_the_average_of_the_one_before() -> None:
+    task = opened()
+    start, second = task.recipe.stages[0].images, task.recipe.stages[1]
+    with torch.no_grad():
+        for parameter in task.average.parameters():
+            parameter.add_(1.0)
+    wanted = task.average.stem[0].weight.clone()
+    crops = task.stretches()[1].samples[0]
+    batch = type(crops)(*(part[None] for part in crops))
+    task.step(batch, Counters(start, 8, 1, 0))
+    torch.testing.assert_close(task.network.stem[0].weight, wanted)
+    assert len(task.optimisers["second"].state) > 0
+    assert second.look == "second"
+
+
+def test_the_rate_rises_and_falls() -> None:
+    stage = DetectorStage(look="first", images=80_000, batch_size=8, learning_rate=1.0)
+    rates = [learning_rate(stage, seen) for seen in range(0, 80_000, 8)]
+    assert rates[0] == pytest.approx(1 / 500, rel=1e-3)
+    assert max(rates) == pytest.approx(0.99, abs=0.02)
+    assert np.argmax(rates) == pytest.approx(500, abs=5)
+    assert rates[-1] == pytest.approx(0.01, abs=1e-3)
+    longer = stage.model_copy(update={"schedule_images": 160_000})
+    assert learning_rate(longer, 79_992) == pytest.approx(0.505, abs=0.01)
+
+
+def test_figures_and_pictures_are_of_held_out_scenes() -> None:
+    task = opened(report={"held_out_faces": 3, "sample_faces": 5})
+    figures = task.validate()
+    assert {"loss", "first_score", "second_landmark", "false_share"} <= figures.keys()
+    assert figures == task.validate()
+    assert task.sample_grid().shape == (3, 256, 1024)
+
+
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Machine, "n_processes", 2)
+    with pytest.raises(DataError, match="one process"):
+        opened()
+
+
+def test_an_absent_teacher_is_named(tmp_path: Path) -> None:
+    taught = [{"look": "first", "images": 2, "batch_size": 2, "taught": True}]
+    with pytest.raises(NotAvailableError, match=r"no\.pth.*teacher"):
+        opened(stages=taught, teacher=tmp_path / "no.pth")
+    task = opened(stages=taught, teacher=tmp_path / "no.pth", when_missing="skip")
+    assert task.teacher is None
+
+
+def test_a_teacher_labels_the_taught_stages_only(shared: Path) -> None:
+    stages = [
+        {"look": "first", "images": 2, "batch_size": 2, "taught": taught}
+        for taught in (False, True)
+    ]
+    file = shared / "weights" / "detection_mobilenet0.25_Final.pth"
+    first, second = opened(stages=stages, teacher=file).stretches()
+    assert first.samples.teacher is None
+    assert second.samples.teacher is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "labels.csv"),
+        (b"file,split\na.png,train\n", "box_x0"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_labels_that_scenes_cannot_use_are_named(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        build_face_bank(tmp_path, "train")
+
+
+def test_a_number_that_is_none_is_named(tmp_path: Path) -> None:
+    write_faces(tmp_path, {"train": 1}, size=64)
+    labels = tmp_path / "labels.csv"
+    labels.write_text(labels.read_text().replace("30.0", "wide"))
+    with pytest.raises(DataError, match=r"labels\.csv.*wide"):
+        build_face_bank(tmp_path, "train")

@@ -1,0 +1,304 @@
+"""The small detector that ships, in stages of its two looks.
+
+Both learn from made-up scenes (`vidrestore.training.scenes`): faces of the data folder, cut out,
+turned, hidden and spoiled, on backgrounds without faces. A stage that is `taught` takes boxes,
+landmarks and what counts as a face from RetinaFace's answers (`vidrestore.training.teacher`).
+
+A stage begins with the running average of the one before and an optimiser without memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.evaluation.detector import Agreement, agreement
+from vidrestore.models.detector import (
+    CellAnswers,
+    CompactDetector,
+    CompactFaceDetector,
+    cell_centres,
+)
+from vidrestore.models.protocols import FaceDetector
+from vidrestore.structs import Detections
+from vidrestore.training.looks import CropBatch, FaceCrops, SceneBatch, WholeScenes
+from vidrestore.training.losses.detection import first_look_losses, second_look_losses
+from vidrestore.training.machine import Machine
+from vidrestore.training.recipe import CompactDetectorRecipe, DetectorStage
+from vidrestore.training.scenes import FaceBank, SceneMaker, build_face_bank, load_textures
+from vidrestore.training.tasks.task import (
+    Counters,
+    Parts,
+    Stretch,
+    available,
+    averaged,
+    build_network,
+    descend,
+    load_weights,
+    picture_grid,
+    set_rate,
+)
+from vidrestore.training.teacher import load_teacher
+
+__all__ = ["CompactDetectorTask", "SceneData", "learning_rate", "open_data", "open_task"]
+
+_WEIGHTS = {
+    "first": {"score": 1.0, "box": 1.0, "landmark": 8.0},
+    "second": {"score": 1.0, "landmark": 8.0},
+}
+_MOST_NORM = {"first": 10.0, "second": 5.0}
+"""Longer gradients are shortened to this."""
+_WARMUP_STEPS = 500
+_LEAST_SHARE = 0.01
+"""Of the learning rate, at the schedule's end."""
+_LEAST_SIDE_PX = 16.0
+"""Held-out faces with a shorter side below this need not be found."""
+_HELD_OUT_PX = 256
+
+
+@dataclass(frozen=True)
+class SceneData:
+    """What scenes are made of."""
+
+    faces: FaceBank
+    held_out: FaceBank
+    textures: Sequence[np.ndarray[Any, Any]]
+
+
+class CompactDetectorTask(Parts):
+    """See the module.
+
+    Args:
+        recipe: What to do.
+        data: What to learn from.
+        machine: Where to run.
+        network: On its device.
+        teacher: Of the stages that are taught; None leaves them the scenes' own labels.
+    """
+
+    best_figure: ClassVar[str] = "loss"
+    larger_is_better: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        recipe: CompactDetectorRecipe,
+        data: SceneData,
+        machine: Machine,
+        network: CompactDetector,
+        teacher: FaceDetector | None,
+    ) -> None:
+        super().__init__()
+        self.recipe, self.data, self.machine, self.teacher = recipe, data, machine, teacher
+        self.network, self.average = network, averaged(network)
+        second = list(network.refiner.parameters())
+        known = {id(parameter) for parameter in second}
+        first = [p for p in network.parameters() if id(p) not in known]
+        self.optimisers = {
+            look: torch.optim.AdamW(parameters, 0.0, weight_decay=recipe.weight_decay)
+            for look, parameters in (("first", first), ("second", second))
+        }
+        self.parts = {"network": network, "average": self.average, **self.optimisers}
+
+    def stretches(self) -> Sequence[Stretch]:
+        """One a stage."""
+        found, start = [], 0
+        for stage in self.recipe.stages:
+            start += stage.images
+            maker = SceneMaker(self.data.faces, self.data.textures, size_px=stage.scene_px)
+            samples = WholeScenes if stage.look == "first" else FaceCrops
+            teacher = self.teacher if stage.taught else None
+            made = samples(maker, self.recipe.seed, start, teacher)
+            found.append(Stretch(stage.images, stage.batch_size, made))
+        return found
+
+    def step(self, batch: SceneBatch | CropBatch, counters: Counters) -> dict[str, Tensor]:
+        """One step of the stage's look."""
+        stage = self.recipe.stages[counters.stretch]
+        optimiser = self.optimisers[stage.look]
+        if counters.stretch_images == 0:
+            self.network.load_state_dict(self.average.state_dict())
+            optimiser.state.clear()
+        set_rate(optimiser, learning_rate(stage, counters.stretch_images))
+        self.network.train()
+        coarse = counters.stretch_images < stage.bfloat16_share * stage.images
+        terms = self._terms(self.network, batch, bfloat16=coarse)
+        total = torch.stack(list(terms.values())).sum()
+        descend(total, optimiser, self.machine, most_norm=_MOST_NORM[stage.look])
+        done = counters.stretch_images // stage.batch_size + 1
+        _move_average(self.average, self.network, min(stage.average_keep, done / (done + 9)))
+        return terms
+
+    def _terms(
+        self, network: CompactDetector, batch: SceneBatch | CropBatch, *, bfloat16: bool
+    ) -> dict[str, Tensor]:
+        """The weighted terms of either look."""
+        low = torch.autocast(self.machine.device.type, torch.bfloat16, enabled=bfloat16)
+        if isinstance(batch, SceneBatch):
+            pictures = _as_seen(batch.pictures)
+            with low:
+                answers = network(pictures)
+            answers = CellAnswers(answers.logits.float(), answers.boxes_xyxy, answers.landmarks)
+            cells = cell_centres(*pictures.shape[2:], device=pictures.device)
+            truth = (batch.boxes, batch.landmarks, batch.state)
+            losses, look = first_look_losses(answers, cells, *truth), "first"
+        else:
+            crops = _as_seen(batch.crops.flatten(0, 1))
+            with low:
+                logits, maps = network.refiner.score_and_maps(crops)
+            points, state = batch.landmarks.flatten(0, 1), batch.state.flatten()
+            losses, look = second_look_losses(logits, maps, points, state), "second"
+        weights = _WEIGHTS[look]
+        return {f"{look}_{name}": weights[name] * value for name, value in losses.items()}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """On scenes of the held-out faces: the terms of both looks and their sum, the shares of
+        found faces and of false answers, and the landmarks' distance in eye distances."""
+        count = self.recipe.report.held_out_faces
+        terms: dict[str, list[float]] = {}
+        for samples in (WholeScenes, FaceCrops):
+            made = samples(self._held_out(), self.recipe.seed, count)
+            for index in range(count):
+                one = made[index]
+                batch = type(one)(*(part[None] for part in one)).to(self.machine.device)
+                for name, value in self._terms(self.average, batch, bfloat16=False).items():
+                    terms.setdefault(name, []).append(float(value))
+        figures = {name: float(np.mean(values)) for name, values in terms.items()}
+        figures["loss"] = sum(figures.values())
+        agreed = sum((one for _, _, one in self._shown(count)), Agreement())
+        figures["false_share"] = agreed.false_share
+        if agreed.n_sure:
+            figures["found_share"] = agreed.found_share
+        if agreed.n_found:
+            figures["landmark_distance"] = agreed.landmark_distance
+        return figures
+
+    @torch.no_grad()
+    def sample_grid(self) -> Tensor:
+        """Held-out scenes with the answers drawn in, four to a row."""
+        pictures = [
+            torch.from_numpy(_drawn(picture, found)).permute(2, 0, 1) / 127.5 - 1
+            for picture, found, _ in self._shown(self.recipe.report.sample_faces)
+        ]
+        across = min(4, len(pictures))
+        whole = len(pictures) // across * across
+        return picture_grid([pictures[i : i + across] for i in range(0, whole, across)])
+
+    def _held_out(self) -> SceneMaker:
+        return SceneMaker(self.data.held_out, self.data.textures, size_px=_HELD_OUT_PX)
+
+    def _shown(self, most: int) -> list[tuple[np.ndarray[Any, Any], Detections, Agreement]]:
+        """Held-out scenes, what the average finds in them, and how well that agrees."""
+        detector = CompactFaceDetector(self.average, device=self.machine.device)
+        shown = []
+        for index in range(most):
+            scene = self._held_out().make(np.random.default_rng([self.recipe.seed, index, 2]))
+            picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 255
+            [found] = detector(picture)
+            scores = np.where(scene.wanted, 1.0, 0.6).astype(np.float32)
+            truth = Detections(scene.boxes_xyxy, scene.landmarks, scores)
+            agreed = agreement(found, truth, min_side_px=_LEAST_SIDE_PX)
+            shown.append((scene.picture, found, agreed))
+        return shown
+
+
+def learning_rate(stage: DetectorStage, seen: int) -> float:
+    """Rate after `seen` scenes of the stage: 500 steps of linear warm-up, then half a cosine to one
+    per cent of it at the end of the schedule, which may be longer than the stage."""
+    share = min(seen / (stage.schedule_images or stage.images), 1.0)
+    warmup = min(1.0, (seen / stage.batch_size + 1) / _WARMUP_STEPS)
+    wave = 0.5 * (1 + math.cos(math.pi * share))
+    return stage.learning_rate * warmup * (_LEAST_SHARE + (1 - _LEAST_SHARE) * wave)
+
+
+def open_data(recipe: CompactDetectorRecipe, folder: Path, cache: Path, workers: int) -> SceneData:
+    """The faces of a folder as scenes take them, cut out and turned aside, which takes minutes.
+
+    Args:
+        recipe: Says where the textures are.
+        folder: With labels.csv, which has boxes and landmarks, and pictures.
+        cache: Folder where what is made is kept, and found again.
+        workers: Processes that work.
+
+    Raises:
+        DataError: The data cannot be used.
+        NotAvailableError: The textures are not there.
+    """
+    textures = recipe.textures or _texture_folder()
+    banks = {}
+    for split in ("train", "val"):
+        kept = cache / split
+        if not (kept / "landmarks.npy").exists():
+            build_face_bank(folder, split, workers=max(1, workers)).save(kept)
+        banks[split] = FaceBank.load(kept)
+    return SceneData(banks["train"], banks["val"], load_textures(textures))
+
+
+def open_task(
+    recipe: CompactDetectorRecipe, data: SceneData, machine: Machine
+) -> CompactDetectorTask:
+    """The task of a recipe."""
+    if machine.n_processes > 1:
+        raise DataError(
+            "task compact_detector: its batch normalisation would see a part of each batch only; "
+            "train it in one process"
+        )
+    teacher = None
+    if any(stage.taught for stage in recipe.stages):
+        teacher = available(lambda: load_teacher(recipe.teacher), "taught", recipe)
+    network = build_network(recipe)
+    assert isinstance(network, CompactDetector)
+    if recipe.start_from is not None:
+        load_weights(network, recipe.start_from, arch=recipe.arch)
+    network = network.to(machine.device).to(memory_format=torch.channels_last)
+    return CompactDetectorTask(recipe, data, machine, network, teacher)
+
+
+def _as_seen(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) uint8 to float in [0, 1], as the network takes it."""
+    return (pictures.float() / 255).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Moves the running average, of weights and of batch statistics, towards the network."""
+    for mean, value in zip(
+        average.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - keep)
+        else:
+            mean.copy_(value)
+
+
+def _drawn(picture: np.ndarray[Any, Any], found: Detections) -> np.ndarray[Any, Any]:
+    drawn = picture.copy()
+    for box, points in zip(found.boxes_xyxy, found.landmarks, strict=True):
+        low, high = np.rint(box).astype(int).reshape(2, 2).tolist()
+        cv2.rectangle(drawn, low, high, (80, 255, 80), 1)
+        for x, y in np.rint(points).astype(int).tolist():
+            cv2.circle(drawn, (x, y), 1, (255, 255, 80), -1)
+    return drawn
+
+
+def _texture_folder() -> Path:
+    """scikit-image's pictures, see its data/README.txt."""
+    from importlib.util import find_spec
+
+    package = find_spec("skimage")
+    if package is None or package.origin is None:
+        raise NotAvailableError(
+            "not available: the package scikit-image, whose pictures are backgrounds, is not "
+            'installed; pip install "vidrestore[train]", or name a folder of pictures without '
+            "faces by --set textures=FOLDER"
+        )
+    return Path(package.origin).parent / "data"
