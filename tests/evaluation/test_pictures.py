@@ -270,3 +270,38 @@ def test_a_face_without_an_answer_stays() -> None:
     restored = restore_faces(Failing(0.1, "ffhq", 512), faces)
     assert torch.equal(restored[1], faces[1])
     assert torch.equal(restored[0], faces[0] + 0.1)
+
+
+def test_the_input_alone_can_be_measured(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "--model", "input", "--data", str(data), "--metrics", "psnr_db"]
+    assert main([*command, "--out", str(tmp_path / "report")]) == 0
+    assert "PSNR" in capsys.readouterr().out
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_a_bad_picture_does_not_change_what_the_others_are_given(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_faces(tmp_path, {"val": 4})
+    detector = load_detector("embedded", device="cpu")
+    whole = {face.name: face.index for face in true_faces(tmp_path, detector=detector)}
+    cv2.imwrite(str(tmp_path / "val_1.png"), np.zeros((100, 100, 3), np.uint8))
+    left = {face.name: face.index for face in true_faces(tmp_path, detector=detector)}
+    assert left == {name: index for name, index in whole.items() if name != "val_1.png"}
+    assert "val_1.png (100x100)" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_labels_of_spreadsheets(encoding: str, tmp_path: Path) -> None:
+    """A byte order mark is read over; another encoding is named."""
+    write_faces(tmp_path, {"val": 1})
+    labels = tmp_path / "labels.csv"
+    labels.write_text(labels.read_text(encoding="utf-8"), encoding=encoding)
+    detector = load_detector("embedded", device="cpu")
+    if encoding == "utf-8-sig":
+        assert len(true_faces(tmp_path, detector=detector)) == 1
+        return
+    with pytest.raises(DataError, match=r"labels\.csv.*UTF-8"):
+        true_faces(tmp_path, detector=detector)

@@ -123,6 +123,20 @@ def average(checkpoint: Path) -> dict[str, torch.Tensor]:
     return dict(read_checkpoint(checkpoint).state["average"])
 
 
+def test_an_onnx_prior_draws_the_same(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = tmp_path / "prior.onnx"
+    export(checkpoints["stylegan2_prior"], file)
+    recipe = read_checkpoint(checkpoints["stylegan2_prior"]).recipe
+    network = build("StyleGAN2Generator", **recipe["network"]).eval()
+    network.load_state_dict(average(checkpoints["stylegan2_prior"]))
+    vectors = torch.randn(2, recipe["network"]["num_style_feat"])
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": vectors.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(vectors).numpy(), atol=1e-4)
+
+
 def test_an_onnx_detector_holds_both_looks(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "detector.onnx"

@@ -156,9 +156,9 @@ TERMS = {
     "gfpgan": {
         "pixel": {"pixel"},
         "pyramid": {"pyramid"},
-        "perceptual": {"perceptual"},
+        "perceptual": {"perceptual", "perceptual_discriminator"},
         "style": {"style"},
-        "adversarial": {"adversarial", "discriminator", "r1"},
+        "adversarial": {"adversarial", "perceptual_discriminator", "discriminator", "r1"},
         "r1": {"r1"},
         "component_adversarial": {"component_adversarial"},
         "component_style": {"component_style"},
@@ -178,7 +178,7 @@ TERMS = {
 
 def logged(folder: Path) -> set[str]:
     line = json.loads((folder / "log.jsonl").read_text().splitlines()[0])
-    return line.keys() - {"images", "step", "stretch", "images_per_s"}
+    return line.keys() - {"images", "step", "stretch", "images_per_s", "seconds_left"}
 
 
 @pytest.mark.parametrize("task", TERMS)
@@ -216,6 +216,32 @@ def test_terms_without_their_network_are_refused_or_told(
     assert not {"identity", "perceptual", "style"} & logged(tmp_path / "skipped")
     for words in ("mobilefacenet.pt", "vgg19-dcbb9e9d.pth", "https://"):
         assert words in caplog.text
+
+
+def test_without_vgg19_other_features_take_its_place(
+    data: Path,
+    identity: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("VIDRESTORE_HOME", str(tmp_path / "home"))
+    recipe = tiny_recipe("gfpgan", identity, steps=1, batch_size=1, losses={"features": "auto"})
+    train(recipe, data, tmp_path / "run")
+    assert {"perceptual", "perceptual_discriminator", "style"} <= logged(tmp_path / "run")
+    assert "vgg19-dcbb9e9d.pth" in caplog.text
+    named = tiny_recipe(
+        "gfpgan", identity, losses={"features": "auto"},
+        weights={"vgg19": tmp_path / "no.pth", "identity": identity},
+    )  # fmt: skip
+    with pytest.raises(NotAvailableError, match=r"no\.pth"):
+        train(named, data, tmp_path / "named")
+
+
+def test_a_file_is_no_folder_for_a_training(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is a file"):
+        train(compact(), data, tmp_path / "file")
 
 
 def test_a_fixed_decoder_needs_its_prior(data: Path, identity: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def still(task: str, identity: Path, **changes: Any) -> Recipe:
         common["losses"] = lazy if task == "gfpgan" else {**lazy, "path_length_every_steps": 2}
     if task == "gpen":  # The embedding of noise sits on kinks; GFP-GAN and the compact one have it.
         common["losses"]["identity"] = 0.0
-    return tiny_recipe(task, identity, **common, **changes)
+    return tiny_recipe(task, identity, **(common | changes))
 
 
 def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -> None:
@@ -46,11 +46,13 @@ def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -
         still("gpen", identity),
         still("gpen", identity, phase="prior"),
         still("compact_generator", identity),
+        still("stylegan2_prior", identity, batch_size=6),  # Path lengths of two rows and of one.
+        still("gpen", identity, batch_size=6),
     ]
     found = gradients_of_two(recipes, data, STEPS, tmp_path / "gradients.pt")
     machine = Machine("cpu")
     # Generator, discriminator, and what is lazy or by the component discriminators.
-    numbers = [2 * 3 + 4, 3 * 3 + 2, 2 * 3 + 4, 2 * 3 + 4, 2 * 3]
+    numbers = [2 * 3 + 4, 3 * 3 + 2, 2 * 3 + 4, 2 * 3 + 4, 2 * 3, 2 * 3 + 4, 2 * 3 + 4]
     for recipe, shared_out, count in zip(recipes, found, numbers, strict=True):
         alone = gradients(recipe, data, STEPS, machine)
         assert len(alone) == len(shared_out) == count

@@ -60,7 +60,9 @@ __all__ = ["evaluate"]
 )
 @click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="write a report")
 @click.option("--limit", type=click.IntRange(1), help="take so many of the data, evenly spaced")
-@click.option("--seed", type=int, default=0, show_default=True, help="of the degradations")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="of the degradations"
+)
 @click.option("--metrics", metavar="A,B,…", help="measure these only")
 @click.option(
     "--per-frame",

@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         logging.getLogger("vidrestore").debug("unexpected error", exc_info=True)
         named = f"{type(error).__name__}: {error}".splitlines()[0]
-        return _say(f"unexpected error, {named} (run again with -v for details)", 1)
+        return _say(f"unexpected error, {named} (run again with -vv for details)", 1)
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0

@@ -7,7 +7,6 @@ those of 512x512 px as they are, of others the clearest face is cut out by the d
 
 from __future__ import annotations
 
-import csv
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from vidrestore import geometry
 from vidrestore.errors import DataError
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.restoring import FACE_SIZE
+from vidrestore.labels import read_labels
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.templates import landmark_template
 from vidrestore.structs import Array
@@ -41,7 +41,7 @@ class TrueFace:
     """One face that can be read."""
 
     index: int
-    """Its number among all of the data, which seeds its degradation."""
+    """Its number among all pictures, used or not, which seeds its degradation."""
     name: str
     """File name relative to the folder."""
     path: Path
@@ -98,8 +98,7 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 def _labelled(folder: Path, labels: Path, split: str) -> list[TrueFace]:
-    with labels.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_labels(labels)
     try:
         wanted = [
             (row["file"], np.array([[float(row[f"{p}_x"]), float(row[f"{p}_y"])] for p in _POINTS]))
@@ -109,23 +108,32 @@ def _labelled(folder: Path, labels: Path, split: str) -> list[TrueFace]:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"labels {labels}: a column is missing or no number ({error})") from error
     faces: list[TrueFace] = []
-    for name, landmarks in wanted:
+    others: list[str] = []
+    for number, (name, landmarks) in enumerate(wanted):
         image = _read(folder / name)
         if image is not None and image.shape[:2] == (FACE_SIZE, FACE_SIZE):
-            faces.append(TrueFace(len(faces), name, folder / name, landmarks))
+            faces.append(TrueFace(number, name, folder / name, landmarks))
+        elif image is not None:
+            others.append(f"{name} ({image.shape[1]}x{image.shape[0]})")
+    if others:
+        _log.warning(
+            "faces %s: %d pictures that are not %dx%d left out, such as %s",
+            folder, len(others), FACE_SIZE, FACE_SIZE, others[0],
+        )  # fmt: skip
     return faces
 
 
 def _unlabelled(folder: Path, detector: FaceDetector) -> list[TrueFace]:
     faces: list[TrueFace] = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_ENDINGS):
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_ENDINGS)
+    for number, path in enumerate(paths):
         image = _read(path)
         placed = None if image is None else _place(image, detector)
         if placed is None:
             _log.warning("faces %s: no face that is large enough, left out", path)
         else:
             name = path.relative_to(folder).as_posix()
-            faces.append(TrueFace(len(faces), name, path, *placed))
+            faces.append(TrueFace(number, name, path, *placed))
     return faces
 
 

@@ -177,7 +177,7 @@ def _gain(differences: npt.NDArray[np.float64]) -> tuple[float | None, float | N
 def table_lines(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[str]:
     """The summary as lines for a terminal."""
     models = [name for name in summary["models"] if name != INPUT]
-    width = max(20, *(len(name) + 2 for name in models))
+    width = max([20, *(len(name) + 2 for name in models)])
     count = summary["items"]["all"]
     yield (
         f"{count} {comparison.kind}, protocol {summary['protocol']['name']}, "

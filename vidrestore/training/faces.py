@@ -14,7 +14,6 @@ whatever the number of loader processes, and goes on after an interruption as if
 
 from __future__ import annotations
 
-import csv
 import logging
 import multiprocessing
 import os
@@ -32,6 +31,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidrestore.errors import DataError
+from vidrestore.labels import read_labels
 from vidrestore.models.compact_unet import coordinate_grid
 from vidrestore.models.templates import landmark_template
 from vidrestore.training import degradations
@@ -469,10 +469,7 @@ def _entries(folder: Path, split: str, held_out_every: int) -> list[_Entry]:
 
 
 def _labelled(labels: Path, split: str, held_out_every: int) -> list[_Entry]:
-    with labels.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "file" not in rows[0]:
-        raise DataError(f"labels {labels}: no rows with a column 'file'")
+    rows = read_labels(labels)
     if "split" in rows[0]:
         rows = [row for row in rows if row["split"] == split]
     else:

@@ -92,6 +92,8 @@ def train(
         NotAvailableError: A loss term's network, or a package, is not there.
     """
     require_extra("tensorboard")
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: is a file; name a folder for what the training writes")
     machine = Machine(device, recipe.precision)
     task = open_task(recipe, _open_data(recipe, data, out, workers), machine)
     stretches = task.stretches()
@@ -190,7 +192,10 @@ class _Run:
         if self.machine.is_main:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            self.out.mkdir(parents=True, exist_ok=True)
+            try:
+                self.out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DataError(f"{self.out}: {error.strerror}; name another folder") from error
             resolved = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False)
             (self.out / "recipe.yaml").write_text(resolved, encoding="utf-8")
             self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
@@ -229,6 +234,10 @@ class _Run:
         self.machine.wait()
         return self.last
 
+    def _seconds_left(self) -> int | None:
+        left = TrainingProgress(self.images, self.total, self._speed(), {}).seconds_left
+        return None if left is None else round(left)
+
     def _speed(self) -> float:
         seconds = time.monotonic() - self.began
         return (self.images - self.began_at) / seconds if seconds > 0 else 0.0
@@ -241,6 +250,7 @@ class _Run:
             "step": step,
             "stretch": counters.stretch,
             "images_per_s": round(self._speed(), 3),
+            "seconds_left": self._seconds_left(),
             **{name: float(f"{value:.6g}") for name, value in means.items()},
         }
         self._write("terms", means, line)

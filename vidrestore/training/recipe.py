@@ -198,8 +198,10 @@ class GFPGANLosses(_Part):
     component_style: Weight = 200.0
     identity: Weight = 10.0
     identity_distance: Literal["l1", "cosine"] = "l1"
-    features: Literal["vgg19", "identity"] = Field(
-        "vgg19", description="network of perceptual and style: VGG19, or the embedding's layers"
+    features: Literal["auto", "vgg19", "identity"] = Field(
+        "auto",
+        description="what perceptual and style look through: VGG19, or the face embedding's inner "
+        "layers and, for perceptual, the discriminator's; auto takes VGG19 where its file is",
     )
 
 

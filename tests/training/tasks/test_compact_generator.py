@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +12,13 @@ from tiny_recipes import tiny_recipe
 
 from vidrestore.errors import DataError
 from vidrestore.training.faces import Pair, load_faces
+from vidrestore.training.losses.perceptual import relative_matching
 from vidrestore.training.machine import Machine
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.compact_generator import (
     CompactGeneratorTask,
     charbonnier,
     gradient_difference,
-    relative_matching,
 )
 from vidrestore.training.tasks.task import Counters, Data, update_average
 
@@ -117,7 +118,21 @@ def test_a_narrow_gfpgan_learns_by_the_same_losses(data: Data) -> None:
     assert found[-1] < found[0]
 
 
-def test_unknown_fields_of_the_mixture_are_named(data: Data) -> None:
-    recipe = tiny_recipe("compact_generator", mixture={"nearly_clear": 0.1})
-    with pytest.raises(DataError, match="nearly_clear"):
+ADVERSARIAL = {"images": 2, "batch_size": 2, "window": 16, "adversarial_weight": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mixture": {"nearly_clear": 0.1}}, "nearly_clear.*did you mean 'nearly_clean'"),
+        ({"mixture": {"crf": 5}}, r"mixture\.crf: .*got 5"),
+        ({"mixture": {"nearly_clean": "abc"}}, r"mixture\.nearly_clean: .*got 'abc'"),
+        ({"mixture": {"crf": [40, 20]}}, r"crf: \[40, 20\] is no range"),
+        ({"mixture": {"jpeg_share": 1.5}}, "jpeg_share: 1.5 is no share"),
+        ({"discriminator": {"foo": 1}, "stages": [ADVERSARIAL]}, "discriminator: .*foo"),
+    ],
+)
+def test_fields_that_do_not_fit_are_named(changes: Any, words: str, data: Data) -> None:
+    recipe = tiny_recipe("compact_generator", **changes)
+    with pytest.raises(DataError, match=words):
         open_task(recipe, data, Machine("cpu"))

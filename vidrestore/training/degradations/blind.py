@@ -13,7 +13,7 @@ warped up to the crop. It is the still-picture model of GFP-GAN, ``x = JPEG((y *
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 
 import numpy as np
@@ -95,6 +95,24 @@ class BlindVideo:
     """Frames of the coded clip."""
     motion_px: float = 3.0
     """Standard deviation of the motion from frame to frame."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from.
+
+        Raises:
+            ValueError: A share is beyond 0 to 1, a range is turned round or begins too low.
+        """
+        least = {"sigma_px": 1e-3, "factor": 1.0, "photons": 1e-3, "frames": 1, "quantiser": 1}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            low = least.get(field.name, 0)
+            if isinstance(value, tuple):
+                if not (len(value) == 2 and low <= value[0] <= value[1]):
+                    raise ValueError(
+                        f"{field.name}: {list(value)} is no range from {low} or more upwards"
+                    )
+            elif not 0 <= value <= (1 if field.name != "motion_px" else np.inf):
+                raise ValueError(f"{field.name}: {value} is no share from 0 to 1")
 
     def draw(self, rng: np.random.Generator) -> Degradation:
         """Draw one degradation."""

@@ -17,7 +17,7 @@ and stay in inference mode whatever `train` is told.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, Self
@@ -39,6 +39,7 @@ __all__ = [
     "IdentityFeatures",
     "Vgg19Features",
     "feature_l1",
+    "relative_matching",
     "weights_file",
 ]
 
@@ -162,6 +163,23 @@ def feature_l1(
             difference = difference / truth.abs().flatten(1).mean(1).clamp_min(1e-8)
         terms.append(weight * difference.mean())
     return torch.stack(terms).sum()
+
+
+def relative_matching(own: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Mean over a discriminator's layers of the mean absolute difference over the mean size of the
+    picture's true features: its layers differ in scale.
+
+    Args:
+        own: Features of restored pictures, as in `Verdict.features`.
+        wanted: Features of the true ones; they get no gradient.
+    """
+    names = [str(layer) for layer in range(len(own))]
+    return feature_l1(
+        dict(zip(names, own, strict=True)),
+        dict(zip(names, wanted, strict=True)),
+        dict.fromkeys(names, 1 / len(names)),
+        relative=True,
+    )
 
 
 def weights_file(file: NetworkFile, path: Path | None, *, option: str) -> Path:

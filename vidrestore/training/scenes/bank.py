@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import multiprocessing
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import DataError
+from vidrestore.labels import read_labels
 from vidrestore.training.head_turn import turned_aside
 
 log = logging.getLogger(__name__)
@@ -115,18 +115,9 @@ def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
 def _labels(faces: Path) -> list[dict[str, str]]:
     """The rows of labels.csv, which has all that is needed."""
     path = faces / "labels.csv"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
-    except OSError as error:
-        raise DataError(
-            f"training data {faces}: labels.csv, which names pictures, boxes and landmarks: "
-            f"{error.strerror}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"labels {path}: {error}; save it as UTF-8") from error
-    for name in ("file", "split", *_COLUMNS):
-        if rows and name not in rows[0]:
+    rows = read_labels(path)
+    for name in ("split", *_COLUMNS):
+        if name not in rows[0]:
             raise DataError(
                 f"labels {path}: no column {name!r}; scenes need every face's split, box and "
                 "landmarks"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from vidrestore.errors import DataError
+from vidrestore.errors import DataError, nearest
 from vidrestore.metrics import images as metrics
 from vidrestore.models.compact_unet import CompactUNet
 from vidrestore.models.discriminators import UNetDiscriminator
@@ -27,7 +28,11 @@ from vidrestore.training.losses.detail import (
     local_energy_distance,
 )
 from vidrestore.training.losses.identity import identity_distance
-from vidrestore.training.losses.perceptual import IDENTITY_WEIGHTS, feature_l1
+from vidrestore.training.losses.perceptual import (
+    IDENTITY_WEIGHTS,
+    feature_l1,
+    relative_matching,
+)
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import CompactGeneratorRecipe, Stage
 from vidrestore.training.tasks.critic import Critic
@@ -36,8 +41,8 @@ from vidrestore.training.tasks.task import (
     Counters,
     Data,
     Stretch,
+    build_discriminator,
     build_network,
-    build_seeded,
     descend,
     frozen,
     keep_share,
@@ -52,7 +57,6 @@ __all__ = [
     "gradient_difference",
     "learning_rate",
     "open_task",
-    "relative_matching",
 ]
 
 _CHARBONNIER_EPSILON = 1e-3
@@ -86,7 +90,7 @@ class CompactGeneratorTask(RestoringTask):
         self.critic = None
         if any(stage.is_adversarial for stage in recipe.stages):
             settings = {"channels": 6, **recipe.discriminator}
-            made = build_seeded(lambda: UNetDiscriminator(**settings), recipe.seed + 1)
+            made = build_discriminator(UNetDiscriminator, settings, recipe.seed + 1)
             self.critic = Critic(
                 made.to(machine.device).to(memory_format=torch.channels_last),
                 machine,
@@ -207,19 +211,6 @@ class CompactGeneratorTask(RestoringTask):
         return terms
 
 
-def relative_matching(own: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean over layers of the mean absolute difference over the mean size of the picture's true
-    features: the layers of a normalised U-Net differ in scale.
-    """
-    names = [str(layer) for layer in range(len(own))]
-    return feature_l1(
-        dict(zip(names, own, strict=True)),
-        dict(zip(names, wanted, strict=True)),
-        dict.fromkeys(names, 1 / len(names)),
-        relative=True,
-    )
-
-
 def charbonnier(x: Tensor, y: Tensor) -> Tensor:
     """Mean of ``sqrt((x - y)^2 + e^2)`` with e = 0.001."""
     return torch.sqrt((x - y).square() + _CHARBONNIER_EPSILON**2).mean()
@@ -267,14 +258,17 @@ def _last(pictures: Tensor) -> Tensor:
 
 def _mixture(recipe: CompactGeneratorRecipe) -> Degrade:
     """The recipe's `BlindVideo`."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in recipe.mixture.items()
-    }
+    known = [field.name for field in fields(BlindVideo)]
+    for name in recipe.mixture:
+        if name not in known:
+            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            raise DataError(f"recipe: mixture: unknown key {name!r}{hint}")
     try:
-        return BlindDegrade(BlindVideo(**fields))
-    except TypeError as error:
-        raise DataError(f"recipe: mixture: {error}") from error
+        return BlindDegrade(TypeAdapter(BlindVideo).validate_python(recipe.mixture))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["mixture", *(str(part) for part in first["loc"])])
+        raise DataError(f"recipe: {where}: {first['msg']}, got {first['input']!r}") from error
 
 
 def _check_windows(recipe: CompactGeneratorRecipe, network: nn.Module) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vidrestore.models.discriminators import StyleGAN2Discriminator, Verdict
 from vidrestore.training.losses.adversarial import ADVERSARIAL, GradientPenalty, lazy_adam
 from vidrestore.training.machine import Machine
-from vidrestore.training.tasks.task import build_seeded, descend, set_rate
+from vidrestore.training.tasks.task import build_discriminator, descend, set_rate
 
 __all__ = ["Critic", "stylegan2_critic"]
 
@@ -114,6 +114,6 @@ def stylegan2_critic(
         share: Of the generator's learning rate.
     """
     settings = {"size": size, **arguments}
-    network = build_seeded(lambda: StyleGAN2Discriminator(**settings), seed + 1)
+    network = build_discriminator(StyleGAN2Discriminator, settings, seed + 1)
     penalty = GradientPenalty(r1, r1_every)
     return Critic(network.to(machine.device), machine, penalty=penalty, share=share)

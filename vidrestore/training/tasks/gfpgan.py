@@ -7,13 +7,14 @@ eye and the mouth with the style of their features, and by who the face is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidrestore.errors import DataError
+from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.models.discriminators import ComponentDiscriminators, Verdict
 from vidrestore.models.gfpgan import GFPGAN
 from vidrestore.models.resample import halve
@@ -33,6 +34,7 @@ from vidrestore.training.losses.perceptual import (
     IdentityFeatures,
     Vgg19Features,
     feature_l1,
+    relative_matching,
     weights_file,
 )
 from vidrestore.training.losses.style import style_l1
@@ -65,6 +67,7 @@ from vidrestore.training.tasks.task import (
 __all__ = ["GFPGANTask", "open_task"]
 
 _Terms = dict[str, Tensor]
+_logger = logging.getLogger(__name__)
 
 
 class GFPGANTask(RestoringTask):
@@ -162,7 +165,7 @@ class GFPGANTask(RestoringTask):
         """Perceptual, style and identity: what frozen networks see."""
         losses, terms = self.losses, _Terms()
         if self.features is not None:
-            relative = losses.features == "identity"
+            relative = isinstance(self.features, IdentityFeatures)
             weights = IDENTITY_WEIGHTS if relative else VGG19_WEIGHTS
             own, wanted = self._seen_by(self.features, restored, batch)
             if losses.perceptual:
@@ -191,8 +194,14 @@ class GFPGANTask(RestoringTask):
     def _critics_terms(self, restored: Tensor, batch: Pair) -> _Terms:
         losses, terms = self.losses, _Terms()
         if self.critic is not None:
-            logits = self.critic.judge(restored).logits
-            terms["adversarial"] = losses.adversarial * logistic_generator(logits)
+            looks = bool(losses.perceptual) and isinstance(self.features, IdentityFeatures)
+            verdict = self.critic.judge(restored, with_features=looks)
+            terms["adversarial"] = losses.adversarial * logistic_generator(verdict.logits)
+            if looks:
+                with torch.no_grad():
+                    wanted = self.critic.judge(batch.truth, with_features=True).features
+                distance = relative_matching(verdict.features, wanted)
+                terms["perceptual_discriminator"] = losses.perceptual * distance
         if self.components is not None:
             own = self._judge_components(restored, batch)
             if losses.component_adversarial:
@@ -200,8 +209,8 @@ class GFPGANTask(RestoringTask):
                 terms["component_adversarial"] = losses.component_adversarial * value
             if losses.component_style:
                 with torch.no_grad():
-                    wanted = self._judge_components(batch.truth, batch)
-                terms["component_style"] = losses.component_style * component_style(own, wanted)
+                    truth = self._judge_components(batch.truth, batch)
+                terms["component_style"] = losses.component_style * component_style(own, truth)
         return terms
 
     def _components_step(self, batch: Pair, restored: Tensor) -> _Terms:
@@ -227,7 +236,20 @@ class GFPGANTask(RestoringTask):
             self.identity = identity_network(files.identity, recipe, machine, "identity")
         if not (losses.perceptual or losses.style):
             return
-        if losses.features == "identity":
+        through = losses.features
+        if through == "auto":
+            through = "vgg19"
+            try:
+                weights_file(VGG19, files.vgg19, option="weights.vgg19")
+            except NotAvailableError as error:
+                if files.vgg19 is not None:
+                    raise
+                through = "identity"
+                _logger.warning(
+                    "perceptual and style look through the face embedding's inner layers and the "
+                    "discriminator's, not through VGG19: %s", error,
+                )  # fmt: skip
+        if through == "identity":
             self.features = self.identity or identity_network(
                 files.identity, recipe, machine, "perceptual, style"
             )

@@ -158,11 +158,14 @@ class GPENTask(RestoringTask):
 
     def _path_length_step(self, batch: Pair) -> dict[str, Tensor]:
         draws = Draws(self.recipe.seed, batch.number, self.machine.device)
-        some = path_length_rows(draws, self.losses.path_length_batch_share)
+        share = self.losses.path_length_batch_share
+        some, weight = path_length_rows(draws, share, self.machine)
         rows = [draws.indices.index(index) for index in some.indices]
         pictures, latents = self._restore(batch.degraded[rows])
         noise = some.normal("path direction", pictures.shape[1:])
-        loss = self.path_length(pictures, latents, noise, average=self.machine.mean)
+        loss = weight * self.path_length(
+            pictures, latents, noise, average=lambda newest: self.machine.mean(weight * newest)
+        )
         descend(loss, self.optimiser, self.machine)
         return {"path_length": loss, "path_mean": self.path_length.mean}
 

@@ -218,10 +218,13 @@ class PriorTask(Parts):
         return {"adversarial": loss}
 
     def _path_length_step(self, draws: Draws) -> dict[str, Tensor]:
-        some = path_length_rows(draws, self.recipe.losses.path_length_batch_share)
+        share = self.recipe.losses.path_length_batch_share
+        some, weight = path_length_rows(draws, share, self.machine)
         pictures, latents = self._sample(self.network, some, "path")
         noise = some.normal("path direction", pictures.shape[1:])
-        loss = self.path_length(pictures, latents, noise, average=self.machine.mean)
+        loss = weight * self.path_length(
+            pictures, latents, noise, average=lambda newest: self.machine.mean(weight * newest)
+        )
         descend(loss, self.optimiser, self.machine)
         return {"path_length": loss, "path_mean": self.path_length.mean}
 
@@ -255,11 +258,24 @@ class Augmentation:
         return {"ada_probability": torch.tensor(self.controller.probability)}
 
 
-def path_length_rows(draws: Draws, share: float) -> Draws:
-    """Every so many samples of a batch: the same ones however many processes share it."""
+def path_length_rows(draws: Draws, share: float, machine: Machine) -> tuple[Draws, Tensor]:
+    """Every so many samples of a batch: the same ones however many processes share it.
+
+    Args:
+        draws: Of this process's part of the batch.
+        share: Of the batch.
+        machine: Where the other parts are.
+
+    Returns:
+        The samples, and the weight, in the mean over the processes, of what is a mean over them: a
+        part of a batch with twice as many counts twice, one with none gives a sample that counts
+        nothing.
+    """
     every = max(1, round(1 / share))
-    some = [index for index in draws.indices if index % every == 0] or draws.indices[:1]
-    return Draws(draws.seed, torch.tensor(some), draws.device)
+    some = [index for index in draws.indices if index % every == 0]
+    own = torch.tensor(float(len(some)), device=draws.device)
+    weight = own / machine.mean(own)
+    return Draws(draws.seed, torch.tensor(some or draws.indices[:1]), draws.device), weight
 
 
 def open_task(recipe: StyleGAN2PriorRecipe, data: Data, machine: Machine) -> PriorTask:

@@ -37,6 +37,7 @@ __all__ = [
     "Task",
     "available",
     "averaged",
+    "build_discriminator",
     "build_network",
     "build_seeded",
     "descend",
@@ -166,6 +167,18 @@ def build_seeded(make: Callable[[], _T], seed: int) -> _T:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return make()
+
+
+def build_discriminator(make: Callable[..., _N], arguments: dict[str, Any], seed: int) -> _N:
+    """A discriminator with random weights that follow from a seed.
+
+    Raises:
+        DataError: It does not take the recipe's arguments.
+    """
+    try:
+        return build_seeded(lambda: make(**arguments), seed)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"recipe: discriminator: {error}") from error
 
 
 def averaged(network: _N) -> _N:
