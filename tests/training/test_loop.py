@@ -117,6 +117,13 @@ def test_the_files_of_a_run(data: Path, tmp_path: Path) -> None:
     assert told[0].terms["pixel"] > 0
 
 
+def test_what_each_stage_ended_with_is_kept(data: Path, tmp_path: Path) -> None:
+    stages = [{"images": 4, "batch_size": 2, "window": 16}] * 2
+    train(tiny_recipe("compact_generator", stages=stages), data, tmp_path)
+    ends = [read_checkpoint(tmp_path / f"stage-{number}.pt").images for number in (1, 2)]
+    assert ends == [4, 8]
+
+
 def test_tensorboard_reads_scalars_and_pictures(data: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -7,7 +7,7 @@ follow from it, so `resume` goes on bit for bit (on a CPU with the same number o
 several processes that share each batch see what one would.
 
 A run's folder holds ``recipe.yaml`` as resolved, ``last.pt`` and ``best.pt``, ``log.jsonl`` and
-TensorBoard's files.
+TensorBoard's files; where there are several stages, also what each one ended with, ``stage-1.pt`` …
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ def train(
     machine = Machine(device, recipe.precision)
     task = open_task(recipe, _open_data(recipe, data, out, workers), machine)
     stretches = task.stretches()
-    run = _Run(recipe, task, machine, out, total=sum(stretch.images for stretch in stretches))
+    total = sum(stretch.images for stretch in stretches)
+    run = _Run(recipe, task, machine, out, total, n_stretches=len(stretches))
     run.begin(resume)
     _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
     for counters, batch, stretch in course(stretches, run.images, machine, workers):
@@ -163,6 +164,7 @@ class _Run:
     machine: Machine
     out: Path
     total: int
+    n_stretches: int
     images: int = 0
     best: float | None = None
     figures: dict[str, float] = field(default_factory=dict)
@@ -222,6 +224,8 @@ class _Run:
             self.writer.add_image("samples", self.task.sample_grid(), self.images)
         if end or step % report.save_every_steps == 0:
             self._save(self.last)
+        if self.n_stretches > 1 and counters.stretch_images + stretch.batch_size >= stretch.images:
+            self._save(self.out / f"stage-{counters.stretch + 1}.pt")
         if progress is not None and self.machine.is_main:
             progress(TrainingProgress(self.images, self.total, self._speed(), means))
 

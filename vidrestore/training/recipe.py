@@ -273,6 +273,7 @@ class Stage(_Part):
     adversarial_weight: Weight = Field(0.0, description="U-Net discriminator")
     feature_matching_weight: Weight = Field(0.0, description="that discriminator's features")
     discriminator_learning_rate: float = Field(2e-4, ge=0)
+    new_discriminator: bool = Field(False, description="begin with one that has learnt nothing")
     gradient_clip: float = Field(0.1, gt=0, description="most norm of the generator's gradient")
 
     @property

@@ -136,3 +136,18 @@ def test_fields_that_do_not_fit_are_named(changes: Any, words: str, data: Data) 
     recipe = tiny_recipe("compact_generator", **changes)
     with pytest.raises(DataError, match=words):
         open_task(recipe, data, Machine("cpu"))
+
+
+def test_a_stage_may_begin_with_a_new_discriminator(data: Data) -> None:
+    stages = [ADVERSARIAL, ADVERSARIAL | {"new_discriminator": True}]
+    task = open_task(tiny_recipe("compact_generator", stages=stages), data, Machine("cpu"))
+    assert isinstance(task, CompactGeneratorTask)
+    assert task.critic is not None
+    before = [p.clone() for p in task.critic.network.parameters()]
+    task.step(first_batch(task), Counters())
+    learnt = [p.clone() for p in task.critic.network.parameters()]
+    moved = max(float((a - b).abs().max()) for a, b in zip(before, learnt, strict=True))
+    task.step(first_batch(task), Counters(2, 1, 1, 0))
+    anew = [p.clone() for p in task.critic.network.parameters()]
+    apart = max(float((a - b).abs().max()) for a, b in zip(learnt, anew, strict=True))
+    assert apart > 10 * moved

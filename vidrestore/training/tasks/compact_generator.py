@@ -89,10 +89,8 @@ class CompactGeneratorTask(RestoringTask):
         self.parts["optimiser"] = self.optimiser
         self.critic = None
         if any(stage.is_adversarial for stage in recipe.stages):
-            settings = {"channels": 6, **recipe.discriminator}
-            made = build_discriminator(UNetDiscriminator, settings, recipe.seed + 1)
             self.critic = Critic(
-                made.to(machine.device).to(memory_format=torch.channels_last),
+                self._new_discriminator(0).to(machine.device).to(memory_format=torch.channels_last),
                 machine,
                 loss=recipe.adversarial_loss,
                 penalty=GradientPenalty(recipe.r1, recipe.r1_every),
@@ -126,6 +124,10 @@ class CompactGeneratorTask(RestoringTask):
         """The generator's step, then, in adversarial stages, the discriminator's."""
         stage = self.recipe.stages[counters.stretch]
         set_rate(self.optimiser, learning_rate(stage, counters.stretch_images))
+        if self.critic is not None and stage.new_discriminator and not counters.stretch_images:
+            made = self._new_discriminator(counters.stretch)
+            self.critic.network.load_state_dict(made.state_dict())
+            self.critic.optimiser.state.clear()
         with self.machine.autocast():
             restored = self._forward(batch).float()
         networks = [self.critic.network] if self.critic is not None else []
@@ -146,6 +148,10 @@ class CompactGeneratorTask(RestoringTask):
         keep = keep_share(stage.batch_size, stage.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
         return terms
+
+    def _new_discriminator(self, stage: int) -> UNetDiscriminator:
+        settings = {"channels": 6, **self.recipe.discriminator}
+        return build_discriminator(UNetDiscriminator, settings, self.recipe.seed + 1 + stage)
 
     def _forward(self, batch: Pair) -> Tensor:
         """Windows bring their coordinates where the network asks for them."""
