@@ -67,6 +67,12 @@ def _mobilefacenet() -> type[nn.Module]:
     return MobileFaceNet
 
 
+def _arcface_resnet18() -> type[nn.Module]:
+    from vidrestore.models.arcface_resnet18 import ArcFaceResNet18
+
+    return ArcFaceResNet18
+
+
 def _compact_unet() -> type[nn.Module]:
     from vidrestore.models.compact_unet import CompactUNet
 
@@ -90,6 +96,7 @@ ARCHITECTURES: Mapping[str, Callable[[], type[nn.Module]]] = MappingProxyType(
         "StyleGAN2Discriminator": _stylegan2_discriminator,
         "MobileFaceNet": _mobilefacenet,
         "CompactUNet": _compact_unet,
+        "ArcFaceResNet18": _arcface_resnet18,
         "CompactDetector": _compact_detector,
     }
 )

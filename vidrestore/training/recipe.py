@@ -87,6 +87,7 @@ class TermFiles(_Part):
 
     vgg19: Path | None = Field(None, description="torchvision's VGG19")
     identity: Path | None = Field(None, description="mobilefacenet.pt")
+    arcface: Path | None = Field(None, description="arcface_resnet18.pth, of GFP-GAN's identity")
 
 
 class ScheduleRecipe(_Part):
@@ -198,6 +199,11 @@ class GFPGANLosses(_Part):
     component_style: Weight = 200.0
     identity: Weight = 10.0
     identity_distance: Literal["l1", "cosine"] = "l1"
+    identity_through: Literal["auto", "arcface", "mobilefacenet"] = Field(
+        "auto",
+        description="ArcFace's ResNet-18 as in the paper, whose vectors the weight is for, or "
+        "MobileFaceNet's, of unit length; auto takes ArcFace where its file is",
+    )
     features: Literal["auto", "vgg19", "identity"] = Field(
         "auto",
         description="what perceptual and style look through: VGG19, or the face embedding's inner "

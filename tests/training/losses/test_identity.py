@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from vidrestore.errors import NotAvailableError
-from vidrestore.training.losses.identity import identity_distance, identity_loss, open_identity
+from vidrestore.models.arcface_resnet18 import ArcFaceResNet18
+from vidrestore.training.losses.identity import (
+    identity_distance,
+    identity_loss,
+    open_arcface,
+    open_identity,
+)
 from vidrestore.training.losses.perceptual import IdentityFeatures
 
 
@@ -50,3 +57,29 @@ def test_the_term_sees_who_it_is_and_teaches_the_picture(shared: Path) -> None:
         other = float(identity_distance(own.roll(1, 0), own, distance))
         assert float(identity_distance(own, own, distance)) == pytest.approx(0, abs=1e-6)
         assert float(identity_distance(dark, own, distance)) < 0.5 * other
+
+
+def test_arcface_reads_the_public_layout_and_sees_grey_faces(tmp_path: Path) -> None:
+    """The file's keys begin with `module.`; colour alone makes no difference."""
+    file = tmp_path / "arcface_resnet18.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = ArcFaceResNet18()
+    torch.save({f"module.{name}": value for name, value in drawn.state_dict().items()}, file)
+    embedder = open_arcface(file)
+    source = torch.Generator().manual_seed(1)
+    grey = (torch.rand(2, 1, 512, 512, generator=source) - 0.5).expand(-1, 3, -1, -1).contiguous()
+    tinted = grey + torch.tensor([0.114, 0.0, -0.2989]).view(3, 1, 1)
+    own, other = (embedder(pictures)["embedding"] for pictures in (grey, tinted))
+    assert own.shape == (2, 512)
+    torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-3)
+    small = F.interpolate(grey[:, :1], (128, 128), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(own, drawn.eval()(small * 0.9999), rtol=1e-3, atol=1e-3)
+
+
+def test_arcface_has_the_size_of_the_public_file() -> None:
+    """About 103 MB of 32 bit numbers."""
+    with torch.device("meta"):
+        network = ArcFaceResNet18()
+    size = 4 * sum(value.numel() for value in network.state_dict().values())
+    assert size == pytest.approx(103e6, rel=0.02)

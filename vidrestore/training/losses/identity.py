@@ -1,9 +1,9 @@
 """Identity: the distance of face embeddings (GFP-GAN, arXiv:2101.04061, section 3.3; GPEN).
 
-The papers take ArcFace (arXiv:1801.07698), GFP-GAN with a ResNet-18 on grey 128 px pictures. Here
-the embedding is MobileFaceNet; its vectors have unit length, so their L1 distance is smaller than
-the papers' and wants a larger weight, while one minus the cosine does not depend on the length.
-Anything that obeys `Embedder` can take its place.
+The papers take ArcFace (arXiv:1801.07698), GFP-GAN with a ResNet-18 on grey 128 px pictures
+(`open_arcface`). `open_identity` is MobileFaceNet; its vectors have unit length, so their L1
+distance is smaller than the papers' and wants a larger weight, while one minus the cosine does not
+depend on the length. Anything that obeys `Embedder` can take their place.
 """
 
 from __future__ import annotations
@@ -17,9 +17,16 @@ from torch.nn import functional as F
 from vidrestore.metrics.files import NetworkFile
 from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.models import zoo
-from vidrestore.training.losses.perceptual import weights_file
+from vidrestore.training.losses.perceptual import ArcFaceFeatures, weights_file
 
-__all__ = ["Distance", "Embedder", "identity_distance", "identity_loss", "open_identity"]
+__all__ = [
+    "Distance",
+    "Embedder",
+    "identity_distance",
+    "identity_loss",
+    "open_arcface",
+    "open_identity",
+]
 
 Distance = Literal["l1", "cosine"]
 
@@ -47,6 +54,23 @@ def open_identity(path: Path | None = None, *, option: str = "identity weights")
     assert spec.url is not None and spec.sha256 is not None
     file = NetworkFile(spec.filename, spec.url, spec.sha256)
     return FaceIdentity(weights_file(file, path, option=option))
+
+
+def open_arcface(path: Path | None = None, *, option: str = "arcface weights") -> ArcFaceFeatures:
+    """Open GFP-GAN's own face embedding.
+
+    Args:
+        path: `arcface_resnet18.pth`; None looks into the folder of weights.
+        option: The option that gives `path`, for the message.
+
+    Raises:
+        NotAvailableError: The file is not there.
+        WeightsError: The file is of another network.
+    """
+    (spec,) = zoo.find("arcface-resnet18", "identity")
+    assert spec.url is not None and spec.sha256 is not None
+    file = NetworkFile(spec.filename, spec.url, spec.sha256)
+    return ArcFaceFeatures(weights_file(file, path, option=option))
 
 
 def identity_distance(own: Tensor, wanted: Tensor, distance: Distance = "cosine") -> Tensor:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from vidrestore.errors import NotAvailableError, WeightsError
 from vidrestore.metrics.files import NetworkFile, find_file
 from vidrestore.metrics.identity import FaceIdentity
+from vidrestore.models.arcface_resnet18 import ArcFaceResNet18, grey_faces
 from vidrestore.models.checkpoint import Checkpoint, fill, read
 from vidrestore.models.mobilefacenet import normalize
 
@@ -35,6 +36,7 @@ __all__ = [
     "IDENTITY_WEIGHTS",
     "VGG19",
     "VGG19_WEIGHTS",
+    "ArcFaceFeatures",
     "FeatureExtractor",
     "IdentityFeatures",
     "Vgg19Features",
@@ -136,6 +138,32 @@ class IdentityFeatures(nn.Module):
             faces = self.identity.align((pictures.float() + 1) / 2, landmarks)
             embedding, inner = self.identity(faces)
         return {f"map{part.shape[-1]}": part for part in inner} | {"embedding": embedding}
+
+
+class ArcFaceFeatures(nn.Module):
+    """GFP-GAN's own face embedding, in float32 under autocast too; see `ArcFaceResNet18`.
+
+    Args:
+        weights: `arcface_resnet18.pth`.
+
+    Raises:
+        WeightsError: If the file is missing, damaged or of another network.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        self.network = ArcFaceResNet18()
+        fill(self.network, read(weights), arch="ArcFaceResNet18")
+        self.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in inference mode."""
+        return super().train(False)
+
+    def forward(self, pictures: Tensor, landmarks: Tensor | None = None) -> dict[str, Tensor]:
+        """ "embedding", (N, 512), not of unit length; `landmarks` are not looked at."""
+        with torch.autocast(pictures.device.type, enabled=False):
+            return {"embedding": self.network(grey_faces(pictures.float()))}
 
 
 def feature_l1(

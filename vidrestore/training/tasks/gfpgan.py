@@ -26,11 +26,12 @@ from vidrestore.training.losses.components import (
     component_style,
     cut_regions,
 )
-from vidrestore.training.losses.identity import identity_distance
+from vidrestore.training.losses.identity import identity_distance, open_arcface
 from vidrestore.training.losses.perceptual import (
     IDENTITY_WEIGHTS,
     VGG19,
     VGG19_WEIGHTS,
+    ArcFaceFeatures,
     IdentityFeatures,
     Vgg19Features,
     feature_l1,
@@ -183,7 +184,10 @@ class GFPGANTask(RestoringTask):
         return terms
 
     def _seen_by(
-        self, network: Vgg19Features | IdentityFeatures, restored: Tensor, batch: Pair
+        self,
+        network: Vgg19Features | IdentityFeatures | ArcFaceFeatures,
+        restored: Tensor,
+        batch: Pair,
     ) -> tuple[_Terms, _Terms]:
         """Features of the restored and of the true pictures."""
         with self.machine.autocast():
@@ -231,9 +235,9 @@ class GFPGANTask(RestoringTask):
         recipe, losses, machine = self.recipe, self.losses, self.machine
         files = recipe.weights
         self.features: Vgg19Features | IdentityFeatures | None = None
-        self.identity: IdentityFeatures | None = None
+        self.identity: IdentityFeatures | ArcFaceFeatures | None = None
         if losses.identity:
-            self.identity = identity_network(files.identity, recipe, machine, "identity")
+            self.identity = self._open_identity()
         if not (losses.perceptual or losses.style):
             return
         through = losses.features
@@ -250,8 +254,10 @@ class GFPGANTask(RestoringTask):
                     "discriminator's, not through VGG19: %s", error,
                 )  # fmt: skip
         if through == "identity":
-            self.features = self.identity or identity_network(
-                files.identity, recipe, machine, "perceptual, style"
+            self.features = (
+                self.identity
+                if isinstance(self.identity, IdentityFeatures)
+                else identity_network(files.identity, recipe, machine, "perceptual, style")
             )
             return
         opened = available(
@@ -260,6 +266,24 @@ class GFPGANTask(RestoringTask):
             recipe,
         )
         self.features = None if opened is None else opened.to(machine.device)
+
+    def _open_identity(self) -> IdentityFeatures | ArcFaceFeatures | None:
+        recipe, machine = self.recipe, self.machine
+        files, through = recipe.weights, recipe.losses.identity_through
+        if through == "mobilefacenet":
+            return identity_network(files.identity, recipe, machine, "identity")
+        if through == "auto" and files.arcface is None:
+            try:
+                return open_arcface().to(machine.device)
+            except NotAvailableError as error:
+                _logger.warning(
+                    "identity looks through MobileFaceNet, not through ArcFace: %s", error
+                )
+                return identity_network(files.identity, recipe, machine, "identity")
+        opened = available(
+            lambda: open_arcface(files.arcface, option="weights.arcface"), "identity", recipe
+        )
+        return None if opened is None else opened.to(machine.device)
 
 
 def open_task(recipe: GFPGANRecipe, data: Data, machine: Machine) -> GFPGANTask:
