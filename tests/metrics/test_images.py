@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vidrestore.metrics import images as metrics
@@ -60,6 +61,19 @@ def test_torchmetrics_agrees(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
         x, y, data_range=1.0, dim=(1, 2, 3), reduction="none"
     )
     assert metrics.psnr(*pair).tolist() == pytest.approx(theirs.tolist(), abs=1e-4)
+    _, map_of_all = functional.structural_similarity_index_measure(
+        x, y, data_range=1.0, sigma=1.5, return_full_image=True
+    )
+    inner = map_of_all[..., 5:-5, 5:-5]  # Theirs counts windows beyond the border, mirrored.
+    assert metrics.ssim(*pair).tolist() == pytest.approx(inner.mean((1, 2, 3)).tolist(), abs=2e-4)
+
+
+def test_sharpness_is_the_mean_of_scipys_laplacian(
+    pair: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    for images in pair:
+        theirs = [np.abs(laplace(image)[1:-1, 1:-1]).mean() for image in gray(images)]
+        assert metrics.sharpness(images).tolist() == pytest.approx(theirs, rel=1e-4)
 
 
 @settings(max_examples=20, deadline=None)

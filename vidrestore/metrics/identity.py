@@ -73,16 +73,6 @@ class FaceIdentity(nn.Module):
         return F.normalize(embedding), inner
 
 
-def identity_cosine(
-    identity: FaceIdentity, images: Tensor, truth: Tensor, landmarks: Tensor
-) -> Tensor:
-    """(N,) cosines between the embeddings of pictures and their truths, see `FaceIdentity`."""
-    own = identity(identity.align(images, landmarks))[0]
-    wanted = identity(identity.align(truth, landmarks))[0]
-    cosine: Tensor = (own * wanted).sum(dim=1)
-    return cosine
-
-
 def identity_angle(cosines: Tensor) -> Tensor:
     """The papers' identity distance (Deg): the angle of cosines, in degrees, 0 to 180."""
     return torch.rad2deg(torch.arccos(cosines.clamp(-1, 1)))
