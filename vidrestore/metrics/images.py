@@ -2,7 +2,7 @@
 
 Pictures are (N, 3, H, W) RGB tensors in [0, 1]; every function gives (N,) values, one a picture.
 
-PSNR and SSIM are not torchmetrics', since trainings and the bench want them without that package,
+PSNR and SSIM are not torchmetrics', since trainings validate without that package,
 and its SSIM also counts windows mirrored beyond the border; inside it the two agree.
 """
 

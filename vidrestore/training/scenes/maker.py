@@ -159,7 +159,7 @@ class SceneMaker:
             face, matte = face[:, ::-1], matte[:, ::-1]
             box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]])
             points = points[list(MIRRORED_LANDMARKS)] * [-1, 1] + [BANK_PX - 1, 0]
-        if rng.random() < 0.3:
+        if rng.random() < 0.6:
             face, matte, points = warped(rng, face, matte, box, points)
         if rng.random() < 0.3:
             face = np.repeat(

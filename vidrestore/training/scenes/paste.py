@@ -41,7 +41,7 @@ def warped(
 ) -> tuple[Picture, Picture, Floats]:
     """Bends a face softly, so that where its parts lie is to be seen and not to be guessed from the
     others."""
-    spread = float(rng.uniform(0.01, 0.05)) * float(box[2] - box[0])
+    spread = float(rng.uniform(0.01, 0.07)) * float(box[2] - box[0])
     grid = rng.normal(0, spread, (5, 5, 2)).astype(np.float32)
     move = cv2.resize(grid, (BANK_PX, BANK_PX), interpolation=cv2.INTER_CUBIC)
     y, x = np.mgrid[:BANK_PX, :BANK_PX].astype(np.float32)

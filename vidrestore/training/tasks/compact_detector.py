@@ -231,8 +231,9 @@ def open_data(recipe: CompactDetectorRecipe, folder: Path, cache: Path, workers:
 
     Raises:
         DataError: The data cannot be used.
-        NotAvailableError: The textures are not there.
+        NotAvailableError: The textures or the teacher are not there.
     """
+    _open_teacher(recipe)  # Whoever lacks it is told now, and not in some minutes.
     textures = recipe.textures or _texture_folder()
     banks = {}
     for split in ("train", "val"):
@@ -252,15 +253,19 @@ def open_task(
             "task compact_detector: its batch normalisation would see a part of each batch only; "
             "train it in one process"
         )
-    teacher = None
-    if any(stage.taught for stage in recipe.stages):
-        teacher = available(lambda: load_teacher(recipe.teacher), "taught", recipe)
     network = build_network(recipe)
     assert isinstance(network, CompactDetector)
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from, arch=recipe.arch)
     network = network.to(machine.device).to(memory_format=torch.channels_last)
-    return CompactDetectorTask(recipe, data, machine, network, teacher)
+    return CompactDetectorTask(recipe, data, machine, network, _open_teacher(recipe))
+
+
+def _open_teacher(recipe: CompactDetectorRecipe) -> FaceDetector | None:
+    """None where no stage is taught, or the teacher is absent and the recipe skips it."""
+    if not any(stage.taught for stage in recipe.stages):
+        return None
+    return available(lambda: load_teacher(recipe.teacher), "taught", recipe)
 
 
 def _as_seen(pictures: Tensor) -> Tensor:
