@@ -186,6 +186,8 @@ def test_down_without_up_comes_back_to_its_size(picture: np.ndarray) -> None:
         ({"steps": [{"jpeg": {"quality": 60.5}}]}, "whole numbers"),
         ({"steps": [{"jpeg": {"probability": 2}}]}, "probability"),
         ({"steps": [{"blind_video": {"mixture": {"blur_sare": 1}}}]}, "did you mean 'blur_share'"),
+        ({"steps": [{"blind_video": {"mixture": {"crf": [40, 20]}}}]}, r"crf: \[40, 20\] is no"),
+        ({"steps": [{"blind_video": {"mixture": {"factor": [0, 4]}}}]}, "factor: .* from 1.0"),
         ({"steps": [{"one_of": {"steps": [{"jpeg": {"qualty": 3}}]}}]}, "'quality'"),
         ({"steps": [{"one_of": {"steps": ["jpeg"], "weights": [1, 2]}}]}, "as many weights"),
         ({"steps": [{"gaussian_noise": {"gray": 2}}]}, "a chance is"),
