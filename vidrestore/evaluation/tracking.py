@@ -15,13 +15,13 @@ import numpy as np
 from vidrestore.api import inspect_video
 from vidrestore.config import DetectConfig, RestoreConfig
 from vidrestore.evaluation.detector import (
-    LIKELY_SCORE,
     Agreement,
     agreement,
     answering_from,
     detect_scaled,
     display_frames,
 )
+from vidrestore.metrics.detections import LIKELY_SCORE
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Detections, Face
 

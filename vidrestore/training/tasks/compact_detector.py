@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.evaluation.detector import Agreement, agreement
+from vidrestore.metrics.detections import Agreement, agreement
 from vidrestore.models.detector import (
     CellAnswers,
     CompactDetector,

@@ -1,0 +1,116 @@
+"""How well a detector's answers agree with a reference's, in counts that add up.
+
+Counted are sure faces of the reference (score ≥ 0.9) that were found (IoU ≥ 0.5), answers that meet
+no box of the reference with a score ≥ 0.5 (IoU < 0.3), and the distance of the landmarks in units
+of the reference's distance between the eyes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidrestore.models.detector import overlaps
+from vidrestore.structs import Detections
+
+__all__ = ["LIKELY_SCORE", "Agreement", "agreement"]
+
+SURE_SCORE = 0.9
+LIKELY_SCORE = 0.5
+MATCH_IOU = 0.5
+TOUCH_IOU = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Counts over some frames; the sum of two is that of their frames together."""
+
+    n_frames: int = 0
+    n_sure: int = 0
+    """Faces of which the reference is sure."""
+    n_found: int = 0
+    """Those that the detector found."""
+    n_answers: int = 0
+    """The detector's answers."""
+    n_false: int = 0
+    """Those that meet no likely face of the reference."""
+    landmark_error: float = 0.0
+    """Sum over the found faces of the mean landmark distance, in eye distances."""
+    landmark_px: float = 0.0
+    """The same sum in pixels."""
+    eyes_px: float = 0.0
+    """Sum over the found faces of the reference's distance between the eyes."""
+
+    @property
+    def found_share(self) -> float:
+        """Found of the sure faces, 0 to 1; NaN without faces."""
+        return self.n_found / self.n_sure if self.n_sure else float("nan")
+
+    @property
+    def false_share(self) -> float:
+        """False of the answers, 0 to 1; 0 without answers."""
+        return self.n_false / self.n_answers if self.n_answers else 0.0
+
+    @property
+    def landmark_distance(self) -> float:
+        """Mean landmark distance over mean eye distance; NaN if no face was found."""
+        return self.landmark_px / self.eyes_px if self.n_found else float("nan")
+
+    @property
+    def landmark_ratio(self) -> float:
+        """Mean over faces of landmark distance over eye distance: profiles, whose eyes nearly
+        coincide, make most of it."""
+        return self.landmark_error / self.n_found if self.n_found else float("nan")
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(
+            self.n_frames + other.n_frames,
+            self.n_sure + other.n_sure,
+            self.n_found + other.n_found,
+            self.n_answers + other.n_answers,
+            self.n_false + other.n_false,
+            self.landmark_error + other.landmark_error,
+            self.landmark_px + other.landmark_px,
+            self.eyes_px + other.eyes_px,
+        )
+
+
+def agreement(
+    found: Detections,
+    reference: Detections,
+    *,
+    min_side_px: float = 48,
+    also: Detections | None = None,
+) -> Agreement:
+    """Compares the answers for one frame.
+
+    Args:
+        found: the detector's answers, in pixels of the frame.
+        reference: the reference's, with all scores ≥ 0.5.
+        min_side_px: faces of the reference with a shorter side below this need not be found.
+        also: faces that need not be found, and are not false.
+
+    Returns:
+        The counts of this frame.
+    """
+    likely = reference.scores >= LIKELY_SCORE
+    sides = reference.boxes_xyxy[:, 2:] - reference.boxes_xyxy[:, :2]
+    sure = (reference.scores >= SURE_SCORE) & (sides.min(-1, initial=np.inf) >= min_side_px)
+    iou = overlaps(reference.boxes_xyxy, found.boxes_xyxy)
+    touching = (iou[likely] >= TOUCH_IOU).any(0) if likely.any() else np.zeros(len(found), bool)
+    if also is not None and len(also):
+        touching |= (overlaps(also.boxes_xyxy, found.boxes_xyxy) >= TOUCH_IOU).any(0)
+    matched, errors, eyes = iou[sure].copy(), [], []
+    for row, truth in zip(matched, reference.landmarks[sure], strict=True):
+        best = int(row.argmax()) if len(row) else -1
+        if best >= 0 and row[best] >= MATCH_IOU:
+            matched[:, best] = -1.0
+            distances = np.linalg.norm(found.landmarks[best] - truth, axis=-1)
+            errors.append(float(distances.mean()))
+            eyes.append(float(np.linalg.norm(truth[1] - truth[0])))
+    n_false = len(found) - int(touching.sum())
+    ratios = sum(error / apart for error, apart in zip(errors, eyes, strict=True))
+    return Agreement(
+        1, int(sure.sum()), len(errors), len(found), n_false, ratios, sum(errors), sum(eyes)
+    )
