@@ -13,7 +13,7 @@ from vidrestore.errors import UsageError
 from vidrestore.evaluation.protocols import Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH
 from vidrestore.models import weights
-from vidrestore.models.load import resolve
+from vidrestore.models.load import choose_restorer, resolve
 
 __all__ = ["Contender", "contenders", "header", "versions"]
 
@@ -55,11 +55,12 @@ def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Conten
     for source in models:
         if source == INPUT:
             continue
+        choose_restorer(source)  # Says now what would be missing after minutes of measuring.
         chosen = resolve(source, "restorer")
         if isinstance(chosen, Path):
             file = Path(str(chosen).partition("#")[0])
             name = file.name if file.name not in {c.name for c in found} else str(file)
-            sha256 = weights.sha256_of(file) if file.is_file() else None
+            sha256 = weights.sha256_of(file)
         else:
             name, path = chosen.name, weights.path_of(chosen)
             sha256 = weights.sha256_of(path) if chosen.needs_file and path.is_file() else None

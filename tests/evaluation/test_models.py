@@ -1,0 +1,30 @@
+"""The models of a comparison, looked up before anything is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidrestore.errors import UnknownModelError, UsageError, WeightsError
+from vidrestore.evaluation.models import contenders
+
+
+def test_the_input_is_no_contender_and_others_are_named_once() -> None:
+    (only,) = contenders(["input", "embedded"])
+    assert only.name == "embedded"
+    assert only.sha256 is not None
+    with pytest.raises(UsageError, match="name each model once"):
+        contenders(["embedded", "embedded"])
+
+
+def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none\.pth: no such file"):
+        contenders(["embedded", str(tmp_path / "none.pth")])
+    with pytest.raises(UnknownModelError, match="embeded"):
+        contenders(["embeded"])
+
+
+def test_every_model_competes_twice_where_frames_are_also_restored_alone() -> None:
+    names = [one.name for one in contenders(["embedded"], per_frame=True)]
+    assert names == ["embedded", "embedded (per frame)"]
