@@ -52,8 +52,11 @@ def warped(
         )
         for picture in (face, matte)
     ]  # fmt: skip
-    column, row = np.clip(np.rint(points), 0, BANK_PX - 1).astype(int).T
-    return bent[0], bent[1], (points + move[row, column]).astype(np.float32)
+    moved = points
+    for _ in range(4):  # What is at q came from q - move(q).
+        column, row = np.clip(np.rint(moved), 0, BANK_PX - 1).astype(int).T
+        moved = points + move[row, column]
+    return bent[0], bent[1], moved.astype(np.float32)
 
 
 def paste(
