@@ -60,7 +60,7 @@ def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Conten
         if isinstance(chosen, Path):
             file = Path(str(chosen).partition("#")[0])
             name = file.name if file.name not in {c.name for c in found} else str(file)
-            sha256 = weights.sha256_of(file)
+            sha256: str | None = weights.sha256_of(file)
         else:
             name, path = chosen.name, weights.path_of(chosen)
             sha256 = weights.sha256_of(path) if chosen.needs_file and path.is_file() else None
