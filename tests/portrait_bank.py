@@ -11,7 +11,7 @@ from vidrestore.training.scenes import BANK_PX, FaceBank, person_matte
 
 
 def portrait_bank() -> FaceBank:
-    """Four copies of the portrait, labelled by hand."""
+    """Four copies of the portrait; its face lies where RetinaFace sees it."""
     picture = cv2.imread(str(files("vidrestore") / "demo" / "astronaut.png"))
     assert picture is not None
     face = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)[..., ::-1].copy()

@@ -25,6 +25,15 @@ def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
         contenders(["embeded"])
 
 
+def test_a_file_is_known_by_its_name_with_and_without_an_architecture(tmp_path: Path) -> None:
+    odd, plain = tmp_path / "a#b.pth", tmp_path / "c.pth"
+    odd.write_bytes(b"1")
+    plain.write_bytes(b"2")
+    one, two = contenders([str(odd), f"{plain}#CompactUNet"])
+    assert (one.name, two.name) == ("a#b.pth", "c.pth")
+    assert one.sha256 != two.sha256
+
+
 def test_every_model_competes_twice_where_frames_are_also_restored_alone() -> None:
     names = [one.name for one in contenders(["embedded"], per_frame=True)]
     assert names == ["embedded", "embedded (per frame)"]

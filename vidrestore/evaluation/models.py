@@ -55,10 +55,10 @@ def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Conten
     for source in models:
         if source == INPUT:
             continue
-        choose_restorer(source)  # Says now what would be missing after minutes of measuring.
+        described = choose_restorer(source)  # Says now what is missing, not after minutes.
         chosen = resolve(source, "restorer")
         if isinstance(chosen, Path):
-            file = Path(str(chosen).partition("#")[0])
+            file = Path(described)
             name = file.name if file.name not in {c.name for c in found} else str(file)
             sha256: str | None = weights.sha256_of(file)
         else:
