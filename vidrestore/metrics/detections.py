@@ -7,7 +7,7 @@ of the reference's distance between the eyes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -64,16 +64,8 @@ class Agreement:
         return self.landmark_error / self.n_found if self.n_found else float("nan")
 
     def __add__(self, other: Agreement) -> Agreement:
-        return Agreement(
-            self.n_frames + other.n_frames,
-            self.n_sure + other.n_sure,
-            self.n_found + other.n_found,
-            self.n_answers + other.n_answers,
-            self.n_false + other.n_false,
-            self.landmark_error + other.landmark_error,
-            self.landmark_px + other.landmark_px,
-            self.eyes_px + other.eyes_px,
-        )
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Agreement(*(mine + its for mine, its in pairs))
 
 
 def agreement(
