@@ -95,7 +95,7 @@ class RetinaFaceDetector:
             overlap: boxes with a greater IoU than this are one face.
             device: where to run.
         """
-        self.network = network.to(device).eval()
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.score_threshold, self.overlap = score_threshold, overlap
         self.device = torch.device(device)
 

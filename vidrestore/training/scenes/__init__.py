@@ -20,6 +20,7 @@ from vidrestore.training.scenes.maker import (
     scene_targets,
     turned_scene,
 )
+from vidrestore.training.scenes.morph import alike, morphed
 from vidrestore.training.scenes.paste import draw_hand
 from vidrestore.training.scenes.patches import TEXTURE_NAMES, load_textures, side_lit
 from vidrestore.training.scenes.spoil import spoil
@@ -31,10 +32,12 @@ __all__ = [
     "FaceBank",
     "Scene",
     "SceneMaker",
+    "alike",
     "asymmetry",
     "build_face_bank",
     "draw_hand",
     "load_textures",
+    "morphed",
     "person_matte",
     "scene_targets",
     "side_lit",

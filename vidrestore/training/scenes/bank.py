@@ -65,6 +65,15 @@ class FaceBank:
         for name in ("pictures", "mattes", "boxes_xyxy", "landmarks"):
             np.save(folder / f"{name}.npy", getattr(self, name))
 
+    def entry(self, index: int) -> Entry:
+        """A copy of one face's picture, matte, box and landmarks."""
+        return (
+            np.array(self.pictures[index]),
+            np.array(self.mattes[index]),
+            np.array(self.boxes_xyxy[index]),
+            np.array(self.landmarks[index]),
+        )
+
     @classmethod
     def load(cls, folder: Path) -> FaceBank:
         """Maps the files that `save` wrote into memory, read-only."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vidrestore.geometry import apply, ellipse_box
 from vidrestore.models.detector import MIRRORED_LANDMARKS
 from vidrestore.training.scenes.bank import BANK_PX, YAWS, FaceBank, fill_ellipse
+from vidrestore.training.scenes.morph import alike, morphed
 from vidrestore.training.scenes.paste import (
     draw_bars,
     draw_body,
@@ -153,12 +154,15 @@ class SceneMaker:
         size: float,
     ) -> tuple[Floats, Floats]:
         index = int(np.searchsorted(self._chances, rng.random(), side="right"))
-        face, matte = np.array(self.bank.pictures[index]), np.array(self.bank.mattes[index])
-        box, points = np.array(self.bank.boxes_xyxy[index]), np.array(self.bank.landmarks[index])
+        face, matte, box, points = self.bank.entry(index)
+        if rng.random() < 0.4:
+            other = self.bank.entry(alike(rng, self.bank, index))
+            face, matte, box, points = morphed(rng, (face, matte, box, points), other)
         if rng.random() < 0.5:
             face, matte = face[:, ::-1], matte[:, ::-1]
-            box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]])
-            points = points[list(MIRRORED_LANDMARKS)] * [-1, 1] + [BANK_PX - 1, 0]
+            box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]], np.float32)
+            points = points[list(MIRRORED_LANDMARKS)]
+            points[:, 0] = BANK_PX - 1 - points[:, 0]
         if rng.random() < 0.6:
             face, matte, points = warped(rng, face, matte, box, points)
         if rng.random() < 0.3:
