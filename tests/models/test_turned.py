@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +16,13 @@ from vidrestore.demo.clip import portrait
 from vidrestore.geometry import apply, turned_about_middle
 from vidrestore.models.detector import tilt_degrees
 from vidrestore.models.load import load_detector
-from vidrestore.models.turned import TURNS_DEGREES, TurningDetector, detect_turned, merged
+from vidrestore.models.turned import (
+    GREATEST_TILT_DEGREES,
+    TURNS_DEGREES,
+    TurningDetector,
+    detect_turned,
+    merged,
+)
 from vidrestore.structs import Detections
 
 
@@ -55,6 +63,28 @@ def answers(boxes: list[tuple[int, int, int, int]], scores: list[float]) -> Dete
     return Detections(
         corners.reshape(-1, 4), np.zeros((count, 5, 2), np.float32), np.array(scores, np.float32)
     )
+
+
+def leaning(degrees: float, score: float) -> Detections:
+    """One head in the middle of a picture, turned clockwise."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    upright = np.array([[-10, -10], [10, -10], [0, 0], [-8, 10], [8, 10]])
+    box = answers([(30, 30, 40, 40)], [score])
+    return replace(box, landmarks=(upright @ turn.T + 50)[None].astype(np.float32))
+
+
+@given(st.floats(-179, 179))
+def test_a_head_is_answered_unless_it_lies(degrees: float) -> None:
+    if abs(abs(degrees) - GREATEST_TILT_DEGREES) > 0.01:
+        found = merged([leaning(degrees, 0.9)])
+        assert len(found) == (abs(degrees) < GREATEST_TILT_DEGREES)
+
+
+def test_an_upside_down_answer_gives_way_to_a_surer_one_that_has_it_lying() -> None:
+    assert not len(merged([leaning(-55, 0.84), leaning(125, 0.89)]))
+    [kept] = merged([leaning(-55, 0.89), leaning(125, 0.84)]).scores
+    assert kept == pytest.approx(0.89)
 
 
 @st.composite

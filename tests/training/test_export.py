@@ -147,7 +147,7 @@ def test_an_onnx_detector_holds_both_looks(checkpoints: dict[str, Path], tmp_pat
     assert isinstance(network, CompactDetector)
     scenes, crops = torch.rand(3, 3, 64, 64), torch.rand(3, 3, 80, 80)
     with torch.no_grad():
-        wanted = [*network(scenes), *network.refiner(crops)]
+        wanted = [*network(scenes), *network.refiner(crops)[:2]]
     found = session.run(None, {"scenes": scenes.numpy(), "crops": crops.numpy()})
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-4, atol=1e-3)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from portrait_bank import portrait_bank
 
 from vidrestore.models.detector import REFINER_PX, refiner_crops, refiner_frames
-from vidrestore.training.looks import FaceCrops, WholeScenes
-from vidrestore.training.scenes import MAX_FACES, SceneMaker
+from vidrestore.training.looks import FaceCrops, WholeScenes, jittered
+from vidrestore.training.scenes import MAX_FACES, Scene, SceneMaker
 
 
 def test_crops_for_the_second_look_stand_upright() -> None:
@@ -42,6 +43,21 @@ def test_landmarks_of_training_crops_lie_on_the_face() -> None:
     assert {0, 1} <= set(states.tolist())
     distance = (torch.stack(faces).mean(1) - (REFINER_PX - 1) / 2).norm(dim=1)
     assert distance.median() < 8
+
+
+def test_what_is_off_one_face_and_on_another_is_not_called_no_face() -> None:
+    first = np.array([[40, 45], [60, 45], [50, 55], [42, 66], [58, 66]], np.float32)
+    boxes = np.array([[25, 25, 75, 81], [65, 20, 115, 76]], np.float32)
+    points = np.stack([first, first + np.float32([40, -5])])
+    scene = Scene(np.zeros((128, 128, 3), np.uint8), boxes, points, np.ones(2, bool))
+    state = np.ones(2000, np.int64)
+    frames = jittered(np.random.default_rng(1), scene, state).numpy()
+    places = frames @ np.array([(REFINER_PX - 1) / 2, (REFINER_PX - 1) / 2, 1.0])
+    upright = frames[:, 0, 0] > 0.6 * 53 * 1.6 / REFINER_PX  # Neither turned away nor a part.
+    on_second = ((places > boxes[1, :2]) & (places < boxes[1, 2:])).all(1) & upright
+    assert (state[on_second] == -1).sum() > 5
+    assert not (state[on_second] == 0).any()
+    assert (state[~on_second] == 0).sum() > 100
 
 
 def test_a_scene_follows_from_its_number() -> None:

@@ -92,6 +92,7 @@ def test_spoiling_keeps_the_size_and_the_brightness_order() -> None:
         assert spoilt.shape == ramp.shape
         assert spoilt.dtype == np.uint8
         assert spoilt[:, 60:].mean() >= spoilt[:, :36].mean()
+        assert (spoil(np.random.default_rng(seed), ramp, most=0.0) == ramp).all()
 
 
 def test_a_matte_holds_the_face_and_not_the_corners() -> None:

@@ -209,21 +209,43 @@ def _bias(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-class FaceRefiner(nn.Module):
-    """Looks again at each face, cut out upright at 80 px: better landmarks and a second opinion.
+class RefinerAnswers(NamedTuple):
+    """What `FaceRefiner` says about crops."""
 
-    Every crop is brought to one mean and contrast first, so that a face in the dark is a face.
+    logits: Tensor
+    """(K,) for "a face", before the sigmoid."""
+    landmarks: Tensor
+    """(K, 5, 2) in pixels of the crop."""
+    maps: Tensor
+    """(K, 5, 40, 40) log-probabilities, up to a constant, of where each landmark is seen."""
+
+
+class FaceRefiner(nn.Module):
+    """Looks again at each face, cut out upright at 160 px: better landmarks and a second opinion.
+
+    A trunk sees the crop at half its size; a shallow branch at full size adds what is lost there,
+    and draws the maps of the landmarks finer. A landmark is the mean place under its map (Sun et
+    al. 2018, arXiv:1711.08229), moved by what the face as a whole suggests: the convention that is
+    learnt has leanings which no map of single places can have. Every crop is brought to one mean
+    and contrast first, so that a face in the dark is a face.
     """
 
-    def __init__(self, widths: Sequence[int] = (24, 48, 96, 128)) -> None:
+    def __init__(self, widths: Sequence[int] = (24, 48, 96, 128), detail_width: int = 32) -> None:
         """Builds the network with random weights.
 
         Args:
             widths: channels at 40, 20, 10 and 5 px.
+            detail_width: channels of the branch at 40 px.
         """
         super().__init__()
         fine, coarse, coarser = widths[1:]
         self.entry = ConvBn(3, widths[0], 3, stride=2)
+        self.detail = nn.Sequential(
+            ConvBn(3, detail_width // 2, 3, stride=2),
+            ConvBn(detail_width // 2, detail_width, 3, stride=2),
+            Residual(detail_width),
+        )
+        self.detail_entry = ConvBn(detail_width, widths[0], 1, relu=False)
         self.down = nn.ModuleList(
             [
                 nn.Sequential(ConvBn(widths[0], fine, 3, stride=2), Residual(fine)),
@@ -234,38 +256,51 @@ class FaceRefiner(nn.Module):
             ]
         )
         self.lift = nn.ModuleList(
-            [ConvBn(coarser, coarse, 1, relu=False), ConvBn(coarse, fine, 1, relu=False)]
+            [
+                ConvBn(coarser, coarse, 1, relu=False),
+                ConvBn(coarse, fine, 1, relu=False),
+                ConvBn(fine, detail_width, 1, relu=False),
+            ]
         )
-        self.up = nn.ModuleList([Residual(coarse), Residual(fine)])
+        self.up = nn.ModuleList(
+            [
+                Residual(coarse),
+                Residual(fine),
+                nn.Sequential(Residual(detail_width), Residual(detail_width)),
+            ]
+        )
         self.maps = nn.Conv2d(fine, N_LANDMARKS, 1)
+        self.detail_maps = nn.Conv2d(detail_width, N_LANDMARKS, 1)
         self.gather = ConvBn(coarser, 16, 1)
-        self.score = nn.Linear(16 * (REFINER_PX // 16) ** 2, 1)
+        self.score = nn.Linear(16 * (REFINER_PX // 32) ** 2, 1)
+        self.lean = nn.Sequential(
+            ConvBn(coarser, 32, 1),
+            nn.Flatten(),
+            nn.Linear(32 * (REFINER_PX // 32) ** 2, 64),
+            nn.ReLU(inplace=True),
+            nn.Linear(64, 2 * N_LANDMARKS),
+        )
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Judges crops.
-
-        Args:
-            crops: (K, 3, 80, 80) float RGB in [0, 1].
-
-        Returns:
-            Logits (K,) for "a face", and landmarks (K, 5, 2) in pixels of the crop: the mean place
-            under a map of each one's probability (Sun et al. 2018, arXiv:1711.08229).
-        """
-        logits, maps = self.score_and_maps(crops)
-        return logits, mean_places(maps)
-
-    def score_and_maps(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (K,), and log-probabilities up to a constant (K, 5, 20, 20) of each landmark."""
+    def forward(self, crops: Tensor) -> RefinerAnswers:
+        """Judges crops, (K, 3, 160, 160) float RGB in [0, 1]."""
         mean = crops.mean((1, 2, 3), keepdim=True)
         spread = (crops - mean).square().mean((1, 2, 3), keepdim=True).sqrt()
-        features = [self.entry((crops - mean) / (spread + 0.02))]
+        crops = (crops - mean) / (spread + 0.02)
+        detail = self.detail(crops)
+        features = [self.entry(F.avg_pool2d(crops, 2)) + self.detail_entry(detail)]
         for down in self.down:
             features.append(down(features[-1]))
         x = features[-1]
         logits = self.score(self.gather(x).flatten(1)).float()[:, 0]
-        for lift, up, skipped in zip(self.lift, self.up, features[2:0:-1], strict=True):
+        lean = self.lean(x).float().unflatten(1, (N_LANDMARKS, 2))
+        for lift, up, skipped in zip(
+            self.lift, self.up, (features[2], features[1], detail), strict=True
+        ):
+            coarse = x
             x = up(F.relu(skipped + F.interpolate(lift(x), scale_factor=2.0, mode="nearest")))
-        return logits, self.maps(x).float()
+        maps = F.interpolate(self.maps(coarse), scale_factor=2.0, mode="bilinear")
+        maps = (maps + self.detail_maps(x)).float()
+        return RefinerAnswers(logits, mean_places(maps) + lean, maps)
 
 
 def mean_places(maps: Tensor) -> Tensor:
@@ -277,8 +312,8 @@ def mean_places(maps: Tensor) -> Tensor:
     return torch.stack([(chance.sum(2) * axis).sum(2), (chance.sum(3) * axis).sum(2)], 2)
 
 
-REFINER_PX = 80
-"""Side of the crops that `FaceRefiner` sees, a multiple of 16."""
+REFINER_PX = 160
+"""Side of the crops that `FaceRefiner` sees, a multiple of 32."""
 
 REFINER_MARGIN = 1.6
 """Side of such a crop, in units of the face's size (square root of the box's area)."""
@@ -315,7 +350,7 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
         frames: (K, 2, 3) from `refiner_frames`.
 
     Returns:
-        (K, 3, 80, 80); the image's border goes on outside of it.
+        (K, 3, 160, 160); the image's border goes on outside of it.
     """
     axis = torch.arange(REFINER_PX, device=image.device, dtype=torch.float32)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -336,9 +371,9 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
     return torch.cat(crops) if crops else image.new_zeros(0, 3, REFINER_PX, REFINER_PX)
 
 
-MAX_TILT_DEGREES = 65.0
-"""Heads tilted further to the side are not answered: frames are shown upright, and a "face" that
-lies on its side is nearly always a picture or an ornament."""
+MAX_TILT_DEGREES = 90.0
+"""Heads tilted further to the side are not answered. What lies is answered, as the surer look at a
+head that another one has upside down; `vidrestore.models.turned.merged` drops it in the end."""
 
 CLOSE_UP_PX = 180.0
 """Faces larger than this (square root of the box's area) are also looked for at half the size."""
@@ -346,7 +381,11 @@ CLOSE_UP_PX = 180.0
 FIRST_LOOK_SHARE = 0.2
 """Of the landmarks that are answered, the first look's; the rest is the second one's."""
 
-DEFAULT_SCORE_THRESHOLD = 0.66
+SECOND_LOOK_TEMPERATURE = 2.0
+"""By which the second look's logits are divided (Guo et al. 2017, arXiv:1706.04599): real blurs of
+a crowd are harder to judge than the made-up ones that made it so sure."""
+
+DEFAULT_SCORE_THRESHOLD = 0.65
 """Least score of an answer, chosen on made-up validation scenes, its last hundredth on clips (see
 the model's card)."""
 
@@ -422,8 +461,9 @@ class CompactFaceDetector:
     def _refined(self, image: Tensor, found: Detections) -> Detections:
         """Looks again at every face: its landmarks, and whether it is one.
 
-        The refiner is asked twice, as its first answer centres the crop for the second. The first
-        look's landmarks, which err more but in other ways, keep a share (`FIRST_LOOK_SHARE`).
+        The refiner is asked twice, as its first answer centres the crop for the second, which
+        judges; the landmarks are the mean of both. The first look's, which err more but in other
+        ways, keep a share (`FIRST_LOOK_SHARE`).
         """
         if not len(found):
             return found
@@ -431,14 +471,15 @@ class CompactFaceDetector:
             torch.from_numpy(part).to(image.device)
             for part in (found.scores, found.boxes_xyxy, found.landmarks)
         )
-        rough = landmarks
+        places = [landmarks]
         for _ in range(2):
-            frames = refiner_frames(boxes, landmarks)
+            frames = refiner_frames(boxes, places[-1])
             crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
-            logits, points = self.network.refiner(crops)
-            landmarks = points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2]
-        landmarks = torch.lerp(landmarks, rough, FIRST_LOOK_SHARE)
-        scores = (first * logits.sigmoid()).sqrt().cpu().numpy()
+            logits, points, _ = self.network.refiner(crops)
+            places.append(points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2])
+        second = (logits / SECOND_LOOK_TEMPERATURE).sigmoid()
+        landmarks = torch.lerp(torch.stack(places[1:]).mean(0), landmarks, FIRST_LOOK_SHARE)
+        scores = (first * second).sqrt().cpu().numpy()
         placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
         upright = np.abs(tilt_degrees(placed)) < MAX_TILT_DEGREES

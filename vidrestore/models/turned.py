@@ -95,14 +95,12 @@ def moved(found: Detections, b_from_a: Array) -> Detections:
 def merged(looks: Sequence[Detections]) -> Detections:
     """Joins the answers of several looks at one picture: of those that overlap, the surest stays.
 
-    A head that lies (`GREATEST_TILT_DEGREES`) is not answered, but first takes the place of a
-    copy's answer that has it upside down.
+    A head that lies (`GREATEST_TILT_DEGREES`) is not answered, but first takes the place of a less
+    sure answer that has it upside down.
 
     Args:
         looks: all in pixels of the picture; answers of one look stay apart from each other.
     """
-    if len(looks) == 1:
-        return looks[0]
     every = Detections(
         np.concatenate([found.boxes_xyxy for found in looks]),
         np.concatenate([found.landmarks for found in looks]),

@@ -4,7 +4,7 @@ The safetensors file says what network it holds, how it was trained and how well
 `vidrestore IN OUT --model FILE` (`--detector FILE`) runs it as it is. The ONNX file takes and gives
 RGB in [-1, 1], (N, 3, S, S), and is compared with torch before it gets its name. That of a detector
 holds its two looks side by side: scenes, (N, 3, S, S) RGB in [0, 1], give logits, boxes and
-landmarks of all cells; crops, (N, 3, 80, 80), give a logit and landmarks each.
+landmarks of all cells; crops, (N, 3, 160, 160), give a logit and landmarks each.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class _BothLooks(nn.Module):
         self.network = network
 
     def forward(self, scenes: Tensor, crops: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, S, S) and (N, 3, 80, 80) in [0, 1]."""
-        return (*self.network(scenes), *self.network.refiner(crops))
+        """(N, 3, S, S) and (N, 3, 160, 160) in [0, 1]."""
+        return (*self.network(scenes), *self.network.refiner(crops)[:2])
 
 
 def _write_onnx(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> None:

@@ -25,16 +25,17 @@ from vidrestore.models.protocols import FaceDetector
 from vidrestore.training.scenes import Scene, SceneMaker, scene_targets, turned_scene
 from vidrestore.training.teacher import taught
 
-__all__ = ["CROPS_PER_SCENE", "CropBatch", "FaceCrops", "SceneBatch", "WholeScenes"]
+__all__ = ["CROPS_PER_SCENE", "CropBatch", "FaceCrops", "SceneBatch", "WholeScenes", "jittered"]
 
-CROPS_PER_SCENE = 8
+CROPS_PER_SCENE = 4
 """Of the second look, from one scene."""
-_LARGEST_PX = 340.0
-"""Size of the largest faces. The teacher sees them so, the network smaller copies: what the teacher
-says of a face depends on its size, and the large ones are where it is right."""
-_LARGE_SHARE = 0.7
-"""Share of faces that the teacher sees large, whatever the network sees."""
-_LEAST_LARGE_PX = 150.0
+_LARGEST_PX = 360.0
+"""Size of the largest faces that the teacher sees. It sees nearly all of them large, whatever the
+network sees: what the teacher says of a face depends on its size, large ones are where it is right,
+and one convention for all sizes keeps landmarks still while a person comes nearer."""
+_LARGE_SHARE = 0.9
+"""Share of faces that the teacher sees large."""
+_LEAST_LARGE_PX = 205.0
 
 _TURNED_SHARE = 0.3
 """Share of scenes that are turned about their middle, after the teacher has seen them upright."""
@@ -63,11 +64,11 @@ class CropBatch(NamedTuple):
     """The crops of one scene, or of a batch of them."""
 
     crops: Tensor
-    """(8, 3, 80, 80) uint8 RGB."""
+    """(4, 3, 160, 160) uint8 RGB."""
     landmarks: Tensor
-    """(8, 5, 2) in pixels of the crops."""
+    """(4, 5, 2) in pixels of the crops."""
     state: Tensor
-    """(8,) int64: 1 a face, 0 none, -1 not judged."""
+    """(4,) int64: 1 a face, 0 none, -1 not judged."""
 
     def to(self, device: torch.device) -> CropBatch:
         """The batch on a device."""
@@ -97,7 +98,7 @@ class WholeScenes(Dataset[SceneBatch]):
 
 
 class FaceCrops(Dataset[CropBatch]):
-    """Eight crops of scene `i`: of one face, each badly centred in its own way, or of no face at
+    """Four crops of scene `i`: of one face, each badly centred in its own way, or of no face at
     all. All follows from (seed, `i`)."""
 
     def __init__(
@@ -113,7 +114,9 @@ class FaceCrops(Dataset[CropBatch]):
         rng = np.random.default_rng([self.seed, index])
         seen, size = _sizes(rng)
         maker = SceneMaker(
-            self.maker.bank, self.maker.textures, size_px=32 * max(2, round(size * 2.4 / 32))
+            self.maker.bank,
+            self.maker.textures,
+            size_px=32 * max(2, round(size * rng.uniform(1.8, 2.5) / 32)),
         )
         state = np.zeros(CROPS_PER_SCENE, np.int64)
         points = torch.zeros(5, 2)
@@ -123,7 +126,7 @@ class FaceCrops(Dataset[CropBatch]):
                 scene = taught(self.teacher, scene)
             scene = _shrunk(scene, min(1.0, seen / size))
             state[:] = 1 if scene.wanted[0] else -1
-            frames = _jittered(rng, scene.boxes_xyxy[0], scene.landmarks[0], state)
+            frames = jittered(rng, scene, state)
             points = torch.from_numpy(scene.landmarks[0])
         else:
             scene, places = maker.make_empty(rng)
@@ -137,9 +140,10 @@ class FaceCrops(Dataset[CropBatch]):
 
 def _sizes(rng: np.random.Generator) -> tuple[float, float]:
     """Sizes of a face as the network and as the teacher sees it, in pixels."""
-    seen = float(np.exp(rng.uniform(np.log(14), np.log(130))))
+    seen = float(np.exp(rng.uniform(np.log(14), np.log(220))))
     if rng.random() < _LARGE_SHARE:
-        return seen, float(np.exp(rng.uniform(np.log(_LEAST_LARGE_PX), np.log(_LARGEST_PX))))
+        least = max(seen, _LEAST_LARGE_PX)
+        return seen, float(np.exp(rng.uniform(np.log(least), np.log(_LARGEST_PX))))
     return seen, float(min(_LARGEST_PX, seen * np.exp(max(0.0, rng.uniform(-0.6, 1.25)))))
 
 
@@ -147,7 +151,7 @@ def _shrunk(scene: Scene, factor: float) -> Scene:
     """A small copy, as detectors are shown of large frames, with its labels."""
     if factor > 0.95:
         return scene
-    px = max(REFINER_PX, round(scene.picture.shape[0] * factor))
+    px = max(32, round(scene.picture.shape[0] * factor))
     factor = px / scene.picture.shape[0]
     return replace(
         scene,
@@ -157,25 +161,30 @@ def _shrunk(scene: Scene, factor: float) -> Scene:
     )
 
 
-def _jittered(
-    rng: np.random.Generator,
-    box: np.ndarray[Any, Any],
-    landmarks: np.ndarray[Any, Any],
-    state: np.ndarray[Any, Any],
-) -> Tensor:
-    """Frames round a face as a hasty detector would place them.
+def jittered(rng: np.random.Generator, scene: Scene, state: np.ndarray[Any, Any]) -> Tensor:
+    """Frames round the scene's first face as a hasty detector would place them.
 
-    Every fifth is far off, turned away or on a part of the face alone, and then no face: `state`
-        becomes 0.
+    Every fifth is far off, turned away or on a part of the face alone, and then no face, and
+    `state` becomes 0; or -1 where another face is.
+
+    Args:
+        rng: source of all choices.
+        scene: with one face or more.
+        state: (K,) int64, of what each crop is; changed in place.
+
+    Returns:
+        (K, 2, 3) scene from crop, as `refiner_frames`.
     """
-    frames = refiner_frames(torch.from_numpy(box)[None], torch.from_numpy(landmarks)[None])
+    box, points = (torch.from_numpy(part[:1]) for part in (scene.boxes_xyxy, scene.landmarks))
+    frames = refiner_frames(box, points)
+    others = scene.boxes_xyxy[1:]
     frame = frames[0].double().numpy()
     size = float(np.hypot(*frame[:, 0])) * REFINER_PX / REFINER_MARGIN
     centre = frame[:, :2] @ _MIDDLE + frame[:, 2]
     made = []
     for i in range(len(state)):
-        angle, scale = rng.normal(0, 0.15), np.exp(rng.normal(0, 0.1))
-        shift = rng.normal(0, 0.05, 2) * size
+        angle, scale = rng.normal(0, 0.13), np.exp(rng.normal(0, 0.09))
+        shift = rng.normal(0, 0.045, 2) * size
         kind = rng.random()
         if kind < 0.2:
             state[i] = 0
@@ -183,6 +192,9 @@ def _jittered(
             way = rng.uniform(0, 2 * np.pi)
             shift = shift + rng.uniform(0.6, 0.9) * size * np.array([np.cos(way), np.sin(way)])
             scale *= rng.choice([0.5, 1.0, 2.0])
+            inside = np.abs(others[:, :2] + others[:, 2:] - 2 * (centre + shift))
+            if (inside < others[:, 2:] - others[:, :2]).all(1).any():
+                state[i] = -1
         elif kind < 0.12:
             angle += rng.choice([-1, 1]) * rng.uniform(1.3, np.pi)
         elif kind < 0.2:

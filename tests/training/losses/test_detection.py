@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
-from vidrestore.models.detector import REFINER_PX, CompactDetector, cell_centres
+from vidrestore.models.detector import (
+    REFINER_PX,
+    CompactDetector,
+    RefinerAnswers,
+    cell_centres,
+)
 from vidrestore.training.losses.detection import (
     assign_cells,
     box_overlap,
@@ -56,19 +61,21 @@ def sure_maps(places: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_second_look_is_right_where_its_maps_are() -> None:
-    places = torch.tensor([[[25.5, 29.5], [53.5, 29.5], [41.5, 41.5], [29.5, 53.5], [49.5, 53.5]]])
-    right = second_look_losses(torch.tensor([20.0]), sure_maps(places), places, torch.tensor([1]))
-    aside = second_look_losses(
-        torch.tensor([20.0]), sure_maps(places + 4), places, torch.tensor([1])
+    eyes, nose, mouth = [[51.5, 59.5], [107.5, 59.5]], [83.5, 83.5], [[59.5, 107.5], [99.5, 107.5]]
+    places = torch.tensor([[*eyes, nose, *mouth]])
+    sure, face = torch.tensor([20.0]), torch.tensor([1])
+    right, aside = (
+        second_look_losses(RefinerAnswers(sure, seen, sure_maps(seen)), places, face)
+        for seen in (places, places + 8)
     )
     assert right["score"] < 1e-6
-    assert aside["landmark"] - right["landmark"] > 0.08  # 4 of 50 px, both ways
+    assert aside["landmark"] - right["landmark"] > 0.08  # 8 of 100 px, both ways
 
 
 def test_crops_that_nobody_judges_cost_nothing() -> None:
-    losses = second_look_losses(
-        torch.tensor([5.0, -5.0]), torch.zeros(2, 5, 20, 20), torch.zeros(2, 5, 2),
-        torch.tensor([-1, -1]),
-    )  # fmt: skip
+    answers = RefinerAnswers(
+        torch.tensor([5.0, -5.0]), torch.ones(2, 5, 2), torch.zeros(2, 5, 20, 20)
+    )
+    losses = second_look_losses(answers, torch.zeros(2, 5, 2), torch.tensor([-1, -1]))
     assert losses["score"] == 0
     assert losses["landmark"] == 0

@@ -17,7 +17,7 @@ from vidrestore.models.detector import (
     REFINER_PX,
     STRIDES,
     CellAnswers,
-    mean_places,
+    RefinerAnswers,
 )
 
 __all__ = [
@@ -108,28 +108,26 @@ def first_look_losses(
 
 
 def second_look_losses(
-    logits: Tensor, maps: Tensor, landmarks: Tensor, state: Tensor
+    answers: RefinerAnswers, landmarks: Tensor, state: Tensor
 ) -> dict[str, Tensor]:
     """Cross-entropy of face or not, and L1 of the landmarks of faces in units of the face's size,
     up to three times as much for faces turned aside, whose eyes are close together.
 
     Args:
-        logits: (K,).
-        maps: (K, 5, n, n) log-probabilities of the landmarks' places.
+        answers: the network's, for K crops.
         landmarks: (K, 5, 2) truth.
         state: (K,): 1 face, 0 none, -1 do not judge.
     """
     judged, face = state >= 0, state == 1
     score = F.binary_cross_entropy_with_logits(
-        logits[judged], state[judged].float(), reduction="sum"
+        answers.logits[judged], state[judged].float(), reduction="sum"
     ) / judged.sum().clamp(min=1)
-    error = (
-        (mean_places(maps[face]) - landmarks[face]).abs().mean((1, 2)) * REFINER_MARGIN / REFINER_PX
-    )
-    eyes = (landmarks[face, 1] - landmarks[face, 0]).norm(dim=1) * REFINER_MARGIN / REFINER_PX
+    truth, unit = landmarks[face], REFINER_MARGIN / REFINER_PX
+    error = (answers.landmarks[face] - truth).abs().mean((1, 2)) * unit
+    eyes = (truth[:, 1] - truth[:, 0]).norm(dim=1) * unit
     weight = (_FRONTAL_EYES / eyes.clamp(min=1e-3)).clamp(1, 3)
     n_faces = face.sum().clamp(min=1)
-    spread = place_entropy(maps[face], landmarks[face])
+    spread = place_entropy(answers.maps[face], truth)
     return {"score": score, "landmark": (weight * error + 2e-3 * spread).sum() / n_faces}
 
 

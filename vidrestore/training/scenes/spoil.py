@@ -14,17 +14,18 @@ Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-def spoil(rng: np.random.Generator, picture: Picture) -> Picture:
+def spoil(rng: np.random.Generator, picture: Picture, *, most: float = 1.5) -> Picture:
     """What lenses, film, broadcasting and compression do, each with its own probability.
 
     Args:
         rng: source of all choices.
         picture: (H, W, 3) RGB.
+        most: greatest factor of the probabilities; each picture draws its own from 0 to this.
 
     Returns:
         A picture of the same size.
     """
-    harm = float(rng.uniform(0, 1.5))
+    harm = float(rng.uniform(0, most))
     steps: tuple[tuple[float, Callable[[np.random.Generator, Picture], Picture]], ...] = (
         (0.6, lambda r, p: retone(r, p, 0.16)),
         (0.4, _lit),

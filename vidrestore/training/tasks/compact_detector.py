@@ -153,9 +153,9 @@ class CompactDetectorTask(Parts):
         else:
             crops = _as_seen(batch.crops.flatten(0, 1))
             with low:
-                logits, maps = network.refiner.score_and_maps(crops)
+                judged = network.refiner(crops)
             points, state = batch.landmarks.flatten(0, 1), batch.state.flatten()
-            losses, look = second_look_losses(logits, maps, points, state), "second"
+            losses, look = second_look_losses(judged, points, state), "second"
         weights = _WEIGHTS[look]
         return {f"{look}_{name}": weights[name] * value for name, value in losses.items()}
 
