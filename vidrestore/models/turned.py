@@ -48,16 +48,21 @@ _SHADE = 0.5
 
 
 class TurningDetector:
-    """A detector that looks at turned copies of every picture too; follows `FaceDetector`."""
+    """A detector that looks at turned copies of every picture too; follows `FaceDetector`.
 
-    def __init__(self, detector: FaceDetector) -> None:
-        self.detector, self.name = detector, detector.name
+    Args:
+        detector: any.
+        turns: degrees, counter-clockwise; without any it drops lying heads only.
+    """
+
+    def __init__(self, detector: FaceDetector, turns: Sequence[float] = TURNS_DEGREES) -> None:
+        self.detector, self.name, self.turns = detector, detector.name, tuple(turns)
 
     def __call__(self, images: Tensor) -> list[Detections]:
         """(N, 3, H, W) RGB in [0, 1]; see `FaceDetector`."""
         found = self.detector(images)
         return [
-            merged([upright, *(detect_turned(self.detector, image, by) for by in TURNS_DEGREES)])
+            merged([upright, *(detect_turned(self.detector, image, by) for by in self.turns)])
             for image, upright in zip(images, found, strict=True)
         ]
 
