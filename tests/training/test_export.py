@@ -14,7 +14,7 @@ from tiny_recipes import SIZE, tiny_recipe
 from vidrestore.errors import DataError, ModelError
 from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import fill, read
-from vidrestore.models.detector import CompactDetector
+from vidrestore.models.detector import REFINER_PX, CompactDetector
 from vidrestore.models.load import load_detector, load_restorer
 from vidrestore.training import export as module
 from vidrestore.training.checkpoints import read_checkpoint
@@ -145,7 +145,7 @@ def test_an_onnx_detector_holds_both_looks(checkpoints: dict[str, Path], tmp_pat
     network = build(metadata["arch"], **json.loads(metadata["hyperparameters"])).eval()
     network.load_state_dict(average(checkpoints["compact_detector"]))
     assert isinstance(network, CompactDetector)
-    scenes, crops = torch.rand(3, 3, 64, 64), torch.rand(3, 3, 80, 80)
+    scenes, crops = torch.rand(3, 3, 64, 64), torch.rand(3, 3, REFINER_PX, REFINER_PX)
     with torch.no_grad():
         wanted = [*network(scenes), *network.refiner(crops)[:2]]
     found = session.run(None, {"scenes": scenes.numpy(), "crops": crops.numpy()})
