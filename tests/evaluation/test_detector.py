@@ -21,7 +21,6 @@ from vidrestore.evaluation.detector import (
     evaluate_detector,
 )
 from vidrestore.models.load import load_detector
-from vidrestore.models.turned import TurningDetector
 from vidrestore.structs import Detections
 
 
@@ -135,9 +134,8 @@ def test_a_text_file_is_no_video(tmp_path: Path) -> None:
 def test_the_embedded_detector_is_what_its_card_says(shared: Path) -> None:
     """On every 20th frame here; the command `vidrestore evaluate detector` takes every tenth."""
     reference = load_detector(shared / "weights" / "detection_mobilenet0.25_Final.pth")
-    upright = TurningDetector(load_detector("embedded"), turns=())
     counts = evaluate_detector(
-        upright, reference, sorted((shared / "clips").glob("*.mp4")), every=20
+        load_detector("embedded"), reference, sorted((shared / "clips").glob("*.mp4")), every=20
     )
     total = sum(counts.values(), Agreement())
     assert total.n_sure > 90

@@ -310,14 +310,14 @@ def detector(
     from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
     from vidrestore.models.load import load_detector
-    from vidrestore.models.turned import TURNS_DEGREES, TurningDetector
+    from vidrestore.models.turned import TurningDetector
 
     for name in (detector, reference):
         pull_if_named(name, "detector")
     trusted = load_detector(reference)
     judged: FaceDetector = MirroredDetector(trusted) if mirrored else load_detector(detector)
-    if not mirrored:
-        judged = TurningDetector(judged, turns=() if upright else TURNS_DEGREES)
+    if not (mirrored or upright):
+        judged = TurningDetector(judged)
     results = {
         name: evaluate_detector(
             judged,

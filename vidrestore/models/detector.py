@@ -371,10 +371,6 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
     return torch.cat(crops) if crops else image.new_zeros(0, 3, REFINER_PX, REFINER_PX)
 
 
-MAX_TILT_DEGREES = 90.0
-"""Heads tilted further to the side are not answered. What lies is answered, as the surer look at a
-head that another one has upside down; `vidrestore.models.turned.merged` drops it in the end."""
-
 CLOSE_UP_PX = 180.0
 """Faces larger than this (square root of the box's area) are also looked for at half the size."""
 
@@ -386,8 +382,11 @@ SECOND_LOOK_TEMPERATURE = 2.0
 a crowd are harder to judge than the made-up ones that made it so sure."""
 
 DEFAULT_SCORE_THRESHOLD = 0.65
-"""Least score of an answer, chosen on made-up validation scenes, its last hundredth on clips (see
-the model's card)."""
+"""Least score of an answer, chosen on clips (see the model's card)."""
+
+DEFAULT_MAX_TILT_DEGREES = 65.0
+"""Heads tilted further to the side are not answered: frames are shown upright, and a "face" that
+lies on its side is nearly always a picture or an ornament."""
 
 
 class CompactFaceDetector:
@@ -403,6 +402,7 @@ class CompactFaceDetector:
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         first_threshold: float = 0.3,
         overlap: float = 0.4,
+        max_tilt_degrees: float = DEFAULT_MAX_TILT_DEGREES,
         device: torch.device | str = "cpu",
     ) -> None:
         """Folds batch normalisation into the convolutions and moves the network to `device`.
@@ -412,12 +412,14 @@ class CompactFaceDetector:
             score_threshold: least score of an answer: the geometric mean of both looks' scores.
             first_threshold: least score of the first look for the second one to be taken.
             overlap: boxes with a greater IoU than this are one face.
+            max_tilt_degrees: heads tilted further to either side are not answered.
             device: where to run.
         """
         folded = fold_batch_norms(network)
         self.network = folded.to(device).to(memory_format=torch.channels_last)
         self.score_threshold, self.first_threshold = score_threshold, first_threshold
-        self.overlap, self.device = overlap, torch.device(device)
+        self.overlap, self.max_tilt_degrees = overlap, max_tilt_degrees
+        self.device = torch.device(device)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> list[Detections]:
@@ -482,7 +484,7 @@ class CompactFaceDetector:
         scores = (first * second).sqrt().cpu().numpy()
         placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
-        upright = np.abs(tilt_degrees(placed)) < MAX_TILT_DEGREES
+        upright = np.abs(tilt_degrees(placed)) < self.max_tilt_degrees
         order = order[(upright & (scores >= self.score_threshold))[order]]
         return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
 

@@ -7,6 +7,7 @@ looks at a picture found.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.geometry import apply, ellipse_box, invert, turned_about_middle
-from vidrestore.models.detector import overlaps, tilt_degrees
+from vidrestore.models.detector import CompactFaceDetector, overlaps, tilt_degrees
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Array, Detections
 
@@ -41,6 +42,9 @@ GREATEST_TILT_DEGREES = 75.0
 """Heads tilted by more are not answered: 30 degrees beyond the copies, as far as a detector of
 upright faces is sure."""
 
+_LYING_DEGREES = 90.0
+"""Heads tilted by less are answered in a turned copy."""
+
 _SAME = 0.4
 """Boxes with a greater IoU than this are one face."""
 _SHADE = 0.5
@@ -48,21 +52,16 @@ _SHADE = 0.5
 
 
 class TurningDetector:
-    """A detector that looks at turned copies of every picture too; follows `FaceDetector`.
+    """A detector that looks at turned copies of every picture too; follows `FaceDetector`."""
 
-    Args:
-        detector: any.
-        turns: degrees, counter-clockwise; without any it drops lying heads only.
-    """
-
-    def __init__(self, detector: FaceDetector, turns: Sequence[float] = TURNS_DEGREES) -> None:
-        self.detector, self.name, self.turns = detector, detector.name, tuple(turns)
+    def __init__(self, detector: FaceDetector) -> None:
+        self.detector, self.name = detector, detector.name
 
     def __call__(self, images: Tensor) -> list[Detections]:
         """(N, 3, H, W) RGB in [0, 1]; see `FaceDetector`."""
         found = self.detector(images)
         return [
-            merged([upright, *(detect_turned(self.detector, image, by) for by in self.turns)])
+            merged([upright, *(detect_turned(self.detector, image, by) for by in TURNS_DEGREES)])
             for image, upright in zip(images, found, strict=True)
         ]
 
@@ -79,12 +78,22 @@ def detect_turned(detector: FaceDetector, image: Tensor, degrees: float) -> Dete
         Heads tilted by `LEAST_TILT_DEGREES` or more, in pixels of `image`.
     """
     height, width = image.shape[1:]
-    copy_from_image, size = turned_about_middle(height, width, degrees)
+    turned_from_image, size = turned_about_middle(height, width, degrees)
     pixels = image.permute(1, 2, 0).cpu().numpy()
-    copy = cv2.warpAffine(pixels, copy_from_image, size[::-1], borderValue=(_SHADE,) * 3)
-    found = detector(torch.from_numpy(copy).permute(2, 0, 1)[None].to(image.device))[0]
-    found = moved(found, invert(copy_from_image))
+    turned = cv2.warpAffine(pixels, turned_from_image, size[::-1], borderValue=(_SHADE,) * 3)
+    seen = torch.from_numpy(turned).permute(2, 0, 1)[None].to(image.device)
+    found = _answering_lying(detector)(seen)[0]
+    found = moved(found, invert(turned_from_image))
     return _chosen(found, np.abs(tilt_degrees(found.landmarks)) >= LEAST_TILT_DEGREES)
+
+
+def _answering_lying(detector: FaceDetector) -> FaceDetector:
+    """The same detector, which answers heads that lie: in `merged` they outdo answers that have
+    them upside down."""
+    if isinstance(detector, CompactFaceDetector):
+        detector = copy.copy(detector)
+        detector.max_tilt_degrees = _LYING_DEGREES
+    return detector
 
 
 def moved(found: Detections, b_from_a: Array) -> Detections:

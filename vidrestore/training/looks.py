@@ -113,11 +113,7 @@ class FaceCrops(Dataset[CropBatch]):
     def __getitem__(self, index: int) -> CropBatch:
         rng = np.random.default_rng([self.seed, index])
         seen, size = _sizes(rng)
-        maker = SceneMaker(
-            self.maker.bank,
-            self.maker.textures,
-            size_px=32 * max(2, round(size * rng.uniform(1.8, 2.5) / 32)),
-        )
+        maker = self.maker.of_size(32 * max(2, round(size * rng.uniform(1.8, 2.5) / 32)))
         state = np.zeros(CROPS_PER_SCENE, np.int64)
         points = torch.zeros(5, 2)
         if rng.random() < 0.6:

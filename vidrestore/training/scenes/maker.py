@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,12 @@ class SceneMaker:
         chances = asymmetry(bank.landmarks).clip(0.05, 0.5) * _share_of_copies(len(bank.pictures))
         self._chances = np.cumsum(chances) / chances.sum() * (1 + 1e-9)
 
+    def of_size(self, size_px: int) -> SceneMaker:
+        """The same faces and textures for scenes of another height and width."""
+        maker = copy.copy(self)
+        maker.size_px = size_px
+        return maker
+
     def make(self, rng: np.random.Generator) -> Scene:
         """Composes and spoils one scene."""
         picture = self._background(rng)
@@ -130,8 +137,8 @@ class SceneMaker:
             landmarks.append(points)
         if not plain:
             self._occlude(rng, picture, owners, boxes)
-        if not plain and rng.random() < 0.12:
-            draw_bars(rng, picture, owners)
+            if rng.random() < 0.12:
+                draw_bars(rng, picture, owners)
         for number, box in enumerate(boxes):
             wanted.append(self._is_wanted(owners, number, box, landmarks[number]))
         picture = spoil(rng, picture, most=0.5 if plain else 1.5)
