@@ -382,7 +382,7 @@ SECOND_LOOK_TEMPERATURE = 2.0
 a crowd are harder to judge than the made-up ones that made it so sure."""
 
 DEFAULT_SCORE_THRESHOLD = 0.65
-"""Least score of an answer, chosen on clips (see the model's card)."""
+"""Least score of an answer, chosen on clips and held-out scenes (see the model's card)."""
 
 DEFAULT_MAX_TILT_DEGREES = 65.0
 """Heads tilted further to the side are not answered: frames are shown upright, and a "face" that
