@@ -6,9 +6,8 @@ pipeline calls: it pads, runs the network on a batch, and turns the cells' answe
 ``Detections``.
 
 Conventions: pixels of the given image, pixel centres at integers, origin top left; a box is the
-    continuous rectangle
-``x0, y0, x1, y1``. Landmark order: left eye, right eye (as seen in the image), nose tip, left and
-right mouth corner.
+continuous rectangle ``x0, y0, x1, y1``. Landmark order: left eye, right eye (as seen in the image),
+nose tip, left and right mouth corner.
 """
 
 from __future__ import annotations
@@ -98,8 +97,7 @@ class SharedConvBn(nn.Module):
     """3x3 convolution shared by all grids, batch normalisation of each grid's own, and ReLU.
 
     Grids differ in their statistics: with one normalisation for all, training (each grid by its own
-        batch) and use (all by the
-    mean of the grids) would disagree.
+    batch) and use (all by the mean of the grids) would disagree.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -135,7 +133,7 @@ class CompactDetector(nn.Module):
     FCOS, arXiv:1904.01355).
 
     Dense 3x3 convolutions rather than depthwise ones: at these widths they run near the CPU's peak,
-        and train several times faster.
+    and train several times faster.
     """
 
     def __init__(
@@ -318,8 +316,12 @@ REFINER_PX = 160
 REFINER_MARGIN = 1.6
 """Side of such a crop, in units of the face's size (square root of the box's area)."""
 
+REFINER_ZOOMS = (1.2, 1 / 1.2)
+"""Sides of a face's two crops, in units of `REFINER_MARGIN`. What a network says of a face depends
+on its size; two sizes err in different ways, and their mean less than either."""
 
-def refiner_frames(boxes: Tensor, landmarks: Tensor) -> Tensor:
+
+def refiner_frames(boxes: Tensor, landmarks: Tensor, zoom: float = 1.0) -> Tensor:
     """Where the crops for `FaceRefiner` lie in the image.
 
     A crop is centred on the landmarks' mean and turned so that the line from between the eyes to
@@ -328,12 +330,13 @@ def refiner_frames(boxes: Tensor, landmarks: Tensor) -> Tensor:
     Args:
         boxes: (K, 4) as x0, y0, x1, y1.
         landmarks: (K, 5, 2).
+        zoom: the crops' sides, in units of `REFINER_MARGIN`.
 
     Returns:
         (K, 2, 3) image from crop, pixel centres at integers in both.
     """
     size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(1).sqrt()
-    scale = size * REFINER_MARGIN / REFINER_PX
+    scale = size * REFINER_MARGIN * zoom / REFINER_PX
     down = landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)
     down = F.normalize(down, dim=1) * scale[:, None]
     across = torch.stack([down[:, 1], -down[:, 0]], 1)
@@ -381,7 +384,7 @@ SECOND_LOOK_TEMPERATURE = 2.0
 """By which the second look's logits are divided (Guo et al. 2017, arXiv:1706.04599): real blurs of
 a crowd are harder to judge than the made-up ones that made it so sure."""
 
-DEFAULT_SCORE_THRESHOLD = 0.65
+DEFAULT_SCORE_THRESHOLD = 0.62
 """Least score of an answer, chosen on clips and held-out scenes (see the model's card)."""
 
 DEFAULT_MAX_TILT_DEGREES = 65.0
@@ -463,9 +466,9 @@ class CompactFaceDetector:
     def _refined(self, image: Tensor, found: Detections) -> Detections:
         """Looks again at every face: its landmarks, and whether it is one.
 
-        The refiner is asked twice, as its first answer centres the crop for the second, which
-        judges; the landmarks are the mean of both. The first look's, which err more but in other
-        ways, keep a share (`FIRST_LOOK_SHARE`).
+        The refiner is asked twice, about crops of two sizes (`REFINER_ZOOMS`), as its first answer
+        centres the crop for the second, which judges; the landmarks are the mean of both. The first
+        look's, which err more but in other ways, keep a share (`FIRST_LOOK_SHARE`).
         """
         if not len(found):
             return found
@@ -474,8 +477,8 @@ class CompactFaceDetector:
             for part in (found.scores, found.boxes_xyxy, found.landmarks)
         )
         places = [landmarks]
-        for _ in range(2):
-            frames = refiner_frames(boxes, places[-1])
+        for zoom in REFINER_ZOOMS:
+            frames = refiner_frames(boxes, places[-1], zoom)
             crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
             logits, points, _ = self.network.refiner(crops)
             places.append(points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2])

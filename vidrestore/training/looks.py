@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from vidrestore.models.detector import (
     REFINER_MARGIN,
     REFINER_PX,
+    REFINER_ZOOMS,
     refiner_crops,
     refiner_frames,
 )
@@ -179,7 +180,7 @@ def jittered(rng: np.random.Generator, scene: Scene, state: np.ndarray[Any, Any]
     centre = frame[:, :2] @ _MIDDLE + frame[:, 2]
     made = []
     for i in range(len(state)):
-        angle, scale = rng.normal(0, 0.13), np.exp(rng.normal(0, 0.09))
+        angle, scale = rng.normal(0, 0.13), rng.choice(REFINER_ZOOMS) * np.exp(rng.normal(0, 0.09))
         shift = rng.normal(0, 0.045, 2) * size
         kind = rng.random()
         if kind < 0.2:
@@ -211,7 +212,7 @@ def _anywhere(
         if rng.random() < 0.35:
             centre = rng.uniform(0.1, 0.9, 2) * size_px
             side = float(np.exp(rng.uniform(np.log(0.2), np.log(1.2)))) * size_px
-        scale = side * float(np.exp(rng.normal(-0.2, 0.25))) / REFINER_PX
+        scale = side * float(np.exp(rng.normal(-0.1, 0.3))) / REFINER_PX
         made.append(_frame(_rotation(rng.normal(0, 0.4)) * scale, centre))
     return torch.from_numpy(np.stack(made)).float()
 
