@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+_BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether these tests run beside those of other processes (`pytest -n`), which share the cores."""
+
+if _BESIDE_OTHERS:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def _shared_folder() -> Path | None:
     named = os.environ.get("VIDRESTORE_SHARED")
@@ -36,4 +42,5 @@ def _few_threads() -> None:
     """Small networks run faster on one thread, and results do not depend on the machine."""
     import torch
 
-    torch.set_num_threads(int(os.environ.get("VIDRESTORE_TEST_THREADS", "2")))
+    threads = os.environ.get("VIDRESTORE_TEST_THREADS", "1" if _BESIDE_OTHERS else "2")
+    torch.set_num_threads(int(threads))

@@ -38,6 +38,7 @@ def test_training_stopping_resuming_exporting(recipe: Path, data: Path, tmp_path
     arguments += ["--device", "cpu", "--set", f"data.size_px={SIZE}"]
     run = CliRunner().invoke(train, [*arguments, "--steps", "2", "--set", "seed=3"])
     assert run.exit_code == 0, run.output
+    assert "4 of 8 images" in run.output and "min left: pixel" in run.output
     assert read_checkpoint(out / "last.pt").images == 4
     again = CliRunner().invoke(train, [*arguments, "--resume", "--set", "seed=3"])
     assert again.exit_code == 0, again.output
@@ -73,6 +74,7 @@ def test_mistakes_are_one_line(
         (["train", str(recipe), *common, "--device", "tpu9"], 2, "tpu9"),
         (["train", str(recipe), "--data", str(tmp_path / "no"), *common[2:]], 1, "no such folder"),
         (["export", str(tmp_path / "no.pt"), str(tmp_path / "a.onnx")], 1, "no such file"),
+        (["export", str(tmp_path / "no.pt"), str(tmp_path / "a.onnx"), "--half"], 2, "float32"),
     ]
     for arguments, code, words in cases:
         assert main(arguments) == code

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from clips import face_frames, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from vidrestore.errors import VideoOpenError
@@ -20,6 +22,7 @@ from vidrestore.evaluation.detector import (
     display_frames,
     evaluate_detector,
 )
+from vidrestore.evaluation.names import distinct_names
 from vidrestore.models.load import load_detector
 from vidrestore.structs import Detections
 
@@ -122,6 +125,31 @@ def test_frames_stand_upright(tmp_path: Path, rotation: int) -> None:
     assert [picture.shape for picture in shown] == [(192, 320, 3)] * 2
     for picture, image in zip(shown, upright[::2], strict=True):
         assert np.abs(picture.astype(int) - image).mean() < 8
+
+
+def test_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    class Nobody:
+        name = "nobody"
+
+        def __call__(self, images: Tensor) -> list[Detections]:
+            return [detections() for _ in images]
+
+    videos = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        videos.append(write_clip(tmp_path / folder / "c.mp4", face_frames(2)))
+    found = evaluate_detector(Nobody(), Nobody(), videos)
+    assert list(found) == [video.as_posix() for video in videos]
+    assert list(evaluate_detector(Nobody(), Nobody(), videos[:1])) == ["c.mp4"]
+
+
+@given(st.lists(st.tuples(st.text("ab", max_size=2), st.text("ab", max_size=2))))
+def test_names_are_distinct_and_short_where_they_can_be(pairs: list[tuple[str, str]]) -> None:
+    short, long = [a for a, _ in pairs], [f"{a}/{b}" for a, b in pairs]
+    names = distinct_names(short, long)
+    assert len(names) == len(pairs) == len(set(names))
+    if len(set(short)) == len(short):
+        assert names == short
 
 
 def test_a_text_file_is_no_video(tmp_path: Path) -> None:

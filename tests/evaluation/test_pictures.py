@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from clips import face_frames, write_clip
 from labelled_faces import write_faces
 
 from vidrestore.cli import main
@@ -149,6 +151,43 @@ def test_mistakes_are_named(data: Path, tmp_path: Path) -> None:
     assert main(["evaluate", "--model", "debug"]) == 2
     assert main(["evaluate", "--model", "debug", "--data", str(tmp_path)]) == 1
     assert main(["evaluate", "detector", "--help"]) == 0
+
+
+def test_options_without_effect_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(write_clip(tmp_path / "a.mp4", face_frames(2)))
+    own = ["evaluate", "--model", "input", "--pair", clip, clip]
+    for given in (["--degrade", "sr4"], ["--limit", "2"], ["--split", "all"]):
+        assert main([*own, *given]) == 2
+        assert f"{given[0]}: needs the --data" in capsys.readouterr().err
+    assert main(["evaluate", "--model", "input", "detector", clip]) == 2
+    assert "--model: is not for `evaluate detector`" in capsys.readouterr().err
+
+
+def test_pictures_and_videos_of_one_folder_are_both_measured(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(data, tmp_path / "both")
+    write_clip(tmp_path / "both" / "clip.mp4", face_frames(3))
+    command = ["evaluate", "--model", "input", "--data", str(tmp_path / "both")]
+    assert main([*command, "--degrade", "none", "--metrics", "psnr_db"]) == 0
+    told = capsys.readouterr().out
+    assert "4 pictures" in told and "1 videos" in told
+
+
+def test_what_was_measured_without_labels_is_no_split(data: Path, tmp_path: Path) -> None:
+    """Labels count that lie in the folder above; without any, no split is claimed."""
+    inner = tmp_path / "512"
+    shutil.copytree(data, inner)
+    labels = (inner / "labels.csv").read_text().replace("val_", "512/val_")
+    (inner / "labels.csv").unlink()
+    told: dict[str, object] = {"protocol": "none", "metrics": ["psnr_db"], "device": "cpu"}
+    bare = compare_pictures(["input"], inner, **told)
+    assert bare.header["split"] == "all (no labels.csv)" and bare.header["faces"] == 5
+    (tmp_path / "labels.csv").write_text(labels)
+    split = compare_pictures(["input"], inner, **told)
+    assert split.header["split"] == "val" and split.header["faces"] == 4
 
 
 class Page(HTMLParser):

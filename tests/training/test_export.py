@@ -17,7 +17,7 @@ from vidrestore.models.checkpoint import fill, read
 from vidrestore.models.detector import REFINER_PX, CompactDetector
 from vidrestore.models.load import load_detector, load_restorer
 from vidrestore.training import export as module
-from vidrestore.training.checkpoints import read_checkpoint
+from vidrestore.training.checkpoints import read_checkpoint, write_checkpoint
 from vidrestore.training.export import export
 from vidrestore.training.loop import train
 
@@ -186,6 +186,27 @@ def test_a_wrong_onnx_file_is_not_kept(
     with pytest.raises(ModelError, match="differs from torch"):
         export(checkpoints["compact_generator"], tmp_path / "network.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "onnx"])
+def test_weights_of_a_diverged_training_are_refused(
+    ending: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    found = read_checkpoint(checkpoints["compact_generator"])
+    name, weight = next(iter(found.state["average"].items()))
+    weight.view(-1)[0] = float("nan")
+    write_checkpoint(tmp_path / "bad.pt", found)
+    with pytest.raises(DataError, match=f"{name} is not finite"):
+        export(tmp_path / "bad.pt", tmp_path / f"bad.{ending}")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pt"]
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot be written .*choose another place"):
+        export(checkpoints["compact_generator"], tmp_path / "file" / "a.safetensors")
 
 
 def test_what_cannot_be_exported(checkpoints: dict[str, Path], data: Path, tmp_path: Path) -> None:

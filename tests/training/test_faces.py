@@ -116,7 +116,7 @@ def test_bad_labels_are_named(tmp_path: Path) -> None:
     write_faces(tmp_path, {"train": 1}, size=32)
     labels = tmp_path / "labels.csv"
     labels.write_text(labels.read_text().replace("12.0625", "left"))
-    with pytest.raises(DataError, match=r"landmarks of train_0\.png.*left"):
+    with pytest.raises(DataError, match=r"train_0\.png: left_eye_x is no number.*left"):
         load_faces(tmp_path, "train", size=32)
     labels.write_text("picture\ntrain_0.png\n")
     with pytest.raises(DataError, match="column 'file'"):

@@ -141,6 +141,60 @@ def test_a_folder_with_a_training_is_not_overwritten(data: Path, tmp_path: Path)
         train(compact(), data, tmp_path)
 
 
+def test_going_on_without_a_checkpoint_is_said(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(compact(), data, tmp_path, resume=True)
+    assert "begins anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 5}, "seed was 0, and is 5 now"),
+        ({"betas": (0.5, 0.9)}, "betas.0 was 0.9, and is 0.5 now"),
+        (
+            {"stages": [{"images": 6, "batch_size": 3, "window": 16}]},
+            "batch_size was 2, and is 3 now",
+        ),
+    ],
+)
+def test_what_would_not_apply_is_refused(
+    changes: dict[str, Any], named: str, data: Path, tmp_path: Path
+) -> None:
+    train(compact(), data, tmp_path, stop_at_step=1)
+    kept = (tmp_path / "recipe.yaml").read_bytes()
+    stages = [{"images": 4, "batch_size": 2, "window": 16}]
+    other = tiny_recipe("compact_generator", **{"stages": stages, **changes})
+    with pytest.raises(DataError, match=named):
+        train(other, data, tmp_path, resume=True)
+    assert (tmp_path / "recipe.yaml").read_bytes() == kept
+
+
+def test_what_applies_from_here_on_is_named(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(compact(), data, tmp_path, stop_at_step=1)
+    longer = compact(images=8, learning_rate=1e-5)
+    assert read_checkpoint(train(longer, data, tmp_path, resume=True)).images == 8
+    assert "stages.0.images 4 → 8" in caplog.text
+    assert "stages.0.learning_rate 0.001 → 1e-05" in caplog.text
+
+
+def test_a_stage_that_is_over_keeps_its_length(data: Path, tmp_path: Path) -> None:
+    stages = [{"images": 4, "batch_size": 2, "window": 16}] * 2
+    train(tiny_recipe("compact_generator", stages=stages), data, tmp_path, stop_at_step=3)
+    stages = [{**stages[0], "images": 2}, stages[1]]
+    with pytest.raises(DataError, match=r"stages\.0\.images was 4, and is 2 now"):
+        train(tiny_recipe("compact_generator", stages=stages), data, tmp_path, resume=True)
+
+
+def test_a_training_that_diverges_stops_and_says_where(data: Path, tmp_path: Path) -> None:
+    wild = compact(images=20, learning_rate=1e30, final_learning_rate=1e30)
+    with pytest.raises(DataError, match=r"diverged: the term \w+ is (nan|inf) in step \d+"):
+        train(wild, data, tmp_path)
+
+
 def test_checkpoints_of_other_recipes_are_refused(
     data: Path, identity: Path, tmp_path: Path
 ) -> None:

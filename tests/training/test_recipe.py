@@ -49,6 +49,9 @@ def test_full_recipes_spell_out_the_defaults(task: str) -> None:
     assert shipped == {name: defaults[name] for name in shipped}
 
 
+LOOK = {"look": "first", "images": 8}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -61,6 +64,16 @@ def test_full_recipes_spell_out_the_defaults(task: str) -> None:
         ({"task": "gfpgan", "losses": {"pixel": -1}}, r"losses\.pixel: .*got -1"),
         ({"task": "compact_generator"}, "stages is missing"),
         ({"task": "compact_generator", "stages": [{"images": 5, "batch_size": 2}]}, "whole batch"),
+        ({"task": "gpen", "phase": "prior", "losses": {"adversarial": 0}}, "is 1 in the phase"),
+        ({"task": "gpen", "augment": {"kind": "ada"}}, "is for the phase prior"),
+        (
+            {"task": "compact_detector", "stages": [LOOK], "precision": "bfloat16"},
+            "stages say how much",
+        ),
+        (
+            {"task": "compact_detector", "stages": [LOOK], "data": {"gray_share": 0.5}},
+            r"data\.gray_share: scenes are made otherwise",
+        ),
         ({"task": "gfpgann"}, "unknown task 'gfpgann'; did you mean 'gfpgan'"),
         ({}, "unknown task 'None'; known: .*compact_detector"),
         (["task"], "expected fields"),

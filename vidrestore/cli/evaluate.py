@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
@@ -39,7 +40,8 @@ __all__ = ["evaluate"]
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
-    help="a folder of faces (with its labels.csv, if there is one), or of videos, or a video",
+    help="a folder of faces (with its labels.csv, if there is one) or of videos, or of both; or a "
+    "video",
 )
 @click.option(
     "--pair",
@@ -56,7 +58,8 @@ __all__ = ["evaluate"]
     metavar="PROTOCOL",
     default="blind",
     show_default=True,
-    help="blind, gfpgan, sr4, none, or a recipe of `vidrestore degrade` by name or file",
+    help="blind, gfpgan (without colour jitter), sr4, none, or a recipe of `vidrestore degrade` by "
+    "name or file",
 )
 @click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="write a report")
 @click.option("--limit", type=click.IntRange(1), help="take so many of the data, evenly spaced")
@@ -112,9 +115,30 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     and results.jsonl; the same command gives the same results. What a metric needs and is not here
     is named, and where to get it.
     """
+    start_logging(options.pop("verbose"))
     if ctx.invoked_subcommand is None:
-        start_logging(options.pop("verbose"))
+        _refuse_idle(ctx, _PICTURES_ONLY, options["data"] is None, "needs the --data it is about")
         _compare(**options)
+    else:
+        idle = [name for name in options if name != "verbose"]
+        told = f"is not for `evaluate {ctx.invoked_subcommand}`; write its own options behind it"
+        _refuse_idle(ctx, idle, True, told)
+
+
+_PICTURES_ONLY = ("protocol", "limit", "split", "labels")
+"""Options that are about the data."""
+
+
+def _refuse_idle(ctx: click.Context, names: Iterable[str], idle: bool, why: str) -> None:
+    """No option that was given is without effect.
+
+    Raises:
+        UsageError: One of these was given.
+    """
+    for parameter in ctx.command.params:
+        given = ctx.get_parameter_source(parameter.name or "") == ParameterSource.COMMANDLINE
+        if idle and given and parameter.name in names:
+            raise UsageError(f"{parameter.opts[0]}: {why}")
 
 
 def _compare(
@@ -136,9 +160,12 @@ def _compare(
         raise UsageError("evaluate: name at least one --model (`--model input` measures none)")
     if data is None and not pairs:
         raise UsageError("evaluate: name the --data, or a --pair of videos")
-    from vidrestore.evaluation.page import write_report
+    from vidrestore.evaluation.clips import has_clips
+    from vidrestore.evaluation.page import require_report, write_report
     from vidrestore.evaluation.results import summarise, table_lines
 
+    if out is not None:
+        require_report(out)
     for model in models:
         pull_if_named(model, "restorer")
     pull_if_named(common["detector"], "detector")
@@ -147,7 +174,8 @@ def _compare(
     with _progress() as progress:
         common["progress"] = progress
         shows_pictures = data is not None and _has_pictures(data)
-        if per_frame and shows_pictures and not pairs:
+        shows_clips = data is not None and (has_clips(data) or not shows_pictures)
+        if per_frame and not (shows_clips or pairs):
             raise UsageError("--per-frame: is for videos; leave it out for pictures")
         if data is not None and shows_pictures:
             from vidrestore.evaluation.pictures import compare_pictures
@@ -159,7 +187,7 @@ def _compare(
                 "limit": limit,
             }
             found.append(compare_pictures(models, data, samples=samples, **own, **common))
-        elif data is not None:
+        if data is not None and shows_clips:
             videos = common | {"per_frame": per_frame}
             found.append(_compare_degraded(models, data, protocol, limit, samples, videos))
         if pairs:
@@ -197,16 +225,15 @@ def _compare_pairs(
     samples: int,
     common: dict[str, Any],
 ) -> Comparison:
-    from vidrestore.evaluation.clips import Pair, compare_clips
+    from vidrestore.evaluation.clips import compare_clips, named_pairs
 
-    named = [Pair(truth.stem, truth, degraded) for truth, degraded in pairs]
-    return compare_clips(models, named, samples=samples, **common)
+    return compare_clips(models, named_pairs(pairs), samples=samples, **common)
 
 
 def _has_pictures(data: Path) -> bool:
-    from vidrestore.evaluation.faces import PICTURE_ENDINGS
+    from vidrestore.pictures import find_pictures
 
-    return data.is_dir() and any(p.suffix.lower() in PICTURE_ENDINGS for p in data.rglob("*"))
+    return data.is_dir() and bool(find_pictures(data))
 
 
 def _words(text: str) -> list[str]:

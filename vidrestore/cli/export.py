@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.errors import UsageError
 
 __all__ = ["export"]
 
@@ -42,6 +43,8 @@ def export(
     S, S), and is compared with torch before it is kept.
     """
     start_logging(verbose)
+    if half and destination.suffix == ".onnx":
+        raise UsageError("--half: is for .safetensors; an ONNX file is written in float32")
     from vidrestore.training.export import export as write
 
     precision: Literal["float16", "float32"] = "float16" if half else "float32"

@@ -107,10 +107,13 @@ def train(
     start_logging(verbose)
     from vidrestore.training.recipe import load_recipe
 
-    load_recipe(recipe, changes)
+    loaded = load_recipe(recipe, changes)
     run = _Run(recipe, changes, data, out, resume, stop_at, workers, threads, device, verbose)
     last = run() if processes == 1 else _share(run, processes)
-    click.echo(f"trained: {last}; `vidrestore export` turns it into weights", err=True)
+    use = "`vidrestore export` turns it into weights"
+    if getattr(loaded, "phase", None) == "prior":
+        use = f"the phase embedded begins with it: --set prior={last}"
+    click.echo(f"trained: {last}; {use}", err=True)
 
 
 @dataclass(frozen=True)
@@ -202,10 +205,10 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[TrainingProgress], None] | None]:
-    """A progress line on stderr, if that is a terminal."""
+def _bar() -> Iterator[Callable[[TrainingProgress], None]]:
+    """A progress line on stderr if that is a terminal, else a line for each report."""
     if not sys.stderr.isatty():
-        yield None
+        yield _tell
         return
     from tqdm import tqdm
 
@@ -220,3 +223,15 @@ def _bar() -> Iterator[Callable[[TrainingProgress], None] | None]:
                 bar.set_postfix({name: f"{value:.3g}" for name, value in progress.terms.items()})
 
         yield report
+
+
+def _tell(progress: TrainingProgress) -> None:
+    if not progress.terms:
+        return
+    terms = ", ".join(f"{name} {value:.3g}" for name, value in progress.terms.items())
+    left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
+    click.echo(
+        f"{progress.images} of {progress.total} images, {progress.images_per_s:.1f} images/s"
+        f"{left}: {terms}",
+        err=True,
+    )

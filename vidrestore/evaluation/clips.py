@@ -37,6 +37,7 @@ from vidrestore.evaluation.measures import (
     number,
 )
 from vidrestore.evaluation.models import Contender, contenders, header
+from vidrestore.evaluation.names import distinct_names
 from vidrestore.evaluation.protocols import Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison, Row, Sample, Tile
 from vidrestore.geometry import box_iou
@@ -49,7 +50,15 @@ from vidrestore.structs import Array
 from vidrestore.track_plot import TrackPlot
 from vidrestore.video.reader import VideoReader
 
-__all__ = ["VIDEO_ENDINGS", "Pair", "compare_clips", "degraded_pairs", "find_clips"]
+__all__ = [
+    "VIDEO_ENDINGS",
+    "Pair",
+    "compare_clips",
+    "degraded_pairs",
+    "find_clips",
+    "has_clips",
+    "named_pairs",
+]
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m4v")
 _DETECTION_PX = 640
@@ -177,6 +186,11 @@ def compare_clips(
     )
 
 
+def has_clips(data: Path) -> bool:
+    """Whether data is a video, or a folder with one."""
+    return data.is_file() or any(p.suffix.lower() in VIDEO_ENDINGS for p in data.rglob("*"))
+
+
 def find_clips(data: Path, limit: int | None = None) -> list[Path]:
     """A video, or those of a folder by name; at most `limit` of them, evenly spaced.
 
@@ -195,12 +209,23 @@ def degraded_pairs(
     clips: Sequence[Path], protocol: Protocol, folder: Path, *, seed: int = 0
 ) -> list[Pair]:
     """Degrade clips by a protocol into a folder; clip number i by the seed (seed, i)."""
+    names = distinct_names([c.stem for c in clips], [c.as_posix() for c in clips])
     pairs = []
-    for index, clip in enumerate(clips):
+    for index, (name, clip) in enumerate(zip(names, clips, strict=True)):
         out = folder / f"{index}_{clip.stem}.mkv"
         protocol.video(clip, out, seed=seed, index=index)
-        pairs.append(Pair(clip.stem, clip, out))
+        pairs.append(Pair(name, clip, out))
     return pairs
+
+
+def named_pairs(files: Sequence[tuple[Path, Path]]) -> list[Pair]:
+    """Pairs of truth and degraded clip, called by their truths, or by both where two have one."""
+    names = distinct_names(
+        [truth.stem for truth, _ in files],
+        [f"{truth.stem}: {degraded.stem}" for truth, degraded in files],
+        [f"{truth.as_posix()}: {degraded.as_posix()}" for truth, degraded in files],
+    )
+    return [Pair(name, *pair) for name, pair in zip(names, files, strict=True)]
 
 
 def _identity(

@@ -23,6 +23,7 @@ import torch
 
 from vidrestore.config import DecodeConfig
 from vidrestore.evaluation.conditions import CONDITIONS, Condition
+from vidrestore.evaluation.names import distinct_names
 from vidrestore.metrics.detections import LIKELY_SCORE, Agreement, agreement
 from vidrestore.models.detector import MIRRORED_LANDMARKS, CompactFaceDetector
 from vidrestore.models.protocols import FaceDetector
@@ -124,14 +125,14 @@ def evaluate_detector(
     Args:
         detector: the one to judge; its own threshold decides.
         reference: the one to trust; its own threshold is set to 0.5.
-        videos: files; their names must differ.
+        videos: files.
         every: look at every so many frames.
         size_px: longer side of the copy that `detector` sees; None for the frame itself.
         min_side_px: shorter side from which a face must be found, in display pixels.
         condition: how frames are shown.
 
     Returns:
-        The agreement on each video, by its file name.
+        The agreement on each video, by its file name, or by its path where two have one name.
     """
     reference = answering_from(reference, LIKELY_SCORE)
 
@@ -148,7 +149,9 @@ def evaluate_detector(
         pictures = map(condition.changed, display_frames(video, every=every))
         return sum(map(compared, pictures), Agreement())
 
-    return {video.name: total(video) for video in videos}
+    videos = list(dict.fromkeys(videos))
+    names = distinct_names([v.name for v in videos], [v.as_posix() for v in videos])
+    return {name: total(video) for name, video in zip(names, videos, strict=True)}
 
 
 def answering_from(detector: FaceDetector, score: float) -> FaceDetector:

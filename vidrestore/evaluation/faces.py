@@ -1,7 +1,8 @@
 """The true faces of an evaluation: 512 px crops of the FFHQ alignment, from a folder.
 
-With a `labels.csv` (columns `file`, `split`, and five landmarks as `left_eye_x` …) the pictures of
-one split that are 512 px wide count, as they are. Without one, every picture of the folder counts:
+With a `labels.csv` (columns `file`, `split`, and five landmarks as `left_eye_x` …) in the folder or
+in the one it lies in, the pictures of one split that are 512 px wide count, as they are. Without
+one, every picture of the folder counts:
 those of 512x512 px as they are, of others the clearest face is cut out by the detector's landmarks.
 """
 
@@ -11,24 +12,22 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from vidrestore import geometry
-from vidrestore.errors import DataError
+from vidrestore.errors import DataError, ImageOpenError
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.restoring import FACE_SIZE
-from vidrestore.labels import read_labels
+from vidrestore.labels import find_labels, labelled_landmarks, read_labels
 from vidrestore.models.protocols import FaceDetector
 from vidrestore.models.templates import landmark_template
+from vidrestore.pictures import find_pictures, read_picture
 from vidrestore.structs import Array
 
-__all__ = ["PICTURE_ENDINGS", "TrueFace", "evenly", "true_faces"]
+__all__ = ["TrueFace", "evenly", "true_faces"]
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _DETECTION_PX = 640
 """Longer side of the copy that the detector sees."""
 _MAX_ENLARGEMENT = 1.5
@@ -77,16 +76,20 @@ def true_faces(
     Args:
         folder: With pictures.
         split: Which rows of the labels count, "all" for all of them.
-        labels: The labels; None takes `labels.csv` in the folder if it is there.
+        labels: The labels; None takes `labels.csv` in the folder, or in the one it lies in, if it
+            is there.
         limit: Take so many, evenly spaced over all.
         detector: For pictures without labels.
 
     Raises:
         DataError: Nothing is left.
     """
-    labels = labels or folder / "labels.csv"
-    known = labels.is_file()
-    faces = _labelled(folder, labels, split) if known else _unlabelled(folder, detector)
+    known = find_labels(folder) if labels is None else (labels, read_labels(labels))
+    if known is None:
+        _log.info("faces %s: no labels.csv, so all pictures count, and no split", folder)
+        faces = _unlabelled(folder, detector)
+    else:
+        faces = _labelled(folder, *known, split)
     if not faces:
         raise DataError(f"faces {folder}: no picture with a usable face (split {split!r})")
     return [faces[i] for i in evenly(len(faces), limit)] if limit is not None else faces
@@ -97,16 +100,12 @@ def evenly(count: int, wanted: int) -> list[int]:
     return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(count, wanted))})
 
 
-def _labelled(folder: Path, labels: Path, split: str) -> list[TrueFace]:
-    rows = read_labels(labels)
-    try:
-        wanted = [
-            (row["file"], np.array([[float(row[f"{p}_x"]), float(row[f"{p}_y"])] for p in _POINTS]))
-            for row in rows
-            if split == "all" or row.get("split", split) == split
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"labels {labels}: a column is missing or no number ({error})") from error
+def _labelled(folder: Path, labels: Path, rows: list[dict[str, str]], split: str) -> list[TrueFace]:
+    wanted = [
+        (row["file"], labelled_landmarks(row, labels))
+        for row in rows
+        if split == "all" or row.get("split", split) == split
+    ]
     faces: list[TrueFace] = []
     others: list[str] = []
     for number, (name, landmarks) in enumerate(wanted):
@@ -125,8 +124,7 @@ def _labelled(folder: Path, labels: Path, split: str) -> list[TrueFace]:
 
 def _unlabelled(folder: Path, detector: FaceDetector) -> list[TrueFace]:
     faces: list[TrueFace] = []
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_ENDINGS)
-    for number, path in enumerate(paths):
+    for number, path in enumerate(find_pictures(folder)):
         image = _read(path)
         placed = None if image is None else _place(image, detector)
         if placed is None:
@@ -157,8 +155,8 @@ def _place(
 
 def _read(path: Path) -> npt.NDArray[np.uint8] | None:
     """(H, W, 3) RGB; None, said in the log, where it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        _log.warning("faces %s: cannot be read, left out", path)
+    try:
+        return read_picture(path)
+    except ImageOpenError as error:
+        _log.warning("faces: %s; left out", error)
         return None
-    return np.ascontiguousarray(image[..., ::-1])

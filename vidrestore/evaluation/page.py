@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from vidrestore.evaluation.results import (
     write_results,
 )
 
-__all__ = ["contact_sheet", "render_page", "write_report"]
+__all__ = ["contact_sheet", "render_page", "require_report", "write_report"]
 
 _JPEG_QUALITY = 90
 _SHEET_TILE_PX = 256
@@ -63,6 +64,27 @@ def write_report(folder: Path, comparisons: Sequence[Comparison]) -> Path:
             f"report {folder}: {error.strerror or error}; choose another folder"
         ) from error
     return page
+
+
+def require_report(folder: Path) -> None:
+    """Refuse, before anything is measured, what `write_report` would refuse.
+
+    Raises:
+        NotAvailableError: Jinja2 or matplotlib is not installed.
+        VideoWriteError: The folder cannot be made.
+    """
+    for package in ("jinja2", "matplotlib"):
+        if find_spec(package) is None:
+            raise NotAvailableError(
+                f'not available: {package}, which reports need; pip install "vidrestore[eval]", or '
+                "leave out --out"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VideoWriteError(
+            f"report {folder}: {error.strerror or error}; choose another folder"
+        ) from error
 
 
 def render_page(comparisons: Sequence[Comparison]) -> str:

@@ -28,6 +28,7 @@ from vidrestore.evaluation.results import (
     order_by_difficulty,
     thirds_by,
 )
+from vidrestore.labels import find_labels
 from vidrestore.models.load import Precision, load_detector, load_restorer, resolve_device
 from vidrestore.models.protocols import FaceRestorer
 
@@ -76,7 +77,7 @@ def compare_pictures(
         protocol: How they are degraded; see `vidrestore.evaluation.protocols`.
         seed: Another seed gives other degradations.
         split: Which rows of the labels.
-        labels: The labels, if not `labels.csv` in the folder.
+        labels: The labels, if not `labels.csv` in the folder or in the one it lies in.
         limit: Take so many faces, evenly spaced.
         metrics: Names of `PICTURE_MEASURES`; None for all that can be had.
         samples: Faces to show: evenly spaced by how hard they are, from hardest to easiest.
@@ -94,13 +95,19 @@ def compare_pictures(
     where = resolve_device(device)
     finder = load_detector(detector, device=where)
     faces = true_faces(data, split=split, labels=labels, limit=limit, detector=finder)
+    has_labels = labels is not None or find_labels(data) is not None
     meter = PictureMeter(wanted, detector=finder, identity=identity, device=where)
     restorers = _load(named, device, precision)
     rows = _measure_all(faces, task, seed, restorers, meter, progress)
     found = Comparison(
         kind="pictures",
         header=header(task, seed, named, meter.names, meter.not_available)
-        | {"data": data.name, "split": split, "faces": len(faces), "detector": finder.name},
+        | {
+            "data": data.name,
+            "split": split if has_labels else "all (no labels.csv)",
+            "faces": len(faces),
+            "detector": finder.name,
+        },
         measures={name: PICTURE_MEASURES[name] for name in meter.names},
         not_available=meter.not_available,
         models=tuple(restorers),

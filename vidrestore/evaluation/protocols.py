@@ -74,7 +74,7 @@ def find_protocol(name: str) -> Protocol:
     if name in PROTOCOLS:
         return PROTOCOLS[name]()
     if not Path(name).suffix and name not in recipe_names():
-        known = [*PROTOCOLS, *recipe_names()]
+        known = list(dict.fromkeys([*PROTOCOLS, *recipe_names()]))
         raise UsageError(
             f"unknown protocol {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
             "or name a recipe's YAML file"

@@ -12,6 +12,7 @@ few dozen.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,16 @@ class FrechetDistance:
 
     Args:
         features: A network as `InceptionFeatures`.
+
+    Raises:
+        NotAvailableError: torchmetrics is not installed.
     """
 
     def __init__(self, features: nn.Module) -> None:
+        if find_spec("torchmetrics") is None:
+            raise NotAvailableError(
+                'not available: the package torchmetrics; pip install "vidrestore[eval]"'
+            )
         self._features = features
         self._true: list[Tensor] = []
         self._sets: dict[str, list[Tensor]] = {}

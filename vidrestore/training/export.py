@@ -73,6 +73,7 @@ def export(
     if destination.suffix not in (".safetensors", ".onnx"):
         raise DataError(f"{destination}: ends neither in .safetensors nor in .onnx")
     found = read_checkpoint(checkpoint)
+    _require_finite(checkpoint, found.state["average"])
     if found.recipe.get("phase") == "prior":
         raise DataError(
             f"checkpoint {checkpoint}: of GPEN's first phase, whose encoder has learnt nothing "
@@ -83,12 +84,20 @@ def export(
         found = _blended(found, *blend)
         del metadata["figures"]  # They are of the checkpoint, not of the mean.
         metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
-    destination.parent.mkdir(parents=True, exist_ok=True)
     if destination.suffix == ".onnx":
         export_onnx(found, destination, metadata)
     else:
         export_safetensors(found, destination, metadata, precision)
     return metadata
+
+
+def _require_finite(checkpoint: Path, weights: Mapping[str, Tensor]) -> None:
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise DataError(
+                f"checkpoint {checkpoint}: {name} is not finite: the training had diverged; export "
+                "an earlier one, such as best.pt"
+            )
 
 
 def _blended(found: TrainingState, other: Path, share: float) -> TrainingState:
@@ -146,7 +155,7 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, partial)
         difference = _compare(network, examples, partial)
-        if difference > ONNX_TOLERANCE:
+        if not difference <= ONNX_TOLERANCE:  # Not a number is no agreement.
             raise ModelError(
                 f"{destination}: ONNX differs from torch by {difference:.2g}, more than "
                 f"{ONNX_TOLERANCE:.0e}; not written"
@@ -204,7 +213,7 @@ def _compare(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> 
             found, (wanted,) if isinstance(wanted, Tensor) else wanted, strict=True
         ):
             unit = 100.0 if isinstance(network, _BothLooks) and one.ndim > 2 else 1.0
-            worst = max(worst, float(np.abs(one - other.numpy()).max()) / unit)
+            worst = float(np.maximum(worst, np.abs(one - other.numpy()).max() / unit))
     return worst
 
 
@@ -261,11 +270,22 @@ def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _atomic(destination: Path) -> Iterator[Path]:
-    """A temporary file beside the destination that takes its name, or is removed."""
+    """A temporary file beside the destination that takes its name, or is removed.
+
+    Raises:
+        DataError: It cannot be written.
+    """
     partial = destination.with_name(f".{destination.stem}.partial{destination.suffix}")
     try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()  # Whether one can write here is found out before the work is done.
         yield partial
         partial.chmod(0o644)  # Written for its owner alone; weights are for everybody.
         os.replace(partial, destination)
+    except OSError as error:
+        raise DataError(
+            f"{destination}: cannot be written ({error.strerror or error}); choose another place"
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

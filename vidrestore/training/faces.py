@@ -1,9 +1,10 @@
 """Folders of face pictures as training samples.
 
-A data folder holds pictures, and perhaps a ``labels.csv`` with the columns ``file`` (relative to
-the folder) and, as far as they are known, ``split`` and five landmarks (``left_eye_x`` …
-``mouth_right_y``, pixels). Without it, all pictures of the folder count, every so many of them held
-out, and faces are taken to lie where the alignment template puts them.
+A data folder holds pictures, and perhaps it (or the one it lies in) holds a ``labels.csv`` with the
+columns ``file`` (relative to the labels) and, as far as they are known, ``split`` and five
+landmarks (``left_eye_x`` … ``mouth_right_y``, pixels). Without it, all pictures of the folder
+count, every so many of them held out, and faces are taken to lie where the alignment template puts
+them.
 
 What fits is decoded once and kept in memory; larger sets are decoded when they are wanted. Pictures
 that cannot be used are named in the log and left out.
@@ -30,10 +31,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vidrestore.errors import DataError
-from vidrestore.labels import read_labels
+from vidrestore.errors import DataError, ImageOpenError
+from vidrestore.labels import LANDMARKS, find_labels, labelled_landmarks
 from vidrestore.models.compact_unet import coordinate_grid
 from vidrestore.models.templates import landmark_template
+from vidrestore.pictures import find_pictures, read_picture
 from vidrestore.training import degradations
 from vidrestore.training.degradations import BlindVideo, Picture
 
@@ -52,8 +54,6 @@ __all__ = [
     "to_network",
 ]
 
-_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-_ENDINGS = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _MOST_FAILURES = 50
 """So many pictures in a row that cannot be used end a run that decodes them as it goes."""
 _logger = logging.getLogger(__name__)
@@ -447,15 +447,11 @@ def _entries(folder: Path, split: str, held_out_every: int) -> list[_Entry]:
     """What a folder says it has."""
     if not folder.is_dir():
         raise DataError(f"training data {folder}: no such folder")
-    labels = folder / "labels.csv"
-    if labels.is_file():
-        found = _labelled(labels, split, held_out_every)
+    known = find_labels(folder)
+    if known is not None:
+        found = _labelled(*known, split, held_out_every)
     else:
-        names = sorted(
-            path.relative_to(folder).as_posix()
-            for path in folder.rglob("*")
-            if path.suffix.lower() in _ENDINGS
-        )
+        names = [path.relative_to(folder).as_posix() for path in find_pictures(folder)]
         chosen = _split_of(names, split, held_out_every)
         found = [_Entry(name, None) for name in chosen]
         if not names:
@@ -468,8 +464,9 @@ def _entries(folder: Path, split: str, held_out_every: int) -> list[_Entry]:
     return found
 
 
-def _labelled(labels: Path, split: str, held_out_every: int) -> list[_Entry]:
-    rows = read_labels(labels)
+def _labelled(
+    labels: Path, rows: Sequence[dict[str, str]], split: str, held_out_every: int
+) -> list[_Entry]:
     if "split" in rows[0]:
         rows = [row for row in rows if row["split"] == split]
     else:
@@ -484,13 +481,7 @@ def _split_of(items: Sequence[_T], split: str, held_out_every: int) -> list[_T]:
 
 
 def _landmarks(row: Mapping[str, str], labels: Path) -> NDArray[np.float64] | None:
-    if f"{_POINTS[0]}_x" not in row:
-        return None
-    try:
-        points = [[float(row[f"{point}_{axis}"]) for axis in "xy"] for point in _POINTS]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"labels {labels}: landmarks of {row['file']} ({error!r})") from error
-    return np.array(points, dtype=np.float64)
+    return labelled_landmarks(row, labels) if f"{LANDMARKS[0]}_x" in row else None
 
 
 def _decoded(
@@ -516,8 +507,9 @@ def _decode(
     folder: Path, entry: _Entry, size: int, resize: bool, template: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | str:
     """A picture with its landmarks, or what is wrong with it."""
-    image = cv2.imread(str(folder / entry.name), cv2.IMREAD_COLOR)
-    if image is None:
+    try:
+        image = read_picture(folder / entry.name)
+    except ImageOpenError:
         return "cannot be read"
     height, width = image.shape[:2]
     if height != width or not (resize or width == size):
@@ -526,9 +518,9 @@ def _decode(
     scale = size / width
     if width != size:
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        image = cv2.resize(image, (size, size), interpolation=method)
+        image = np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)
     landmarks = template if entry.landmarks is None else (entry.landmarks + 0.5) * scale - 0.5
-    return np.asarray(image[..., ::-1], np.uint8), landmarks
+    return image, landmarks
 
 
 def _name_refused(folder: Path, refused: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from vidrestore.training.checkpoints import TrainingState, read_checkpoint, writ
 from vidrestore.training.faces import batches, open_faces
 from vidrestore.training.machine import Machine, require_extra
 from vidrestore.training.recipe import CompactDetectorRecipe, Recipe
+from vidrestore.training.resuming import require_same
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Batch, Counters, Data, Stretch, Task
 
@@ -78,7 +80,8 @@ def train(
         data: Folder of face pictures, see `vidrestore.training.faces`; the detector's scenes need
             a ``labels.csv`` with boxes.
         out: Folder for what the run writes, made where missing.
-        resume: Go on from ``last.pt`` where there is one.
+        resume: Go on from ``last.pt`` where there is one. What the recipe says otherwise than the
+            checkpoint's own is named, and refused where it would not be what is then trained.
         workers: Loader processes; 0 loads in this one. The result does not depend on it.
         device: "auto", "cpu", "cuda", "cuda:1".
         stop_at_step: Stop early, after this step of the whole training.
@@ -88,7 +91,8 @@ def train(
         Path of the last checkpoint.
 
     Raises:
-        DataError: The data, the recipe or the checkpoint cannot be used.
+        DataError: The data, the recipe or the checkpoint cannot be used, or a loss term is not
+            finite any more.
         NotAvailableError: A loss term's network, or a package, is not there.
     """
     require_extra("tensorboard")
@@ -184,6 +188,8 @@ class _Run:
         """Read the last checkpoint, if there is one and it is wanted; open the files."""
         if resume and self.last.exists():
             self._load(self.last)
+        elif resume:
+            _logger.warning("%s holds no training to go on with: it begins anew", self.out)
         elif self.last.exists():
             raise DataError(
                 f"{self.out} holds a training already: go on with it by --resume, or name another "
@@ -212,7 +218,14 @@ class _Run:
         """Count, and do what is due."""
         self.images = counters.images + stretch.batch_size
         for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+            number = float(value.detach())
+            if not math.isfinite(number):
+                raise DataError(
+                    f"training {self.out}: it has diverged: the term {name} is {number} in step "
+                    f"{counters.step + 1}; lower the learning rate, and begin anew or go on from "
+                    "the last checkpoint"
+                )
+            self.sums[name] = self.sums.get(name, 0.0) + number
             self.counts[name] = self.counts.get(name, 0) + 1
         report, step, end = self.recipe.report, counters.step + 1, self.images >= self.total
         means: dict[str, float] = {}
@@ -268,7 +281,9 @@ class _Run:
         self._write("held_out", self.figures, {"images": self.images, **figures})
         figure = self.figures[self.task.best_figure]
         sign = 1 if self.task.larger_is_better else -1
-        if self.best is None or sign * figure > sign * self.best:
+        if not math.isfinite(figure):
+            _logger.warning("held-out faces: %s is %s", self.task.best_figure, figure)
+        elif self.best is None or sign * figure > sign * self.best:
             self.best = figure
             self._save(self.out / "best.pt")
 
@@ -296,6 +311,7 @@ class _Run:
         found = read_checkpoint(path)
         if found.task != self.recipe.task:
             raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.recipe.task}")
+        require_same(self.recipe, found, path)
         self.images, self.figures, self.best = found.images, dict(found.figures), found.best
         try:
             self.task.load_state(found.state)

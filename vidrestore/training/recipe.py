@@ -259,6 +259,16 @@ class GPENRecipe(_StepsRecipe):
     degradation: str = Field("gpen", description="a recipe of `vidrestore degrade`: name or file")
     losses: GPENLosses = GPENLosses()
 
+    @model_validator(mode="after")
+    def _fits_the_phase(self) -> GPENRecipe:
+        if self.phase == "prior" and self.losses.adversarial != 1:
+            raise ValueError(
+                "losses.adversarial: is 1 in the phase prior, which learns by nothing else"
+            )
+        if self.phase == "embedded" and self.augment.kind != "none":
+            raise ValueError("augment: is for the phase prior; say kind: none")
+        return self
+
 
 class Stage(_Part):
     """A stretch of the compact generator's training with one setting."""
@@ -327,7 +337,7 @@ class DetectorStage(_Part):
     look: Literal["first", "second"] = Field(
         description="the network of cells, or the one that looks again at each face"
     )
-    images: int = Field(ge=1, description="scenes to see; the second look takes eight crops of one")
+    images: int = Field(ge=1, description="scenes to see; the second look takes four crops of one")
     schedule_images: int | None = Field(
         None, ge=1, description="length of the rate's schedule; None for the stage's own"
     )
@@ -347,6 +357,16 @@ class DetectorStage(_Part):
         return self
 
 
+class DetectorLosses(_Part):
+    """Terms of either look."""
+
+    first_score: Weight = Field(1.0, description="quality focal, of cells")
+    first_box: Weight = Field(1.0, description="generalised IoU")
+    first_landmark: Weight = 8.0
+    second_score: Weight = 1.0
+    second_landmark: Weight = 8.0
+
+
 class CompactDetectorRecipe(Recipe):
     """The small detector that ships, in stages."""
 
@@ -361,7 +381,18 @@ class CompactDetectorRecipe(Recipe):
     )
     start_from: Path | None = Field(None, description="weights to begin with")
     weight_decay: float = Field(1e-2, ge=0)
+    losses: DetectorLosses = DetectorLosses()
     stages: tuple[DetectorStage, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_idle_fields(self) -> CompactDetectorRecipe:
+        if self.precision != "float32":
+            raise ValueError("precision: stages say how much of them is in bfloat16_share")
+        usual = DataRecipe(size_px=self.data.size_px)
+        for name in DataRecipe.model_fields:
+            if getattr(self.data, name) != getattr(usual, name):
+                raise ValueError(f"data.{name}: scenes are made otherwise; leave it out")
+        return self
 
 
 RECIPES: Mapping[str, type[Recipe]] = {

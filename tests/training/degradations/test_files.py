@@ -10,11 +10,11 @@ import pytest
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import ImageOpenError, UsageError, VideoWriteError
+from vidrestore.pictures import read_picture
 from vidrestore.training.degradations import load_recipe
 from vidrestore.training.degradations.files import (
     degrade,
     degrade_picture,
-    read_picture,
     write_picture,
 )
 
@@ -55,6 +55,14 @@ def test_a_picture_alone_is_the_first_of_its_folder(folder: Path, tmp_path: Path
     assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "out/a.png").read_bytes()
     degrade(folder / "a.png", tmp_path / "other.png", RECIPE, seed=4)
     assert (tmp_path / "alone.png").read_bytes() != (tmp_path / "other.png").read_bytes()
+
+
+def test_folders_within_the_folder_keep_their_places(folder: Path, tmp_path: Path) -> None:
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "d.jpg").rename(folder / "deep" / "er" / "d.jpg")
+    report = degrade(folder, tmp_path / "out", RECIPE)
+    assert [one["file"] for one in report.drawn] == ["a.png", "b.webp", "deep/er/d.jpg"]
+    assert (tmp_path / "out" / "deep" / "er" / "d.jpg").is_file()
 
 
 def test_nothing_is_replaced_unless_told(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from labelled_faces import write_faces
 from portrait_bank import portrait_bank
-from tiny_recipes import tiny_recipe
+from tiny_recipes import SIZE, tiny_recipe
 
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.training.looks import FaceCrops, SceneBatch
@@ -22,6 +22,7 @@ from vidrestore.training.tasks.compact_detector import (
     CompactDetectorTask,
     SceneData,
     learning_rate,
+    open_data,
 )
 from vidrestore.training.tasks.task import Counters
 
@@ -150,6 +151,30 @@ def test_labels_that_scenes_cannot_use_are_named(
         (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(DataError, match=words):
         build_face_bank(tmp_path, "train")
+
+
+def test_kept_faces_are_those_of_the_same_data(tmp_path: Path) -> None:
+    recipe = tiny_recipe("compact_detector")
+    for name, count in (("few", 1), ("more", 2)):
+        (tmp_path / name).mkdir()
+        write_faces(tmp_path / name, {"train": count, "val": 1}, size=SIZE)
+    kept = tmp_path / "run" / "faces"
+    assert len(open_data(recipe, tmp_path / "few", kept, 1).faces.pictures) == 3
+    made = (kept / "train" / "pictures.npy").stat().st_mtime_ns
+    open_data(recipe, tmp_path / "few", kept, 1)
+    assert (kept / "train" / "pictures.npy").stat().st_mtime_ns == made
+    assert len(open_data(recipe, tmp_path / "more", kept, 1).faces.pictures) == 6
+    with pytest.raises(DataError, match="labels"):
+        open_data(recipe, tmp_path / "none", kept, 1)
+
+
+def test_terms_can_be_switched_off() -> None:
+    figures = opened(losses={"first_box": 0, "second_score": 0}).validate()
+    assert {"first_score", "first_landmark", "second_landmark"} <= figures.keys()
+    assert not {"first_box", "second_score"} & figures.keys()
+    off = opened(losses={"second_landmark": 0, "second_score": 0})
+    with pytest.raises(DataError, match="every loss term of the second look"):
+        off.validate()
 
 
 def test_a_number_that_is_none_is_named(tmp_path: Path) -> None:

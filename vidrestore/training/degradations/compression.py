@@ -1,4 +1,9 @@
-"""Codecs: JPEG for pictures, H.264 and MPEG-2 for frames among their neighbours in time."""
+"""Codecs: JPEG for pictures, H.264 and MPEG-2 for frames among their neighbours in time.
+
+Not models of them but the codecs themselves: JPEG (ITU-T T.81) by OpenCV, H.264 (ITU-T H.264, coded
+by x264) and MPEG-2 (ITU-T H.262) by FFmpeg through PyAV, as Real-BasicVSR's training has coded
+streams (Chan et al., arXiv:2111.12704).
+"""
 
 from __future__ import annotations
 

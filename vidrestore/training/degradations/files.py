@@ -1,8 +1,9 @@
 """Applies a recipe to a picture, a folder of pictures or a video.
 
 A single picture is drawn with the generator of (seed, 0); in a folder, picture n of those sorted by
-name with that of (seed, n), as the protocols of `evaluation` count them. Pictures keep their names;
-they are written without loss (PNG, BMP, TIFF, WebP) or as nearly as JPEG can.
+path with that of (seed, n), as the protocols of `evaluation` count them. Pictures keep their names,
+and their places in folders within the folder; they are written without loss (PNG, BMP, TIFF, WebP)
+or as nearly as JPEG can.
 """
 
 from __future__ import annotations
@@ -18,14 +19,12 @@ from numpy.typing import NDArray
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import ImageOpenError, UsageError, VideoWriteError
+from vidrestore.pictures import PICTURE_ENDINGS, find_pictures, read_picture
 from vidrestore.training.degradations.pixels import from_bytes, to_bytes
 from vidrestore.training.degradations.recipe import DrawnRecipe, Recipe
 from vidrestore.training.degradations.videos import DegradeReport, degrade_video
 
-__all__ = ["PICTURES", "degrade", "degrade_picture", "read_picture", "write_picture"]
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-"""Endings of files that are taken as pictures."""
+__all__ = ["degrade", "degrade_picture", "write_picture"]
 
 _WRITING = {
     ".jpg": [
@@ -53,7 +52,7 @@ def degrade(
     """Degrades a picture into a picture, a folder into a folder, a video into a video.
 
     Args:
-        src: A folder, a file with one of the endings `PICTURES`, or a video.
+        src: A folder, a file with one of the endings `PICTURE_ENDINGS`, or a video.
         dst: Of the same kind. Nothing that exists is replaced unless ``encode.overwrite``.
         recipe: What to do.
         name: The recipe's name, for the report.
@@ -70,7 +69,7 @@ def degrade(
     overwrite = encode is not None and encode.overwrite
     if src.is_dir():
         return _degrade_folder(src, dst, recipe, name, seed, overwrite, progress)
-    if src.suffix.lower() in PICTURES:
+    if src.suffix.lower() in PICTURE_ENDINGS:
         return _degrade_file(src, dst, recipe, name, seed, overwrite, progress)
     return degrade_video(
         src,
@@ -92,22 +91,6 @@ def degrade_picture(
     rng = np.random.default_rng(list(seed))
     drawn = recipe.draw(rng)
     return to_bytes(drawn.picture(from_bytes(image), rng)), drawn
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, turned as its tags say; transparency is left out.
-
-    Raises:
-        ImageOpenError: If it cannot be read.
-    """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise ImageOpenError(f"picture {path}: {error.strerror}; check the path") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise ImageOpenError(f"picture {path}: not a picture that can be read, or damaged")
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
@@ -139,8 +122,8 @@ def _degrade_file(
     progress: Callable[[int, int | None], None] | None,
 ) -> DegradeReport:
     begun = time.perf_counter()
-    if dst.suffix.lower() not in PICTURES:
-        raise UsageError(f"{dst}: a picture needs one of the endings {', '.join(PICTURES)}")
+    if dst.suffix.lower() not in PICTURE_ENDINGS:
+        raise UsageError(f"{dst}: a picture needs one of the endings {', '.join(PICTURE_ENDINGS)}")
     _check_place(src, dst, overwrite)
     degraded, drawn = degrade_picture(read_picture(src), recipe, (seed, 0))
     write_picture(dst, degraded)
@@ -160,26 +143,27 @@ def _degrade_folder(
     progress: Callable[[int, int | None], None] | None,
 ) -> DegradeReport:
     begun = time.perf_counter()
-    files = sorted(path for path in src.iterdir() if path.suffix.lower() in PICTURES)
+    files = find_pictures(src)
+    if dst.resolve() != src.resolve():  # An earlier result in the folder is none of its pictures.
+        files = [path for path in files if dst.resolve() not in path.resolve().parents]
     if not files:
-        raise ImageOpenError(f"{src}: no picture in it ({', '.join(PICTURES)})")
+        raise ImageOpenError(f"{src}: no picture in it ({', '.join(PICTURE_ENDINGS)})")
     if dst.exists() and not dst.is_dir():
         raise VideoWriteError(f"{dst} is a file; name a folder for the pictures of {src}")
     for path in files:
-        _check_place(path, dst / path.name, overwrite, needs_folder=False)
-    try:
-        dst.mkdir(exist_ok=True)
-    except OSError as error:
-        raise VideoWriteError(f"folder {dst}: cannot be made ({error.strerror})") from error
+        _check_place(path, dst / path.relative_to(src), overwrite, needs_folder=False)
+    _make_folder(dst, parents=False)
     records, notes = [], []
     for number, path in enumerate(files):
+        out = dst / path.relative_to(src)
         try:
             degraded, drawn = degrade_picture(read_picture(path), recipe, (seed, number))
         except ImageOpenError as error:
             notes.append(f"{error}; left out")
             continue
-        write_picture(dst / path.name, degraded)
-        records.append({"file": path.name, **drawn.record()})
+        _make_folder(out.parent)
+        write_picture(out, degraded)
+        records.append({"file": path.relative_to(src).as_posix(), **drawn.record()})
         if progress is not None:
             progress(number + 1, len(files))
     if not records:
@@ -188,6 +172,13 @@ def _degrade_folder(
     return DegradeReport(
         str(src), str(dst), name, seed, len(records), tuple(records), seconds, tuple(notes)
     )
+
+
+def _make_folder(folder: Path, *, parents: bool = True) -> None:
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise VideoWriteError(f"folder {folder}: cannot be made ({error.strerror})") from error
 
 
 def _check_place(src: Path, dst: Path, overwrite: bool, *, needs_folder: bool = True) -> None:

@@ -1,6 +1,9 @@
 """What interlaced recording leaves behind: combs, and lines lost by bad deinterlacing.
 
-A frame's fields are its even rows (the top field) and its odd ones; rows count from 0.
+A frame's fields are its even rows (the top field) and its odd ones; rows count from 0. How fields
+come to be and what deinterlacers make of them: de Haan and Bellers 1998, "Deinterlacing, an
+overview" (doi:10.1109/5.705528), whose line repetition, line averaging and vertical filter are
+`double_lines`, `interpolate_lines` and `blend_fields`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Noise of sensors and amplifiers."""
+"""Noise of sensors and amplifiers.
+
+Pictures are (H, W, 3) float32 RGB in [0, 1], and `I` below. The white and the Poisson noise, grey
+or coloured, are those of Real-ESRGAN's degradations (Wang et al., arXiv:2107.10833); shot noise as
+a normal of the signal's variance is that of Foi et al. 2008 (doi:10.1109/TIP.2008.2001399).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,8 @@ __all__ = ["correlated_noise", "gaussian_noise", "poisson_noise", "shot_noise"]
 def gaussian_noise(
     image: Picture, sigma: float, rng: np.random.Generator, *, gray: bool
 ) -> Picture:
-    """Add white noise of standard deviation ``sigma`` (in units of the range), one for all
-    channels when ``gray``.
+    """``clip(I + sigma n)``, n standard normal: white noise of standard deviation ``sigma`` (in
+    units of the range), one for all channels when ``gray``.
     """
     channels = 1 if gray else image.shape[2]
     noise = rng.standard_normal((*image.shape[:2], channels), dtype=np.float32)
@@ -45,9 +50,10 @@ def poisson_noise(
 def correlated_noise(
     height: int, width: int, channels: int, sigma_px: float, rng: np.random.Generator
 ) -> Picture:
-    """White noise seen through a Gaussian of ``sigma_px``, scaled back to unit variance.
+    """White noise seen through a Gaussian of ``sigma_px``, scaled back to unit variance: grains of
+    one size.
 
-    Its correlation at a distance d is ``exp(-d^2 / (4 sigma_px^2))``.
+    Its correlation at a distance d is ``exp(-d^2 / (4 sigma_px^2))``, the Gaussian's with itself.
 
     Returns:
         (height, width, channels) float32, standard normal everywhere, also at the border.

@@ -1,6 +1,9 @@
 """Analogue tape: little chroma, late chroma, smeared lines, lines that jitter, dropouts.
 
-Colour is luma and two colour differences (`pixels.to_ycc`); gray pictures stay gray.
+Colour is luma and two colour differences (`pixels.to_ycc`); gray pictures stay gray. What is
+modelled is the "colour-under" recording of VHS: luma of some 3 MHz, chroma shifted down and kept to
+some 0.4 MHz (IEC 60774-1), and the faults that engineers name time-base error, Y/C delay, dropout
+and head switching. The models are this project's; formulas stand with each.
 """
 
 from __future__ import annotations
@@ -27,14 +30,15 @@ __all__ = [
 
 
 def chroma_blur(image: Picture, sigma_x_px: float, sigma_y_px: float) -> Picture:
-    """Blur the colour differences with a Gaussian; luma stays."""
+    """``C' = G * C`` with a Gaussian G of these standard deviations; luma stays."""
     luma, chroma = to_ycc(image)
     kernel = gaussian_kernel(max(sigma_x_px, 1e-3), max(sigma_y_px, 1e-3), 0.0)
     return from_ycc(luma, cv2.filter2D(chroma, -1, kernel, borderType=cv2.BORDER_REFLECT_101))
 
 
 def chroma_shift(image: Picture, dx_px: float, dy_px: float) -> Picture:
-    """Move the colour differences against luma, as decoders with another delay do."""
+    """``C'(x, y) = C(x - dx, y - dy)``: colour differences moved against luma, as decoders with
+    another delay do ("Y/C delay")."""
     luma, chroma = to_ycc(image)
     matrix = np.array([[1, 0, dx_px], [0, 1, dy_px]], dtype=np.float64)
     size = (image.shape[1], image.shape[0])

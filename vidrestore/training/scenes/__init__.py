@@ -11,7 +11,14 @@ Pictures are (H, W, 3) uint8 RGB; boxes ``x0, y0, x1, y1`` and landmarks (5, 2) 
 their picture.
 """
 
-from vidrestore.training.scenes.bank import BANK_PX, FaceBank, build_face_bank, person_matte
+from vidrestore.training.scenes.bank import (
+    BANK_PX,
+    FaceBank,
+    bank_source,
+    build_face_bank,
+    kept_from,
+    person_matte,
+)
 from vidrestore.training.scenes.maker import (
     MAX_FACES,
     Scene,
@@ -34,8 +41,10 @@ __all__ = [
     "SceneMaker",
     "alike",
     "asymmetry",
+    "bank_source",
     "build_face_bank",
     "draw_hand",
+    "kept_from",
     "load_textures",
     "morphed",
     "person_matte",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import multiprocessing
 from collections.abc import Sequence
@@ -14,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.errors import DataError
-from vidrestore.labels import read_labels
+from vidrestore.errors import DataError, ImageOpenError
+from vidrestore.labels import LANDMARKS, labelled_landmarks, labelled_numbers, read_labels
+from vidrestore.pictures import read_picture
 from vidrestore.training.head_turn import turned_aside
 
 log = logging.getLogger(__name__)
@@ -28,15 +30,8 @@ Entry = tuple[Picture, Picture, Floats, Floats]
 
 BANK_PX = 256
 
-_COLUMNS = tuple(
-    f"{point}_{axis}"
-    for point, axes in (
-        ("box", ("x0", "y0", "x1", "y1")),
-        *((name, "xy") for name in ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")),
-    )
-    for axis in axes
-)
-"""Of labels.csv: the face's box and five landmarks, in pixels of its picture."""
+_BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
+"""Columns of labels.csv: the face's box, in pixels of its picture."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +54,14 @@ class FaceBank:
                 f"a face bank needs equal lengths, got {n} pictures, {len(self.mattes)} mattes"
             )
 
-    def save(self, folder: Path) -> None:
-        """Writes one ``.npy`` for each field, so that `load` can map them."""
+    def save(self, folder: Path, source: str = "") -> None:
+        """Writes one ``.npy`` for each field, so that `load` can map them, and at last what it was
+        made from, see `bank_source`."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / _SOURCE).unlink(missing_ok=True)
         for name in ("pictures", "mattes", "boxes_xyxy", "landmarks"):
             np.save(folder / f"{name}.npy", getattr(self, name))
+        (folder / _SOURCE).write_text(source, encoding="utf-8")
 
     def entry(self, index: int) -> Entry:
         """A copy of one face's picture, matte, box and landmarks."""
@@ -79,6 +77,30 @@ class FaceBank:
         """Maps the files that `save` wrote into memory, read-only."""
         names = ("pictures", "mattes", "boxes_xyxy", "landmarks")
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
+
+
+_SOURCE = "source.txt"
+
+
+def bank_source(faces: Path, split: str) -> str:
+    """A checksum of what a bank is made from: the rows of a split, and their pictures' sizes.
+
+    Raises:
+        DataError: There are no labels with boxes and landmarks.
+    """
+    digest = hashlib.sha256()
+    for row in _labels(faces):
+        if row["split"] == split:
+            path = faces / row["file"]
+            size = path.stat().st_size if path.is_file() else None
+            digest.update(repr((sorted(row.items()), size)).encode())
+    return digest.hexdigest()
+
+
+def kept_from(folder: Path, source: str) -> bool:
+    """Whether a folder holds a whole bank that was made from this `bank_source`."""
+    told = folder / _SOURCE
+    return told.is_file() and told.read_text(encoding="utf-8") == source
 
 
 YAWS = ((0.0, 0.9), (0.8, 1.57))
@@ -125,7 +147,7 @@ def _labels(faces: Path) -> list[dict[str, str]]:
     """The rows of labels.csv, which has all that is needed."""
     path = faces / "labels.csv"
     rows = read_labels(path)
-    for name in ("split", *_COLUMNS):
+    for name in ("split", *_BOX, *(f"{point}_{axis}" for point in LANDMARKS for axis in "xy")):
         if name not in rows[0]:
             raise DataError(
                 f"labels {path}: no column {name!r}; scenes need every face's split, box and "
@@ -134,12 +156,16 @@ def _labels(faces: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _numbers(row: dict[str, str], faces: Path) -> Floats:
-    """(14,) the box and the landmarks of a row, in pixels of its picture."""
-    try:
-        return np.array([float(row[name]) for name in _COLUMNS], np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"labels {faces / 'labels.csv'}: {row['file']}: {error}") from error
+def _face(row: dict[str, str], labels: Path) -> tuple[Floats, Floats]:
+    """The box and the landmarks of a row, in pixels of its picture.
+
+    Raises:
+        DataError: They are no face's.
+    """
+    box = labelled_numbers(row, _BOX, labels)
+    if (box[2:] - box[:2] < 1).any():
+        raise DataError(f"labels {labels}: {row['file']}: the box {box.tolist()} is empty")
+    return box.astype(np.float32), labelled_landmarks(row, labels).astype(np.float32)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -148,15 +174,15 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _entry(faces: Path, row: dict[str, str]) -> Entry | None:
     """What the bank holds of one row of labels.csv; None if its picture cannot be read."""
-    picture = cv2.imread(str(faces / row["file"]))
-    if picture is None:
+    try:
+        picture = read_picture(faces / row["file"])
+    except ImageOpenError:
         return None
     scale = BANK_PX / picture.shape[0]
     small = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)
-    numbers = _numbers(row, faces)
-    box = numbers[:4] * scale
-    landmarks = (numbers[4:].reshape(5, 2) + 0.5) * scale - 0.5
-    return np.ascontiguousarray(small[..., ::-1]), person_matte(small, box), box, landmarks
+    box, landmarks = _face(row, faces / "labels.csv")
+    box, landmarks = box * np.float32(scale), (landmarks + 0.5) * np.float32(scale) - 0.5
+    return small, person_matte(small, box), box, landmarks
 
 
 def _turns(entries: Sequence[Entry]) -> tuple[list[Entry], list[float], list[float]]:

@@ -34,7 +34,14 @@ from vidrestore.training.looks import CropBatch, FaceCrops, SceneBatch, WholeSce
 from vidrestore.training.losses.detection import first_look_losses, second_look_losses
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import CompactDetectorRecipe, DetectorStage
-from vidrestore.training.scenes import FaceBank, SceneMaker, build_face_bank, load_textures
+from vidrestore.training.scenes import (
+    FaceBank,
+    SceneMaker,
+    bank_source,
+    build_face_bank,
+    kept_from,
+    load_textures,
+)
 from vidrestore.training.tasks.task import (
     Counters,
     Parts,
@@ -51,10 +58,6 @@ from vidrestore.training.teacher import load_teacher
 
 __all__ = ["CompactDetectorTask", "SceneData", "learning_rate", "open_data", "open_task"]
 
-_WEIGHTS = {
-    "first": {"score": 1.0, "box": 1.0, "landmark": 8.0},
-    "second": {"score": 1.0, "landmark": 8.0},
-}
 _MOST_NORM = {"first": 10.0, "second": 5.0}
 """Longer gradients are shortened to this."""
 _WARMUP_STEPS = 500
@@ -156,8 +159,11 @@ class CompactDetectorTask(Parts):
                 judged = network.refiner(crops)
             points, state = batch.landmarks.flatten(0, 1), batch.state.flatten()
             losses, look = second_look_losses(judged, points, state), "second"
-        weights = _WEIGHTS[look]
-        return {f"{look}_{name}": weights[name] * value for name, value in losses.items()}
+        terms = {f"{look}_{name}": value for name, value in losses.items()}
+        weights = {name: getattr(self.recipe.losses, name) for name in terms}
+        if not any(weights.values()):
+            raise DataError(f"recipe: every loss term of the {look} look is switched off")
+        return {name: weights[name] * value for name, value in terms.items() if weights[name]}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -226,7 +232,7 @@ def open_data(recipe: CompactDetectorRecipe, folder: Path, cache: Path, workers:
     Args:
         recipe: Says where the textures are.
         folder: With labels.csv, which has boxes and landmarks, and pictures.
-        cache: Folder where what is made is kept, and found again.
+        cache: Folder where what is made is kept, and found again by whoever names the same data.
         workers: Processes that work.
 
     Raises:
@@ -238,8 +244,9 @@ def open_data(recipe: CompactDetectorRecipe, folder: Path, cache: Path, workers:
     banks = {}
     for split in ("train", "val"):
         kept = cache / split
-        if not (kept / "landmarks.npy").exists():
-            build_face_bank(folder, split, workers=max(1, workers)).save(kept)
+        source = bank_source(folder, split)
+        if not kept_from(kept, source):
+            build_face_bank(folder, split, workers=max(1, workers)).save(kept, source)
         banks[split] = FaceBank.load(kept)
     return SceneData(banks["train"], banks["val"], load_textures(textures))
 

@@ -249,9 +249,10 @@ class GFPGANTask(RestoringTask):
                 if files.vgg19 is not None:
                     raise
                 through = "identity"
+                critic = " and the discriminator's" if losses.adversarial else ""
                 _logger.warning(
-                    "perceptual and style look through the face embedding's inner layers and the "
-                    "discriminator's, not through VGG19: %s", error,
+                    "perceptual and style look through the face embedding's inner layers%s, not "
+                    "through VGG19: %s", critic, error,
                 )  # fmt: skip
         if through == "identity":
             self.features = (
@@ -274,7 +275,7 @@ class GFPGANTask(RestoringTask):
             return identity_network(files.identity, recipe, machine, "identity")
         if through == "auto" and files.arcface is None:
             try:
-                return open_arcface().to(machine.device)
+                return open_arcface(option="weights.arcface").to(machine.device)
             except NotAvailableError as error:
                 _logger.warning(
                     "identity looks through MobileFaceNet, not through ArcFace: %s", error
