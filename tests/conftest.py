@@ -39,7 +39,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
-    """Small networks run faster on one thread, and results do not depend on the machine."""
+    """Small networks gain little by threads, and results do not depend on the machine."""
     import torch
 
     threads = os.environ.get("VIDRESTORE_TEST_THREADS", "1" if _BESIDE_OTHERS else "2")

@@ -194,7 +194,7 @@ def test_weights_of_a_diverged_training_are_refused(
 ) -> None:
     found = read_checkpoint(checkpoints["compact_generator"])
     name, weight = next(iter(found.state["average"].items()))
-    weight.view(-1)[0] = float("nan")
+    weight.fill_(float("nan"))
     write_checkpoint(tmp_path / "bad.pt", found)
     with pytest.raises(DataError, match=f"{name} is not finite"):
         export(tmp_path / "bad.pt", tmp_path / f"bad.{ending}")

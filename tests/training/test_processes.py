@@ -20,9 +20,9 @@ def still(task: str, identity: Path, **changes: Any) -> Recipe:
     """A recipe of batches of four that does not move, so that no step's rounding enters the
     next one.
     """
-    common = {"batch_size": 4, "schedule": {"learning_rate": 0.0}, "augment": {"kind": "ada"}}
-    if task == "gfpgan":
-        del common["augment"]
+    common = {"batch_size": 4, "schedule": {"learning_rate": 0.0}}
+    if task == "stylegan2_prior" or changes.get("phase") == "prior":
+        common["augment"] = {"kind": "ada"}
     if task == "compact_generator":
         terms = ("identity", "feature", "adversarial", "feature_matching")
         stage = {"images": 40, "batch_size": 4, "window": SIZE, "learning_rate": 0.0}

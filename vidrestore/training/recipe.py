@@ -485,6 +485,8 @@ def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
         return f"unknown key {name!r}{hint}"
     if first["type"] == "missing":
         return f"{name} is missing"
+    if first["type"] == "value_error":
+        return f"{name}: {first['ctx']['error']}".removeprefix(": ")
     return f"{name}: {first['msg']}, got {first['input']!r}"
 
 
