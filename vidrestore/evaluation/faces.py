@@ -126,7 +126,9 @@ def _unlabelled(folder: Path, detector: FaceDetector) -> list[TrueFace]:
     faces: list[TrueFace] = []
     for number, path in enumerate(find_pictures(folder)):
         image = _read(path)
-        placed = None if image is None else _place(image, detector)
+        if image is None:
+            continue
+        placed = _place(image, detector)
         if placed is None:
             _log.warning("faces %s: no face that is large enough, left out", path)
         else:
