@@ -188,7 +188,7 @@ def compare_clips(
 
 def has_clips(data: Path) -> bool:
     """Whether data is a video, or a folder with one."""
-    return data.is_file() or any(p.suffix.lower() in VIDEO_ENDINGS for p in data.rglob("*"))
+    return bool(_clips_of(data))
 
 
 def find_clips(data: Path, limit: int | None = None) -> list[Path]:
@@ -197,12 +197,16 @@ def find_clips(data: Path, limit: int | None = None) -> list[Path]:
     Raises:
         DataError: There is none.
     """
-    if data.is_file():
-        return [data]
-    clips = sorted(path for path in data.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS)
+    clips = _clips_of(data)
     if not clips:
         raise DataError(f"data {data}: neither pictures nor videos in it")
     return [clips[index] for index in evenly(len(clips), limit or len(clips))]
+
+
+def _clips_of(data: Path) -> list[Path]:
+    if data.is_file():
+        return [data]
+    return sorted(path for path in data.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS)
 
 
 def degraded_pairs(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from vidrestore.evaluation.results import (
     summarise,
     write_results,
 )
+from vidrestore.extras import require_extra
 
 __all__ = ["contact_sheet", "render_page", "require_report", "write_report"]
 
@@ -51,7 +52,7 @@ def write_report(folder: Path, comparisons: Sequence[Comparison]) -> Path:
         NotAvailableError: Jinja2 or matplotlib is not installed; the other files are there then.
         VideoWriteError: The folder cannot be written.
     """
-    try:
+    with _named(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_results(folder, comparisons)
         samples = [sample for comparison in comparisons for sample in comparison.samples]
@@ -59,10 +60,6 @@ def write_report(folder: Path, comparisons: Sequence[Comparison]) -> Path:
             (folder / "contact_sheet.jpg").write_bytes(_jpeg(contact_sheet(samples)))
         page = folder / "index.html"
         page.write_text(render_page(comparisons), encoding="utf-8")
-    except OSError as error:
-        raise VideoWriteError(
-            f"report {folder}: {error.strerror or error}; choose another folder"
-        ) from error
     return page
 
 
@@ -74,13 +71,16 @@ def require_report(folder: Path) -> None:
         VideoWriteError: The folder cannot be made.
     """
     for package in ("jinja2", "matplotlib"):
-        if find_spec(package) is None:
-            raise NotAvailableError(
-                f'not available: {package}, which reports need; pip install "vidrestore[eval]", or '
-                "leave out --out"
-            )
-    try:
+        require_extra(package, "eval")
+    with _named(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Errors of the system name the report."""
+    try:
+        yield
     except OSError as error:
         raise VideoWriteError(
             f"report {folder}: {error.strerror or error}; choose another folder"

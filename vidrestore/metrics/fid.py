@@ -12,7 +12,6 @@ few dozen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore.errors import NotAvailableError
+from vidrestore.extras import require_extra
 from vidrestore.models.checkpoint import Unfilled, fill, read
 
 __all__ = ["FrechetDistance", "InceptionFeatures", "build_inception"]
@@ -75,10 +75,7 @@ class FrechetDistance:
     """
 
     def __init__(self, features: nn.Module) -> None:
-        if find_spec("torchmetrics") is None:
-            raise NotAvailableError(
-                'not available: the package torchmetrics; pip install "vidrestore[eval]"'
-            )
+        require_extra("torchmetrics", "eval")
         self._features = features
         self._true: list[Tensor] = []
         self._sets: dict[str, list[Tensor]] = {}

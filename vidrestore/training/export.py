@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import DataError, ModelError
+from vidrestore.extras import require_extra
 from vidrestore.models.architectures import build
 from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import REFINER_PX, CompactDetector
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint
-from vidrestore.training.machine import require_extra
 from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
 from vidrestore.training.tasks.task import load_weights
 

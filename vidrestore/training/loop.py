@@ -25,9 +25,10 @@ import yaml
 from torch import Tensor
 
 from vidrestore.errors import DataError
+from vidrestore.extras import require_extra
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint, write_checkpoint
 from vidrestore.training.faces import batches, open_faces
-from vidrestore.training.machine import Machine, require_extra
+from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import CompactDetectorRecipe, Recipe
 from vidrestore.training.resuming import require_same
 from vidrestore.training.tasks import open_task

@@ -17,37 +17,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vidrestore.errors import NotAvailableError
+from vidrestore.extras import require_extra
 from vidrestore.models.load import resolve_device
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Machine", "Precision", "leave_processes", "process_environment", "require_extra"]
+__all__ = ["Machine", "Precision", "leave_processes", "process_environment"]
 
 Precision = Literal["float32", "bfloat16"]
 """bfloat16: convolutions and matrix products in bfloat16, weights and losses in float32."""
 
 _MIXED = {"float32": "no", "bfloat16": "bf16"}
-
-
-def require_extra(package: str, extra: str = "train") -> None:
-    """Refuse to go on without a package of an extra.
-
-    Args:
-        package: Name of the package.
-        extra: What to install for it.
-
-    Raises:
-        NotAvailableError: If it is not installed.
-    """
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        raise NotAvailableError(
-            f"not available: the package {package} is not installed; "
-            f'pip install "vidrestore[{extra}]"'
-        )
 
 
 class Machine:
