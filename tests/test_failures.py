@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -245,24 +242,4 @@ def test_bad_options_are_usage_errors(
     code, said = run(capsys, clip, tmp_path / "out.mp4", *arguments)
     assert code == 2
     assert named in "\n".join(said)
-    assert left_in(tmp_path) == []
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupting_leaves_nothing(
-    clip: Path, tmp_path: Path, number: signal.Signals, code: int
-) -> None:
-    command = [sys.executable, "-m", "vidrestore", str(clip), str(tmp_path / "out.mp4")]
-    command += ["--model", "debug", "--progress", "json", "--detect.every-frames", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if '"frames"' in line:  # at work
-            process.send_signal(number)
-            break
-    rest = process.communicate(timeout=60)[1]
-    assert process.returncode == code, "".join(said) + rest
-    assert "Traceback" not in rest
     assert left_in(tmp_path) == []

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.clock import StageClock
-from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.errors import ModelError, UsageError
 from vidrestore.geometry import identity
 from vidrestore.memory import peak_memory_mib
@@ -28,6 +28,7 @@ from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
+from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
 from vidrestore.video.probe import VideoInfo, probe
@@ -146,7 +147,7 @@ def restore_video(
         end: stop before this second.
         crf: constant quality of the encoder.
         codec: video codec, or "auto".
-        overwrite: whether an existing `dst` is replaced.
+        overwrite: whether an existing `dst` or `preview` is replaced.
         tracks: take the faces of a file by `inspect_video`, which may have been edited.
         per_frame: treat every frame by itself, as restorers of pictures do, for comparison: see
             `config.PER_FRAME`.
@@ -172,11 +173,13 @@ def restore_video(
         tracks=tracks,
         per_frame=per_frame,
     )
+    check_outputs(
+        [Path(path) for path in (dst, preview) if path is not None],
+        inputs=input_files(src, resolved),
+        overwrite=resolved.encode.overwrite,
+    )
     info = probe(src)
-    plan_output(info, dst, resolved.encode)
-    find, restorer = _load_models(resolved)
     clock, tally, best = StageClock(), _Tally(), Preview()
-    loaded = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(
             VideoReader(src, resolved.decode, threads=resolved.run.threads)
@@ -191,6 +194,8 @@ def restore_video(
                 threads=resolved.run.threads,
             )
         )
+        find, restorer = _load_models(resolved)
+        loaded = time.perf_counter()
         frames = restored_frames(reader.frames(), find, restorer, resolved, clock)
         stack.callback(frames.close)
         total = _expected_frames(info, resolved)
@@ -205,7 +210,12 @@ def restore_video(
         clock.call("encode", writer.commit)
     ended = time.perf_counter()
     if preview is not None:
-        best.save(Path(preview))
+        with after_writing(Path(dst)):
+            best.save(
+                Path(preview),
+                inputs=input_files(src, resolved),
+                overwrite=resolved.encode.overwrite,
+            )
     return RestoreReport(
         source=str(src),
         output=str(dst),

@@ -28,6 +28,7 @@ __all__ = [
     "SmoothConfig",
     "SteadyConfig",
     "TrackConfig",
+    "input_files",
     "load_config",
     "resolve_config",
 ]
@@ -292,3 +293,10 @@ def resolve_config(
     if decode.start is not None and decode.end is not None and decode.end <= decode.start:
         raise UsageError(f"decode.end: must be after decode.start {decode.start}, got {decode.end}")
     return resolved
+
+
+def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
+    """The files that a run reads: the video, tracks, and weights given by their paths."""
+    named = (config.restore.model, config.detect.detector)
+    files = [Path(src), *([config.track.file] if config.track.file else [])]
+    return [*files, *(Path(name) for name in named if Path(name).is_file())]

@@ -6,7 +6,7 @@ flow; it pales as the face is held back, and the label says by what.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.geometry import apply, compose, invert
+from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Face, Frame
 from vidrestore.video.samples import shown_rgb
 
@@ -78,6 +79,9 @@ def _write(image: Image, text: str, place: tuple[int, int], colour: tuple[int, .
         )
 
 
+_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
 class OverlayWriter:
     """Writes drawn frames as H.264; the file appears under its name when all is done.
 
@@ -85,21 +89,27 @@ class OverlayWriter:
         inspect_video("tape.mp4", each=writer.add)
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
         """Opens nothing yet.
+
+        Args:
+            path: the file to write.
+            inputs: files that are never replaced.
+            overwrite: whether a file of that name is replaced.
 
         Raises:
             VideoWriteError: The container is unknown.
         """
         self._path = path
-        self._partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+        self._output = OutputFile(path, inputs=inputs, overwrite=overwrite)
         self._container: av.container.OutputContainer | None = None
         self._stream: av.VideoStream | None = None
         self._start = 0
-        if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        if path.suffix.lower() not in _MUXERS:
             raise VideoWriteError(f"{path}: an overlay is an .mp4, .mov or .mkv file")
 
     def __enter__(self) -> Self:
+        self._output.__enter__()
         return self
 
     def add(self, frame: Frame) -> None:
@@ -119,7 +129,9 @@ class OverlayWriter:
         self, image: Image, time_base: Fraction
     ) -> tuple[av.container.OutputContainer, av.VideoStream]:
         if self._container is None or self._stream is None:
-            self._container = av.open(str(self._partial), "w")
+            self._container = av.open(
+                str(self._output.temporary), "w", format=_MUXERS[self._path.suffix.lower()]
+            )
             self._stream = self._container.add_stream("libx264", options={"crf": "20"})
             self._stream.height, self._stream.width = image.shape[:2]
             self._stream.pix_fmt = "yuv420p"
@@ -132,15 +144,16 @@ class OverlayWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._container is None or self._stream is None:
-            return
         try:
-            if kind is None:
-                self._container.mux(self._stream.encode(None))
-            self._container.close()
-            if kind is None:
-                os.replace(self._partial, self._path)
+            if self._container is not None and self._stream is not None:
+                if kind is None:
+                    self._container.mux(self._stream.encode(None))
+                self._container.close()
+                if kind is None:
+                    self._output.publish()
         except (av.FFmpegError, OSError) as problem:
+            if isinstance(problem, VideoWriteError):
+                raise
             raise VideoWriteError(f"overlay {self._path}: {problem}") from problem
         finally:
-            self._partial.unlink(missing_ok=True)
+            self._output.abandon()

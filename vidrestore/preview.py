@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.runtime.output_file import write_whole
 from vidrestore.structs import Face, Frame
 from vidrestore.video.samples import shown_rgb
 
@@ -30,22 +31,16 @@ class Preview:
         if self._best is None or size > 1.02 * self._size:
             self._best, self._size = frame, size
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
         """Writes the picture.
 
         Raises:
-            VideoWriteError: if the file cannot be written.
+            VideoWriteError: if the file cannot be written; see `runtime.output_file`.
         """
         if self._best is None:
             return
-        drawn = before_after(self._best)
-        done, data = cv2.imencode(".png", drawn[..., ::-1])
-        try:
-            if not done:
-                raise OSError("PNG encoding failed")
-            path.write_bytes(data.tobytes())
-        except OSError as error:
-            raise VideoWriteError(f"preview {path}: {error.strerror or error}") from error
+        data = cv2.imencode(".png", before_after(self._best)[..., ::-1])[1]
+        write_whole(path, data.tobytes(), inputs=inputs, overwrite=overwrite)
 
 
 def before_after(frame: Frame, *, width: int = 1600) -> Image:

@@ -16,6 +16,7 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import write_json
+from vidrestore.runtime.output_file import check_outputs
 
 __all__ = ["bench"]
 
@@ -54,6 +55,9 @@ def bench(
     Takes the options of the main job. Machines are noisy: compare the ratio of one run.
     """
     start_logging(verbose)
+    overwrite = bool(values["encode__overwrite"])
+    if out is not None:
+        check_outputs([out], inputs=[source], overwrite=overwrite)
     from vidrestore.bench import bench as measure
     from vidrestore.bench import describe
 
@@ -61,7 +65,7 @@ def bench(
         source, frames=frames, options=_as_arguments(values), against=against, repeat=repeat
     )
     if out is not None:
-        write_json(out, dataclasses.asdict(result))
+        write_json(out, dataclasses.asdict(result), inputs=[source], overwrite=overwrite)
     click.echo(describe(result))
 
 

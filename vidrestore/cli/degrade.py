@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
-from vidrestore.cli.outputs import check_extra_output, write_json
+from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import resolve_config
+from vidrestore.runtime.output_file import after_writing, check_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,12 @@ def degrade(
     """
     start_logging(verbose)
     config = resolve_config(None, given_options(values))
-    check_extra_output(report, source, output)
+    rule: dict[str, Any] = {
+        "inputs": [source, *([Path(recipe)] if Path(recipe).is_file() else [])],
+        "overwrite": config.encode.overwrite,
+    }
+    outputs = [path for path in (None if source.is_dir() else output, report) if path is not None]
+    check_outputs(outputs, **rule)
     from vidrestore.training.degradations.files import degrade as run
     from vidrestore.training.degradations.recipe import load_recipe
 
@@ -108,7 +114,8 @@ def degrade(
             progress=None if callback is None else _timed(callback),
         )
     if report is not None:
-        write_json(report, dataclasses.asdict(done))
+        with after_writing(output):
+            write_json(report, dataclasses.asdict(done), **rule)
     for note in done.notes:
         click.echo(note, err=True)
     what = "picture" if done.frames == 1 else "pictures"

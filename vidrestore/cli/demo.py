@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import show_progress
-from vidrestore.errors import VideoWriteError
+from vidrestore.runtime.output_file import check_outputs, write_whole
 
 __all__ = ["demo"]
 
@@ -30,8 +31,16 @@ __all__ = ["demo"]
     type=click.Path(path_type=Path),
     help="also keep the degraded clip",
 )
+@overwrite_option
 @verbose_option
-def demo(output: Path, seconds: float, model: str, keep_input: Path | None, verbose: int) -> None:
+def demo(
+    output: Path,
+    seconds: float,
+    model: str,
+    keep_input: Path | None,
+    overwrite: bool,
+    verbose: int,
+) -> None:
     """Make a short degraded clip with sound and restore it into OUTPUT.
 
     Needs no video, no download and no GPU. A before/after picture is written beside OUTPUT.
@@ -40,19 +49,19 @@ def demo(output: Path, seconds: float, model: str, keep_input: Path | None, verb
     from vidrestore.api import restore_video
     from vidrestore.demo.clip import make_clip
 
-    if not output.absolute().parent.is_dir():
-        raise VideoWriteError(
-            f"{output}: the folder {output.parent} does not exist; create it first"
-        )
     picture = output.with_name(f"{output.stem}_before_after.png")
+    outputs = [output, picture, *([keep_input] if keep_input else [])]
+    check_outputs(outputs, overwrite=overwrite)
     with tempfile.TemporaryDirectory() as folder:
-        clip = Path(keep_input or Path(folder) / "degraded.mp4")
+        clip = Path(folder) / f"degraded{keep_input.suffix if keep_input else '.mp4'}"
         click.echo(f"making {seconds:g} s of an old recording …", err=True)
         make_clip(clip, seconds=seconds)
+        if keep_input is not None:
+            write_whole(keep_input, clip.read_bytes(), overwrite=overwrite)
         click.echo("restoring …", err=True)
         with show_progress("auto") as progress:
             report = restore_video(
-                clip, output, model=model, overwrite=True, preview=picture, progress=progress
+                clip, output, model=model, overwrite=overwrite, preview=picture, progress=progress
             )
     click.echo(
         f"restored {report.faces} faces in {report.frames} frames with {report.model}, "

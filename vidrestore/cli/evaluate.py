@@ -15,8 +15,9 @@ from click.core import ParameterSource
 
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
-from vidrestore.cli.outputs import write_json
+from vidrestore.cli.outputs import overwrite_option, write_json
 from vidrestore.errors import UsageError
+from vidrestore.runtime.output_file import check_outputs
 
 if TYPE_CHECKING:
     from vidrestore.evaluation.results import Comparison
@@ -62,6 +63,7 @@ __all__ = ["evaluate"]
     "name or file",
 )
 @click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="write a report")
+@overwrite_option
 @click.option("--limit", type=click.IntRange(1), help="take so many of the data, evenly spaced")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="of the degradations"
@@ -148,6 +150,7 @@ def _compare(
     pairs: tuple[tuple[Path, Path], ...],
     protocol: str,
     out: Path | None,
+    overwrite: bool,
     limit: int | None,
     metrics: str | None,
     split: str,
@@ -165,7 +168,7 @@ def _compare(
     from vidrestore.evaluation.results import summarise, table_lines
 
     if out is not None:
-        require_report(out)
+        require_report(out, overwrite=overwrite)
     for model in models:
         pull_if_named(model, "restorer")
     pull_if_named(common["detector"], "detector")
@@ -197,7 +200,7 @@ def _compare(
         for line in table_lines(comparison, summarise(comparison)):
             click.echo(line)
     if out is not None:
-        click.echo(f"report: {write_report(out, found)}", err=True)
+        click.echo(f"report: {write_report(out, found, overwrite=overwrite)}", err=True)
 
 
 def _compare_degraded(
@@ -312,6 +315,7 @@ def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
     help="judge the reference itself, shown mirrored frames: nothing can agree better",
 )
 @click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the counts")
+@overwrite_option
 @verbose_option
 def detector(
     videos: tuple[Path, ...],
@@ -324,6 +328,7 @@ def detector(
     upright: bool,
     mirrored: bool,
     out: Path | None,
+    overwrite: bool,
     verbose: int,
 ) -> None:
     """Compare a detector with a trusted one on every tenth frame of VIDEOs.
@@ -334,6 +339,8 @@ def detector(
     which comes from profiles.
     """
     start_logging(verbose)
+    if out is not None:
+        check_outputs([out], inputs=videos, overwrite=overwrite)
     from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
     from vidrestore.models.load import load_detector
@@ -374,7 +381,8 @@ def detector(
             f" ({100 * count.landmark_ratio:4.1f}%)"
         )
     if out is not None:
-        write_json(out, {name: dataclasses.asdict(count) for name, count in rows.items()})
+        record = {name: dataclasses.asdict(count) for name, count in rows.items()}
+        write_json(out, record, inputs=videos, overwrite=overwrite)
 
 
 @evaluate.command()

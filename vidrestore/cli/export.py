@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.cli.outputs import overwrite_option
 from vidrestore.errors import UsageError
 
 __all__ = ["export"]
@@ -24,12 +25,14 @@ __all__ = ["export"]
     type=(click.Path(exists=True, dir_okay=False, path_type=Path), float),
     help="take this share of other weights, such as those that the training began with",
 )
+@overwrite_option
 @verbose_option
 def export(
     checkpoint: Path,
     destination: Path,
     half: bool,
     blend: tuple[Path, float] | None,
+    overwrite: bool,
     verbose: int,
 ) -> None:
     """Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
@@ -48,7 +51,7 @@ def export(
     from vidrestore.training.export import export as write
 
     precision: Literal["float16", "float32"] = "float16" if half else "float32"
-    metadata = write(checkpoint, destination, precision=precision, blend=blend)
+    metadata = write(checkpoint, destination, precision=precision, blend=blend, overwrite=overwrite)
     click.echo(
         f"{destination}: {metadata['arch']}, {metadata['images_seen']} images seen, "
         f"{destination.stat().st_size / 1e6:.1f} MB"

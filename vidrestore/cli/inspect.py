@@ -17,9 +17,10 @@ from vidrestore.cli.options import (
     start_logging,
     verbose_option,
 )
-from vidrestore.cli.outputs import check_extra_output, write_whole
+from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import dotted_fields, resolve_config
+from vidrestore.runtime.output_file import after_writing, check_outputs, write_whole
 
 if TYPE_CHECKING:
     from vidrestore.structs import Frame
@@ -55,6 +56,7 @@ _OPTIONS = [
     "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
 )
 @some_config_options(*_OPTIONS)
+@overwrite_option
 @progress_option
 @verbose_option
 def inspect(
@@ -63,6 +65,7 @@ def inspect(
     video: Path | None,
     plot: Path | None,
     preset: Path | None,
+    overwrite: bool,
     progress: str,
     verbose: int,
     **values: Any,
@@ -74,9 +77,11 @@ def inspect(
     """
     start_logging(verbose)
     config = resolve_config(preset, given_options(values))
-    others = [path for path in (out, video, plot) if path is not None]
-    for number, path in enumerate(others):
-        check_extra_output(path, source, *others[:number])
+    rule: dict[str, Any] = {
+        "inputs": [source, *([preset] if preset else [])],
+        "overwrite": overwrite,
+    }
+    check_outputs([path for path in (out, video, plot) if path is not None], **rule)
     from vidrestore.api import inspect_video
     from vidrestore.overlay import OverlayWriter
     from vidrestore.track_plot import TrackPlot
@@ -85,7 +90,7 @@ def inspect(
     with ExitStack() as stack:
         viewers: list[Any] = []
         if video is not None:
-            viewers.append(stack.enter_context(OverlayWriter(video)))
+            viewers.append(stack.enter_context(OverlayWriter(video, **rule)))
         drawing = TrackPlot() if plot is not None else None
         if drawing is not None:
             viewers.append(drawing)
@@ -96,9 +101,12 @@ def inspect(
 
         callback = stack.enter_context(show_progress(progress))
         tracks = inspect_video(source, config=config, each=show, progress=callback)
+    written = [] if video is None else [video]
+    with after_writing(*written):
+        write_whole(out, tracks.to_json().encode(), **rule)
     if drawing is not None and plot is not None:
-        write_whole(plot, drawing.png())
-    write_whole(out, tracks.to_json().encode())
+        with after_writing(*written, out):
+            write_whole(plot, drawing.png(), **rule)
     for line in _summary(tracks):
         click.echo(line)
 

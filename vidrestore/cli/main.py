@@ -1,21 +1,22 @@
 """Entry point: finds the command, sets up logging and signals, turns errors into exit codes.
 
-Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
+Exit codes: 0 done, 1 failed, 2 usage; ended by a signal 129 (hang-up), 130 (Ctrl-C), 131 (quit) or
+143 (terminated).
 """
 
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from importlib import import_module
-from types import FrameType
 
 import click
 
 import vidrestore
+from vidrestore.cli.signals import EndedBySignal, end_on_signals
 from vidrestore.errors import UsageError, VidRestoreError
 from vidrestore.memory import keep_freed_memory
+from vidrestore.runtime.output_file import abandon_outputs
 
 __all__ = ["main"]
 
@@ -32,10 +33,6 @@ COMMANDS = {
     "export": "vidrestore.cli.export",
 }
 """Commands and the modules that hold them, loaded when used."""
-
-
-class _Terminated(BaseException):
-    """SIGTERM arrived; unwinds like Ctrl-C so that nothing half-written is left."""
 
 
 class _Commands(click.Group):
@@ -77,10 +74,9 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     keep_freed_memory()
-    before = signal.getsignal(signal.SIGTERM)
     try:
-        signal.signal(signal.SIGTERM, _terminate)
-        cli.main(arguments, prog_name="vidrestore", standalone_mode=False)
+        with end_on_signals():
+            cli.main(arguments, prog_name="vidrestore", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -90,11 +86,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(error, 2)
     except VidRestoreError as error:
         return _say(error, 1)
+    except EndedBySignal as error:
+        return _say("ended by a signal; nothing was left half-written", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        print("vidrestore: interrupted; nothing was left half-written", file=sys.stderr)
-        return 130
-    except _Terminated:
-        return 143
+        return _say("interrupted; nothing was left half-written", 130)
     except BrokenPipeError:
         return 1
     except Exception as error:
@@ -102,14 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
         named = f"{type(error).__name__}: {error}".splitlines()[0]
         return _say(f"unexpected error, {named} (run again with -vv for details)", 1)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        abandon_outputs()
     return 0
 
 
 def _say(message: object, code: int) -> int:
     print("vidrestore: " + " ".join(str(message).split()), file=sys.stderr)
     return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated

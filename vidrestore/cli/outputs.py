@@ -1,37 +1,26 @@
-"""Files that a command writes beside its main output: checked first, then written whole."""
+"""What commands share about the files they write."""
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vidrestore.errors import UsageError, VideoWriteError
+import click
 
-__all__ = ["check_extra_output", "write_json", "write_whole"]
+from vidrestore.runtime.output_file import write_whole
 
+__all__ = ["overwrite_option", "write_json"]
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file, completely or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        raise VideoWriteError(f"{path}: {error.strerror}; choose another place") from error
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="replace existing outputs (an input is never replaced)"
+)
 
 
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Writes a record as JSON, completely or not at all."""
-    write_whole(path, (json.dumps(record, indent=2, default=str) + "\n").encode())
-
-
-def check_extra_output(path: Path | None, *others: Path) -> None:
-    """Refuses an output that cannot be written or would replace another file of the command."""
-    if path is None:
-        return
-    if not path.absolute().parent.is_dir():
-        raise VideoWriteError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if path.absolute() in [other.absolute() for other in others]:
-        raise UsageError(f"{path}: is also the input or another output; choose another name")
+def write_json(
+    path: Path, record: dict[str, Any], *, inputs: Iterable[Path] = (), overwrite: bool = False
+) -> None:
+    """Write a record as JSON, completely or not at all."""
+    data = json.dumps(record, indent=2, default=str) + "\n"
+    write_whole(path, data.encode(), inputs=inputs, overwrite=overwrite)

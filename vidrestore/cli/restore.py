@@ -16,9 +16,10 @@ from vidrestore.cli.options import (
     start_logging,
     verbose_option,
 )
-from vidrestore.cli.outputs import check_extra_output, write_json
+from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
-from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.config import RestoreConfig, input_files, resolve_config
+from vidrestore.runtime.output_file import after_writing, check_outputs
 
 if TYPE_CHECKING:
     from vidrestore.models.zoo import ModelSpec
@@ -66,8 +67,12 @@ def restore(
     """
     start_logging(verbose)
     config = resolve_config(preset, given_options(values), per_frame=per_frame)
-    for extra in (preview, report):
-        check_extra_output(extra, source, output)
+    inputs = input_files(source, config) + ([preset] if preset else [])
+    check_outputs(
+        [path for path in (output, preview, report) if path is not None],
+        inputs=inputs,
+        overwrite=config.encode.overwrite,
+    )
     if dry_run:
         _show_plan(source, output, config)
         return
@@ -81,7 +86,14 @@ def restore(
     with show_progress(progress) as callback:
         done = restore_video(source, output, config=config, preview=preview, progress=callback)
     if report is not None:
-        write_json(report, dataclasses.asdict(done))
+        written = [output] if preview is None else [output, preview]
+        with after_writing(*written):
+            write_json(
+                report,
+                dataclasses.asdict(done),
+                inputs=inputs,
+                overwrite=config.encode.overwrite,
+            )
     click.echo(_summary(done), err=True)
 
 

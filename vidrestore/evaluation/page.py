@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from vidrestore.evaluation.results import (
     write_results,
 )
 from vidrestore.extras import require_extra
+from vidrestore.runtime.output_file import check_outputs, write_whole
 
 __all__ = ["contact_sheet", "render_page", "require_report", "write_report"]
 
@@ -38,12 +38,18 @@ _ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "none": ""}
 RGB = npt.NDArray[np.uint8]
 
 
-def write_report(folder: Path, comparisons: Sequence[Comparison]) -> Path:
+_FILES = ("results.jsonl", "summary.json", "contact_sheet.jpg", "index.html")
+
+
+def write_report(
+    folder: Path, comparisons: Sequence[Comparison], *, overwrite: bool = False
+) -> Path:
     """Write all files of a report.
 
     Args:
-        folder: Made where missing; files of an earlier report are replaced.
+        folder: Made where missing.
         comparisons: Of pictures, of videos, or both.
+        overwrite: Whether files of an earlier report are replaced.
 
     Returns:
         Path of the page.
@@ -52,39 +58,38 @@ def write_report(folder: Path, comparisons: Sequence[Comparison]) -> Path:
         NotAvailableError: Jinja2 or matplotlib is not installed; the other files are there then.
         VideoWriteError: The folder cannot be written.
     """
-    with _named(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_results(folder, comparisons)
-        samples = [sample for comparison in comparisons for sample in comparison.samples]
-        if samples:
-            (folder / "contact_sheet.jpg").write_bytes(_jpeg(contact_sheet(samples)))
-        page = folder / "index.html"
-        page.write_text(render_page(comparisons), encoding="utf-8")
+    _make_folder(folder, overwrite)
+    write_results(folder, comparisons, overwrite=overwrite)
+    samples = [sample for comparison in comparisons for sample in comparison.samples]
+    if samples:
+        sheet = _jpeg(contact_sheet(samples))
+        write_whole(folder / "contact_sheet.jpg", sheet, overwrite=overwrite)
+    page = folder / "index.html"
+    write_whole(page, render_page(comparisons).encode(), overwrite=overwrite)
     return page
 
 
-def require_report(folder: Path) -> None:
+def require_report(folder: Path, *, overwrite: bool = False) -> None:
     """Refuse, before anything is measured, what `write_report` would refuse.
 
     Raises:
         NotAvailableError: Jinja2 or matplotlib is not installed.
-        VideoWriteError: The folder cannot be made.
+        VideoWriteError: The folder cannot be made, or holds a report already.
     """
     for package in ("jinja2", "matplotlib"):
         require_extra(package, "eval")
-    with _named(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder, overwrite)
 
 
-@contextmanager
-def _named(folder: Path) -> Iterator[None]:
-    """Errors of the system name the report."""
+def _make_folder(folder: Path, overwrite: bool) -> None:
+    """Make the report's folder, and check its files."""
     try:
-        yield
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VideoWriteError(
             f"report {folder}: {error.strerror or error}; choose another folder"
         ) from error
+    check_outputs([folder / name for name in _FILES], overwrite=overwrite)
 
 
 def render_page(comparisons: Sequence[Comparison]) -> str:

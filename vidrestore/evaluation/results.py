@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.evaluation.measures import Measure, Values, number
+from vidrestore.runtime.output_file import write_whole
 from vidrestore.track_plot import TrackPlot
 
 __all__ = [
@@ -208,7 +209,9 @@ def _shown(value: float | None, measure: Measure) -> str:
     return "-" if value is None else f"{value:.{measure.decimals}f}"
 
 
-def write_results(folder: Path, comparisons: Sequence[Comparison]) -> None:
+def write_results(
+    folder: Path, comparisons: Sequence[Comparison], *, overwrite: bool = False
+) -> None:
     """Write `results.jsonl` and `summary.json`."""
     lines = []
     for comparison in comparisons:
@@ -219,9 +222,8 @@ def write_results(folder: Path, comparisons: Sequence[Comparison]) -> None:
         for model, values in comparison.sets.items():
             lines.append({"kind": "set", "model": model, **values})
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (folder / "results.jsonl").write_text(text, encoding="utf-8")
+    write_whole(folder / "results.jsonl", text.encode(), overwrite=overwrite)
     summaries = [summarise(comparison) for comparison in comparisons]
     content = summaries[0] if len(summaries) == 1 else summaries
-    (folder / "summary.json").write_text(
-        json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    shown = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_whole(folder / "summary.json", shown.encode(), overwrite=overwrite)

@@ -7,7 +7,6 @@ unpickler reads: {"task": …, "recipe": resolved recipe as JSON, "images": …,
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from vidrestore.errors import DataError
+from vidrestore.runtime.output_file import OutputFile
 
 __all__ = ["TrainingState", "read_checkpoint", "write_checkpoint"]
 
@@ -50,12 +50,9 @@ def write_checkpoint(path: Path, content: TrainingState) -> None:
         "figures": dict(content.figures),
         "best": content.best,
     }
-    partial = path.with_name(path.name + ".partial")
-    try:
-        torch.save(table, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with OutputFile(path, overwrite=True) as output:
+        torch.save(table, output.temporary)
+        output.publish()
 
 
 def _is_zip(path: Path) -> bool:

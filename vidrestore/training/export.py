@@ -13,9 +13,8 @@ import contextlib
 import io
 import json
 import logging
-import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from vidrestore.extras import require_extra
 from vidrestore.models.architectures import build
 from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import REFINER_PX, CompactDetector
+from vidrestore.runtime.output_file import OutputFile, check_outputs
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint
 from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
 from vidrestore.training.tasks.task import load_weights
@@ -50,17 +50,19 @@ def export(
     *,
     precision: Literal["float16", "float32"] = "float32",
     blend: tuple[Path, float] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, str]:
     """Write a checkpoint's running average in the format that the destination's ending names.
 
     Args:
         checkpoint: What `vidrestore train` wrote.
-        destination: ``.safetensors`` or ``.onnx``; replaced atomically.
+        destination: ``.safetensors`` or ``.onnx``; written whole.
         precision: Of the numbers in a safetensors file; ONNX is float32, and a detector is stored
             in eight bits, see `vidrestore.models.compressed`.
         blend: Weights that the checkpoint's training began with, and their share of the mean that
             is written: between a network of pixel losses and the same after adversarial training
             lies a scale from soft to sharp (ESRGAN, Wang et al., arXiv:1809.00219, section 3.4).
+        overwrite: Whether a file of that name is replaced.
 
     Returns:
         What the file says of itself.
@@ -69,9 +71,12 @@ def export(
         DataError: The checkpoint cannot be used, or the ending is another.
         ModelError: The ONNX file does not compute what torch does.
         NotAvailableError: A package for ONNX is not installed.
+        VideoWriteError: The destination exists, is an input, or cannot be written.
     """
     if destination.suffix not in (".safetensors", ".onnx"):
         raise DataError(f"{destination}: ends neither in .safetensors nor in .onnx")
+    inputs = [checkpoint, *([blend[0]] if blend else [])]
+    check_outputs([destination], inputs=inputs, overwrite=overwrite)
     found = read_checkpoint(checkpoint)
     _require_finite(checkpoint, found.state["average"])
     if found.recipe.get("phase") == "prior":
@@ -84,10 +89,13 @@ def export(
         found = _blended(found, *blend)
         del metadata["figures"]  # They are of the checkpoint, not of the mean.
         metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
-    if destination.suffix == ".onnx":
-        export_onnx(found, destination, metadata)
-    else:
-        export_safetensors(found, destination, metadata, precision)
+    with OutputFile(destination, inputs=inputs, overwrite=overwrite) as output:
+        if destination.suffix == ".onnx":
+            export_onnx(found, output.temporary, metadata)
+        else:
+            export_safetensors(found, output.temporary, metadata, precision)
+        output.temporary.chmod(0o644)  # Written for its owner alone; weights are for everybody.
+        output.publish()
     return metadata
 
 
@@ -121,7 +129,7 @@ def export_safetensors(
     metadata: dict[str, str],
     precision: Literal["float16", "float32"],
 ) -> None:
-    """Write weights and metadata; see `export`."""
+    """Write weights and metadata to an empty file; see `export`."""
     from safetensors.torch import save_file
 
     state = found.state["average"]
@@ -133,12 +141,11 @@ def export_safetensors(
             name: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
             for name, value in state.items()
         }
-    with _atomic(destination) as partial:
-        save_file(state, partial, metadata)
+    save_file(state, destination, metadata)
 
 
 def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str]) -> None:
-    """Write and compare a network; see `export`."""
+    """Write a network to an empty file and compare; see `export`."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require_extra(package, "export")
     import onnx
@@ -149,18 +156,17 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     examples = _examples(recipe)
     if isinstance(network, CompactDetector):
         network = _BothLooks(network)
-    with _atomic(destination) as partial:
-        _write_onnx(network, examples, partial)
-        model = onnx.load(partial)
-        onnx.helper.set_model_props(model, metadata)
-        onnx.save(model, partial)
-        difference = _compare(network, examples, partial)
-        if not difference <= ONNX_TOLERANCE:  # Not a number is no agreement.
-            raise ModelError(
-                f"{destination}: ONNX differs from torch by {difference:.2g}, more than "
-                f"{ONNX_TOLERANCE:.0e}; not written"
-            )
-    _logger.info("%s differs from torch by %.2g at most", destination, difference)
+    _write_onnx(network, examples, destination)
+    model = onnx.load(destination)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, destination)
+    difference = _compare(network, examples, destination)
+    if not difference <= ONNX_TOLERANCE:  # Not a number is no agreement.
+        raise ModelError(
+            f"the ONNX file differs from torch by {difference:.2g}, more than "
+            f"{ONNX_TOLERANCE:.0e}; not written"
+        )
+    _logger.info("the ONNX file differs from torch by %.2g at most", difference)
 
 
 class _BothLooks(nn.Module):
@@ -266,26 +272,3 @@ def _without_folders(value: Any) -> Any:
 
 def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.5g}") for name, value in figures.items()}
-
-
-@contextlib.contextmanager
-def _atomic(destination: Path) -> Iterator[Path]:
-    """A temporary file beside the destination that takes its name, or is removed.
-
-    Raises:
-        DataError: It cannot be written.
-    """
-    partial = destination.with_name(f".{destination.stem}.partial{destination.suffix}")
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()  # Whether one can write here is found out before the work is done.
-        yield partial
-        partial.chmod(0o644)  # Written for its owner alone; weights are for everybody.
-        os.replace(partial, destination)
-    except OSError as error:
-        raise DataError(
-            f"{destination}: cannot be written ({error.strerror or error}); choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

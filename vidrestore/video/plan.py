@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +18,7 @@ from av.stream import Stream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError, nearest
+from vidrestore.runtime.output_file import check_outputs
 from vidrestore.video.codecs import CONTAINERS, Container, choose_codec, container_of
 from vidrestore.video.probe import StreamInfo, VideoInfo, open_input
 
@@ -94,7 +93,7 @@ def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) 
     """
     destination = Path(destination)
     container = container_of(destination)
-    _check_place(info, destination, config)
+    check_outputs([destination], inputs=[info.path], overwrite=config.overwrite)
     choice = choose_codec(container, info.pix_fmt, info.width, info.height, config.codec)
     _check_quality(choice.codec, config)
     _check_turn(info, destination, container)
@@ -132,33 +131,6 @@ def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
 
 def _endings(ability: str) -> str:
     return " or ".join(end for end, one in CONTAINERS.items() if getattr(one, ability))
-
-
-def _check_place(info: VideoInfo, destination: Path, config: EncodeConfig) -> None:
-    folder = destination.parent
-    if destination.is_dir():
-        raise VideoWriteError(f"{destination} is a folder; name a file in it")
-    if not folder.is_dir():
-        raise VideoWriteError(f"the folder {folder} does not exist; create it first")
-    if _is_same_file(info.path, destination):
-        raise VideoWriteError(
-            f"{destination} is the input itself; choose another name for the output"
-        )
-    if destination.exists() and not config.overwrite:
-        raise VideoWriteError(f"{destination} exists; choose another name, or add --overwrite")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise VideoWriteError(
-            f"no permission to write into the folder {folder} ({error.strerror})"
-        ) from error
-
-
-def _is_same_file(source: Path, destination: Path) -> bool:
-    if destination.exists():
-        return os.path.samefile(source, destination)
-    return source.resolve() == destination.resolve()
 
 
 def _check_quality(codec: str, config: EncodeConfig) -> None:

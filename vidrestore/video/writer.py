@@ -6,13 +6,13 @@
         writer.commit()
 
 The file grows under a hidden temporary name beside its final one, which it gets at `commit`; when
-anything fails before, the temporary is deleted.
+anything fails before, the temporary is deleted. Two writers of one file exclude each other, see
+`runtime.output_file`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -27,6 +27,7 @@ from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
+from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Frame
 from vidrestore.video.encoder import (
     encoder_options,
@@ -73,7 +74,9 @@ class VideoWriter:
         self._config = config
         self._window = window_of(source, start, end)
         self._threads = threads
-        self._partial = _partial_name(self.plan.destination)
+        self._output = OutputFile(
+            self.plan.destination, inputs=[source.path], overwrite=config.overwrite
+        )
         self._stack = ExitStack()
         self._last_pts: int | None = None
         self._step = 0
@@ -90,6 +93,7 @@ class VideoWriter:
         return self.plan.notes
 
     def __enter__(self) -> VideoWriter:
+        self._output.__enter__()
         try:
             with self._told():
                 self._open()
@@ -134,21 +138,21 @@ class VideoWriter:
                     self._copier.advance(packet.dts * packet.time_base)
             self._copier.advance(None)
             self._close()
-            os.replace(self._partial, self.plan.destination)
+            self._output.publish()
         self._committed = True
 
     def abort(self) -> None:
         """Gives up: deletes what was written."""
         with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             self._close()
-        self._partial.unlink(missing_ok=True)
+        self._output.abandon()
 
     def _open(self) -> None:
         plan, source = self.plan, self._source
         # Two containers, for a stream must not be used after its own container is closed.
         self._input = self._stack.enter_context(open_input(source.path))
         self._container = av.open(
-            str(self._partial.absolute()),  # else "a:b.mp4" would name a protocol
+            str(self._output.temporary),  # absolute, else "a:b.mp4" would name a protocol
             "w",
             format=plan.container.muxer,
             container_options=muxer_options(plan, source),
@@ -312,10 +316,6 @@ class VideoWriter:
                 f"{self.plan.destination}: cannot be written ({reason}); check the space and "
                 "permissions of its folder, and --codec"
             ) from error
-
-
-def _partial_name(destination: Path) -> Path:
-    return destination.with_name(f".{destination.stem}.partial{destination.suffix}")
 
 
 def _attached_file(stream: Stream) -> tuple[str, str, bytes]:

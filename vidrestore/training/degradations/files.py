@@ -8,7 +8,6 @@ or as nearly as JPEG can.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import ImageOpenError, UsageError, VideoWriteError
 from vidrestore.pictures import PICTURE_ENDINGS, find_pictures, read_picture
+from vidrestore.runtime.output_file import check_outputs, write_whole
 from vidrestore.training.degradations.pixels import from_bytes, to_bytes
 from vidrestore.training.degradations.recipe import DrawnRecipe, Recipe
 from vidrestore.training.degradations.videos import DegradeReport, degrade_video
@@ -93,7 +93,7 @@ def degrade_picture(
     return to_bytes(drawn.picture(from_bytes(image), rng)), drawn
 
 
-def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+def write_picture(path: Path, image: NDArray[np.uint8], *, overwrite: bool = False) -> None:
     """Writes (H, W, 3) uint8 RGB, completely or not at all; the ending chooses the format.
 
     Raises:
@@ -101,15 +101,13 @@ def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
     """
     suffix = path.suffix.lower()
     options = _WRITING.get(".jpg" if suffix == ".jpeg" else suffix, [])
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         data = cv2.imencode(suffix, np.ascontiguousarray(image[..., ::-1]), options)[1]
-        partial.write_bytes(data.tobytes())
-        os.replace(partial, path)
-    except (OSError, cv2.error) as error:
-        partial.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or "its size does not fit the format"
-        raise VideoWriteError(f"picture {path}: cannot be written ({reason})") from error
+    except cv2.error as error:
+        raise VideoWriteError(
+            f"picture {path}: cannot be written (its size does not fit the format)"
+        ) from error
+    write_whole(path, data.tobytes(), overwrite=overwrite)
 
 
 def _degrade_file(
@@ -124,9 +122,9 @@ def _degrade_file(
     begun = time.perf_counter()
     if dst.suffix.lower() not in PICTURE_ENDINGS:
         raise UsageError(f"{dst}: a picture needs one of the endings {', '.join(PICTURE_ENDINGS)}")
-    _check_place(src, dst, overwrite)
+    check_outputs([dst], inputs=[src], overwrite=overwrite)
     degraded, drawn = degrade_picture(read_picture(src), recipe, (seed, 0))
-    write_picture(dst, degraded)
+    write_picture(dst, degraded, overwrite=overwrite)
     if progress is not None:
         progress(1, 1)
     record = ({"file": src.name, **drawn.record()},)
@@ -150,9 +148,12 @@ def _degrade_folder(
         raise ImageOpenError(f"{src}: no picture in it ({', '.join(PICTURE_ENDINGS)})")
     if dst.exists() and not dst.is_dir():
         raise VideoWriteError(f"{dst} is a file; name a folder for the pictures of {src}")
-    for path in files:
-        _check_place(path, dst / path.relative_to(src), overwrite, needs_folder=False)
     _make_folder(dst, parents=False)
+    for path in files:
+        _make_folder((dst / path.relative_to(src)).parent)
+    check_outputs(
+        [dst / path.relative_to(src) for path in files], inputs=files, overwrite=overwrite
+    )
     records, notes = [], []
     for number, path in enumerate(files):
         out = dst / path.relative_to(src)
@@ -161,8 +162,7 @@ def _degrade_folder(
         except ImageOpenError as error:
             notes.append(f"{error}; left out")
             continue
-        _make_folder(out.parent)
-        write_picture(out, degraded)
+        write_picture(out, degraded, overwrite=overwrite)
         records.append({"file": path.relative_to(src).as_posix(), **drawn.record()})
         if progress is not None:
             progress(number + 1, len(files))
@@ -179,16 +179,3 @@ def _make_folder(folder: Path, *, parents: bool = True) -> None:
         folder.mkdir(parents=parents, exist_ok=True)
     except OSError as error:
         raise VideoWriteError(f"folder {folder}: cannot be made ({error.strerror})") from error
-
-
-def _check_place(src: Path, dst: Path, overwrite: bool, *, needs_folder: bool = True) -> None:
-    if not src.exists():
-        raise ImageOpenError(f"{src}: no such file; check the path")
-    if needs_folder and not dst.absolute().parent.is_dir():
-        raise VideoWriteError(f"the folder {dst.parent} does not exist; create it first")
-    if dst.is_dir():
-        raise VideoWriteError(f"{dst} is a folder; name a file in it")
-    if dst.exists() and os.path.samefile(src, dst):
-        raise VideoWriteError(f"{dst} is the input itself; choose another name for the output")
-    if dst.exists() and not overwrite:
-        raise VideoWriteError(f"{dst} exists; choose another name, or add --overwrite")

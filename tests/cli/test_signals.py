@@ -1,0 +1,114 @@
+"""Ending a run by a signal, once or twice, leaves nothing behind; so does the run after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from clips import face_frames, write_clip
+
+if not hasattr(signal, "SIGHUP"):
+    pytest.skip("needs POSIX signals", allow_module_level=True)
+
+ENDING = {
+    signal.SIGHUP: 129,
+    signal.SIGINT: 130,
+    signal.SIGQUIT: 131,
+    signal.SIGTERM: 143,
+}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = face_frames(20)
+    return write_clip(
+        tmp_path_factory.mktemp("clips") / "face.mp4",
+        [frames[abs(i % 38 - 19)] for i in range(220)],
+    )
+
+
+def default_signals() -> None:
+    """What a terminal hands down; a background shell would hand down INT as ignored."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def started(clip: Path, output: Path, *, code: str = "") -> subprocess.Popen[str]:
+    """A run that has written its first frames."""
+    program = f"import sys; {code}\nfrom vidrestore.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, str(clip), str(output)]
+    command += ["--model", "debug", "--progress", "json", "--detect.every-frames", "1"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=default_signals
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if '"frames"' in line:
+            return process
+    pytest.fail("it ended before its first frame")
+
+
+@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+def test_a_signal_leaves_nothing(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
+    process = started(clip, tmp_path / "out.mp4")
+    process.send_signal(number)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == ENDING[number], rest
+    assert "Traceback" not in rest
+    assert rest.count("vidrestore:") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+SLOW = """
+import time, vidrestore.pipeline as pipeline
+whole = pipeline.blend
+def blend(*arguments):
+    for number, frame in enumerate(whole(*arguments)):
+        if number == 30:
+            time.sleep(600)
+        yield frame
+pipeline.blend = blend
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+def test_a_second_signal_ends_at_once(clip: Path, tmp_path: Path, second: signal.Signals) -> None:
+    """The first one waits for a stage that is stuck; the second does not."""
+    process = started(clip, tmp_path / "out.mp4", code=f"exec({SLOW!r})")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(second)
+    begun = time.monotonic()
+    rest = process.communicate(timeout=60)[1]
+    assert time.monotonic() - begun < 1.0
+    assert process.returncode == ENDING[second]
+    assert "Traceback" not in rest and "generator already executing" not in rest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_leaves_goes_with_the_next(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    process = started(clip, output)
+    process.kill()
+    process.communicate()
+    assert len(list(tmp_path.iterdir())) == 2 and not output.exists()
+    command = [sys.executable, "-m", "vidrestore", str(clip), str(output)]
+    command += ["--model", "debug", "--end", "0.4"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_hang_up_that_nohup_ignores_is_ignored(clip: Path, tmp_path: Path) -> None:
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    process = started(clip, tmp_path / "out.mp4", code=code)
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=120)[1] is not None
+    assert process.returncode == 0
+    assert os.listdir(tmp_path) == ["out.mp4"]

@@ -1,0 +1,1 @@
+"""What a run needs from the operating system, whatever it computes: files, locks."""
