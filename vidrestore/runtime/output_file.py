@@ -150,8 +150,8 @@ class OutputFile:
         self._lock.acquire()
         _unfinished.add(self)
         try:
-            self._lock.add_temporary(self.temporary)
             with _told(self.path):
+                self._lock.add_temporary(self.temporary)
                 _create(self.temporary)
         except BaseException:
             self.abandon()

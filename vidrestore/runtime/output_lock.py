@@ -156,7 +156,13 @@ class OutputLock:
             0,
             [],
         )
-        self._store()
+        try:
+            self._store()
+        except OSError as error:
+            self.release()
+            raise VideoWriteError(
+                f"{self._output}: cannot be written ({error.strerror}); choose another place"
+            ) from error
         _heartbeat.add(self)
 
     def add_temporary(self, path: Path) -> None:
