@@ -21,6 +21,7 @@ from vidrestore.errors import VideoWriteError
 from vidrestore.geometry import apply, compose, invert
 from vidrestore.structs import Face, Frame
 from vidrestore.video.samples import shown_rgb
+from vidrestore.video.x264 import set_x264_threads, x264_options
 
 __all__ = ["OverlayWriter", "drawn", "track_colour"]
 
@@ -120,7 +121,9 @@ class OverlayWriter:
     ) -> tuple[av.container.OutputContainer, av.VideoStream]:
         if self._container is None or self._stream is None:
             self._container = av.open(str(self._partial), "w")
-            self._stream = self._container.add_stream("libx264", options={"crf": "20"})
+            options = {"crf": "20", **x264_options()}
+            self._stream = self._container.add_stream("libx264", options=options)
+            set_x264_threads(self._stream.codec_context)
             self._stream.height, self._stream.width = image.shape[:2]
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = time_base

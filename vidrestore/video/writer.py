@@ -33,6 +33,7 @@ from vidrestore.video.encoder import (
     has_constant_rate,
     muxer_options,
     relaid,
+    set_threads,
 )
 from vidrestore.video.plan import OutputPlan, plan_output
 from vidrestore.video.probe import VideoInfo, open_input
@@ -52,7 +53,7 @@ class VideoWriter:
         config: codec, quality, what may be dropped.
         start: seconds, as `DecodeConfig.start`.
         end: seconds, as `DecodeConfig.end`.
-        threads: for encoding; 0 takes all.
+        threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -216,7 +217,7 @@ class VideoWriter:
             height=source.height,
             pix_fmt=plan.pix_fmt,
             time_base=self._time_base,
-            options=encoder_options(plan, source, self._config, self._threads),
+            options=encoder_options(plan, source, self._config),
         )
         assert isinstance(stream, VideoStream)
         self._set_codec(stream)
@@ -229,7 +230,7 @@ class VideoWriter:
 
     def _set_codec(self, stream: VideoStream) -> None:
         source, context = self._source, stream.codec_context
-        context.thread_count = self._threads
+        set_threads(context, self.plan.codec, self._threads)
         if source.sar != 1:
             context.sample_aspect_ratio = source.sar
         if source.colour.range:
