@@ -16,7 +16,18 @@ import vidrestore
 ROOT = Path(vidrestore.__file__).parent
 LAYERS = [
     {"errors"},
-    {"structs", "config", "clock", "memory", "prefetch", "figures", "labels", "pictures", "extras"},
+    {
+        "structs",
+        "config",
+        "clock",
+        "memory",
+        "prefetch",
+        "figures",
+        "labels",
+        "pictures",
+        "extras",
+        "visual",
+    },
     {"geometry", "tracks"},
     {"video", "models", "metrics"},
     {"masks"},

@@ -15,7 +15,7 @@ __all__ = ["X264_THREADS", "set_x264_threads", "x264_options"]
 X264_THREADS = 4
 """Whatever the machine has and whatever `--threads` says."""
 _OPENCV_CPU_AVX2 = 11
-"""CV_CPU_AVX2 of OpenCV's interface.h; no environment variable hides it, as with PyTorch's answer."""
+"""CV_CPU_AVX2 of OpenCV's interface.h. PyTorch's answer would follow an environment variable."""
 
 
 def x264_options(*params: str) -> dict[str, str]:
