@@ -27,6 +27,7 @@ LAYERS = [
         "pictures",
         "extras",
         "visual",
+        "words",
     },
     {"geometry", "tracks"},
     {"video", "models", "metrics"},

@@ -30,10 +30,11 @@ from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
-from vidrestore.video.probe import VideoInfo, probe
+from vidrestore.video.probe import INTERLACED_WARNING, VideoInfo, probe
 from vidrestore.video.reader import VideoReader
 from vidrestore.video.samples import picture_from_rgb, picture_to_rgb, shown_rgb
 from vidrestore.video.writer import OutputPlan, VideoWriter, plan_output
+from vidrestore.words import counted
 
 __all__ = [
     "Progress",
@@ -69,17 +70,24 @@ class _Seen(NamedTuple):
     score: float
     strength: float
     held_back: tuple[str, ...]
+    restored: bool
 
 
 @dataclass(slots=True)
 class _Tally:
     """Counts what passes by."""
 
+    strength: float = 1.0
+    """Of all faces: `blend.strength`."""
     frames: int = 0
     faces: int = 0
+    faces_left_alone: int = 0
+    faces_beyond_limit: int = 0
     faces_failed: int = 0
     frames_detected: int = 0
     frames_repaired: int = 0
+    interlaced: bool = False
+    """Whether a frame with a restored face was interlaced."""
     cuts: list[int] = field(default_factory=list)
     tracks: dict[int, list[_Seen]] = field(default_factory=dict)
 
@@ -89,12 +97,25 @@ class _Tally:
         self.frames_repaired += frame.repaired
         if frame.is_cut and frame.index:
             self.cuts.append(frame.index)
+        self.faces_beyond_limit += frame.faces_ignored
         for face in frame.faces:
-            if face.source_crop is not None:
-                self.faces += face.crop is not None
-                self.faces_failed += face.crop is None
-            seen = _Seen(frame.index, face.score, face.strength, face.held_back)
+            wanted = face.strength * self.strength > 0
+            restored = wanted and face.crop is not None
+            self.faces += restored
+            self.interlaced |= restored and frame.picture.handle.interlaced_frame
+            self.faces_failed += wanted and face.crop is None
+            self.faces_left_alone += not wanted
+            self.faces_beyond_limit += not wanted and "count" in face.held_back
+            seen = _Seen(frame.index, face.score, face.strength, face.held_back, restored)
             self.tracks.setdefault(face.track_id, []).append(seen)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know."""
+        told = [INTERLACED_WARNING] if self.interlaced else []
+        if self.faces_beyond_limit:
+            count = counted(self.faces_beyond_limit, "face")
+            told.append(f"{count} beyond --max-faces left alone, the smallest of their frames")
+        return tuple(told)
 
     def records(self) -> tuple[FaceRecord, ...]:
         return tuple(
@@ -104,6 +125,7 @@ class _Tally:
                 last_frame=seen[-1].frame,
                 frames=len(seen),
                 mean_score=float(np.mean([one.score for one in seen])),
+                restored_frames=sum(one.restored for one in seen),
                 mean_strength=float(np.mean([one.strength for one in seen])),
                 held_back=dict(Counter(gate for one in seen for gate in one.held_back)),
             )
@@ -175,7 +197,7 @@ def restore_video(
     info = probe(src)
     plan_output(info, dst, resolved.encode)
     find, restorer = _load_models(resolved)
-    clock, tally, best = StageClock(), _Tally(), Preview()
+    clock, tally, best = StageClock(), _Tally(resolved.blend.strength), Preview()
     loaded = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(
@@ -215,6 +237,8 @@ def restore_video(
         codec=writer.codec,
         frames=tally.frames,
         faces=tally.faces,
+        faces_left_alone=tally.faces_left_alone,
+        faces_beyond_limit=tally.faces_beyond_limit,
         faces_failed=tally.faces_failed,
         frames_detected=tally.frames_detected,
         frames_repaired=tally.frames_repaired,
@@ -224,7 +248,9 @@ def restore_video(
         peak_memory_mib=peak_memory_mib(),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
-        notes=(*writer.notes, *reader.notes, *restorer.notes),
+        notes=_unique(
+            *info.warnings, *tally.notes(), *writer.notes, *reader.notes, *restorer.notes
+        ),
         config=resolved.model_dump(mode="json"),
     )
 
@@ -451,6 +477,10 @@ def _expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
     end = min(config.decode.end or info.duration_s, info.duration_s)
     share = max(0.0, end - begin) / max(info.duration_s, 1e-9)
     return max(1, round(info.n_frames_estimate * share))
+
+
+def _unique(*notes: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(notes))
 
 
 def _check_failures(tally: _Tally, config: RestoreConfig) -> None:

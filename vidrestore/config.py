@@ -73,6 +73,9 @@ class DetectConfig(_Stage):
     )
     min_face_px: float = Field(8.0, ge=0, description="least distance between the eyes, in pixels")
     faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
+    max_faces: int = Field(
+        64, ge=1, le=1024, description="most faces restored in a frame; the largest come first"
+    )
 
 
 class TrackConfig(_Stage):

@@ -10,6 +10,7 @@ import click
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.progress import show_progress
 from vidrestore.errors import VideoWriteError
+from vidrestore.words import counted
 
 __all__ = ["demo"]
 
@@ -55,7 +56,8 @@ def demo(output: Path, seconds: float, model: str, keep_input: Path | None, verb
                 clip, output, model=model, overwrite=True, preview=picture, progress=progress
             )
     click.echo(
-        f"restored {report.faces} faces in {report.frames} frames with {report.model}, "
+        f"restored {counted(report.faces, 'face')} in {counted(report.frames, 'frame')} "
+        f"with {report.model}, "
         f"{report.frames_per_s:.1f} frames/s"
     )
     click.echo(f"video:        {output}")

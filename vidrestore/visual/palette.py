@@ -14,7 +14,7 @@ COLOURS = (
 # fmt: on
 """The first six are Okabe and Ito's, told apart by colour-blind people too. Each further one is, of
 all colours neither too light for paper nor too dark for video, the farthest from those before it in
-CIELAB; no two are nearer than 30."""
+CIELAB; no two are nearer than 25."""
 GREY = "#7a7a7a"
 
 
