@@ -21,6 +21,7 @@ LAYERS = [
         "config",
         "clock",
         "memory",
+        "memory_estimate",
         "prefetch",
         "figures",
         "labels",

@@ -24,7 +24,8 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import ModelError, UsageError
 from vidrestore.geometry import identity
 from vidrestore.memory import peak_memory_mib
-from vidrestore.models.load import load_detector, load_restorer, resolve_device
+from vidrestore.memory_estimate import check_memory, estimate_memory_mib
+from vidrestore.models.load import load_detector, load_restorer, resolve, resolve_device
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
@@ -195,7 +196,10 @@ def restore_video(
         per_frame=per_frame,
     )
     info = probe(src)
-    plan_output(info, dst, resolved.encode)
+    planned = plan_output(info, dst, resolved.encode)
+    tight = _check_memory(info, resolved, planned.codec)
+    for warning in tight:
+        _log.warning("%s", warning)
     find, restorer = _load_models(resolved)
     clock, tally, best = StageClock(), _Tally(resolved.blend.strength), Preview()
     loaded = time.perf_counter()
@@ -249,7 +253,7 @@ def restore_video(
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
         notes=_unique(
-            *info.warnings, *tally.notes(), *writer.notes, *reader.notes, *restorer.notes
+            *info.warnings, *tight, *tally.notes(), *writer.notes, *reader.notes, *restorer.notes
         ),
         config=resolved.model_dump(mode="json"),
     )
@@ -288,6 +292,7 @@ def inspect_video(
     """
     resolved = _resolved(config, detector=detector, device=device, start=start, end=end)
     info = probe(src)
+    _check_memory(info, resolved, None)
     find = load_detector(resolved.detect.detector, device=resolve_device(resolved.run.device))
     builder, total, begun = TracksBuilder(), _expected_frames(info, resolved), time.perf_counter()
     with VideoReader(src, resolved.decode, threads=resolved.run.threads) as reader:
@@ -337,7 +342,7 @@ def restore_frames(
         tracks=tracks,
         per_frame=per_frame,
     )
-    probe(src)
+    _check_memory(probe(src), resolved, None)
     return _restore_frames(src, resolved, *_load_models(resolved))
 
 
@@ -423,7 +428,9 @@ def plan(
     info = probe(src)
     if resolved.track.file is not None:
         load_tracks(resolved.track.file)
-    return info, plan_output(info, dst, resolved.encode), resolved
+    planned = plan_output(info, dst, resolved.encode)
+    _check_memory(info, resolved, planned.codec)
+    return info, planned, resolved
 
 
 _KEYWORDS = {
@@ -477,6 +484,33 @@ def _expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
     end = min(config.decode.end or info.duration_s, info.duration_s)
     share = max(0.0, end - begin) / max(info.duration_s, 1e-9)
     return max(1, round(info.n_frames_estimate * share))
+
+
+def _check_memory(info: VideoInfo, config: RestoreConfig, codec: str | None) -> tuple[str, ...]:
+    """A warning if memory is tight.
+
+    Raises:
+        NotEnoughMemoryError: If it does not suffice.
+    """
+    needed = estimate_memory_mib(
+        info.picture_bytes,
+        info.width * info.height,
+        _expected_frames(info, config),
+        float(info.average_rate or 25),
+        config,
+        codec,
+        _weights_bytes(config),
+    )
+    warning = check_memory(needed, f"{info.path} ({info.width}x{info.height})")
+    return () if warning is None else (warning,)
+
+
+def _weights_bytes(config: RestoreConfig) -> int:
+    """Of the restorer's file if it is none of the small ones that ship; 0 where not yet known."""
+    chosen = resolve(config.restore.model, "restorer")
+    if isinstance(chosen, Path):
+        return chosen.stat().st_size if chosen.is_file() else 0
+    return 0 if chosen.name in ("embedded", "debug") else chosen.bytes or 0
 
 
 def _unique(*notes: str) -> tuple[str, ...]:

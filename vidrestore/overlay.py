@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import NotEnoughMemoryError, VideoWriteError
 from vidrestore.geometry import apply, compose, invert
+from vidrestore.memory import is_out_of_memory
 from vidrestore.structs import Face, Frame
 from vidrestore.video.samples import shown_rgb
 from vidrestore.video.x264 import set_x264_threads, x264_options
@@ -104,6 +105,8 @@ class OverlayWriter:
             video.pts, video.time_base = frame.pts - self._start, frame.time_base
             container.mux(stream.encode(video))
         except (av.FFmpegError, OSError) as error:
+            if is_out_of_memory(error):
+                raise NotEnoughMemoryError(f"overlay {self._path}: out of memory") from error
             raise VideoWriteError(f"overlay {self._path}: {error}") from error
 
     def _open(

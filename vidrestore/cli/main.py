@@ -14,8 +14,8 @@ from types import FrameType
 import click
 
 import vidrestore
-from vidrestore.errors import UsageError, VidRestoreError
-from vidrestore.memory import keep_freed_memory
+from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
+from vidrestore.memory import is_out_of_memory, keep_freed_memory
 
 __all__ = ["main"]
 
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         return _say(error, 2)
     except VidRestoreError as error:
-        return _say(error, 1)
+        return _say(_out_of_memory(error) or error, 1)
     except (KeyboardInterrupt, click.Abort):
         print("vidrestore: interrupted; nothing was left half-written", file=sys.stderr)
         return 130
@@ -98,12 +98,24 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if (said := _out_of_memory(error)) is not None:
+            return _say(said, 1)
         logging.getLogger("vidrestore").debug("unexpected error", exc_info=True)
         named = f"{type(error).__name__}: {error}".splitlines()[0]
         return _say(f"unexpected error, {named} (run again with -vv for details)", 1)
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _out_of_memory(error: Exception) -> str | None:
+    """What to say of an error that memory is to blame for, whatever it says itself."""
+    if isinstance(error, NotEnoughMemoryError) or not is_out_of_memory(error):
+        return None
+    return (
+        "out of memory; close other programs, or lower --run.queue-frames, --smooth.window-s, "
+        "--steady.reach-frames or --max-faces"
+    )
 
 
 def _say(message: object, code: int) -> int:

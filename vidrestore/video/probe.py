@@ -136,6 +136,12 @@ class VideoInfo:
     """The codec `auto` takes for a file of the same kind; None where nothing fits."""
 
     @property
+    def picture_bytes(self) -> int:
+        """Of one decoded picture."""
+        bits = av.VideoFormat(self.pix_fmt).padded_bits_per_pixel
+        return self.width * self.height * bits // 8
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before the video is restored."""
         if not self.interlaced and self.field_order not in _INTERLACED_ORDERS:

@@ -26,7 +26,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import NotEnoughMemoryError, VideoWriteError
+from vidrestore.memory import is_out_of_memory
 from vidrestore.structs import Frame
 from vidrestore.video.encoder import (
     encoder_options,
@@ -308,6 +309,11 @@ class VideoWriter:
         except VideoWriteError:
             raise
         except (av.FFmpegError, OSError) as error:
+            if is_out_of_memory(error):
+                raise NotEnoughMemoryError(
+                    f"{self.plan.destination}: out of memory while encoding; take a faster "
+                    "--encode.preset, or free memory"
+                ) from error
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoWriteError(
                 f"{self.plan.destination}: cannot be written ({reason}); check the space and "
