@@ -429,6 +429,8 @@ def plan(
     if resolved.track.file is not None:
         load_tracks(resolved.track.file)
     planned = plan_output(info, dst, resolved.encode)
+    resolve_device(resolved.run.device)
+    resolve(resolved.detect.detector, "detector")
     _check_memory(info, resolved, planned.codec)
     return info, planned, resolved
 

@@ -66,7 +66,7 @@ class _Commands(click.Group):
 )
 @click.version_option(vidrestore.__version__, prog_name="vidrestore")
 def cli() -> None:
-    """Restore the faces in a video: steady over time, in sync, nothing else touched.
+    """Restore the faces in a video: steady over time, in sync, all else carried over.
 
     \b
     vidrestore tape.mp4 restored.mp4
@@ -84,8 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _say(_usage(error), error.exit_code)
     except UsageError as error:
         return _say(error, 2)
     except VidRestoreError as error:
@@ -106,6 +105,13 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def _usage(error: click.ClickException) -> str:
+    """A wrong command line in one line, with the command whose help tells more."""
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    return error.format_message().rstrip(".") + hint
 
 
 def _out_of_memory(error: Exception) -> str | None:
