@@ -24,17 +24,19 @@ from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.errors import ModelError, UsageError
 from vidrestore.geometry import identity
 from vidrestore.memory import peak_memory_mib
-from vidrestore.models.load import load_detector, load_restorer, resolve_device
+from vidrestore.memory_estimate import check_memory, estimate_memory_mib
+from vidrestore.models.load import load_detector, load_restorer, resolve, resolve_device
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
-from vidrestore.video.probe import VideoInfo, probe
+from vidrestore.video.probe import INTERLACED_WARNING, VideoInfo, probe
 from vidrestore.video.reader import VideoReader
 from vidrestore.video.samples import picture_from_rgb, picture_to_rgb, shown_rgb
 from vidrestore.video.writer import OutputPlan, VideoWriter, plan_output
+from vidrestore.words import counted
 
 __all__ = [
     "Progress",
@@ -70,17 +72,24 @@ class _Seen(NamedTuple):
     score: float
     strength: float
     held_back: tuple[str, ...]
+    restored: bool
 
 
 @dataclass(slots=True)
 class _Tally:
     """Counts what passes by."""
 
+    strength: float = 1.0
+    """Of all faces: `blend.strength`."""
     frames: int = 0
     faces: int = 0
+    faces_left_alone: int = 0
+    faces_beyond_limit: int = 0
     faces_failed: int = 0
     frames_detected: int = 0
     frames_repaired: int = 0
+    interlaced: bool = False
+    """Whether a frame with a restored face was interlaced."""
     cuts: list[int] = field(default_factory=list)
     tracks: dict[int, list[_Seen]] = field(default_factory=dict)
 
@@ -90,12 +99,25 @@ class _Tally:
         self.frames_repaired += frame.repaired
         if frame.is_cut and frame.index:
             self.cuts.append(frame.index)
+        self.faces_beyond_limit += frame.faces_ignored
         for face in frame.faces:
-            if face.source_crop is not None:
-                self.faces += face.crop is not None
-                self.faces_failed += face.crop is None
-            seen = _Seen(frame.index, face.score, face.strength, face.held_back)
+            wanted = face.strength * self.strength > 0
+            restored = wanted and face.crop is not None
+            self.faces += restored
+            self.interlaced |= restored and frame.picture.handle.interlaced_frame
+            self.faces_failed += wanted and face.crop is None
+            self.faces_left_alone += not wanted
+            self.faces_beyond_limit += not wanted and "count" in face.held_back
+            seen = _Seen(frame.index, face.score, face.strength, face.held_back, restored)
             self.tracks.setdefault(face.track_id, []).append(seen)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know."""
+        told = [INTERLACED_WARNING] if self.interlaced else []
+        if self.faces_beyond_limit:
+            count = counted(self.faces_beyond_limit, "face")
+            told.append(f"{count} beyond --max-faces left alone, the smallest of their frames")
+        return tuple(told)
 
     def records(self) -> tuple[FaceRecord, ...]:
         return tuple(
@@ -105,6 +127,7 @@ class _Tally:
                 last_frame=seen[-1].frame,
                 frames=len(seen),
                 mean_score=float(np.mean([one.score for one in seen])),
+                restored_frames=sum(one.restored for one in seen),
                 mean_strength=float(np.mean([one.strength for one in seen])),
                 held_back=dict(Counter(gate for one in seen for gate in one.held_back)),
             )
@@ -179,7 +202,11 @@ def restore_video(
         overwrite=resolved.encode.overwrite,
     )
     info = probe(src)
-    clock, tally, best = StageClock(), _Tally(), Preview()
+    planned = plan_output(info, dst, resolved.encode)
+    tight = _check_memory(info, resolved, planned.codec)
+    for warning in tight:
+        _log.warning("%s", warning)
+    clock, tally, best = StageClock(), _Tally(resolved.blend.strength), Preview()
     with ExitStack() as stack:
         reader = stack.enter_context(
             VideoReader(src, resolved.decode, threads=resolved.run.threads)
@@ -225,6 +252,8 @@ def restore_video(
         codec=writer.codec,
         frames=tally.frames,
         faces=tally.faces,
+        faces_left_alone=tally.faces_left_alone,
+        faces_beyond_limit=tally.faces_beyond_limit,
         faces_failed=tally.faces_failed,
         frames_detected=tally.frames_detected,
         frames_repaired=tally.frames_repaired,
@@ -234,7 +263,9 @@ def restore_video(
         peak_memory_mib=peak_memory_mib(),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
-        notes=(*writer.notes, *reader.notes, *restorer.notes),
+        notes=_unique(
+            *info.warnings, *tight, *tally.notes(), *writer.notes, *reader.notes, *restorer.notes
+        ),
         config=resolved.model_dump(mode="json"),
     )
 
@@ -272,6 +303,7 @@ def inspect_video(
     """
     resolved = _resolved(config, detector=detector, device=device, start=start, end=end)
     info = probe(src)
+    _check_memory(info, resolved, None)
     find = load_detector(resolved.detect.detector, device=resolve_device(resolved.run.device))
     builder, total, begun = TracksBuilder(), _expected_frames(info, resolved), time.perf_counter()
     with VideoReader(src, resolved.decode, threads=resolved.run.threads) as reader:
@@ -321,7 +353,7 @@ def restore_frames(
         tracks=tracks,
         per_frame=per_frame,
     )
-    probe(src)
+    _check_memory(probe(src), resolved, None)
     return _restore_frames(src, resolved, *_load_models(resolved))
 
 
@@ -407,7 +439,11 @@ def plan(
     info = probe(src)
     if resolved.track.file is not None:
         load_tracks(resolved.track.file)
-    return info, plan_output(info, dst, resolved.encode), resolved
+    planned = plan_output(info, dst, resolved.encode)
+    resolve_device(resolved.run.device)
+    resolve(resolved.detect.detector, "detector")
+    _check_memory(info, resolved, planned.codec)
+    return info, planned, resolved
 
 
 _KEYWORDS = {
@@ -461,6 +497,37 @@ def _expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
     end = min(config.decode.end or info.duration_s, info.duration_s)
     share = max(0.0, end - begin) / max(info.duration_s, 1e-9)
     return max(1, round(info.n_frames_estimate * share))
+
+
+def _check_memory(info: VideoInfo, config: RestoreConfig, codec: str | None) -> tuple[str, ...]:
+    """A warning if memory is tight.
+
+    Raises:
+        NotEnoughMemoryError: If it does not suffice.
+    """
+    needed = estimate_memory_mib(
+        info.picture_bytes,
+        info.width * info.height,
+        _expected_frames(info, config),
+        float(info.average_rate or 25),
+        config,
+        codec,
+        _weights_bytes(config),
+    )
+    warning = check_memory(needed, f"{info.path} ({info.width}x{info.height})")
+    return () if warning is None else (warning,)
+
+
+def _weights_bytes(config: RestoreConfig) -> int:
+    """Of the restorer's file if it is none of the small ones that ship; 0 where not yet known."""
+    chosen = resolve(config.restore.model, "restorer")
+    if isinstance(chosen, Path):
+        return chosen.stat().st_size if chosen.is_file() else 0
+    return 0 if chosen.name in ("embedded", "debug") else chosen.bytes or 0
+
+
+def _unique(*notes: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(notes))
 
 
 def _check_failures(tally: _Tally, config: RestoreConfig) -> None:

@@ -74,6 +74,9 @@ class DetectConfig(_Stage):
     )
     min_face_px: float = Field(8.0, ge=0, description="least distance between the eyes, in pixels")
     faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
+    max_faces: int = Field(
+        64, ge=1, le=1024, description="most faces restored in a frame; the largest come first"
+    )
 
 
 class TrackConfig(_Stage):
@@ -179,7 +182,11 @@ class RunConfig(_Stage):
     """The machine."""
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
-    threads: int = Field(0, ge=0, description="CPU threads; 0 takes all")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads, 0 takes all; most encoders always have four, to repeat exactly",
+    )
     queue_frames: int = Field(8, ge=1, le=256, description="frames that wait between threads")
     collect_faces: int = Field(
         0, ge=0, le=256, description="faces gathered before the network runs; 0 fills one batch"

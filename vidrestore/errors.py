@@ -7,10 +7,11 @@
     ├── VideoWriteError (OSError)          the output cannot be made
     ├── ImageOpenError (OSError)           a picture that cannot be read
     ├── ModelError (RuntimeError)          a network cannot be built or run
-    │   ├── UnknownModelError (KeyError)   no such name; nearest ones are suggested
+    │   ├── UnknownModelError (KeyError)   no such name, a UsageError too; suggests the nearest
     │   ├── NotAvailableError              a metric's or loss's network or package is not here
     │   └── WeightsError (OSError)         a weights file is missing, damaged or refused
     │       └── DownloadError              no server gave the file
+    ├── NotEnoughMemoryError (MemoryError) memory does not suffice, or has run out
     └── DataError (ValueError)             training or evaluation data cannot be used
 
 A message says what is wrong, the value, and what to do about it.
@@ -27,6 +28,7 @@ __all__ = [
     "ImageOpenError",
     "ModelError",
     "NotAvailableError",
+    "NotEnoughMemoryError",
     "UnknownModelError",
     "UsageError",
     "VidRestoreError",
@@ -69,8 +71,8 @@ class ModelError(VidRestoreError, RuntimeError):
     """A network cannot be built, loaded or run."""
 
 
-class UnknownModelError(ModelError, KeyError):
-    """No model has this name."""
+class UnknownModelError(ModelError, UsageError, KeyError):
+    """No model has this name: exit code 2, as for all wrong values of options."""
 
 
 class NotAvailableError(ModelError):
@@ -83,6 +85,10 @@ class WeightsError(ModelError, OSError):
 
 class DownloadError(WeightsError):
     """A weights file could not be fetched."""
+
+
+class NotEnoughMemoryError(VidRestoreError, MemoryError):
+    """The computer's memory does not suffice for what was asked, or has run out."""
 
 
 class DataError(VidRestoreError, ValueError):

@@ -13,16 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "colour", "new_figure", "png_bytes"]
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, told apart by colour-blind people too."""
-GREY = "#7a7a7a"
-
-
-def colour(index: int) -> str:
-    """One of `COLOURS`, over and over."""
-    return COLOURS[index % len(COLOURS)]
+__all__ = ["new_figure", "png_bytes"]
 
 
 def new_figure(

@@ -17,31 +17,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import NotEnoughMemoryError, VideoWriteError
 from vidrestore.geometry import apply, compose, invert
+from vidrestore.memory import is_out_of_memory
 from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Face, Frame
 from vidrestore.video.samples import shown_rgb
+from vidrestore.video.x264 import set_x264_threads, x264_options
+from vidrestore.visual.label import draw_label
+from vidrestore.visual.palette import get_rgb
 
-__all__ = ["OverlayWriter", "drawn", "track_colour"]
+__all__ = ["OverlayWriter", "drawn"]
 
 Image = npt.NDArray[np.uint8]
 
-_COLOURS = (
-    (0, 114, 178),
-    (213, 94, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (230, 159, 0),
-    (86, 180, 233),
-)
-"""Okabe and Ito's, told apart by colour-blind people too; RGB."""
 _CROP_PX = 512
-
-
-def track_colour(track: int) -> tuple[int, int, int]:
-    """RGB, the same wherever a track is shown."""
-    return _COLOURS[track % len(_COLOURS)]
 
 
 def drawn(frame: Frame) -> Image:
@@ -49,14 +39,15 @@ def drawn(frame: Frame) -> Image:
     image = shown_rgb(frame.source or frame.picture, frame.display)
     for face in frame.faces:
         _draw(image, face, frame)
+    for face in frame.faces:  # after all lines, which would cross the text
+        _label(image, face)
     if frame.is_cut and frame.index:
-        _write(image, "cut", (8, image.shape[0] - 12), (255, 255, 255))
+        draw_label(image, "cut", (0, image.shape[0]))
     return image
 
 
 def _draw(image: Image, face: Face, frame: Frame) -> None:
-    pale = 0.35 + 0.65 * face.strength
-    colour = tuple(round(pale * c + (1 - pale) * 128) for c in track_colour(face.track_id))
+    colour = _colour(face)
     width = max(1, round(min(image.shape[:2]) / 300)) * (2 if face.detected else 1)
     low, high = np.rint(face.box_xyxy).astype(int).reshape(2, 2).tolist()
     cv2.rectangle(image, low, high, colour, width, cv2.LINE_AA)
@@ -67,16 +58,17 @@ def _draw(image: Image, face: Face, frame: Frame) -> None:
         cv2.polylines(image, [square], True, colour, 1, cv2.LINE_AA)
     for x, y in np.rint(face.landmarks).astype(int).tolist():
         cv2.circle(image, (x, y), width + 1, colour, -1, cv2.LINE_AA)
-    label = f"{face.track_id}  {face.strength:.2f}" + "".join(f" {g}" for g in face.held_back)
-    _write(image, label, (low[0], max(low[1] - 6, 14)), colour)
 
 
-def _write(image: Image, text: str, place: tuple[int, int], colour: tuple[int, ...]) -> None:
-    scale = max(0.45, min(image.shape[:2]) / 900)
-    for shade, thickness in (((0, 0, 0), 4), (colour, 1)):
-        cv2.putText(
-            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness, cv2.LINE_AA
-        )
+def _label(image: Image, face: Face) -> None:
+    text = f"{face.track_id}  {face.strength:.2f}" + "".join(f" {g}" for g in face.held_back)
+    draw_label(image, text, (face.box_xyxy[0], face.box_xyxy[1] - 4), plate=_colour(face))
+
+
+def _colour(face: Face) -> tuple[int, ...]:
+    """The person's colour, paler the more the face is held back."""
+    pale = 0.35 + 0.65 * face.strength
+    return tuple(round(pale * c + (1 - pale) * 128) for c in get_rgb(face.track_id))
 
 
 _MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -123,6 +115,8 @@ class OverlayWriter:
             video.pts, video.time_base = frame.pts - self._start, frame.time_base
             container.mux(stream.encode(video))
         except (av.FFmpegError, OSError) as error:
+            if is_out_of_memory(error):
+                raise NotEnoughMemoryError(f"overlay {self._path}: out of memory") from error
             raise VideoWriteError(f"overlay {self._path}: {error}") from error
 
     def _open(
@@ -132,7 +126,9 @@ class OverlayWriter:
             self._container = av.open(
                 str(self._output.temporary), "w", format=_MUXERS[self._path.suffix.lower()]
             )
-            self._stream = self._container.add_stream("libx264", options={"crf": "20"})
+            options = {"crf": "20", **x264_options()}
+            self._stream = self._container.add_stream("libx264", options=options)
+            set_x264_threads(self._stream.codec_context)
             self._stream.height, self._stream.width = image.shape[:2]
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = time_base

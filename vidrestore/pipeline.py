@@ -93,4 +93,6 @@ def _followed(
         frames = stage("detect", detect(frames, detector, config.detect))
         frames = stage("track", track(frames, config.track))
     frames = stage("smooth", smooth(frames, config.smooth, template))
-    return stage("gate", gate(frames, config.gate, config.detect.min_face_px))
+    return stage(
+        "gate", gate(frames, config.gate, config.detect.min_face_px, config.detect.max_faces)
+    )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vidrestore.runtime.output_file import write_whole
 from vidrestore.structs import Face, Frame
 from vidrestore.video.samples import shown_rgb
+from vidrestore.visual.label import draw_label
 
 __all__ = ["Preview", "before_after"]
 
@@ -83,8 +84,7 @@ def _pair(before: Image, after: Image, half: int) -> Image:
         shrinks = image.shape[1] > half
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         cell = cv2.resize(image, (half, height), interpolation=how)
-        for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(cell, label, (12, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, thickness)
+        draw_label(cell, label, (0, 0), scale=0.8)
         cells.append(cell)
     pair: Image = np.concatenate(cells, axis=1)
     return pair

@@ -111,7 +111,8 @@ class Face:
     strength: float = 1.0
     """How much of the restored face to use, 0 to 1 (tracks fade in and out)."""
     held_back: tuple[str, ...] = ()
-    """Which gates lowered the strength in this very frame: "size", "yaw", "blur", "score"."""
+    """Which gates lowered the strength in this very frame: "size", "yaw", "blur", "score", and
+    "count" where the frame has too many larger faces."""
     source_crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
     crop: Tensor | None = None
@@ -134,6 +135,8 @@ class Frame:
     faces: tuple[Face, ...] = ()
     detected: bool = False
     """Whether the detector looked at this frame."""
+    faces_ignored: int = 0
+    """Faces the detector found here beyond `detect.max_faces`."""
     source: Picture | None = None
     """The picture as decoded, where `picture` has been changed by blending; None otherwise."""
     repaired: bool = False
@@ -149,6 +152,8 @@ class FaceRecord:
     last_frame: int
     frames: int
     mean_score: float
+    restored_frames: int
+    """Frames in which the face was restored, with a strength above 0."""
     mean_strength: float
     """Fades and gates included; 1 for a face restored in full throughout."""
     held_back: dict[str, int]
@@ -168,7 +173,12 @@ class RestoreReport:
     frames: int
     """Frames written: one for every frame read."""
     faces: int
-    """Faces restored, summed over frames."""
+    """Faces restored, with a strength above 0, summed over frames."""
+    faces_left_alone: int
+    """Faces found and left as they were, since their strength was 0: by a tracks file, a gate or
+    `blend.strength`."""
+    faces_beyond_limit: int
+    """Faces left as they were because a frame had more than `detect.max_faces`."""
     faces_failed: int
     """Faces left as they were because the network gave no valid numbers."""
     frames_detected: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vidrestore.figures import GREY, colour, new_figure, png_bytes
+from vidrestore.figures import new_figure, png_bytes
 from vidrestore.geometry import (
     apply,
     compose,
@@ -21,11 +21,14 @@ from vidrestore.geometry import (
 )
 from vidrestore.models.templates import landmark_template
 from vidrestore.structs import Array, Frame
+from vidrestore.visual.palette import COLOURS, GREY, get_colour
 
 __all__ = ["TrackPlot", "alignment_curves"]
 
 _PX = 512
 _TEMPLATE = landmark_template("ffhq", _PX)
+_DASHES = ("-", "--", "-.", ":")
+"""Of people beyond the palette's colours."""
 _CURVES = ("size of the crop (px)", "angle (°)", "x of its middle (px)", "y of its middle (px)")
 
 
@@ -95,13 +98,13 @@ class TrackPlot:
                 times, looks = np.array(curves.times), np.array(curves.detected)
                 if row == 1:
                     raw, smooth = _unwrapped(raw), _unwrapped(smooth)
-                shade = colour(track)
-                axes.plot(times, raw, lw=0.7, alpha=0.6, color=shade)
+                shade, dashes = get_colour(track), _DASHES[track // len(COLOURS) % len(_DASHES)]
+                axes.plot(times, raw, dashes, lw=0.7, alpha=0.6, color=shade)
                 axes.plot(times[looks], raw[looks], ".", ms=3, color=shade)
-                axes.plot(times, smooth, lw=1.8, color=shade, label=f"person {track}")
+                axes.plot(times, smooth, dashes, lw=1.8, color=shade, label=f"person {track}")
             axes.set_ylabel(title)
         rows[-1].set_xlabel("seconds; thin and dots: as found, thick: as smoothed")
-        if 0 < len(self._tracks) <= 12:
+        if 0 < len(self._tracks) <= len(COLOURS):
             rows[0].legend(frameon=False, fontsize=9, ncols=6, loc="lower left",
                            bbox_to_anchor=(0, 1), borderaxespad=0)  # fmt: skip
         return png_bytes(figure)

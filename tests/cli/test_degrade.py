@@ -68,7 +68,7 @@ def test_existing_outputs_stay(
         (["--recipe", "none.yaml"], 2, "check the path"),
         ([], 2, "--recipe"),
         (["--recipe", "vhs", "--seed", "-1"], 2, "--seed"),
-        (["--recipe", "vhs", "--codec", "libx266"], 1, "unknown codec"),
+        (["--recipe", "vhs", "--codec", "libx266"], 2, "unknown codec"),
     ],
 )
 def test_mistakes(

@@ -72,7 +72,7 @@ def test_path_names_the_folder_or_the_file(table, home, capsys):
 
 @pytest.mark.parametrize("command", ["pull", "verify", "path"])
 def test_an_unknown_name_is_one_line_with_the_nearest(table, command, capsys):
-    assert main(["models", command, "tiny-1.1"]) == 1
+    assert main(["models", command, "tiny-1.1"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "unknown model 'tiny-1.1'; did you mean 'tiny-1.0'" in error

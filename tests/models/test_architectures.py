@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import vidrestore.models
-from vidrestore.errors import ModelError, UnknownModelError
+from vidrestore.errors import ModelError
 from vidrestore.models.architectures import ARCHITECTURES, build
 
 
@@ -29,7 +29,7 @@ def test_hyperparameters_reach_the_network():
 
 
 def test_unknown_architecture_suggests_the_nearest():
-    with pytest.raises(UnknownModelError, match=r"GFPGANv1Cleen.*did you mean 'GFPGANv1Clean'"):
+    with pytest.raises(ModelError, match=r"GFPGANv1Cleen.*did you mean 'GFPGANv1Clean'"):
         build("GFPGANv1Cleen")
 
 

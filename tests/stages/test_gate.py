@@ -36,11 +36,15 @@ def face(landmarks: Array = LANDMARKS, *, track: int = 0, score: float = 0.9) ->
 
 
 def strengths(
-    frames: Sequence[Frame], track: int = 0, least_eyes_px: float = 8, **options: float
+    frames: Sequence[Frame],
+    track: int = 0,
+    least_eyes_px: float = 8,
+    max_faces: int = 64,
+    **options: float,
 ) -> list[float | None]:
     """By frame; None where the track is not there."""
     config = GateConfig.model_validate({"fade_frames": FADE, **options})
-    given_back = list(gate(frames, config, least_eyes_px))
+    given_back = list(gate(frames, config, least_eyes_px, max_faces))
     assert [f.index for f in given_back] == [f.index for f in frames]
     return [
         next((one.strength for one in frame.faces if one.track_id == track), None)
@@ -54,6 +58,21 @@ def turned(degrees: float) -> Array:
     angle = np.radians(degrees)
     x = head[:, 0] * np.cos(angle) + head[:, 2] * np.sin(angle)
     return np.column_stack([x + 200, head[:, 1] + 200])
+
+
+def test_only_the_largest_faces_are_restored_and_the_others_fade() -> None:
+    def sized(track: int, px: float) -> Face:
+        return Face(np.array([0.0, 0, px, px]), LANDMARKS, 0.9, track)
+
+    seen = [[sized(0, 3), sized(1, 9)]] * 15 + [[sized(0, 3), sized(1, 9), sized(2, 5)]] * 15
+    frames = frames_with(seen)
+    given_back = list(gate(frames, GateConfig(fade_frames=FADE), 8, 2))
+    assert strengths(frames, 1, max_faces=2) == [1.0] * 30
+    small = strengths(frames, 0, max_faces=2)
+    assert small[:5] == [1.0] * 5 and small[15:] == [0.0] * 15
+    assert sorted(small, reverse=True) == small and len(set(small)) > 3
+    assert all(sum(f.strength > 0 for f in frame.faces) <= 2 for frame in given_back)
+    assert given_back[20].faces[0].held_back == ("count",)
 
 
 def test_a_face_that_stays_is_restored_in_full_from_the_first_frame_to_the_last() -> None:
@@ -90,7 +109,7 @@ def test_a_head_that_turns_away_fades_before_the_limit_and_says_why() -> None:
     shares = np.array(strengths(frames, max_yaw=70), np.float64)
     assert shares[:20].min() == 1 and shares[40:].max() == 0
     assert np.abs(np.diff(shares)).max() < 0.3
-    [*_, last] = gate(frames, GateConfig(max_yaw=70), 8)
+    [*_, last] = gate(frames, GateConfig(max_yaw=70), 8, 64)
     assert last.faces[0].held_back == ("yaw",)
 
 

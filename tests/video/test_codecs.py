@@ -10,7 +10,7 @@ import av
 import pytest
 from native import random_frame
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import UsageError, VideoWriteError
 from vidrestore.video.codecs import (
     AUTO_ORDER,
     CONTAINERS,
@@ -102,9 +102,9 @@ def test_a_named_codec_that_the_container_does_not_take_is_refused() -> None:
 
 
 def test_unknown_codecs_suggest_near_ones() -> None:
-    with pytest.raises(VideoWriteError, match=r"did you mean.*libx264"):
+    with pytest.raises(UsageError, match=r"did you mean.*libx264"):
         choose_codec(CONTAINERS[".mp4"], "yuv420p", 64, 48, "libx263")
-    with pytest.raises(VideoWriteError, match="no video codec"):
+    with pytest.raises(UsageError, match="no video codec"):
         choose_codec(CONTAINERS[".mp4"], "yuv420p", 64, 48, "aac")
 
 

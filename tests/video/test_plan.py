@@ -9,7 +9,7 @@ import pytest
 from videos import Audio, Chapter, Subtitle, make_video
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import UsageError, VideoWriteError
 from vidrestore.video.plan import OutputPlan, plan_output
 from vidrestore.video.probe import probe
 
@@ -155,5 +155,5 @@ def test_timed_text_of_mp4_does_not_fit_matroska(tmp_path: Path) -> None:
 def test_bad_encoder_settings(
     plain: Path, tmp_path: Path, config: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(VideoWriteError, match=message):
+    with pytest.raises(UsageError, match=message):
         plan(plain, tmp_path / "out.mkv", **config)

@@ -11,6 +11,7 @@ from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import show_progress
 from vidrestore.runtime.output_file import check_outputs, write_whole
+from vidrestore.words import counted
 
 __all__ = ["demo"]
 
@@ -64,7 +65,8 @@ def demo(
                 clip, output, model=model, overwrite=overwrite, preview=picture, progress=progress
             )
     click.echo(
-        f"restored {report.faces} faces in {report.frames} frames with {report.model}, "
+        f"restored {counted(report.faces, 'face')} in {counted(report.frames, 'frame')} "
+        f"with {report.model}, "
         f"{report.frames_per_s:.1f} frames/s"
     )
     click.echo(f"video:        {output}")

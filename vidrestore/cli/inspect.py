@@ -21,6 +21,7 @@ from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import dotted_fields, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs, write_whole
+from vidrestore.words import counted
 
 if TYPE_CHECKING:
     from vidrestore.structs import Frame
@@ -113,14 +114,15 @@ def inspect(
 
 def _summary(tracks: Tracks) -> Iterator[str]:
     yield (
-        f"{tracks.frames} frames, {len(tracks.looked)} looked at, {len(tracks.cuts)} cuts, "
-        f"{len(tracks.tracks)} tracks"
+        f"{counted(tracks.frames, 'frame')}, {len(tracks.looked)} looked at, "
+        f"{counted(len(tracks.cuts), 'cut')}, {counted(len(tracks.tracks), 'track')}"
     )
     for track in tracks.tracks:
         seconds = [tracks.times[index] for index in (track.frames[0], track.frames[-1])]
         reasons = sorted({gate for gates in track.held_back for gate in gates})
         yield (
-            f"{track.id:4}  {seconds[0]:8.2f} to {seconds[1]:.2f} s, {len(track.frames)} frames, "
+            f"{track.id:4}  {seconds[0]:8.2f} to {seconds[1]:.2f} s, "
+            f"{counted(len(track.frames), 'frame')}, "
             f"strength {sum(track.strengths) / len(track.strengths):.2f}"
             + (f", held back by {', '.join(reasons)}" if reasons else "")
         )

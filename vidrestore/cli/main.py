@@ -14,8 +14,8 @@ import click
 
 import vidrestore
 from vidrestore.cli.signals import EndedBySignal, end_on_signals
-from vidrestore.errors import UsageError, VidRestoreError
-from vidrestore.memory import keep_freed_memory
+from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
+from vidrestore.memory import is_out_of_memory, keep_freed_memory
 from vidrestore.runtime.output_file import abandon_outputs
 
 __all__ = ["main"]
@@ -63,7 +63,7 @@ class _Commands(click.Group):
 )
 @click.version_option(vidrestore.__version__, prog_name="vidrestore")
 def cli() -> None:
-    """Restore the faces in a video: steady over time, in sync, nothing else touched.
+    """Restore the faces in a video: steady over time, in sync, all else carried over.
 
     \b
     vidrestore tape.mp4 restored.mp4
@@ -80,12 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _say(_usage(error), error.exit_code)
     except UsageError as error:
         return _say(error, 2)
     except VidRestoreError as error:
-        return _say(error, 1)
+        return _say(_out_of_memory(error) or error, 1)
     except EndedBySignal as error:
         return _say("ended by a signal; nothing was left half-written", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -93,12 +92,31 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if (said := _out_of_memory(error)) is not None:
+            return _say(said, 1)
         logging.getLogger("vidrestore").debug("unexpected error", exc_info=True)
         named = f"{type(error).__name__}: {error}".splitlines()[0]
         return _say(f"unexpected error, {named} (run again with -vv for details)", 1)
     finally:
         abandon_outputs()
     return 0
+
+
+def _usage(error: click.ClickException) -> str:
+    """A wrong command line in one line, with the command whose help tells more."""
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    return error.format_message().rstrip(".") + hint
+
+
+def _out_of_memory(error: Exception) -> str | None:
+    """What to say of an error that memory is to blame for, whatever it says itself."""
+    if isinstance(error, NotEnoughMemoryError) or not is_out_of_memory(error):
+        return None
+    return (
+        "out of memory; close other programs, or lower --run.queue-frames, --smooth.window-s, "
+        "--steady.reach-frames or --max-faces"
+    )
 
 
 def _say(message: object, code: int) -> int:

@@ -36,6 +36,7 @@ ALIASES = {
     "detect.faces": "--faces",
     "track.file": "--tracks",
     "detect.min_face_px": "--min-face",
+    "detect.max_faces": "--max-faces",
 }
 """The options that people use daily, by their short names."""
 

@@ -20,10 +20,13 @@ from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs
+from vidrestore.words import counted
 
 if TYPE_CHECKING:
     from vidrestore.models.zoo import ModelSpec
     from vidrestore.structs import RestoreReport
+    from vidrestore.video.plan import OutputPlan
+    from vidrestore.video.probe import VideoInfo
 
 __all__ = ["restore"]
 
@@ -79,8 +82,8 @@ def restore(
     _limit_threads(config.run.threads)
     from vidrestore.api import plan, restore_video
 
-    _, planned, _ = plan(source, output, config=config)
-    click.echo(f"{source} → {output}: {planned.codec}, {planned.pix_fmt}", err=True)
+    info, planned, _ = plan(source, output, config=config)
+    click.echo(_first_line(source, output, info, planned), err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
     with show_progress(progress) as callback:
@@ -116,7 +119,7 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
     info, planned, resolved = plan(source, output, config=config)
     click.echo(describe(info))
     click.echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
-    for note in planned.notes:
+    for note in (*info.warnings, *planned.notes):
         click.echo(f"           {note}")
     click.echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
     click.echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
@@ -127,20 +130,32 @@ def _named(chosen: ModelSpec | Path) -> str:
     return str(chosen) if isinstance(chosen, Path) else f"{chosen.name} ({chosen.licence})"
 
 
+def _first_line(source: Path, output: Path, info: VideoInfo, planned: OutputPlan) -> str:
+    warnings = "".join(f"; {warning}" for warning in info.warnings)
+    return f"{source} → {output}: {planned.codec}, {planned.pix_fmt}{warnings}"
+
+
 def _summary(done: RestoreReport) -> str:
-    lines = []
-    if done.faces:
-        lines.append(
-            f"{done.frames} frames, {done.faces} faces of {len(done.tracks)} tracks restored with "
-            f"{done.model} in {done.seconds:.1f} s ({done.frames_per_s:.1f} frames/s)"
-        )
-    else:
-        lines.append(
-            f"no faces found: {done.frames} frames were encoded again but not changed "
-            f"({done.frames_per_s:.1f} frames/s)"
-        )
+    lines = [_restored(done)]
+    if done.faces_left_alone:
+        strength = done.config["blend"]["strength"]
+        people = sum(strength * track.mean_strength == 0 for track in done.tracks)
+        wholly = f", {counted(people, 'person', 'people')} throughout" if people else ""
+        lines.append(f"{counted(done.faces_left_alone, 'face')} left alone (strength 0){wholly}")
     if done.faces_failed:
-        lines.append(f"{done.faces_failed} faces were left as they were: no valid numbers came out")
+        lines.append(f"{counted(done.faces_failed, 'face')} left alone: no valid numbers came out")
     lines.extend(done.notes)
     lines.append(f"wrote {done.output}")
     return "\n".join(lines)
+
+
+def _restored(done: RestoreReport) -> str:
+    frames, speed = counted(done.frames, "frame"), f"({done.frames_per_s:.1f} frames/s)"
+    if done.faces:
+        people = sum(track.restored_frames > 0 for track in done.tracks)
+        return (
+            f"{frames}, {counted(done.faces, 'face')} of {counted(people, 'person', 'people')} "
+            f"restored with {done.model} in {done.seconds:.1f} s {speed}"
+        )
+    why = "no face was restored" if done.tracks else "no faces found"
+    return f"{why}: {frames} encoded again but not changed {speed}"

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vidrestore.geometry import compose, compose_similarity
 from vidrestore.structs import Array
+from vidrestore.video.x264 import set_x264_threads, x264_options
 
 __all__ = ["make_clip", "motion", "portrait", "sharp_frames"]
 
@@ -78,7 +79,9 @@ def make_clip(path: Path, *, seconds: float = 4.0, shrink: float = 2.5, noise: f
     generator = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "vidrestore demo"
-        video = container.add_stream("libx264", rate=RATE, options={"crf": "27", "threads": "1"})
+        options = {"crf": "27", **x264_options()}
+        video = container.add_stream("libx264", rate=RATE, options=options)
+        set_x264_threads(video.codec_context)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
         for samples in _sound_frames(count / float(RATE)):

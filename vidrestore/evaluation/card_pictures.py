@@ -29,6 +29,7 @@ from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.structs import Detections
 from vidrestore.training.head_turn import turned_aside
 from vidrestore.training.scenes import BANK_PX, person_matte
+from vidrestore.visual.label import draw_label
 
 __all__ = ["detector_sheet", "generator_sheet"]
 
@@ -111,10 +112,7 @@ def _answered(detector: FaceDetector, picture: RGB) -> RGB:
         cv2.rectangle(drawn, (x0, y0), (x1, y1), (255, 160, 0), 1, cv2.LINE_AA)
         for x, y in np.rint(points).astype(int).tolist():
             cv2.circle(drawn, (x, y), 2, (0, 220, 255), -1, cv2.LINE_AA)
-        cv2.putText(
-            drawn, f"{score:.2f}", (max(x0, 0) + 2, max(y0, 10) + 12),
-            cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 160, 0), 1, cv2.LINE_AA,
-        )  # fmt: skip
+        draw_label(drawn, f"{score:.2f}", (x0, y0), scale=0.4, plate=(255, 160, 0))
     return drawn
 
 

@@ -27,6 +27,7 @@ from vidrestore.evaluation.results import (
 )
 from vidrestore.extras import require_extra
 from vidrestore.runtime.output_file import check_outputs, write_whole
+from vidrestore.visual.label import draw_label
 
 __all__ = ["contact_sheet", "render_page", "require_report", "write_report"]
 
@@ -233,8 +234,7 @@ def _squared(image: RGB) -> RGB:
 def _names(models: Sequence[str], width: int) -> RGB:
     strip = np.full((28, width, 3), 255, np.uint8)
     for index, model in enumerate(models):
-        place = (index * _SHEET_TILE_PX + 6, 19)
-        cv2.putText(
-            strip, model[:28], place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA
-        )
+        left = index * _SHEET_TILE_PX
+        tile = strip[:, left : left + _SHEET_TILE_PX]
+        draw_label(tile, model, (0, 28), scale=0.5, plate=(255, 255, 255))
     return strip

@@ -12,7 +12,8 @@ import numpy as np
 
 from vidrestore.evaluation.measures import Measure
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison
-from vidrestore.figures import GREY, colour, new_figure, png_bytes
+from vidrestore.figures import new_figure, png_bytes
+from vidrestore.visual.palette import GREY, get_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,9 @@ def _scatter(
     models: Sequence[str],
 ) -> None:
     for index, (model, gain) in enumerate(zip(models, gains, strict=True)):
-        axes.plot(before, gain, "o", ms=5, alpha=0.65, mec="none", color=colour(index), label=model)
+        axes.plot(
+            before, gain, "o", ms=5, alpha=0.65, mec="none", color=get_colour(index), label=model
+        )
     axes.axhline(0, color=GREY, lw=1)
     axes.set_xlabel(f"the input's {measure.title}")
     axes.set_ylabel(f"change{_better(measure)}")
@@ -78,7 +81,7 @@ def _histogram(
     known = [gain[np.isfinite(gain)] for gain in gains]
     bins = np.histogram_bin_edges(np.concatenate([*known, np.zeros(1)]), _BINS).tolist()
     for index, (model, gain) in enumerate(zip(models, known, strict=True)):
-        shade = colour(index)
+        shade = get_colour(index)
         axes.hist(gain, bins, histtype="stepfilled", alpha=0.3, color=shade)
         axes.hist(gain, bins, histtype="step", lw=1.5, color=shade, label=model)
     axes.axvline(0, color=GREY, lw=1)
@@ -104,7 +107,7 @@ def _tracks(comparison: Comparison) -> Iterator[Plot]:
 def _lines(axes: Axes, by_model: Any, comparison: Comparison) -> None:
     for model, values in by_model.items():
         known = {INPUT: GREY, TRUTH: "black"}
-        shade = known.get(model) or colour(comparison.models.index(model))
+        shade = known.get(model) or get_colour(comparison.models.index(model))
         axes.plot(values, lw=1.3, color=shade, label=model)
     axes.set_xlabel("frames with a face")
     _legend(axes)

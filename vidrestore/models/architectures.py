@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from torch import nn
 
-from vidrestore.errors import ModelError, UnknownModelError, nearest
+from vidrestore.errors import ModelError, nearest
 
 __all__ = ["ARCHITECTURES", "build"]
 
@@ -111,12 +111,12 @@ def build(arch: str, **hyperparameters: object) -> nn.Module:
         **hyperparameters: Arguments of the network's class; what is left out has its default.
 
     Raises:
-        UnknownModelError: If there is no such architecture.
+        ModelError: If there is no such architecture.
         ModelError: If a hyper-parameter has a wrong name or value.
     """
     if arch not in ARCHITECTURES:
         hint = nearest(arch, ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
-        raise UnknownModelError(f"unknown architecture {arch!r}{hint}")
+        raise ModelError(f"unknown architecture {arch!r}{hint}")
     network = ARCHITECTURES[arch]()
     known = list(inspect.signature(network).parameters)
     for name in hyperparameters:

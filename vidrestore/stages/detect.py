@@ -93,10 +93,10 @@ def detect(
             turns = _Turns()
         if frame.is_cut or since_look == 0 or watch.sees_much_change(frame):
             since_look = 0
-            faces = _look(frame, detector, config, turns.now() if config.turned else ())
+            faces, ignored = _look(frame, detector, config, turns.now() if config.turned else ())
             turns.remember(faces)
             watch.begin(frame, faces)
-            yield replace(frame, faces=faces, detected=True)
+            yield replace(frame, faces=faces, detected=True, faces_ignored=ignored)
         else:
             yield frame
         since_look = (since_look + 1) % config.every_frames
@@ -164,7 +164,8 @@ class _Turns:
 
 def _look(
     frame: Frame, detector: FaceDetector, config: DetectConfig, turns: Sequence[float]
-) -> tuple[Face, ...]:
+) -> tuple[tuple[Face, ...], int]:
+    """The faces of a frame, best first, and how many more there are than may be."""
     image, display_from_small = small_rgb(frame.picture, frame.display, config.size_px)
     turned = [detect_turned(detector, image, degrees) for degrees in turns]
     found = merged([*detector(image[None]), *turned])
@@ -176,10 +177,17 @@ def _look(
     ]
     if config.faces == "largest" and faces:
         faces = [max(faces, key=lambda face: _area(face.box_xyxy))]
+    faces, ignored = _largest(faces, config.max_faces)
     look = _CloserLook(frame, image, display_from_small, detector)
     for views in (_PLAIN, *[_SPREAD] * 4)[: config.refine_passes]:
         faces = [replace(face, landmarks=look(face.landmarks, views)) for face in faces]
-    return tuple(faces)
+    return tuple(faces), ignored
+
+
+def _largest(faces: list[Face], count: int) -> tuple[list[Face], int]:
+    """So many faces, the largest ones, in the order given, and the number of the others."""
+    order = sorted(range(len(faces)), key=lambda i: -_area(faces[i].box_xyxy))
+    return [faces[i] for i in sorted(order[:count])], max(0, len(faces) - count)
 
 
 class _CloserLook:

@@ -38,7 +38,7 @@ _FACE_HEIGHT = 1.04
 
 
 def gate(
-    frames: Iterable[Frame], config: GateConfig, least_eyes_px: float
+    frames: Iterable[Frame], config: GateConfig, least_eyes_px: float, max_faces: int
 ) -> Generator[Frame, None, None]:
     """Sets every face's `strength` and says in `held_back` which gates lowered it.
 
@@ -46,18 +46,20 @@ def gate(
         frames: with aligned faces, in order.
         config: what is restored, and how long a fade lasts.
         least_eyes_px: least distance between the eyes, in display pixels.
+        max_faces: most faces of a frame that are restored, the largest ones.
 
     Yields:
         The same frames in order, `fade_frames` later.
     """
-    yield from by_shot(frames, lambda: _Window(config, least_eyes_px))
+    yield from by_shot(frames, lambda: _Window(config, least_eyes_px, max_faces))
 
 
 class _Window:
     """The frames of one shot that are near enough to matter."""
 
-    def __init__(self, config: GateConfig, least_eyes_px: float) -> None:
+    def __init__(self, config: GateConfig, least_eyes_px: float, max_faces: int) -> None:
         self._config, self._least_eyes_px = config, least_eyes_px
+        self._max_faces = max_faces
         self._reach = config.fade_frames // 2
         self._frames: deque[Frame] = deque()
         """Not yet given, oldest first; pictures that were given are not kept alive."""
@@ -69,8 +71,10 @@ class _Window:
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Takes the next frame; gives the one whose window is complete."""
         faces, shares = [], {}
+        too_many = _smallest(frame, self._max_faces)
         for face in frame.faces:
             found = _shares(face, frame, self._config, self._least_eyes_px)
+            found["count"] = 0.0 if face.track_id in too_many else 1.0
             held_back = tuple(name for name, share in found.items() if share < 1)
             faces.append(replace(face, held_back=held_back))
             shares[face.track_id] = min(found.values())
@@ -106,6 +110,17 @@ class _Window:
             for place in range(low, min(high, len(shares)))
         ]
         return float(np.mean(least))
+
+
+def _smallest(frame: Frame, count: int) -> set[int]:
+    """Track ids of all but the `count` largest faces."""
+    order = sorted(frame.faces, key=lambda face: (-_area(face), face.track_id))
+    return {face.track_id for face in order[count:]}
+
+
+def _area(face: Face) -> float:
+    x0, y0, x1, y1 = face.box_xyxy
+    return float((x1 - x0) * (y1 - y0))
 
 
 def _shares(face: Face, frame: Frame, config: GateConfig, least_eyes_px: float) -> dict[str, float]:

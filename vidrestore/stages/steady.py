@@ -99,7 +99,8 @@ class _Crop:
 class _Slot:
     """A frame that waits, or has been given and still lends its faces."""
 
-    frame: Frame
+    frame: Frame | None
+    """None once it has been given: its picture is not kept alive."""
     crops: dict[int, _Crop] = field(default_factory=dict)
     """By track."""
 
@@ -141,7 +142,8 @@ class _Window:
 
     def _give(self) -> Frame:
         slot = self._slots[self._next]
-        frame = slot.frame
+        frame, slot.frame = slot.frame, None
+        assert frame is not None
         faces = tuple(
             self._steadied(face) if face.track_id in slot.crops else face for face in frame.faces
         )

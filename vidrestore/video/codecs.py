@@ -14,7 +14,7 @@ from pathlib import Path
 
 import av
 
-from vidrestore.errors import VideoWriteError, nearest
+from vidrestore.errors import UsageError, VideoWriteError, nearest
 
 __all__ = [
     "AUTO_ORDER",
@@ -156,7 +156,8 @@ def choose_codec(
         codec: an encoder's name, or 'auto'.
 
     Raises:
-        VideoWriteError: if the codec is unknown or nothing fits; names what does.
+        UsageError: if there is no such codec.
+        VideoWriteError: if nothing fits; names what does.
     """
     if codec == "auto":
         for name in container.codecs:
@@ -194,9 +195,9 @@ def _check_encoder(codec: str, container: Container) -> None:
         encoder = _encoder(codec)
     except ValueError as error:
         known = sorted(av.codecs_available)
-        raise VideoWriteError(f"unknown codec {codec!r}{nearest(codec, known)}") from error
+        raise UsageError(f"unknown codec {codec!r}{nearest(codec, known)}") from error
     if encoder.type != "video":
-        raise VideoWriteError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
+        raise UsageError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
     if codec in AUTO_ORDER and codec not in container.codecs:
         endings = [end for end, other in CONTAINERS.items() if codec in other.codecs]
         raise VideoWriteError(

@@ -5,17 +5,26 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
-import torch
 
 from vidrestore.config import EncodeConfig
 from vidrestore.structs import Picture
 from vidrestore.video.plan import OutputPlan
 from vidrestore.video.probe import VideoInfo
+from vidrestore.video.x264 import X264_THREADS, set_x264_threads, x264_options
 
-__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid"]
+__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid", "set_threads"]
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
+
+_THREADS = X264_THREADS
+"""Of encoders whose bytes may depend on it, whatever the machine has."""
+
+_SAME_WITH_ANY_THREADS = frozenset({"ffv1", "prores_ks"})
+"""Encoders that give the same bytes with any number of threads."""
+
+_X265_PARAMS = ("log-level=none", "info=0", f"pools={_THREADS}", "frame-threads=2")
+"""By default the numbers of x265's frame threads and lookahead slices follow the cores."""
 
 # fmt: off
 _TAGS_OF_MP4 = frozenset({
@@ -28,20 +37,17 @@ _TAGS_OF_MP4 = frozenset({
 """What MP4 and MOV have fields of their own for."""
 
 
-def encoder_options(
-    plan: OutputPlan, source: VideoInfo, config: EncodeConfig, threads: int
-) -> dict[str, str]:
+def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -> dict[str, str]:
     """FFmpeg's options of the video encoder."""
     crf = config.crf if config.crf is not None else _CRF.get(plan.codec)
     options = {} if crf is None else {"crf": f"{crf:g}"}
     if plan.codec == "libx264":
         options |= {"preset": config.preset}
         options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
-        options |= _params("x264-params", [*_x264_repeatable(), *_x264_master(source)])
+        options |= x264_options(*_x264_master(source))
     elif plan.codec == "libx265":
         options |= {"preset": config.preset}
-        pools = [f"pools={threads}"] if threads else []
-        options |= _params("x265-params", ["log-level=none", *pools, *_x265_master(source)])
+        options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
     elif plan.codec == "libvpx-vp9":
         options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
     elif plan.codec == "ffv1":
@@ -49,25 +55,24 @@ def encoder_options(
     return options
 
 
+def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None:
+    """Set the encoder's threads so that its bytes do not depend on the machine.
+
+    Args:
+        context: of an encoder that is not opened yet.
+        codec: its name.
+        threads: number wanted; 0 takes all cores. Only some encoders are free to follow it.
+    """
+    context.thread_count = threads if codec in _SAME_WITH_ANY_THREADS else _THREADS
+    if codec == "libx264":
+        set_x264_threads(context)
+
+
 def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:
     """Whether frames can only lie on the beat of the frame rate."""
     if plan.container.muxer == "avi" or plan.codec in ("mpeg1video", "mpeg2video"):
         return True
     return plan.codec == "mpeg4" and source.time_base.denominator > 65535
-
-
-def _params(name: str, parts: list[str]) -> dict[str, str]:
-    return {name: ":".join(parts)} if parts else {}
-
-
-def _x264_repeatable() -> list[str]:
-    """Keeps x264's macroblock tree from its AVX-512 code, in which two equal runs differ.
-
-    Seen in the libx264 of PyAV 18.1: the same frames give other packets from the second encoder of
-    a process on. With `asm=avx2` (or without the tree) they never do, at the same speed. A machine
-    with AVX-512 has AVX2.
-    """
-    return ["asm=avx2"] if torch.backends.cpu.get_cpu_capability() == "AVX512" else []
 
 
 def _master_display(mastering: tuple[Fraction, ...]) -> str:

@@ -17,7 +17,7 @@ import av
 from av.stream import Stream
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import VideoWriteError, nearest
+from vidrestore.errors import UsageError, VideoWriteError, nearest
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.video.codecs import CONTAINERS, Container, choose_codec, container_of
 from vidrestore.video.probe import StreamInfo, VideoInfo, open_input
@@ -89,6 +89,7 @@ def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) 
     """Settles how `info`'s video is written to `destination`, without writing anything.
 
     Raises:
+        UsageError: if the codec, the preset or the quality does not exist.
         VideoWriteError: if it cannot be written there, or the container cannot hold all of it.
     """
     destination = Path(destination)
@@ -135,7 +136,7 @@ def _endings(ability: str) -> str:
 
 def _check_quality(codec: str, config: EncodeConfig) -> None:
     if codec in ("libx264", "libx265") and config.preset not in _PRESETS:
-        raise VideoWriteError(
+        raise UsageError(
             f"unknown preset {config.preset!r}; use one of {', '.join(_PRESETS)}"
             + nearest(config.preset, _PRESETS)
         )
@@ -144,10 +145,10 @@ def _check_quality(codec: str, config: EncodeConfig) -> None:
     options = av.CodecContext.create(codec, "w").supported_options.private
     crf = next((option for option in options if option.name == "crf"), None)
     if crf is None:
-        raise VideoWriteError(f"codec {codec} has no --crf; leave it out")
+        raise UsageError(f"codec {codec} has no --crf; leave it out")
     most = {"libx264": 51, "libx265": 51}.get(codec, min(crf.max, 63))
     if config.crf > most:
-        raise VideoWriteError(f"--crf {config.crf:g} is too much for {codec}: 0 to {most:g}")
+        raise UsageError(f"--crf {config.crf:g} is too much for {codec}: 0 to {most:g}")
 
 
 def _check_turn(info: VideoInfo, destination: Path, container: Container) -> None:

@@ -25,6 +25,7 @@ from vidrestore.video.codecs import CONTAINERS, choose_codec
 from vidrestore.video.display import display_of, matrix_of_frame, rotation_of, side_data
 
 __all__ = [
+    "INTERLACED_WARNING",
     "Chapter",
     "ColourTags",
     "StreamInfo",
@@ -135,10 +136,27 @@ class VideoInfo:
     """The codec `auto` takes for a file of the same kind; None where nothing fits."""
 
     @property
+    def picture_bytes(self) -> int:
+        """Of one decoded picture."""
+        bits = av.VideoFormat(self.pix_fmt).padded_bits_per_pixel
+        return self.width * self.height * bits // 8
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before the video is restored."""
+        if not self.interlaced and self.field_order not in _INTERLACED_ORDERS:
+            return ()
+        return (INTERLACED_WARNING,)
+
+    @property
     def attachments(self) -> tuple[StreamInfo, ...]:
         """Fonts and other files inside the file."""
         return tuple(stream for stream in self.streams if stream.type == "attachment")
 
+
+INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
+_INTERLACED_ORDERS = (2, 3, 4, 5)
+"""Of `VideoInfo.field_order`."""
 
 _NO_VIDEO = {"tty": "a text file", "image2": "a picture"}
 """Formats that FFmpeg shows as a video stream."""

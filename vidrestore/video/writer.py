@@ -26,7 +26,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import NotEnoughMemoryError, VideoWriteError
+from vidrestore.memory import is_out_of_memory
 from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Frame
 from vidrestore.video.encoder import (
@@ -34,6 +35,7 @@ from vidrestore.video.encoder import (
     has_constant_rate,
     muxer_options,
     relaid,
+    set_threads,
 )
 from vidrestore.video.plan import OutputPlan, plan_output
 from vidrestore.video.probe import VideoInfo, open_input
@@ -53,7 +55,7 @@ class VideoWriter:
         config: codec, quality, what may be dropped.
         start: seconds, as `DecodeConfig.start`.
         end: seconds, as `DecodeConfig.end`.
-        threads: for encoding; 0 takes all.
+        threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -220,7 +222,7 @@ class VideoWriter:
             height=source.height,
             pix_fmt=plan.pix_fmt,
             time_base=self._time_base,
-            options=encoder_options(plan, source, self._config, self._threads),
+            options=encoder_options(plan, source, self._config),
         )
         assert isinstance(stream, VideoStream)
         self._set_codec(stream)
@@ -233,7 +235,7 @@ class VideoWriter:
 
     def _set_codec(self, stream: VideoStream) -> None:
         source, context = self._source, stream.codec_context
-        context.thread_count = self._threads
+        set_threads(context, self.plan.codec, self._threads)
         if source.sar != 1:
             context.sample_aspect_ratio = source.sar
         if source.colour.range:
@@ -311,6 +313,11 @@ class VideoWriter:
         except VideoWriteError:
             raise
         except (av.FFmpegError, OSError) as error:
+            if is_out_of_memory(error):
+                raise NotEnoughMemoryError(
+                    f"{self.plan.destination}: out of memory while encoding; take a faster "
+                    "--encode.preset, or free memory"
+                ) from error
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoWriteError(
                 f"{self.plan.destination}: cannot be written ({reason}); check the space and "

@@ -16,13 +16,12 @@ import cv2
 import numpy as np
 
 from vidrestore.training.degradations.pixels import Picture, from_bytes, to_bytes
+from vidrestore.video.x264 import set_x264_threads, x264_options
 
 __all__ = ["PRESETS", "coded", "jpeg", "video_codec"]
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
 """Presets of x264 that are worth their time here."""
-_X264_STEADY = "mbtree=0"
-"""With its macroblock-tree rate control libx264 gives one of two results for the same clip."""
 _SMALLEST_PX = 16
 
 
@@ -89,7 +88,7 @@ def _encoder(
     name, options = {
         "h264": (
             "libx264",
-            {"crf": str(quality), "preset": preset, "x264-params": _X264_STEADY},
+            {"crf": str(quality), "preset": preset, **x264_options()},
         ),
         "mpeg2": ("mpeg2video", {"bf": "2"}),
     }[codec]
@@ -98,7 +97,9 @@ def _encoder(
     encoder.height, encoder.width = height, width
     encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 25), Fraction(25)
     encoder.options, encoder.thread_count = options, 1
-    if codec == "mpeg2":
+    if codec == "h264":
+        set_x264_threads(encoder)
+    else:
         encoder.qmin = encoder.qmax = quality
     return encoder
 

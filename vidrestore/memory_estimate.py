@@ -1,0 +1,118 @@
+"""How much memory a run needs, before it starts, and whether that is there.
+
+An estimate from sizes and options, within a quarter of what runs on a CPU were measured to take.
+Three things grow with the picture: frames that wait in stages and queues, their restored copies,
+and what the encoder looks ahead. The number of faces is not known before; a few are assumed.
+"""
+
+from __future__ import annotations
+
+from vidrestore.config import RestoreConfig
+from vidrestore.errors import NotEnoughMemoryError
+from vidrestore.memory import available_memory_mib, current_memory_mib
+
+__all__ = ["check_memory", "estimate_memory_mib"]
+
+_PROGRAM_MIB = 800.0
+"""Python, PyTorch and the embedded networks at work."""
+_WEIGHT_COPIES = 3.0
+"""A network while it is loaded and prepared, over the size of its weights file."""
+_FACE_MIB = 10.0
+"""Two crops of 512 px in float32, what steadying derives from them, and flow."""
+_FACES = 2
+"""Faces assumed in every frame."""
+_DECODER_FRAMES = 8
+_LOOKAHEAD_FRAMES = {
+    "libx264": {"ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30,
+                "medium": 40, "slow": 50, "slower": 60, "veryslow": 60, "placebo": 60},
+    "libx265": {"ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15,
+                "medium": 20, "slow": 25, "slower": 40, "veryslow": 40, "placebo": 60},
+    "libvpx-vp9": {},
+}  # fmt: skip
+"""By codec and preset."""
+_VP9_LOOKAHEAD_FRAMES = 25
+_RECONSTRUCTED_FRAMES = 12
+"""Reference frames of encoders with a lookahead: references, B frames and four threads."""
+_WARN_ABOVE = 0.7
+
+
+def estimate_memory_mib(
+    picture_bytes: int,
+    pixels: int,
+    frames: int | None,
+    frames_per_s: float,
+    config: RestoreConfig,
+    codec: str | None,
+    weights_bytes: int = 0,
+) -> float:
+    """Return the largest resident memory that a run will probably need, in MiB.
+
+    Args:
+        picture_bytes: of one decoded picture.
+        pixels: of the same.
+        frames: of the run; None where the file does not say.
+        frames_per_s: of the video.
+        config: of the run.
+        codec: name of the encoder; None where nothing is encoded.
+        weights_bytes: of the restoring network, where it is not an embedded one.
+    """
+    reach = config.steady.reach_frames if config.steady.steadiness else 0
+    waiting_for_faces = 2 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
+    waiting = (
+        _DECODER_FRAMES
+        + config.detect.every_frames
+        + config.smooth.window_s * frames_per_s
+        + config.gate.fade_frames
+        + waiting_for_faces
+    )
+    most = float("inf") if frames is None else frames
+    restored = min(most, config.run.queue_frames + 2)
+    pictures = (min(most, waiting) + restored) * picture_bytes
+    faces = _FACES * min(most, waiting_for_faces) * _FACE_MIB
+    encoder = _encoder_bytes(picture_bytes, pixels, most, config.encode.preset, codec)
+    network = _WEIGHT_COPIES * weights_bytes
+    return _PROGRAM_MIB + faces + (pictures + encoder + network) / 2**20
+
+
+def _encoder_bytes(
+    picture_bytes: int, pixels: int, frames: float, preset: str, codec: str | None
+) -> float:
+    """Pictures that the encoder looks ahead (with a small copy) and reconstructs (with three
+    planes between the pixels)."""
+    if codec is None:
+        return 0.0
+    if codec not in _LOOKAHEAD_FRAMES:
+        return 4.0 * picture_bytes
+    ahead = _LOOKAHEAD_FRAMES[codec].get(preset, _VP9_LOOKAHEAD_FRAMES) + 8
+    sample_bytes = 1 if picture_bytes <= 3 * pixels else 2
+    looked_ahead = min(frames, ahead) * (picture_bytes + sample_bytes * pixels)
+    reconstructed = min(frames, _RECONSTRUCTED_FRAMES) * (picture_bytes + 3 * sample_bytes * pixels)
+    return looked_ahead + reconstructed
+
+
+def check_memory(needed_mib: float, what: str) -> str | None:
+    """Compare an estimate with what is free.
+
+    Args:
+        needed_mib: by `estimate_memory_mib`.
+        what: what needs it, such as "tape.mp4 (8000x8000)".
+
+    Returns:
+        A warning if it is more than 70 % of what is free, else None; None also where the system
+        does not say what is free.
+
+    Raises:
+        NotEnoughMemoryError: If it is more than what is free.
+    """
+    free_mib = available_memory_mib()
+    if free_mib is None:
+        return None
+    free_mib += current_memory_mib()
+    share = needed_mib / max(free_mib, 1.0)
+    told = f"{what} needs about {needed_mib / 1024:.1f} GiB of memory, {free_mib / 1024:.1f} GiB"
+    if share > 1:
+        raise NotEnoughMemoryError(
+            f"{told} are free; lower --run.queue-frames, --smooth.window-s or "
+            "--steady.reach-frames, take a faster --encode.preset or --codec ffv1, or free memory"
+        )
+    return f"{told} are free; it may not suffice" if share > _WARN_ABOVE else None
