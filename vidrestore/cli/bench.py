@@ -16,6 +16,7 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import write_json
+from vidrestore.cli.terminal import echo
 
 __all__ = ["bench"]
 
@@ -62,7 +63,7 @@ def bench(
     )
     if out is not None:
         write_json(out, dataclasses.asdict(result))
-    click.echo(describe(result))
+    echo(*describe(result))
 
 
 def _as_arguments(values: dict[str, Any]) -> list[str]:

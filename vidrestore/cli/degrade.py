@@ -12,6 +12,7 @@ import click
 from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
 from vidrestore.cli.outputs import check_extra_output, write_json
 from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.config import resolve_config
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
     from vidrestore.training.degradations import load_recipe, recipe_names
 
     for name in recipe_names():
-        click.echo(f"{name:22}{load_recipe(name).description}")
+        echo(f"{name:22}{load_recipe(name).description}")
     ctx.exit()
 
 
@@ -110,12 +111,12 @@ def degrade(
     if report is not None:
         write_json(report, dataclasses.asdict(done))
     for note in done.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)
     what = "picture" if done.frames == 1 else "pictures"
-    click.echo(
+    echo(
         f"degraded {done.frames} {what} by {recipe}, seed {seed}, in {done.seconds:.1f} s", err=True
     )
-    click.echo(f"wrote {output}", err=True)
+    echo(f"wrote {output}", err=True)
 
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:

@@ -9,6 +9,7 @@ import click
 
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.progress import show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.errors import VideoWriteError
 
 __all__ = ["demo"]
@@ -47,16 +48,16 @@ def demo(output: Path, seconds: float, model: str, keep_input: Path | None, verb
     picture = output.with_name(f"{output.stem}_before_after.png")
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(keep_input or Path(folder) / "degraded.mp4")
-        click.echo(f"making {seconds:g} s of an old recording …", err=True)
+        echo(f"making {seconds:g} s of an old recording …", err=True)
         make_clip(clip, seconds=seconds)
-        click.echo("restoring …", err=True)
+        echo("restoring …", err=True)
         with show_progress("auto") as progress:
             report = restore_video(
                 clip, output, model=model, overwrite=True, preview=picture, progress=progress
             )
-    click.echo(
+    echo(
         f"restored {report.faces} faces in {report.frames} frames with {report.model}, "
         f"{report.frames_per_s:.1f} frames/s"
     )
-    click.echo(f"video:        {output}")
-    click.echo(f"before/after: {picture}")
+    echo(f"video:        {output}")
+    echo(f"before/after: {picture}")

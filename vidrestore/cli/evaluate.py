@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import write_json
+from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -195,9 +196,9 @@ def _compare(
             found.append(_compare_pairs(models, pairs, samples, videos))
     for comparison in found:
         for line in table_lines(comparison, summarise(comparison)):
-            click.echo(line)
+            echo(line)
     if out is not None:
-        click.echo(f"report: {write_report(out, found)}", err=True)
+        echo(f"report: {write_report(out, found)}", err=True)
 
 
 def _compare_degraded(
@@ -366,9 +367,9 @@ def detector(
         everything = [count for counts in results.values() for count in counts.values()]
         rows["all conditions"] = sum(everything, Agreement())
     width = max(32, *(len(name) + 2 for name in rows))
-    click.echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
+    echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
     for name, count in rows.items():
-        click.echo(
+        echo(
             f"{name:{width}}{count.n_sure:7}{100 * count.found_share:8.1f}%"
             f"{100 * count.false_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
             f" ({100 * count.landmark_ratio:4.1f}%)"
@@ -406,14 +407,14 @@ def tracking(
     for name in (detector, reference):
         pull_if_named(name, "detector")
     trusted = load_detector(reference)
-    click.echo(
+    echo(
         f"{'video':32}{'every':>6}{'looked':>8}{'faces':>7}{'found':>8}{'false':>8}{'landmarks':>11}"
     )
     for video in videos:
         for every in every_frames:
             result = evaluate_tracking(video, trusted, detector=detector, every_frames=every)
             count = result.counts
-            click.echo(
+            echo(
                 f"{video.name:32}{every:6}{100 * result.looked_share:7.0f}%{count.n_sure:7}"
                 f"{100 * count.found_share:7.1f}%{100 * count.false_share:7.1f}%"
                 f"{100 * count.landmark_distance:10.2f}%"

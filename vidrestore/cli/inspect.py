@@ -19,6 +19,7 @@ from vidrestore.cli.options import (
 )
 from vidrestore.cli.outputs import check_extra_output, write_whole
 from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.config import dotted_fields, resolve_config
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def inspect(
         write_whole(plot, drawing.png())
     write_whole(out, tracks.to_json().encode())
     for line in _summary(tracks):
-        click.echo(line)
+        echo(line)
 
 
 def _summary(tracks: Tracks) -> Iterator[str]:

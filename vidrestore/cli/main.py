@@ -14,6 +14,7 @@ from types import FrameType
 import click
 
 import vidrestore
+from vidrestore.cli.terminal import accept_any_text, echo, show_usage_error
 from vidrestore.errors import UsageError, VidRestoreError
 from vidrestore.memory import keep_freed_memory
 
@@ -77,6 +78,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     keep_freed_memory()
+    accept_any_text()
     before = signal.getsignal(signal.SIGTERM)
     try:
         signal.signal(signal.SIGTERM, _terminate)
@@ -84,8 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return show_usage_error(error)
     except UsageError as error:
         return _say(error, 2)
     except VidRestoreError as error:
@@ -107,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say(message: object, code: int) -> int:
-    print("vidrestore: " + " ".join(str(message).split()), file=sys.stderr)
+    echo("vidrestore: " + " ".join(str(message).split()), err=True)
     return code
 
 

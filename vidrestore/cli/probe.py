@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.cli.terminal import echo
 
 __all__ = ["probe"]
 
@@ -20,4 +21,4 @@ def probe(source: Path, verbose: int) -> None:
     from vidrestore.video.probe import describe
     from vidrestore.video.probe import probe as look
 
-    click.echo(describe(look(source)))
+    echo(*describe(look(source)))

@@ -18,6 +18,7 @@ from vidrestore.cli.options import (
 )
 from vidrestore.cli.outputs import check_extra_output, write_json
 from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.config import RestoreConfig, resolve_config
 
 if TYPE_CHECKING:
@@ -75,14 +76,14 @@ def restore(
     from vidrestore.api import plan, restore_video
 
     _, planned, _ = plan(source, output, config=config)
-    click.echo(f"{source} → {output}: {planned.codec}, {planned.pix_fmt}", err=True)
+    echo(f"{source} → {output}: {planned.codec}, {planned.pix_fmt}", err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
     with show_progress(progress) as callback:
         done = restore_video(source, output, config=config, preview=preview, progress=callback)
     if report is not None:
         write_json(report, dataclasses.asdict(done))
-    click.echo(_summary(done), err=True)
+    echo(*_summary(done), err=True)
 
 
 def _limit_threads(threads: int) -> None:
@@ -102,20 +103,20 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
     from vidrestore.video.probe import describe
 
     info, planned, resolved = plan(source, output, config=config)
-    click.echo(describe(info))
-    click.echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
+    echo(*describe(info))
+    echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
     for note in planned.notes:
-        click.echo(f"           {note}")
-    click.echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
-    click.echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
-    click.echo(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False).rstrip())
+        echo(f"           {note}")
+    echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
+    echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
+    echo(*yaml.safe_dump(resolved.record(), sort_keys=False).splitlines())
 
 
 def _named(chosen: ModelSpec | Path) -> str:
     return str(chosen) if isinstance(chosen, Path) else f"{chosen.name} ({chosen.licence})"
 
 
-def _summary(done: RestoreReport) -> str:
+def _summary(done: RestoreReport) -> list[str]:
     lines = []
     if done.faces:
         lines.append(
@@ -131,4 +132,4 @@ def _summary(done: RestoreReport) -> str:
         lines.append(f"{done.faces_failed} faces were left as they were: no valid numbers came out")
     lines.extend(done.notes)
     lines.append(f"wrote {done.output}")
-    return "\n".join(lines)
+    return lines

@@ -430,8 +430,8 @@ def _auto_codec(path: Path, pix_fmt: str, width: int, height: int) -> str | None
         return None
 
 
-def describe(info: VideoInfo) -> str:
-    """What the file holds, for a person to read; several lines."""
+def describe(info: VideoInfo) -> list[str]:
+    """What the file holds, as lines for a person to read."""
     lines = [f"{info.path}  ({info.container})", *_video_lines(info)]
     lines += [_stream_line(stream) for stream in info.streams if stream.index != info.stream_index]
     if info.chapters:
@@ -444,7 +444,7 @@ def describe(info: VideoInfo) -> str:
         if key in ("title", "artist", "date", "comment")
     ]
     lines.append(f"output      {_output_line(info)}")
-    return "\n".join(lines)
+    return lines
 
 
 def _video_lines(info: VideoInfo) -> list[str]:
