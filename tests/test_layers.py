@@ -16,6 +16,7 @@ import vidrestore
 ROOT = Path(vidrestore.__file__).parent
 LAYERS = [
     {"errors"},
+    {"runtime", "settings"},
     {"structs", "config", "clock", "memory", "prefetch", "figures", "labels", "pictures", "extras"},
     {"geometry", "tracks"},
     {"video", "models", "metrics"},

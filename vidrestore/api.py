@@ -28,6 +28,7 @@ from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
+from vidrestore.runtime.printable import well_formed
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
 from vidrestore.video.probe import VideoInfo, probe
@@ -207,8 +208,8 @@ def restore_video(
     if preview is not None:
         best.save(Path(preview))
     return RestoreReport(
-        source=str(src),
-        output=str(dst),
+        source=well_formed(str(src)),
+        output=well_formed(str(dst)),
         model=restorer.name,
         detector=find.name,
         device=str(resolve_device(resolved.run.device)),
@@ -225,7 +226,7 @@ def restore_video(
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
         notes=(*writer.notes, *reader.notes, *restorer.notes),
-        config=resolved.model_dump(mode="json"),
+        config=resolved.record(),
     )
 
 
@@ -273,7 +274,9 @@ def inspect_video(
                     each(frame)
                 if progress is not None:
                     progress(_progress(count, total, time.perf_counter() - begun))
-    return builder.finish(source=str(src), start=resolved.decode.start, detector=find.name)
+    return builder.finish(
+        source=well_formed(str(src)), start=resolved.decode.start, detector=find.name
+    )
 
 
 def restore_frames(

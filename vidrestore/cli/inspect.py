@@ -53,7 +53,12 @@ _OPTIONS = [
     help="scale, angle and place over time",
 )
 @click.option(
-    "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
+    "--config",
+    "presets",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="a YAML preset; may be given several times, the later ones win",
 )
 @some_config_options(*_OPTIONS)
 @progress_option
@@ -63,7 +68,7 @@ def inspect(
     out: Path,
     video: Path | None,
     plot: Path | None,
-    preset: Path | None,
+    presets: tuple[Path, ...],
     progress: str,
     verbose: int,
     **values: Any,
@@ -74,7 +79,7 @@ def inspect(
     be deleted. The rest is for reading.
     """
     start_logging(verbose)
-    config = resolve_config(preset, given_options(values))
+    config = resolve_config(presets, given_options(values))
     others = [path for path in (out, video, plot) if path is not None]
     for number, path in enumerate(others):
         check_extra_output(path, source, *others[:number])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidrestore.errors import UsageError, VideoWriteError
+from vidrestore.runtime.printable import well_formed_record
 
 __all__ = ["check_extra_output", "write_json", "write_whole"]
 
@@ -24,7 +25,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
     """Writes a record as JSON, completely or not at all."""
-    write_whole(path, (json.dumps(record, indent=2, default=str) + "\n").encode())
+    write_whole(
+        path, (json.dumps(well_formed_record(record), indent=2, default=str) + "\n").encode()
+    )
 
 
 def check_extra_output(path: Path | None, *others: Path) -> None:

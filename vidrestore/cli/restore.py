@@ -32,7 +32,12 @@ __all__ = ["restore"]
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option(
-    "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
+    "--config",
+    "presets",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="a YAML preset; may be given several times, the later ones win",
 )
 @config_options
 @click.option(
@@ -52,7 +57,7 @@ __all__ = ["restore"]
 def restore(
     source: Path,
     output: Path,
-    preset: Path | None,
+    presets: tuple[Path, ...],
     per_frame: bool,
     preview: Path | None,
     report: Path | None,
@@ -66,7 +71,7 @@ def restore(
     Sound, subtitles, chapters and everything else is carried over; every frame keeps its time.
     """
     start_logging(verbose)
-    config = resolve_config(preset, given_options(values), per_frame=per_frame)
+    config = resolve_config(presets, given_options(values), per_frame=per_frame)
     for extra in (preview, report):
         check_extra_output(extra, source, output)
     if dry_run:

@@ -194,7 +194,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
+    except Exception as error:  # Each kind of device that torch lacks has an error of its own.
         raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
     if found.type == "meta":
         raise UsageError("device meta: computes nothing; try 'auto' or 'cpu'")
