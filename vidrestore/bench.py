@@ -135,12 +135,10 @@ def describe(result: BenchResult) -> list[str]:
 
 def _frame_times(source: Path) -> list[float]:
     """Presentation times in seconds of all frames, from the start of the file, by packets alone."""
-    from vidrestore.video.probe import probe
+    from vidrestore.video.probe import open_input, probe
 
     info = probe(source)
-    import av
-
-    with av.open(str(source)) as container:
+    with open_input(source) as container:
         stream = container.streams[info.stream_index]
         times = sorted(
             float(packet.pts * packet.time_base)

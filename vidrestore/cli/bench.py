@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vidrestore.cli.inputs import check_config_inputs, check_video
 from vidrestore.cli.options import (
     HelpInSections,
     config_options,
@@ -17,6 +18,7 @@ from vidrestore.cli.options import (
 )
 from vidrestore.cli.outputs import write_json
 from vidrestore.cli.terminal import echo
+from vidrestore.config import resolve_config
 
 __all__ = ["bench"]
 
@@ -55,6 +57,8 @@ def bench(
     Takes the options of the main job. Machines are noisy: compare the ratio of one run.
     """
     start_logging(verbose)
+    check_video(source)
+    check_config_inputs(resolve_config(None, given_options(values)))
     from vidrestore.bench import bench as measure
     from vidrestore.bench import describe
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.inputs import check_folder, check_source
 from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
 from vidrestore.cli.outputs import check_extra_output, write_json
 from vidrestore.cli.progress import progress_option, show_progress
@@ -92,6 +93,10 @@ def degrade(
     start_logging(verbose)
     config = resolve_config(None, given_options(values))
     check_extra_output(report, source, output)
+    if source.is_dir():
+        check_folder(output)
+    else:
+        check_source(source)
     from vidrestore.training.degradations.files import degrade as run
     from vidrestore.training.degradations.recipe import load_recipe
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from vidrestore.cli.inputs import check_folder
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.progress import show_progress
 from vidrestore.cli.terminal import echo
-from vidrestore.errors import VideoWriteError
+from vidrestore.models.names import check_name
 
 __all__ = ["demo"]
 
@@ -38,13 +39,11 @@ def demo(output: Path, seconds: float, model: str, keep_input: Path | None, verb
     Needs no video, no download and no GPU. A before/after picture is written beside OUTPUT.
     """
     start_logging(verbose)
+    check_folder(output)
+    check_name(model, "restorer")
     from vidrestore.api import restore_video
     from vidrestore.demo.clip import make_clip
 
-    if not output.absolute().parent.is_dir():
-        raise VideoWriteError(
-            f"{output}: the folder {output.parent} does not exist; create it first"
-        )
     picture = output.with_name(f"{output.stem}_before_after.png")
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(keep_input or Path(folder) / "degraded.mp4")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vidrestore.cli.inputs import check_detectors, check_restorers, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import write_json
@@ -161,6 +162,10 @@ def _compare(
         raise UsageError("evaluate: name at least one --model (`--model input` measures none)")
     if data is None and not pairs:
         raise UsageError("evaluate: name the --data, or a --pair of videos")
+    check_restorers(model for model in models if model != "input")
+    check_detectors([common["detector"]])
+    for path in {path for pair in pairs for path in pair}:
+        check_video(path)
     from vidrestore.evaluation.clips import has_clips
     from vidrestore.evaluation.page import require_report, write_report
     from vidrestore.evaluation.results import summarise, table_lines
@@ -282,6 +287,12 @@ def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _check_videos(videos: Iterable[Path], *detectors: str) -> None:
+    check_detectors(detectors)
+    for video in videos:
+        check_video(video)
+
+
 @evaluate.command()
 @_detector_arguments
 @click.option(
@@ -335,6 +346,7 @@ def detector(
     which comes from profiles.
     """
     start_logging(verbose)
+    _check_videos(videos, detector, reference)
     from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
     from vidrestore.models.load import load_detector
@@ -401,6 +413,7 @@ def tracking(
     Columns as for `detector`; looked: frames of which the tracker asked its detector.
     """
     start_logging(verbose)
+    _check_videos(videos, detector, reference)
     from vidrestore.evaluation.tracking import evaluate_tracking
     from vidrestore.models.load import load_detector
 

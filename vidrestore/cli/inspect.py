@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.inputs import check_config_inputs, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
@@ -83,6 +84,8 @@ def inspect(
     others = [path for path in (out, video, plot) if path is not None]
     for number, path in enumerate(others):
         check_extra_output(path, source, *others[:number])
+    check_video(source)
+    check_config_inputs(config)
     from vidrestore.api import inspect_video
     from vidrestore.overlay import OverlayWriter
     from vidrestore.track_plot import TrackPlot

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vidrestore.cli.inputs import check_video
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.terminal import echo
 
@@ -18,6 +19,7 @@ __all__ = ["probe"]
 def probe(source: Path, verbose: int) -> None:
     """Show what INPUT holds: picture, timing, colour, streams, chapters."""
     start_logging(verbose)
+    check_video(source)
     from vidrestore.video.probe import describe
     from vidrestore.video.probe import probe as look
 

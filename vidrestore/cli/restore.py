@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.inputs import check_config_inputs, check_folder, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
@@ -74,6 +75,9 @@ def restore(
     config = resolve_config(presets, given_options(values), per_frame=per_frame)
     for extra in (preview, report):
         check_extra_output(extra, source, output)
+    check_video(source)
+    check_config_inputs(config)
+    check_folder(output)
     if dry_run:
         _show_plan(source, output, config)
         return
@@ -104,7 +108,7 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
     import yaml
 
     from vidrestore.api import plan
-    from vidrestore.models.load import resolve
+    from vidrestore.models.names import resolve
     from vidrestore.video.probe import describe
 
     info, planned, resolved = plan(source, output, config=config)
