@@ -18,7 +18,7 @@ LAYERS = [
     {"errors"},
     {"runtime", "settings"},
     {"structs", "config", "clock", "memory", "prefetch", "figures", "labels", "pictures", "extras"},
-    {"geometry", "tracks"},
+    {"geometry", "tracks", "track_bounds"},
     {"video", "models", "metrics"},
     {"masks"},
     {"stages", "training"},

@@ -68,5 +68,5 @@ def _take_dollars_literally(figure: Figure) -> None:
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
-        if "\\mathdefault" not in text.get_text():  # type: ignore[attr-defined]
-            text.set_parse_math(False)  # type: ignore[attr-defined]
+        if "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
