@@ -30,6 +30,7 @@ from vidrestore.models.names import resolve, split_arch
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.models.retinaface import RetinaFaceDetector, build_retinaface
 from vidrestore.models.zoo import ModelSpec
+from vidrestore.settings import shown
 
 __all__ = [
     "Precision",
@@ -174,6 +175,32 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return found
 
 
+_MOST_CROP_PX = 2048
+_MOST_HYPERPARAMETER = 1 << 16
+_MOST_HYPERPARAMETERS = 256
+_SPARE_VALUES = 1 << 24
+"""What a network may hold that its file need not: it computes such buffers itself."""
+
+
+def _check_hyperparameters(value: object, depth: int = 0) -> int:
+    """Count the numbers; each must be of a size that a network may have.
+
+    Raises:
+        ValueError: There are too many, too large ones, or too deep ones.
+    """
+    parts: list[object] = []
+    if isinstance(value, Mapping):
+        parts = [*value.values()]
+    elif isinstance(value, list | tuple):
+        parts = [*value]
+    elif isinstance(value, int | float) and not abs(value) <= _MOST_HYPERPARAMETER:
+        raise ValueError(f"a value of {shown(value)}")
+    count = 1 if depth > 4 else sum(_check_hyperparameters(part, depth + 1) for part in parts)
+    if depth > 4 or count > _MOST_HYPERPARAMETERS:
+        raise ValueError("too many values")
+    return max(count, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """Weights that have been read, and the network that they are for."""
@@ -188,8 +215,10 @@ class _Source:
         """Side of the crops in pixels; where a network takes any, the file says which it learnt."""
         told = {**self.checkpoint.metadata, **self.hyperparameters}
         size = str(told.get("out_size", told.get("size", "512")))
-        if not size.isdecimal() or int(size) == 0:
-            raise self.error(f"says that its crops are {size} pixels wide")
+        if not size.isdecimal() or len(size) > 4 or not 16 <= int(size) <= _MOST_CROP_PX:
+            raise self.error(
+                f"says that its crops are {size[:20]} pixels wide; 16 to {_MOST_CROP_PX} can be"
+            )
         return int(size)
 
     def error(self, words: str) -> WeightsError:
@@ -198,10 +227,14 @@ class _Source:
     def network(self, make: Callable[..., nn.Module]) -> nn.Module:
         """The network with its weights; `make` takes its name and hyper-parameters."""
         try:
-            with Unfilled():
+            _check_hyperparameters(self.hyperparameters)
+            with Unfilled(self.checkpoint.path.stat().st_size + _SPARE_VALUES):
                 module = make(self.arch, **self.hyperparameters)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise self.error(f"no {self.arch} can be built as it asks ({error})") from error
+        except Exception as error:  # Numbers without sense can fail in any way.
+            words = str(error).splitlines() or [type(error).__name__]
+            raise self.error(
+                f"no {self.arch} can be built as it asks ({words[0][:160]})"
+            ) from error
         fill(module, self.checkpoint, arch=self.arch)
         return module
 
