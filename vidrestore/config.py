@@ -183,7 +183,7 @@ class EncodeConfig(_Stage):
 class RunConfig(_Stage):
     """The machine."""
 
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    device: str = Field("auto", max_length=32, description="auto, cpu, cuda, cuda:1, …")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0 takes all")
     queue_frames: int = Field(8, ge=1, le=256, description="frames that wait between threads")
     collect_faces: int = Field(

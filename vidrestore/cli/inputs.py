@@ -46,10 +46,10 @@ def check_source(path: Path) -> None:
 
 
 def check_config_inputs(config: RestoreConfig) -> None:
-    """Refuse tracks and models that are not there.
+    """Refuse tracks, models and devices that are not there.
 
     Raises:
-        UsageError: The tracks are no file.
+        UsageError: The tracks are no file, or this machine has no such device.
         UnknownModelError: No model has the name.
         WeightsError: The weights are no file.
     """
@@ -57,6 +57,10 @@ def check_config_inputs(config: RestoreConfig) -> None:
         require_file(config.track.file, f"tracks {config.track.file}")
     check_name(config.restore.model, "restorer")
     check_name(config.detect.detector, "detector")
+    if config.run.device not in ("auto", "cpu"):
+        from vidrestore.models.load import resolve_device
+
+        resolve_device(config.run.device)
 
 
 def check_detectors(names: Iterable[str]) -> None:

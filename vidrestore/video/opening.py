@@ -7,6 +7,7 @@ whose data lie in the one file. PyAV is imported last, so a mistyped name is tol
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,17 +98,19 @@ def _check_file(path: Path) -> None:
     if require_file(path, str(path), VideoOpenError) == 0:
         raise VideoOpenError(f"{path} is empty (0 bytes); get the file again")
     try:
-        _refuse_playlist(path)
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
     except PermissionError as error:
         raise VideoOpenError(f"{path}: no permission to read it") from error
     except OSError as error:
         raise VideoOpenError(f"{path}: cannot be read ({error.strerror})") from error
+    _refuse_playlist(path, head.removeprefix(b"\xef\xbb\xbf"))
 
 
 def _refuse_names(path: Path) -> None:
     """Say what an address, a pattern or a dash would need; a file of that name is a file."""
     name = str(path)
-    if path.is_symlink() or _exists(path):
+    if os.path.lexists(path):
         return
     if name == "-":
         raise VideoOpenError("-: the input must be a file, because it is read more than once")
@@ -122,18 +125,8 @@ def _refuse_names(path: Path) -> None:
         raise VideoOpenError(f"{path}: no such file; patterns of pictures are not read as a video")
 
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _refuse_playlist(path: Path) -> None:
+def _refuse_playlist(path: Path, head: bytes) -> None:
     """A playlist, whatever its ending says, is a text that names other files."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    head = head.removeprefix(b"\xef\xbb\xbf")
     text = b"\0" not in head
     if _PLAYLIST_HEAD.match(head) or (text and path.suffix.lower() in _PLAYLIST_ENDINGS):
         raise VideoOpenError(
