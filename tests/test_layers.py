@@ -16,7 +16,7 @@ import vidrestore
 ROOT = Path(vidrestore.__file__).parent
 LAYERS = [
     {"errors"},
-    {"runtime"},
+    {"runtime", "settings"},
     {
         "structs",
         "config",
@@ -31,7 +31,7 @@ LAYERS = [
         "visual",
         "words",
     },
-    {"geometry", "tracks"},
+    {"geometry", "tracks", "track_bounds"},
     {"video", "models", "metrics"},
     {"masks"},
     {"stages", "training"},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from clips import face_frames, write_clip
 
-from vidrestore import frame_to_rgb, inspect_video, restore_frames, restore_video
+from vidrestore import frame_to_rgb, inspect_video, restore_frames, restore_video, track_bounds
 from vidrestore.cli.main import main
 from vidrestore.errors import UsageError
 from vidrestore.tracks import Tracks, load_tracks
@@ -40,6 +40,25 @@ def edited(file: Path, change) -> Path:
     change(record)
     file.write_text(json.dumps(record))
     return file
+
+
+def face(record: dict, name: str, value: object) -> None:
+    """Gives the face of track 0 in frame 7 another value."""
+    record["tracks"][0][name][7] = value
+
+
+def crowd(record: dict, count: int) -> None:
+    record["tracks"] += [record["tracks"][0] | {"id": 100 + n} for n in range(count - 1)]
+
+
+def shorten(record: dict, frames: int) -> None:
+    """Leaves the first frames of a file, in which track 0 is seen throughout."""
+    record.update(frames=frames, times=record["times"][:frames], cuts=[])
+    record["looked"] = [frame for frame in record["looked"] if frame < frames]
+    [person] = [track for track in record["tracks"] if track["frames"][:frames] == [*range(frames)]]
+    record["tracks"] = [
+        {key: part[:frames] if isinstance(part, list) else part for key, part in person.items()}
+    ]
 
 
 def pictures(clip: Path, **options: object) -> list[np.ndarray]:
@@ -89,11 +108,27 @@ def test_a_person_can_be_left_alone_or_restored_in_part(
     [
         (lambda r: r.update(width=100), "made for .* of 100x"),
         (lambda r: r.update(start=2.0), "made from second 2, not 0"),
-        (lambda r: r.update(frames=9), "end at frame 9"),
+        (lambda r: shorten(r, 9), "end at frame 9"),
+        (lambda r: r.update(frames=9), "frames: 9, but 30 times"),
         (lambda r: r.update(version=2), "version"),
         (lambda r: r["tracks"][0].update(strength=2), "tracks.0.strength"),
         (lambda r: r["tracks"][0]["boxes"].pop(), "30 frames, but 29 boxes"),
         (lambda r: r["tracks"].append(r["tracks"][0]), "same id"),
+        (lambda r: face(r, "landmarks", [50.0] * 10), "track 0, frame 7: .* in one place"),
+        (lambda r: face(r, "landmarks", [1e5] * 10), "track 0, frame 7: its landmarks lie"),
+        (lambda r: face(r, "boxes", [0, 0, 1e5, 9]), "track 0, frame 7: its box lies"),
+        (lambda r: face(r, "boxes", [9, 9, 9, 9]), "frame 7: its box has no width"),
+        (lambda r: face(r, "motions", [0.0] * 6), "frame 7: its motion shrinks"),
+        (lambda r: face(r, "motions", [1e9] * 6), "frame 7: its motion is too large"),
+        (lambda r: face(r, "scores", 7), "frame 7: its score"),
+        (lambda r: face(r, "landmarks", [float("nan")] * 10), "landmarks.7"),
+        (lambda r: face(r, "frames", 10**30), r"tracks\.0\.frames\.7"),
+        (lambda r: r["tracks"][0].update(id=10**400), r"tracks\.0\.id"),
+        (lambda r: r["looked"].append(1000), "looked: a frame that is none"),
+        (lambda r: r["times"].pop(), "30, but 29 times"),
+        (lambda r: r["times"].reverse(), "out of order"),
+        (lambda r: r.update(width=0), "width"),
+        (lambda r: crowd(r, 65), "frame 0: 6[56] faces, at most 64"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(
@@ -110,6 +145,30 @@ def test_what_is_no_tracks_file_is_refused(clip: Path, tmp_path: Path) -> None:
     for name, said in (("not.json", "vidrestore inspect"), ("none.json", "check the path")):
         with pytest.raises(UsageError, match=said):
             restore_video(clip, tmp_path / "out.mkv", tracks=tmp_path / name, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"[" * 100_000, "recursion|JSON"),
+        (b'{"a":' * 100_000, "recursion|JSON|a"),
+        (b'{"version": ' + b"9" * 100_000 + b"}", "JSON|version"),
+        (b"\xff\xfe", "JSON"),
+        (b"", "JSON"),
+    ],
+)
+def test_hostile_json_is_refused_in_one_line(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "t.json").write_bytes(data)
+    with pytest.raises(UsageError, match=said) as caught:
+        load_tracks(tmp_path / "t.json")
+    assert len(str(caught.value)) < 600 and "\n" not in str(caught.value)
+
+
+def test_a_tracks_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "t.json").open("wb") as file:
+        file.truncate(track_bounds.MOST_BYTES + 1)
+    with pytest.raises(UsageError, match="bytes, more than the"):
+        load_tracks(tmp_path / "t.json")
 
 
 def test_inspect_writes_tracks_overlay_and_plot(

@@ -25,11 +25,13 @@ from vidrestore.errors import ModelError, UsageError
 from vidrestore.geometry import identity
 from vidrestore.memory import peak_memory_mib
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
-from vidrestore.models.load import load_detector, load_restorer, resolve, resolve_device
+from vidrestore.models.load import load_detector, load_restorer, resolve_device
+from vidrestore.models.names import resolve
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.pipeline import followed_frames, restored_frames
 from vidrestore.preview import Preview
 from vidrestore.runtime.output_file import after_writing, check_outputs
+from vidrestore.runtime.printable import well_formed
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
 from vidrestore.video.probe import INTERLACED_WARNING, VideoInfo, probe
@@ -244,8 +246,8 @@ def restore_video(
                 overwrite=resolved.encode.overwrite,
             )
     return RestoreReport(
-        source=str(src),
-        output=str(dst),
+        source=well_formed(str(src)),
+        output=well_formed(str(dst)),
         model=restorer.name,
         detector=find.name,
         device=str(resolve_device(resolved.run.device)),
@@ -266,7 +268,7 @@ def restore_video(
         notes=_unique(
             *info.warnings, *tight, *tally.notes(), *writer.notes, *reader.notes, *restorer.notes
         ),
-        config=resolved.model_dump(mode="json"),
+        config=resolved.record(),
     )
 
 
@@ -315,7 +317,9 @@ def inspect_video(
                     each(frame)
                 if progress is not None:
                     progress(_progress(count, total, time.perf_counter() - begun))
-    return builder.finish(source=str(src), start=resolved.decode.start, detector=find.name)
+    return builder.finish(
+        source=well_formed(str(src)), start=resolved.decode.start, detector=find.name
+    )
 
 
 def restore_frames(

@@ -109,8 +109,8 @@ def bench(
     )
 
 
-def describe(result: BenchResult) -> str:
-    """The result as a table for a person."""
+def describe(result: BenchResult) -> list[str]:
+    """The result as lines of a table for a person."""
     lines = [f"{result.source} on {result.hardware}"]
     for count, runs in result.ours.items():
         best = sorted(runs, key=lambda run: run.frames_per_s)[len(runs) // 2]
@@ -130,17 +130,15 @@ def describe(result: BenchResult) -> str:
     if growth is not None:
         longest, shortest = max(result.ours), min(result.ours)
         lines.append(f"peak memory, {longest} frames over {shortest}: {100 * (growth - 1):+.1f} %")
-    return "\n".join(lines)
+    return lines
 
 
 def _frame_times(source: Path) -> list[float]:
     """Presentation times in seconds of all frames, from the start of the file, by packets alone."""
-    from vidrestore.video.probe import probe
+    from vidrestore.video.probe import open_input, probe
 
     info = probe(source)
-    import av
-
-    with av.open(str(source)) as container:
+    with open_input(source) as container:
         stream = container.streams[info.stream_index]
         times = sorted(
             float(packet.pts * packet.time_base)
@@ -155,7 +153,7 @@ def _run_ours(source: Path, options: Sequence[str]) -> Run:
         output, report = Path(folder) / f"out{source.suffix}", Path(folder) / "report.json"
         command = [sys.executable, "-m", "vidrestore", str(source), str(output)]
         command += ["--report", str(report), "--progress", "none", *options]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
         if done.returncode:
             raise VidRestoreError(f"the run failed: {_last_words(done)}")
         record: dict[str, Any] = json.loads(report.read_text())
@@ -184,7 +182,7 @@ def _run_theirs(source: Path, command: str, frames: int) -> Run:
             words = [word.replace(mark, value) for word in words]
         begun = time.perf_counter()
         try:
-            done = subprocess.run(words, capture_output=True, text=True)
+            done = subprocess.run(words, capture_output=True, text=True, errors="backslashreplace")
         except OSError as error:
             raise UsageError(f"--against: cannot run {words[0]!r} ({error.strerror})") from error
         seconds = time.perf_counter() - begun

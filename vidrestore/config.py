@@ -6,14 +6,15 @@ Each field has one dotted name, the same in Python, YAML (`configs/*.yaml`) and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidrestore.errors import UsageError, nearest
+from vidrestore.runtime.printable import well_formed_record
+from vidrestore.settings import read_yaml, shown
 
 __all__ = [
     "PER_FRAME",
@@ -35,14 +36,16 @@ __all__ = [
 
 
 class _Stage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class DecodeConfig(_Stage):
     """Which part of the video is read, and how much damage is accepted."""
 
-    start: float | None = Field(None, ge=0, description="first second to restore")
-    end: float | None = Field(None, gt=0, description="stop before this second")
+    start: float | None = Field(None, ge=0, le=1e7, description="first second to restore")
+    end: float | None = Field(None, gt=0, le=1e7, description="stop before this second")
     max_broken: float = Field(
         0.05, ge=0, le=1, description="share of frames that may fail to decode"
     )
@@ -58,7 +61,7 @@ class DetectConfig(_Stage):
         "auto", description="face detector: embedded, retinaface-mobile0.25, retinaface-resnet50"
     )
     every_frames: int = Field(
-        5, ge=1, description="look for faces every so many frames, and at cuts"
+        5, ge=1, le=100_000, description="look for faces every so many frames, and at cuts"
     )
     size_px: int = Field(
         640, ge=64, le=4096, description="longer side of the small copy the detector sees"
@@ -72,7 +75,9 @@ class DetectConfig(_Stage):
     turned: bool = Field(
         True, description="about once a second, look for heads that lean far to the side as well"
     )
-    min_face_px: float = Field(8.0, ge=0, description="least distance between the eyes, in pixels")
+    min_face_px: float = Field(
+        8.0, ge=0, le=16_384, description="least distance between the eyes, in pixels"
+    )
     faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
     max_faces: int = Field(
         64, ge=1, le=1024, description="most faces restored in a frame; the largest come first"
@@ -86,12 +91,13 @@ class TrackConfig(_Stage):
         None, description="take the faces of a file by `vidrestore inspect`, instead of looking"
     )
     max_gap_frames: int = Field(
-        25, ge=0, description="a face lost for longer than this begins a new track"
+        25, ge=0, le=100_000, description="a face lost for longer than this begins a new track"
     )
     min_iou: float = Field(0.2, ge=0, le=1, description="least overlap with the predicted box")
     max_flow_error: float = Field(
         0.15,
         gt=0,
+        le=10,
         description="flow and detection disagree above this share of the eye distance",
     )
 
@@ -181,10 +187,11 @@ class EncodeConfig(_Stage):
 class RunConfig(_Stage):
     """The machine."""
 
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+    device: str = Field("auto", max_length=32, description="auto, cpu, cuda, cuda:1, …")
     threads: int = Field(
         0,
         ge=0,
+        le=1024,
         description="CPU threads, 0 takes all; most encoders always have four, to repeat exactly",
     )
     queue_frames: int = Field(8, ge=1, le=256, description="frames that wait between threads")
@@ -209,6 +216,11 @@ class RestoreConfig(_Stage):
     blend: BlendConfig = BlendConfig()
     encode: EncodeConfig = EncodeConfig()
     run: RunConfig = RunConfig()
+
+    def record(self) -> dict[str, Any]:
+        """All options as plain values, for JSON and YAML: valid UTF-8 whatever files are called."""
+        record: dict[str, Any] = well_formed_record(self.model_dump(mode="json"))
+        return record
 
 
 PER_FRAME: Mapping[str, Any] = {
@@ -240,31 +252,24 @@ def load_config(path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: if the file is missing, is not YAML, or names an unknown option.
     """
-    try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UsageError(f"configuration {path}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"configuration {path}: not valid YAML ({str(error).split(chr(10))[0]})"
-        ) from error
+    loaded = read_yaml(Path(path), f"configuration {path}") or {}
     if not isinstance(loaded, dict):
-        raise UsageError(f"configuration {path}: expected stages with options, got {loaded!r}")
+        raise UsageError(f"configuration {path}: expected stages with options, got {shown(loaded)}")
     values: dict[str, Any] = {}
     for stage, options in loaded.items():
         if stage not in RestoreConfig.model_fields:
             raise UsageError(
-                f"configuration {path}: unknown stage {stage!r}"
+                f"configuration {path}: unknown stage {shown(stage)}"
                 + nearest(str(stage), RestoreConfig.model_fields)
             )
         if not isinstance(options, dict):
-            raise UsageError(f"configuration {path}: {stage} needs options, got {options!r}")
+            raise UsageError(f"configuration {path}: {stage} needs options, got {shown(options)}")
         values |= {f"{stage}.{name}": value for name, value in options.items()}
     return values
 
 
 def resolve_config(
-    config: RestoreConfig | str | Path | None = None,
+    config: RestoreConfig | str | Path | Sequence[str | Path] | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
     per_frame: bool = False,
@@ -272,7 +277,8 @@ def resolve_config(
     """The configuration of a run: defaults, then `config`, then `PER_FRAME`, then `overrides`.
 
     Args:
-        config: a ready configuration, the path of a YAML preset, or None for the defaults.
+        config: a ready configuration, the path of a YAML preset, several of which the later win,
+            or None for the defaults.
         overrides: {'stage.field': value}; wins over all else.
         per_frame: whether `PER_FRAME` applies.
 
@@ -280,14 +286,16 @@ def resolve_config(
         UsageError: for an unknown option (the nearest name is given) or a bad value.
     """
     base = config if isinstance(config, RestoreConfig) else RestoreConfig()
-    values = {} if config is None or isinstance(config, RestoreConfig) else load_config(config)
+    values: dict[str, Any] = {}
+    for path in _paths(config):
+        values |= load_config(path)
     values |= PER_FRAME if per_frame else {}
     values |= overrides or {}
     known = dotted_fields()
     merged = base.model_dump()
     for dotted, value in values.items():
         if dotted not in known:
-            raise UsageError(f"unknown option {dotted!r}{nearest(dotted, known)}")
+            raise UsageError(f"unknown option {shown(dotted)}{nearest(dotted, known)}")
         stage, _, name = dotted.partition(".")
         merged[stage][name] = value
     try:
@@ -295,7 +303,7 @@ def resolve_config(
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']!r}") from error
+        raise UsageError(f"{name}: {first['msg']}, got {shown(first['input'])}") from error
     decode = resolved.decode
     if decode.start is not None and decode.end is not None and decode.end <= decode.start:
         raise UsageError(f"decode.end: must be after decode.start {decode.start}, got {decode.end}")
@@ -307,3 +315,11 @@ def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
     named = (config.restore.model, config.detect.detector)
     files = [Path(src), *([config.track.file] if config.track.file else [])]
     return [*files, *(Path(name) for name in named if Path(name).is_file())]
+
+
+def _paths(
+    config: RestoreConfig | str | Path | Sequence[str | Path] | None,
+) -> Sequence[str | Path]:
+    if config is None or isinstance(config, RestoreConfig):
+        return ()
+    return (config,) if isinstance(config, str | Path) else config

@@ -48,6 +48,16 @@ def new_figure(
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG file, the same bytes for the same figure."""
+    _take_dollars_literally(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _take_dollars_literally(figure: Figure) -> None:
+    """A name such as `a$b$.mp4` is no formula; matplotlib's own tick labels may be."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)

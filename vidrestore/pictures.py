@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import ImageOpenError
+from vidrestore.runtime.inputs import read_bytes
 
 __all__ = ["PICTURE_ENDINGS", "find_pictures", "read_picture"]
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """Of files that are taken as pictures."""
 
+_MOST_BYTES = 1 << 30
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JPEG_SCAN, _JPEG_END, _PNG_END = 0xDA, b"\xff\xd9", b"IEND\xaeB`\x82"
 
@@ -33,10 +35,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         ImageOpenError: It cannot be read, or is cut off.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageOpenError(f"picture {path}: {error.strerror}; check the path") from error
+    data = read_bytes(path, f"picture {path}", _MOST_BYTES, ImageOpenError)
     if not _has_its_end(data):
         raise ImageOpenError(f"picture {path}: damaged, its end is missing; copy it again")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None

@@ -17,10 +17,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidrestore.errors import UsageError
+from vidrestore.runtime.inputs import read_bytes
 from vidrestore.structs import Array, Face, Frame
+from vidrestore.track_bounds import MOST_BYTES, bounds_error
 
 __all__ = ["Track", "Tracks", "TracksBuilder", "load_tracks"]
 
+_Number = Annotated[int, Field(ge=0, le=2**31)]
 _Four = Annotated[list[float], Field(min_length=4, max_length=4)]
 _Six = Annotated[list[float], Field(min_length=6, max_length=6)]
 _Ten = Annotated[list[float], Field(min_length=10, max_length=10)]
@@ -33,10 +36,10 @@ class _Part(BaseModel):
 class Track(_Part):
     """One person, from first to last seen. The lists have an entry for each frame in `frames`."""
 
-    id: int = Field(ge=0)
+    id: int = Field(ge=0, le=2**31)
     strength: float = Field(1.0, ge=0, le=1)
     """How much of the restored face to use: for people to edit."""
-    frames: list[int]
+    frames: list[_Number]
     """Numbers of the frames that show the face, rising."""
     boxes: list[_Four]
     """x0, y0, x1, y1 in display pixels."""
@@ -75,16 +78,16 @@ class Tracks(_Part):
     source: str
     start: float | None
     """First second that was looked at: frame 0 is there."""
-    width: int
+    width: _Number
     """As shown, in square pixels."""
-    height: int
-    frames: int
+    height: _Number
+    frames: _Number
     """How many were looked at."""
     times: list[float]
     """Of each frame, in seconds."""
-    looked: list[int]
+    looked: list[_Number]
     """Frames that the detector looked at."""
-    cuts: list[int]
+    cuts: list[_Number]
     """Frames at which a new shot begins, without the first."""
     detector: str
     tracks: list[Track]
@@ -207,18 +210,17 @@ def load_tracks(path: Path) -> Tracks:
     Raises:
         UsageError: It cannot be read, or is not one.
     """
+    data = read_bytes(path, f"tracks {path}", MOST_BYTES)
     try:
-        return Tracks.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"tracks {path}: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"tracks {path}: not a text file; make it by `vidrestore inspect`"
-        ) from error
+        tracks = Tracks.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"tracks {path}: {place or 'file'}: {first['msg']}; "
+            f"tracks {path}: {place or 'file'}: {first['msg'][:200]}; "
             "make it by `vidrestore inspect` and change no more than strengths"
         ) from error
+    wrong = bounds_error(tracks)
+    if wrong is not None:
+        raise UsageError(f"tracks {path}: {wrong}; make it by `vidrestore inspect`")
+    return tracks

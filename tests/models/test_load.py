@@ -23,9 +23,9 @@ from vidrestore.models.load import (
     choose_restorer,
     load_detector,
     load_restorer,
-    resolve,
     resolve_device,
 )
+from vidrestore.models.names import resolve
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.models.templates import landmark_template
 

@@ -54,7 +54,7 @@ def test_describe_names_everything_a_person_asks_for(tmp_path: Path) -> None:
         audio=[Audio(language="ger")],
         metadata={"title": "A title"},
     )
-    told = describe(probe(path))
+    told = "\n".join(describe(probe(path)))
     for part in ("h264", "64x48", "yuv420p", "25 frames", "48x64", "90°", "ger", "A title"):
         assert part in told
     assert "libx264 in .mp4" in told

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vidrestore.cli.inputs import check_config_inputs, check_video
 from vidrestore.cli.options import (
     HelpInSections,
     config_options,
@@ -16,6 +17,8 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import write_json
+from vidrestore.cli.terminal import echo
+from vidrestore.config import resolve_config
 from vidrestore.runtime.output_file import check_outputs
 
 __all__ = ["bench"]
@@ -58,6 +61,8 @@ def bench(
     overwrite = bool(values["encode__overwrite"])
     if out is not None:
         check_outputs([out], inputs=[source], overwrite=overwrite)
+    check_video(source)
+    check_config_inputs(resolve_config(None, given_options(values)))
     from vidrestore.bench import bench as measure
     from vidrestore.bench import describe
 
@@ -66,7 +71,7 @@ def bench(
     )
     if out is not None:
         write_json(out, dataclasses.asdict(result), inputs=[source], overwrite=overwrite)
-    click.echo(describe(result))
+    echo(*describe(result))
 
 
 def _as_arguments(values: dict[str, Any]) -> list[str]:

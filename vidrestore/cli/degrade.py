@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.inputs import check_folder, check_source
 from vidrestore.cli.options import given_options, some_config_options, start_logging, verbose_option
 from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.config import resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs
 
@@ -29,7 +31,7 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
     from vidrestore.training.degradations import load_recipe, recipe_names
 
     for name in recipe_names():
-        click.echo(f"{name:22}{load_recipe(name).description}")
+        echo(f"{name:22}{load_recipe(name).description}")
     ctx.exit()
 
 
@@ -91,6 +93,10 @@ def degrade(
     """
     start_logging(verbose)
     config = resolve_config(None, given_options(values))
+    if source.is_dir():
+        check_folder(output)
+    else:
+        check_source(source)
     rule: dict[str, Any] = {
         "inputs": [source, *([Path(recipe)] if Path(recipe).is_file() else [])],
         "overwrite": config.encode.overwrite,
@@ -117,12 +123,12 @@ def degrade(
         with after_writing(output):
             write_json(report, dataclasses.asdict(done), **rule)
     for note in done.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)
     what = "picture" if done.frames == 1 else "pictures"
-    click.echo(
+    echo(
         f"degraded {done.frames} {what} by {recipe}, seed {seed}, in {done.seconds:.1f} s", err=True
     )
-    click.echo(f"wrote {output}", err=True)
+    echo(f"wrote {output}", err=True)
 
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:

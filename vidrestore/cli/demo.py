@@ -10,6 +10,8 @@ import click
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import show_progress
+from vidrestore.cli.terminal import echo
+from vidrestore.models.names import check_name
 from vidrestore.runtime.output_file import check_outputs, write_whole
 from vidrestore.words import counted
 
@@ -47,6 +49,7 @@ def demo(
     Needs no video, no download and no GPU. A before/after picture is written beside OUTPUT.
     """
     start_logging(verbose)
+    check_name(model, "restorer")
     from vidrestore.api import restore_video
     from vidrestore.demo.clip import make_clip
 
@@ -55,19 +58,19 @@ def demo(
     check_outputs(outputs, overwrite=overwrite)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / f"degraded{keep_input.suffix if keep_input else '.mp4'}"
-        click.echo(f"making {seconds:g} s of an old recording …", err=True)
+        echo(f"making {seconds:g} s of an old recording …", err=True)
         make_clip(clip, seconds=seconds)
         if keep_input is not None:
             write_whole(keep_input, clip.read_bytes(), overwrite=overwrite)
-        click.echo("restoring …", err=True)
+        echo("restoring …", err=True)
         with show_progress("auto") as progress:
             report = restore_video(
                 clip, output, model=model, overwrite=overwrite, preview=picture, progress=progress
             )
-    click.echo(
+    echo(
         f"restored {counted(report.faces, 'face')} in {counted(report.frames, 'frame')} "
         f"with {report.model}, "
         f"{report.frames_per_s:.1f} frames/s"
     )
-    click.echo(f"video:        {output}")
-    click.echo(f"before/after: {picture}")
+    echo(f"video:        {output}")
+    echo(f"before/after: {picture}")

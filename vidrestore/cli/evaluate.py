@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vidrestore.cli.inputs import check_detectors, check_restorers, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option, write_json
+from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError
 from vidrestore.runtime.output_file import check_outputs
 
@@ -163,6 +165,10 @@ def _compare(
         raise UsageError("evaluate: name at least one --model (`--model input` measures none)")
     if data is None and not pairs:
         raise UsageError("evaluate: name the --data, or a --pair of videos")
+    check_restorers(model for model in models if model != "input")
+    check_detectors([common["detector"]])
+    for path in {path for pair in pairs for path in pair}:
+        check_video(path)
     from vidrestore.evaluation.clips import has_clips
     from vidrestore.evaluation.page import require_report, write_report
     from vidrestore.evaluation.results import summarise, table_lines
@@ -198,9 +204,9 @@ def _compare(
             found.append(_compare_pairs(models, pairs, samples, videos))
     for comparison in found:
         for line in table_lines(comparison, summarise(comparison)):
-            click.echo(line)
+            echo(line)
     if out is not None:
-        click.echo(f"report: {write_report(out, found, overwrite=overwrite)}", err=True)
+        echo(f"report: {write_report(out, found, overwrite=overwrite)}", err=True)
 
 
 def _compare_degraded(
@@ -284,6 +290,12 @@ def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _check_videos(videos: Iterable[Path], *detectors: str) -> None:
+    check_detectors(detectors)
+    for video in videos:
+        check_video(video)
+
+
 @evaluate.command()
 @_detector_arguments
 @click.option(
@@ -339,6 +351,7 @@ def detector(
     which comes from profiles.
     """
     start_logging(verbose)
+    _check_videos(videos, detector, reference)
     if out is not None:
         check_outputs([out], inputs=videos, overwrite=overwrite)
     from vidrestore.evaluation.conditions import CONDITIONS
@@ -373,9 +386,9 @@ def detector(
         everything = [count for counts in results.values() for count in counts.values()]
         rows["all conditions"] = sum(everything, Agreement())
     width = max(32, *(len(name) + 2 for name in rows))
-    click.echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
+    echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
     for name, count in rows.items():
-        click.echo(
+        echo(
             f"{name:{width}}{count.n_sure:7}{100 * count.found_share:8.1f}%"
             f"{100 * count.false_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
             f" ({100 * count.landmark_ratio:4.1f}%)"
@@ -408,20 +421,21 @@ def tracking(
     Columns as for `detector`; looked: frames of which the tracker asked its detector.
     """
     start_logging(verbose)
+    _check_videos(videos, detector, reference)
     from vidrestore.evaluation.tracking import evaluate_tracking
     from vidrestore.models.load import load_detector
 
     for name in (detector, reference):
         pull_if_named(name, "detector")
     trusted = load_detector(reference)
-    click.echo(
+    echo(
         f"{'video':32}{'every':>6}{'looked':>8}{'faces':>7}{'found':>8}{'false':>8}{'landmarks':>11}"
     )
     for video in videos:
         for every in every_frames:
             result = evaluate_tracking(video, trusted, detector=detector, every_frames=every)
             count = result.counts
-            click.echo(
+            echo(
                 f"{video.name:32}{every:6}{100 * result.looked_share:7.0f}%{count.n_sure:7}"
                 f"{100 * count.found_share:7.1f}%{100 * count.false_share:7.1f}%"
                 f"{100 * count.landmark_distance:10.2f}%"

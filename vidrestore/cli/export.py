@@ -9,6 +9,7 @@ import click
 
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option
+from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError
 
 __all__ = ["export"]
@@ -52,7 +53,7 @@ def export(
 
     precision: Literal["float16", "float32"] = "float16" if half else "float32"
     metadata = write(checkpoint, destination, precision=precision, blend=blend, overwrite=overwrite)
-    click.echo(
+    echo(
         f"{destination}: {metadata['arch']}, {metadata['images_seen']} images seen, "
         f"{destination.stat().st_size / 1e6:.1f} MB"
     )

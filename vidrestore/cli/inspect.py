@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.inputs import check_config_inputs, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
@@ -19,6 +20,7 @@ from vidrestore.cli.options import (
 )
 from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.config import dotted_fields, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs, write_whole
 from vidrestore.words import counted
@@ -54,7 +56,12 @@ _OPTIONS = [
     help="scale, angle and place over time",
 )
 @click.option(
-    "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
+    "--config",
+    "presets",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="a YAML preset; may be given several times, the later ones win",
 )
 @some_config_options(*_OPTIONS)
 @overwrite_option
@@ -65,7 +72,7 @@ def inspect(
     out: Path,
     video: Path | None,
     plot: Path | None,
-    preset: Path | None,
+    presets: tuple[Path, ...],
     overwrite: bool,
     progress: str,
     verbose: int,
@@ -77,12 +84,11 @@ def inspect(
     be deleted. The rest is for reading.
     """
     start_logging(verbose)
-    config = resolve_config(preset, given_options(values))
-    rule: dict[str, Any] = {
-        "inputs": [source, *([preset] if preset else [])],
-        "overwrite": overwrite,
-    }
+    config = resolve_config(presets, given_options(values))
+    rule: dict[str, Any] = {"inputs": [source, *presets], "overwrite": overwrite}
+    check_video(source)
     check_outputs([path for path in (out, video, plot) if path is not None], **rule)
+    check_config_inputs(config)
     from vidrestore.api import inspect_video
     from vidrestore.overlay import OverlayWriter
     from vidrestore.track_plot import TrackPlot
@@ -109,7 +115,7 @@ def inspect(
         with after_writing(*written, out):
             write_whole(plot, drawing.png(), **rule)
     for line in _summary(tracks):
-        click.echo(line)
+        echo(line)
 
 
 def _summary(tracks: Tracks) -> Iterator[str]:

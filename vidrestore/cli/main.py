@@ -7,13 +7,13 @@ Exit codes: 0 done, 1 failed, 2 usage; ended by a signal 129 (hang-up), 130 (Ctr
 from __future__ import annotations
 
 import logging
-import sys
 from importlib import import_module
 
 import click
 
 import vidrestore
 from vidrestore.cli.signals import EndedBySignal, end_on_signals
+from vidrestore.cli.terminal import accept_any_text, echo, show_usage_error
 from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
 from vidrestore.memory import is_out_of_memory, keep_freed_memory
 from vidrestore.runtime.output_file import abandon_outputs
@@ -74,13 +74,14 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     keep_freed_memory()
+    accept_any_text()
     try:
         with end_on_signals():
             cli.main(arguments, prog_name="vidrestore", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        return _say(_usage(error), error.exit_code)
+        return show_usage_error(error)
     except UsageError as error:
         return _say(error, 2)
     except VidRestoreError as error:
@@ -102,13 +103,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _usage(error: click.ClickException) -> str:
-    """A wrong command line in one line, with the command whose help tells more."""
-    context = getattr(error, "ctx", None)
-    hint = f" (see {context.command_path} --help)" if context is not None else ""
-    return error.format_message().rstrip(".") + hint
-
-
 def _out_of_memory(error: Exception) -> str | None:
     """What to say of an error that memory is to blame for, whatever it says itself."""
     if isinstance(error, NotEnoughMemoryError) or not is_out_of_memory(error):
@@ -120,5 +114,5 @@ def _out_of_memory(error: Exception) -> str | None:
 
 
 def _say(message: object, code: int) -> int:
-    print("vidrestore: " + " ".join(str(message).split()), file=sys.stderr)
+    echo("vidrestore: " + " ".join(str(message).split()), err=True)
     return code

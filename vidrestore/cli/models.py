@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.cli.terminal import echo
 from vidrestore.errors import WeightsError
 from vidrestore.models import weights, zoo
 from vidrestore.models.zoo import ModelSpec, Task
@@ -35,7 +36,7 @@ def list_models(verbose: int) -> None:
         installed = "yes" if weights.is_installed(spec) else "no"
         rows.append((spec.name, spec.task, _size(spec), installed, spec.licence))
     for line in _aligned(rows):
-        click.echo(line)
+        echo(line)
 
 
 @models.command()
@@ -52,7 +53,7 @@ def pull(names: tuple[str, ...], allow_unverified: bool, verbose: int) -> None:
     for spec in _named(names):
         with show_download() as on_download:
             path = weights.pull(spec, allow_unverified=allow_unverified, on_download=on_download)
-        click.echo(f"{spec.name}: ready at {path}")
+        echo(f"{spec.name}: ready at {path}")
 
 
 @models.command()
@@ -68,10 +69,10 @@ def verify(names: tuple[str, ...], verbose: int) -> None:
     failed = 0
     for spec in chosen:
         try:
-            click.echo(f"{spec.name} ({spec.task}): right, sha256 {weights.verify(spec)}")
+            echo(f"{spec.name} ({spec.task}): right, sha256 {weights.verify(spec)}")
         except WeightsError as error:
             failed += 1
-            click.echo(f"{spec.name} ({spec.task}): {error}", err=True)
+            echo(f"{spec.name} ({spec.task}): {error}", err=True)
     if failed:
         raise WeightsError(f"{failed} of {len(chosen)} weights files cannot be used")
 
@@ -86,10 +87,10 @@ def path(name: str | None, verbose: int) -> None:
     """
     start_logging(verbose)
     if name is None:
-        click.echo(weights.folder())
+        echo(weights.folder())
         return
     for spec in _named([name]):
-        click.echo(weights.path_of(spec))
+        echo(weights.path_of(spec))
 
 
 def pull_if_named(name: str, task: Task) -> None:
@@ -119,8 +120,8 @@ def show_download() -> Iterator[OnDownload]:
     def show(spec: ModelSpec, received: int, total: int | None) -> None:
         nonlocal bar
         if bar is None:
-            click.echo(f"{spec.name}: downloading {spec.url} (size: {_size(spec)})", err=True)
-            click.echo(f"{spec.name}: licence: {spec.licence}", err=True)
+            echo(f"{spec.name}: downloading {spec.url} (size: {_size(spec)})", err=True)
+            echo(f"{spec.name}: licence: {spec.licence}", err=True)
             bar = tqdm(
                 desc=spec.name,
                 unit="B",

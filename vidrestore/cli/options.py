@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from vidrestore.cli.terminal import PrintableFormatter
 from vidrestore.config import RestoreConfig, dotted_fields
 
 __all__ = [
@@ -128,5 +129,7 @@ verbose_option = click.option("-v", "--verbose", count=True, help="log what happ
 def start_logging(verbose: int) -> None:
     """Sends the package's log to stderr: warnings always, more with -v and -vv."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("vidrestore").setLevel(level)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vidrestore.runtime.output_file import write_whole
+from vidrestore.runtime.printable import well_formed_record
 
 __all__ = ["overwrite_option", "write_json"]
 
@@ -22,5 +23,5 @@ def write_json(
     path: Path, record: dict[str, Any], *, inputs: Iterable[Path] = (), overwrite: bool = False
 ) -> None:
     """Write a record as JSON, completely or not at all."""
-    data = json.dumps(record, indent=2, default=str) + "\n"
+    data = json.dumps(well_formed_record(record), indent=2, default=str) + "\n"
     write_whole(path, data.encode(), inputs=inputs, overwrite=overwrite)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from vidrestore.cli.inputs import check_video
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.cli.terminal import echo
 
 __all__ = ["probe"]
 
@@ -17,7 +19,8 @@ __all__ = ["probe"]
 def probe(source: Path, verbose: int) -> None:
     """Show what INPUT holds: picture, timing, colour, streams, chapters."""
     start_logging(verbose)
+    check_video(source)
     from vidrestore.video.probe import describe
     from vidrestore.video.probe import probe as look
 
-    click.echo(describe(look(source)))
+    echo(*describe(look(source)))

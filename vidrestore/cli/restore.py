@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidrestore.cli.inputs import check_config_inputs, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
@@ -18,6 +19,7 @@ from vidrestore.cli.options import (
 )
 from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.terminal import echo
 from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.words import counted
@@ -35,7 +37,12 @@ __all__ = ["restore"]
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option(
-    "--config", "preset", metavar="FILE", type=click.Path(path_type=Path), help="a YAML preset"
+    "--config",
+    "presets",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="a YAML preset; may be given several times, the later ones win",
 )
 @config_options
 @click.option(
@@ -55,7 +62,7 @@ __all__ = ["restore"]
 def restore(
     source: Path,
     output: Path,
-    preset: Path | None,
+    presets: tuple[Path, ...],
     per_frame: bool,
     preview: Path | None,
     report: Path | None,
@@ -69,13 +76,15 @@ def restore(
     Sound, subtitles, chapters and everything else is carried over; every frame keeps its time.
     """
     start_logging(verbose)
-    config = resolve_config(preset, given_options(values), per_frame=per_frame)
-    inputs = input_files(source, config) + ([preset] if preset else [])
+    config = resolve_config(presets, given_options(values), per_frame=per_frame)
+    inputs = [*input_files(source, config), *presets]
+    check_video(source)
     check_outputs(
         [path for path in (output, preview, report) if path is not None],
         inputs=inputs,
         overwrite=config.encode.overwrite,
     )
+    check_config_inputs(config)
     if dry_run:
         _show_plan(source, output, config)
         return
@@ -83,7 +92,7 @@ def restore(
     from vidrestore.api import plan, restore_video
 
     info, planned, _ = plan(source, output, config=config)
-    click.echo(_first_line(source, output, info, planned), err=True)
+    echo(_first_line(source, output, info, planned), err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
     with show_progress(progress) as callback:
@@ -97,7 +106,7 @@ def restore(
                 inputs=inputs,
                 overwrite=config.encode.overwrite,
             )
-    click.echo(_summary(done), err=True)
+    echo(*_summary(done), err=True)
 
 
 def _limit_threads(threads: int) -> None:
@@ -113,17 +122,17 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
     import yaml
 
     from vidrestore.api import plan
-    from vidrestore.models.load import resolve
+    from vidrestore.models.names import resolve
     from vidrestore.video.probe import describe
 
     info, planned, resolved = plan(source, output, config=config)
-    click.echo(describe(info))
-    click.echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
+    echo(*describe(info))
+    echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
     for note in (*info.warnings, *planned.notes):
-        click.echo(f"           {note}")
-    click.echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
-    click.echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
-    click.echo(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False).rstrip())
+        echo(f"           {note}")
+    echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
+    echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
+    echo(*yaml.safe_dump(resolved.record(), sort_keys=False).splitlines())
 
 
 def _named(chosen: ModelSpec | Path) -> str:
@@ -135,7 +144,7 @@ def _first_line(source: Path, output: Path, info: VideoInfo, planned: OutputPlan
     return f"{source} → {output}: {planned.codec}, {planned.pix_fmt}{warnings}"
 
 
-def _summary(done: RestoreReport) -> str:
+def _summary(done: RestoreReport) -> list[str]:
     lines = [_restored(done)]
     if done.faces_left_alone:
         strength = done.config["blend"]["strength"]
@@ -146,7 +155,7 @@ def _summary(done: RestoreReport) -> str:
         lines.append(f"{counted(done.faces_failed, 'face')} left alone: no valid numbers came out")
     lines.extend(done.notes)
     lines.append(f"wrote {done.output}")
-    return "\n".join(lines)
+    return lines
 
 
 def _restored(done: RestoreReport) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidrestore.cli.options import start_logging, verbose_option
+from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError, VidRestoreError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def train(
     use = "`vidrestore export` turns it into weights"
     if getattr(loaded, "phase", None) == "prior":
         use = f"the phase embedded begins with it: --set prior={last}"
-    click.echo(f"trained: {last}; {use}", err=True)
+    echo(f"trained: {last}; {use}", err=True)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _shared_part(rank: int, run: _Run, processes: int, port: int) -> None:
     try:
         run()
     except VidRestoreError as error:
-        click.echo(f"vidrestore: process {rank}: {error}", err=True)
+        echo(f"vidrestore: process {rank}: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     finally:
         leave_processes()
@@ -230,7 +231,7 @@ def _tell(progress: TrainingProgress) -> None:
         return
     terms = ", ".join(f"{name} {value:.3g}" for name, value in progress.terms.items())
     left = "" if progress.seconds_left is None else f", {progress.seconds_left / 60:.0f} min left"
-    click.echo(
+    echo(
         f"{progress.images} of {progress.total} images, {progress.images_per_s:.1f} images/s"
         f"{left}: {terms}",
         err=True,

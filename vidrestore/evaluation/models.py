@@ -13,7 +13,8 @@ from vidrestore.errors import UsageError
 from vidrestore.evaluation.protocols import Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH
 from vidrestore.models import weights
-from vidrestore.models.load import choose_restorer, resolve
+from vidrestore.models.load import choose_restorer
+from vidrestore.models.names import resolve
 
 __all__ = ["Contender", "contenders", "header", "versions"]
 

@@ -1,15 +1,15 @@
 """Read a weights file without trusting it, and put it into a network.
 
 `read` takes `.pth`, `.pt` and `.safetensors` files and gives plain tensors by name. Pickled files
-are opened by torch's restricted unpickler, which builds tensors and containers and refuses
-everything else, so no code in a file ever runs. `fill` puts the tensors into a network whose
+are followed first without making anything (`pickle_check`), then opened by torch's restricted
+unpickler, which builds tensors and containers and refuses everything else, so no code in a file
+ever runs. `fill` puts the tensors into a network whose
 names and shapes must match exactly.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
+import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,15 @@ from torch.overrides import TorchFunctionMode
 
 from vidrestore.errors import WeightsError
 from vidrestore.models.compressed import expanded
+from vidrestore.models.pickle_check import UnsafeWeights, check_weights_file
+from vidrestore.runtime.inputs import require_file
 
 __all__ = ["Checkpoint", "Unfilled", "fill", "read"]
 
 _WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
 """Keys under which publishers keep the weights, the averaged ones first."""
 
+_MOST_HEADER_BYTES = 1 << 23
 _TRAINING_ONLY = "num_batches_tracked"
 """Counters of batch normalisation that inference does not read and files may leave out."""
 
@@ -58,8 +61,7 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
     Raises:
         WeightsError: If the file is missing, damaged, unsafe, or holds no weights.
     """
-    if not path.is_file():
-        raise WeightsError(f"weights {path}: no such file")
+    require_file(path, f"weights {path}", WeightsError)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     state = _unwrap(_unpickle(path, check=not trusted), path)
@@ -67,24 +69,37 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
+    _check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Checkpoint(path, expanded(state), file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # A damaged file can fail in any way.
         raise _damaged(path, error) from error
+
+
+def _check_header(path: Path) -> None:
+    """The library itself takes a header of 100 MB; none of ours has a hundredth of that."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > _MOST_HEADER_BYTES:
+        raise WeightsError(
+            f"weights {path}: damaged or no weights file (its table would take {length} bytes)"
+        )
 
 
 def _unpickle(path: Path, *, check: bool) -> object:
     try:
-        if check and zipfile.is_zipfile(path):
-            _check_archive(path)
+        if check:
+            check_weights_file(path)
+            if zipfile.is_zipfile(path):
+                _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
-    except pickle.UnpicklingError as error:
+    except UnsafeWeights as error:
         raise _refused(path, error) from error
     except Exception as error:  # A damaged pickle can fail in any way.
         raise _damaged(path, error) from error
@@ -98,12 +113,12 @@ def _check_archive(path: Path) -> None:
         raise WeightsError(f"weights {path}: damaged (checksum of {spoilt}); get the file again")
 
 
-def _refused(path: Path, error: pickle.UnpicklingError) -> WeightsError:
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if found is None:
-        return WeightsError(f"weights {path}: damaged or no weights file; nothing was executed")
+def _refused(path: Path, error: UnsafeWeights) -> WeightsError:
+    if str(error).startswith("damaged"):
+        return WeightsError(f"weights {path}: {error}; nothing was executed")
+    why = f", because {error}" if error.runs else f" ({error})"
     return WeightsError(
-        f"weights {path}: refused, because loading it would run {found[1]}; nothing was executed. "
+        f"weights {path}: refused{why}; nothing was executed. "
         "Get the weights alone, best as .safetensors"
     )
 
@@ -158,7 +173,18 @@ class Unfilled(TorchFunctionMode):
 
     Drawing the numbers takes a second for a large network. Unlike on the meta device, what a
     network computes for itself, such as a fixed filter, is there.
+
+    Args:
+        most_values: Refuse, before allocating, networks with more numbers than this.
+
+    Raises:
+        ValueError: The network has more.
     """
+
+    def __init__(self, most_values: float = math.inf) -> None:
+        super().__init__()
+        self._left = most_values
+        self._layers = _MOST_LAYERS
 
     def __torch_function__(
         self,
@@ -168,6 +194,8 @@ class Unfilled(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if func in _FACTORIES:
+            self._count(math.prod(_size(args, kwargs)))
         if getattr(func, "__module__", None) == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         if func in (Tensor.normal_, Tensor.uniform_):
@@ -175,6 +203,24 @@ class Unfilled(TorchFunctionMode):
         if func is torch.randn:
             return torch.empty(*args, **kwargs)
         return func(*args, **kwargs)
+
+    def _count(self, values: int) -> None:
+        self._left -= values
+        self._layers -= 1
+        if self._left < 0 or self._layers < 0:
+            raise ValueError("it would be far larger than the weights that the file holds")
+
+
+_FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.randn, torch.rand, torch.full, torch.eye)
+_MOST_LAYERS = 10_000
+
+
+def _size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of what a factory is asked for."""
+    first = kwargs.get("size", args[0] if args else ())
+    if isinstance(first, Sequence):
+        return tuple(first)
+    return tuple(one for one in args if isinstance(one, int))
 
 
 def _mismatch(

@@ -47,12 +47,22 @@ def expanded(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         stored: Any tensors by name; those without a scale are kept as they are.
+
+    Raises:
+        ValueError: A scale is not one for each output; broadcast, it would take any memory.
     """
     state = {}
     for name, tensor in stored.items():
         scale = stored.get(name + _SCALE)
         if scale is not None:
+            _check_scale(name, tensor, scale)
             tensor = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
         if not name.endswith(_SCALE):
             state[name] = tensor
     return state
+
+
+def _check_scale(name: str, tensor: Tensor, scale: Tensor) -> None:
+    shapes = tuple(tensor.shape), tuple(scale.shape)
+    if tensor.dtype != torch.int8 or tensor.ndim < 2 or scale.shape != tensor.shape[:1]:
+        raise ValueError(f"{name} of shape {shapes[0]} has scales of shape {shapes[1]}"[:160])

@@ -5,28 +5,34 @@
 time, with the same server or another. The file gets its own name only after the caller's check
 has passed, by an atomic rename. `locked` keeps two processes from fetching the same file at once.
 
+A server is not trusted: addresses are https, also after redirects (plain http only on this
+machine); a transfer that drips is stopped, and what has arrived is kept; a web page is no weights
+file; where no size is known, there is a largest one.
+
 Sizes are in bytes. Nothing is printed: progress goes to a callback, retries to `logging`.
 """
 
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import logging
 import os
 import re
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from vidrestore.errors import DownloadError
 
-__all__ = ["Progress", "fetch", "locked"]
+__all__ = ["Progress", "fetch", "is_web_page", "locked"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +44,14 @@ Wrong = Callable[[Path], "str | None"]
 _CHUNK = 1 << 18
 _TRIES_PER_URL = 4
 _PAUSE_S = 0.25
+_SILENCE_S = 60.0
+_PACE_WINDOW_S = 300.0
+_LEAST_BYTES_PER_S = 1000
+_MOST_BYTES = 4 << 30
+"""Of a file whose size is not known."""
+_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?<(!doctype|html|head|body|\?xml)\b", re.I | re.S
+)
 
 
 class _Refused(Exception):
@@ -46,6 +60,32 @@ class _Refused(Exception):
 
 class _Interrupted(Exception):
     """The transfer broke: what has arrived is good, go on from there."""
+
+
+class _Pace:
+    """How fast bytes come, over windows of time that go on through interruptions."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._bytes = 0
+
+    def add(self, count: int, now: float) -> None:
+        """Take note of bytes that have come.
+
+        Raises:
+            _Refused: Too few came in the last window.
+        """
+        self._since = now if self._since is None else self._since
+        self._bytes += count
+        elapsed = now - self._since
+        if elapsed < _PACE_WINDOW_S:
+            return
+        if self._bytes < _LEAST_BYTES_PER_S * elapsed:
+            raise _Refused(
+                f"too slow, {self._bytes} bytes in {elapsed:.0f} s; what has arrived is kept, and "
+                "the next try goes on from there"
+            )
+        self._since, self._bytes = now, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +99,13 @@ class _Transfer:
     """Whether leftovers may be continued; only if the caller can check the whole."""
     progress: Progress | None
     timeout_s: float
+    clock: Callable[[], float] = time.monotonic
+    pace: _Pace = field(default_factory=lambda: _Pace())
+
+    @property
+    def limit(self) -> int:
+        """Bytes that are never exceeded."""
+        return _MOST_BYTES if self.size is None else self.size
 
     def report(self, received: int, total: int | None) -> None:
         if self.progress is not None:
@@ -73,7 +120,8 @@ def fetch(
     size: int | None = None,
     resumable: bool = True,
     progress: Progress | None = None,
-    timeout_s: float = 30.0,
+    timeout_s: float = _SILENCE_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Download `target` from the first of `urls` that gives the right bytes.
 
@@ -86,18 +134,19 @@ def fetch(
             that the parts come from different files.
         progress: See `Progress`.
         timeout_s: Longest silence of a server, in seconds.
+        clock: Gives seconds, for the pace.
 
     Raises:
         DownloadError: If no address gives the file; the message has each one's reason.
     """
     part = target.with_name(target.name + ".part")
-    transfer = _Transfer(part, size, resumable, progress, timeout_s)
+    transfer = _Transfer(part, size, resumable, progress, timeout_s, clock)
     if not resumable:
         part.unlink(missing_ok=True)
     reasons = []
     for url in urls:
         try:
-            _fetch_checked(url, transfer, wrong)
+            _fetch_checked(url, replace(transfer, pace=_Pace()), wrong)
         except _Refused as error:
             logger.info("%s: %s", url, error)
             reasons.append(f"{url}: {error}" if len(urls) > 1 else str(error))
@@ -146,14 +195,20 @@ def _complete(url: str, transfer: _Transfer) -> None:
 
 def _receive(url: str, transfer: _Transfer, offset: int) -> None:
     """One request: append what the server sends, or start over if it does not continue."""
+    _refuse_insecure(url)
+    transfer.pace.add(0, transfer.clock())
     headers = {"User-Agent": "vidrestore", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=transfer.timeout_s) as response:
+        opener = urllib.request.build_opener(_CheckedRedirects)
+        with opener.open(request, timeout=transfer.timeout_s) as response:
+            if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+                raise _Refused(_IS_PAGE)
             start, total = _extent(response, offset)
             _refuse_other_size(total, transfer.size)
+            _refuse_too_large(total or 0, transfer.limit)
             _write(response, transfer, start, total)
     except urllib.error.HTTPError as error:
         if error.code == 416:
@@ -183,18 +238,64 @@ def _refuse_other_size(total: int | None, size: int | None) -> None:
         raise _Refused(f"the server has {total} bytes, expected {size}")
 
 
+def _refuse_too_large(count: int, limit: int) -> None:
+    if count > limit:
+        raise _Refused(f"{count} bytes or more, and no weights file has more than {limit}")
+
+
+_IS_PAGE = "the server answers with a web page, which is no weights file"
+
+
+def is_web_page(path: Path) -> bool:
+    """Whether a file is HTML or XML, such as a page that asks for a login."""
+    with path.open("rb") as file:
+        return _PAGE.match(file.read(4096)) is not None
+
+
+def _refuse_insecure(url: str, *, from_here: bool = True) -> None:
+    """Allow https, and http to this machine, to which no other one may redirect."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" or (
+        parts.scheme == "http" and from_here and _is_loopback(parts.hostname or "")
+    ):
+        return
+    raise _Refused(f"only https is allowed, not {parts.scheme or 'an address without it'}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        from_here = _is_loopback(urllib.parse.urlsplit(req.full_url).hostname or "")
+        _refuse_insecure(newurl, from_here=from_here)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _write(
     response: http.client.HTTPResponse, transfer: _Transfer, start: int, total: int | None
 ) -> None:
     received, total = start, transfer.size if total is None else total
+    chunk = _read(response)
+    if start == 0 and _PAGE.match(chunk):
+        raise _Refused(_IS_PAGE)
     with _open_part(transfer.part, start) as file:
         transfer.report(received, total)
-        while chunk := _read(response):
+        while chunk:
             received += len(chunk)
             if total is not None and received > total:
                 raise _Refused(f"the server sends more than {total} bytes")
+            _refuse_too_large(received, transfer.limit)
             file.write(chunk)
             transfer.report(received, total)
+            transfer.pace.add(len(chunk), transfer.clock())
+            chunk = _read(response)
     if total is not None and received < total:
         raise _Interrupted(f"broken off at {received} of {total} bytes")
 

@@ -41,10 +41,10 @@ def identify(checkpoint: Checkpoint, *, arch: str | None = None) -> Identity:
     shapes = checkpoint.shapes
     try:
         found = _recognise(shapes, checkpoint, arch)
-    except (KeyError, IndexError, ZeroDivisionError) as error:
+    except (LookupError, ArithmeticError, ValueError) as error:
         raise WeightsError(f"weights {checkpoint.path}: incomplete ({error})") from error
     if found is None:
-        some = ", ".join(list(shapes)[:3])
+        some = ", ".join(name[:60] for name in list(shapes)[:3])
         raise WeightsError(
             f"weights {checkpoint.path}: of no network known here (its entries: {some}, …); "
             "GFP-GAN, GPEN, RetinaFace and vidrestore's own are"
@@ -58,7 +58,7 @@ def _told(checkpoint: Checkpoint) -> Identity | None:
         return None
     try:
         hyperparameters = json.loads(checkpoint.metadata.get("hyperparameters", "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"weights {checkpoint.path}: its metadata is damaged") from error
     if not isinstance(hyperparameters, dict):
         raise WeightsError(f"weights {checkpoint.path}: its metadata is damaged")

@@ -10,8 +10,6 @@ is recognised by its contents. What was taken is in the adapter's `name`.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +26,11 @@ from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.debug import DebugRestorer
 from vidrestore.models.detector import CompactDetector, CompactFaceDetector
 from vidrestore.models.identify import identify
+from vidrestore.models.names import resolve, split_arch
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.models.retinaface import RetinaFaceDetector, build_retinaface
-from vidrestore.models.zoo import ModelSpec, Task
+from vidrestore.models.zoo import ModelSpec
+from vidrestore.settings import shown
 
 __all__ = [
     "Precision",
@@ -38,11 +38,8 @@ __all__ = [
     "choose_restorer",
     "load_detector",
     "load_restorer",
-    "resolve",
     "resolve_device",
 ]
-
-logger = logging.getLogger(__name__)
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -60,8 +57,6 @@ _DETECTORS: dict[str, tuple[Callable[..., nn.Module], Callable[..., FaceDetector
     "CompactDetector": (CompactDetector, CompactFaceDetector),
 }
 """The networks that detect: how each one is made and how it is called."""
-
-_WEIGHTS_ENDINGS = (".pth", ".pt", ".safetensors", ".ckpt")
 
 
 def load_restorer(
@@ -136,27 +131,6 @@ def load_detector(
     return detector
 
 
-def resolve(name: str | Path, task: Task) -> ModelSpec | Path:
-    """Find what a user means by a model's name.
-
-    Args:
-        name: As for `load_restorer`.
-        task: What the model is to do.
-
-    Returns:
-        A row of the zoo, or the path of a weights file, which may not exist.
-
-    Raises:
-        UnknownModelError: If it is neither; the message suggests the nearest names.
-    """
-    if name == zoo.AUTO:
-        return _best_installed(task)
-    known = {spec.name for spec in zoo.MODELS}
-    if isinstance(name, Path) or (name not in known and _looks_like_path(name)):
-        return Path(name).expanduser()
-    return zoo.find(name, task)[0]
-
-
 def choose_restorer(name: str | Path = zoo.AUTO) -> str:
     """Say which model `load_restorer(name)` takes, and what has to be downloaded for it.
 
@@ -174,7 +148,7 @@ def choose_detector(name: str | Path = zoo.AUTO) -> str:
 
 def _describe(chosen: ModelSpec | Path) -> str:
     if isinstance(chosen, Path):
-        return str(_split_arch(chosen)[0])
+        return str(split_arch(chosen)[0])
     if chosen.embedded or weights.is_installed(chosen):
         return chosen.name
     size = "" if chosen.bytes is None else f" of {chosen.bytes / 1e6:.1f} MB"
@@ -194,11 +168,37 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
+    except Exception as error:  # Each kind of device that torch lacks has an error of its own.
         raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
     if found.type == "meta":
         raise UsageError("device meta: computes nothing; try 'auto' or 'cpu'")
     return found
+
+
+_MOST_CROP_PX = 2048
+_MOST_HYPERPARAMETER = 1 << 16
+_MOST_HYPERPARAMETERS = 256
+_SPARE_VALUES = 1 << 24
+"""What a network may hold that its file need not: it computes such buffers itself."""
+
+
+def _check_hyperparameters(value: object, depth: int = 0) -> int:
+    """Count the numbers; each must be of a size that a network may have.
+
+    Raises:
+        ValueError: There are too many, too large ones, or too deep ones.
+    """
+    parts: list[object] = []
+    if isinstance(value, Mapping):
+        parts = [*value.values()]
+    elif isinstance(value, list | tuple):
+        parts = [*value]
+    elif isinstance(value, int | float) and not abs(value) <= _MOST_HYPERPARAMETER:
+        raise ValueError(f"a value of {shown(value)}")
+    count = 1 if depth > 4 else sum(_check_hyperparameters(part, depth + 1) for part in parts)
+    if depth > 4 or count > _MOST_HYPERPARAMETERS:
+        raise ValueError("too many values")
+    return max(count, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +215,10 @@ class _Source:
         """Side of the crops in pixels; where a network takes any, the file says which it learnt."""
         told = {**self.checkpoint.metadata, **self.hyperparameters}
         size = str(told.get("out_size", told.get("size", "512")))
-        if not size.isdecimal() or int(size) == 0:
-            raise self.error(f"says that its crops are {size} pixels wide")
+        if not size.isdecimal() or len(size) > 4 or not 16 <= int(size) <= _MOST_CROP_PX:
+            raise self.error(
+                f"says that its crops are {size[:20]} pixels wide; 16 to {_MOST_CROP_PX} can be"
+            )
         return int(size)
 
     def error(self, words: str) -> WeightsError:
@@ -225,10 +227,14 @@ class _Source:
     def network(self, make: Callable[..., nn.Module]) -> nn.Module:
         """The network with its weights; `make` takes its name and hyper-parameters."""
         try:
-            with Unfilled():
+            _check_hyperparameters(self.hyperparameters)
+            with Unfilled(self.checkpoint.path.stat().st_size + _SPARE_VALUES):
                 module = make(self.arch, **self.hyperparameters)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise self.error(f"no {self.arch} can be built as it asks ({error})") from error
+        except Exception as error:  # Numbers without sense can fail in any way.
+            words = str(error).splitlines() or [type(error).__name__]
+            raise self.error(
+                f"no {self.arch} can be built as it asks ({words[0][:160]})"
+            ) from error
         fill(module, self.checkpoint, arch=self.arch)
         return module
 
@@ -236,18 +242,8 @@ class _Source:
 def _open(chosen: ModelSpec | Path, on_download: weights.OnDownload | None) -> _Source:
     if isinstance(chosen, ModelSpec):
         return _from_zoo(chosen, on_download)
-    path, arch = _split_arch(chosen)
+    path, arch = split_arch(chosen)
     return _from_file(path, arch)
-
-
-def _split_arch(path: Path) -> tuple[Path, str | None]:
-    """Split `PATH#ARCH`, unless a file bears just that name; the file must exist."""
-    bare, _, arch = str(path).partition("#")
-    if path.is_file():
-        return path, None
-    if not Path(bare).is_file():
-        raise WeightsError(f"weights {bare}: no such file")
-    return Path(bare), arch or None
 
 
 def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Source:
@@ -268,16 +264,3 @@ def _from_file(path: Path, arch: str | None) -> _Source:
             return _Source(str(path), spec.arch, spec.hyperparameters, read(path, trusted=True))
     checkpoint = read(path)
     return _Source(str(path), *identify(checkpoint, arch=arch), checkpoint)
-
-
-def _best_installed(task: Task) -> ModelSpec:
-    rows = [zoo.find(name, task)[0] for name in zoo.AUTO_ORDER[task]]
-    best = next((spec for spec in rows if weights.is_installed(spec)), rows[-1])
-    logger.info("%s 'auto': taking %s, the best one installed", task, best.name)
-    return best
-
-
-def _looks_like_path(name: str) -> bool:
-    path = Path(name.partition("#")[0])
-    separated = any(mark in name for mark in (os.sep, os.altsep) if mark)
-    return separated or path.suffix in _WEIGHTS_ENDINGS or Path(name).expanduser().is_file()

@@ -109,7 +109,7 @@ def pull(
     *,
     allow_unverified: bool = False,
     on_download: OnDownload | None = None,
-    timeout_s: float = 30.0,
+    timeout_s: float = 60.0,
 ) -> Path:
     """Install a model: download its file unless it is there, and check it.
 
@@ -205,6 +205,8 @@ def _check(path: Path, spec: ModelSpec) -> str:
     """Read a file through, compare, and note the result."""
     expected = _expected(path, spec)
     difference = _difference(path, spec.bytes, expected)
+    if difference is None and download.is_web_page(path):
+        difference = "a web page, which is no weights file"
     if difference is not None:
         remedy = "delete the file to download it again"
         raise WeightsError(f"weights {path.name}: {difference}; {remedy}: {path}")

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 from vidrestore.errors import DataError
+from vidrestore.models.pickle_check import check_weights_file
+from vidrestore.runtime.inputs import require_file
 from vidrestore.runtime.output_file import OutputFile
 
 __all__ = ["TrainingState", "read_checkpoint", "write_checkpoint"]
@@ -67,9 +69,10 @@ def read_checkpoint(path: Path) -> TrainingState:
     Raises:
         DataError: It is missing, damaged, or no checkpoint.
     """
-    if not path.is_file():
-        raise DataError(f"checkpoint {path}: no such file")
+    require_file(path, f"checkpoint {path}", DataError)
     try:
+        if _is_zip(path):
+            check_weights_file(path)
         table = torch.load(path, map_location="cpu", weights_only=True) if _is_zip(path) else None
         if not isinstance(table, dict) or table.get("format") != _FORMAT:
             raise DataError(f"checkpoint {path}: not one of `vidrestore train`")
@@ -81,7 +84,7 @@ def read_checkpoint(path: Path) -> TrainingState:
             table["figures"],
             table["best"],
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         words = str(error).splitlines() or [type(error).__name__]

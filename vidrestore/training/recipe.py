@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidrestore.errors import DataError, nearest
+from vidrestore.settings import parse_yaml, read_yaml, shown
 
 __all__ = [
     "RECIPES",
@@ -50,7 +50,9 @@ PAPER_EMA_STEPS = 10_000 / 32
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class DataRecipe(_Part):
@@ -447,18 +449,11 @@ def read_recipe(path: Path, changes: Mapping[str, str] | None = None) -> dict[st
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        values = {key: yaml.safe_load(text) for key, text in (changes or {}).items()}
-    except OSError as error:
-        raise DataError(f"recipe {path}: {error.strerror}; check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        words = str(error).splitlines()[0]
-        raise DataError(f"recipe {path}: not valid YAML ({words})") from error
+    content = read_yaml(path, f"recipe {path}", DataError)
     if not isinstance(content, dict):
-        raise DataError(f"recipe {path}: expected fields with values, got {content!r}")
-    for key, value in values.items():
-        _set(content, key, value, path)
+        raise DataError(f"recipe {path}: expected fields with values, got {shown(content)}")
+    for key, text in (changes or {}).items():
+        _set(content, key, parse_yaml(text, f"--set {key}", DataError), path)
     return content
 
 
@@ -487,7 +482,7 @@ def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
         return f"{name} is missing"
     if first["type"] == "value_error":
         return f"{name}: {first['ctx']['error']}".removeprefix(": ")
-    return f"{name}: {first['msg']}, got {first['input']!r}"
+    return f"{name}: {first['msg']}, got {shown(first['input'])}"
 
 
 def _model_at(kind: type[BaseModel], parents: list[str | int]) -> type[BaseModel]:

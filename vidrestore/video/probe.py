@@ -23,6 +23,7 @@ from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.structs import Display
 from vidrestore.video.codecs import CONTAINERS, choose_codec
 from vidrestore.video.display import display_of, matrix_of_frame, rotation_of, side_data
+from vidrestore.video.opening import open_container
 
 __all__ = [
     "INTERLACED_WARNING",
@@ -158,7 +159,7 @@ INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 """Of `VideoInfo.field_order`."""
 
-_NO_VIDEO = {"tty": "a text file", "image2": "a picture"}
+_NO_VIDEO = {"tty": "a text file"}
 """Formats that FFmpeg shows as a video stream."""
 
 
@@ -184,42 +185,11 @@ def open_input(path: Path) -> Iterator[InputContainer]:
     Raises:
         VideoOpenError: if it cannot be opened.
     """
-    container = _open(path)
+    container = open_container(path)
     try:
         yield container
     finally:
         container.close()
-
-
-def _open(path: Path) -> InputContainer:
-    if not path.exists():
-        raise VideoOpenError(f"{path}: no such file; check the path")
-    if path.is_dir():
-        raise VideoOpenError(f"{path} is a folder; name a video file in it")
-    if path.is_file() and path.stat().st_size == 0:
-        raise VideoOpenError(f"{path} is empty (0 bytes); get the file again")
-    try:
-        return av.open(str(path.resolve()), metadata_errors="replace")
-    except av.InvalidDataError as error:
-        raise VideoOpenError(f"{path}: {_why_unreadable(path)}") from error
-    except EOFError as error:
-        raise VideoOpenError(f"{path} ends before its first frame; nothing to restore") from error
-    except PermissionError as error:
-        raise VideoOpenError(f"{path}: no permission to read it") from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VideoOpenError(f"{path}: cannot be opened as a video ({reason})") from error
-
-
-def _why_unreadable(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] in (b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip"):
-        return (
-            "the index (moov) of this MP4 or MOV file is missing or damaged, as in a recording "
-            "that was cut off; copy the file again or repair it with a tool such as untrunc"
-        )
-    return "not a video, or of a format that FFmpeg does not know"
 
 
 def select_video(container: InputContainer, path: Path) -> VideoStream:
@@ -448,8 +418,8 @@ def _auto_codec(path: Path, pix_fmt: str, width: int, height: int) -> str | None
         return None
 
 
-def describe(info: VideoInfo) -> str:
-    """What the file holds, for a person to read; several lines."""
+def describe(info: VideoInfo) -> list[str]:
+    """What the file holds, as lines for a person to read."""
     lines = [f"{info.path}  ({info.container})", *_video_lines(info)]
     lines += [_stream_line(stream) for stream in info.streams if stream.index != info.stream_index]
     if info.chapters:
@@ -462,7 +432,7 @@ def describe(info: VideoInfo) -> str:
         if key in ("title", "artist", "date", "comment")
     ]
     lines.append(f"output      {_output_line(info)}")
-    return "\n".join(lines)
+    return lines
 
 
 def _video_lines(info: VideoInfo) -> list[str]:

@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vidrestore.errors import UsageError, nearest
+from vidrestore.settings import parse_yaml, read_yaml, shown
 from vidrestore.training.degradations.pixels import Clip, Picture, clipped
 from vidrestore.training.degradations.ranges import Range, Whole
 from vidrestore.training.degradations.sampling import resize, shift
@@ -175,18 +175,8 @@ def load_recipe(recipe: str | Path) -> Recipe:
                 f"unknown recipe {str(recipe)!r}{nearest(str(recipe), packaged)}; "
                 f"known: {', '.join(sorted(packaged))}, or name a YAML file"
             )
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise UsageError(f"recipe {recipe}: not a text file; name a YAML file") from error
-        except OSError as error:
-            raise UsageError(f"recipe {recipe}: {error.strerror}; check the path") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        said = str(error).split("\n")[0]
-        raise UsageError(f"recipe {recipe}: not valid YAML ({said})") from error
-    return parse_recipe(content, str(recipe))
+        return parse_recipe(read_yaml(path, f"recipe {recipe}"), str(recipe))
+    return parse_recipe(parse_yaml(text, f"recipe {recipe}"), str(recipe))
 
 
 def parse_recipe(content: Any, named: str = "given") -> Recipe:
@@ -203,7 +193,7 @@ def parse_recipe(content: Any, named: str = "given") -> Recipe:
     for key in content if isinstance(content, dict) else ():
         if key not in Recipe.model_fields:
             raise UsageError(
-                f"{where}: unknown key {key!r}{nearest(str(key), Recipe.model_fields)}"
+                f"{where}: unknown key {shown(key)}{nearest(str(key), Recipe.model_fields)}"
             )
     if not isinstance(content, dict) or not isinstance(content.get("steps"), list):
         raise UsageError(f"{where}: needs 'steps', a list of steps")
@@ -224,14 +214,16 @@ def _parse_step(given: Any, where: str) -> Step:
     if isinstance(given, dict) and len(given) == 1:
         [(name, values)] = given.items()
     if not isinstance(name, str):
-        raise UsageError(f"{where}: needs a name, or one name with its parameters, got {given!r}")
+        raise UsageError(
+            f"{where}: needs a name, or one name with its parameters, got {shown(given)}"
+        )
     if name not in STEPS:
         raise UsageError(
-            f"{where}: unknown step {name!r}{nearest(name, STEPS)}; known: {', '.join(STEPS)}"
+            f"{where}: unknown step {shown(name)}{nearest(name, STEPS)}; known: {', '.join(STEPS)}"
         )
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise UsageError(f"{where}: {name} needs parameters with names, got {values!r}")
+        raise UsageError(f"{where}: {name} needs parameters with names, got {shown(values)}")
     if isinstance(values.get("steps"), list):
         values = {**values, "steps": _parse_steps(values["steps"], f"{where} ({name})")}
     return _validated(STEPS[name], values, f"{where} ({name})")
@@ -248,7 +240,7 @@ def _validated(model: type[M], values: dict[str, Any], where: str) -> M:
             said = f"unknown parameter {place!r}{near}"
         else:
             said = f"{place}: {first['msg'].removeprefix('Value error, ')}"
-            said += "" if first["type"] == "value_error" else f", got {first['input']!r}"
+            said += "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
         raise UsageError(f"{where}: {said}") from error
 
 

@@ -1,0 +1,87 @@
+"""Look at everything a command is given before anything heavy is imported or loaded for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from vidrestore.config import RestoreConfig
+from vidrestore.errors import VideoOpenError, VideoWriteError
+from vidrestore.models.names import check_name
+from vidrestore.runtime.inputs import require_file
+
+__all__ = [
+    "check_config_inputs",
+    "check_detectors",
+    "check_folder",
+    "check_restorers",
+    "check_source",
+    "check_video",
+]
+
+
+def check_video(path: Path) -> None:
+    """Refuse what cannot be opened as a video.
+
+    Raises:
+        VideoOpenError: See `vidrestore.video.opening.open_container`.
+    """
+    from vidrestore.video.opening import check_input
+
+    check_input(path)
+
+
+def check_source(path: Path) -> None:
+    """Refuse what is neither a picture file nor can be opened as a video.
+
+    Raises:
+        VideoOpenError: It is no file, or no video.
+    """
+    from vidrestore.pictures import PICTURE_ENDINGS
+
+    if path.suffix.lower() in PICTURE_ENDINGS:
+        require_file(path, str(path), VideoOpenError)
+    else:
+        check_video(path)
+
+
+def check_config_inputs(config: RestoreConfig) -> None:
+    """Refuse tracks, models and devices that are not there.
+
+    Raises:
+        UsageError: The tracks are no file, or this machine has no such device.
+        UnknownModelError: No model has the name.
+        WeightsError: The weights are no file.
+    """
+    if config.track.file is not None:
+        require_file(config.track.file, f"tracks {config.track.file}")
+    check_name(config.restore.model, "restorer")
+    check_name(config.detect.detector, "detector")
+    if config.run.device not in ("auto", "cpu"):
+        from vidrestore.models.load import resolve_device
+
+        resolve_device(config.run.device)
+
+
+def check_detectors(names: Iterable[str]) -> None:
+    """Refuse names that no detector has, and weights that are not there."""
+    for name in names:
+        check_name(name, "detector")
+
+
+def check_restorers(names: Iterable[str]) -> None:
+    """Refuse names that no restorer has, and weights that are not there."""
+    for name in names:
+        check_name(name, "restorer")
+
+
+def check_folder(output: Path) -> None:
+    """Refuse an output whose folder does not exist.
+
+    Raises:
+        VideoWriteError: It does not.
+    """
+    if not output.absolute().parent.is_dir():
+        raise VideoWriteError(
+            f"{output}: the folder {output.parent} does not exist; create it first"
+        )
