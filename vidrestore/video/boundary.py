@@ -1,0 +1,57 @@
+"""Where PyAV ends: what its calls raise becomes an error for a person, with the file's name.
+
+PyAV promises `av.FFmpegError`; damaged files also bring up what its own code did not expect (an
+index of a stream that appeared midway, a number no table holds, text that is not UTF-8). Only
+PyAV's own calls go inside, never this program's logic, whose mistakes must stay visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+
+from vidrestore.errors import VidRestoreError
+
+__all__ = ["AV_ERRORS", "UNEXPECTED", "av_boundary", "reason_of"]
+
+UNEXPECTED = (
+    ArithmeticError,
+    BufferError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What PyAV's calls raise on damaged files beyond `av.FFmpegError`."""
+
+AV_ERRORS = (av.FFmpegError, *UNEXPECTED)
+"""All that PyAV's calls raise."""
+
+
+@contextmanager
+def av_boundary(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
+    """Turns what PyAV raises inside into one error.
+
+    Args:
+        kind: the error.
+        doing: what could not be done, with the file's name; the reason follows in brackets.
+
+    Raises:
+        VidRestoreError: of that kind.
+    """
+    try:
+        yield
+    except VidRestoreError:
+        raise
+    except (*AV_ERRORS, OSError) as error:
+        raise kind(f"{doing} ({reason_of(error)})") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """The system's or FFmpeg's words for an error, else its kind and text; one line."""
+    told = getattr(error, "strerror", None)
+    text = told or f"{type(error).__name__}: {error}"
+    return " ".join(str(text).split())
