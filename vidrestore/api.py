@@ -179,7 +179,12 @@ def restore_video(
     loaded = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(
-            VideoReader(src, resolved.decode, threads=resolved.run.threads)
+            VideoReader(
+                src,
+                resolved.decode,
+                threads=resolved.run.threads,
+                keep_damaged=resolved.encode.keep_damaged,
+            )
         )
         writer = stack.enter_context(
             VideoWriter(
@@ -189,6 +194,7 @@ def restore_video(
                 start=resolved.decode.start,
                 end=resolved.decode.end,
                 threads=resolved.run.threads,
+                max_broken=resolved.decode.max_broken,
             )
         )
         frames = restored_frames(reader.frames(), find, restorer, resolved, clock)
@@ -225,6 +231,7 @@ def restore_video(
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
         notes=(*writer.notes, *reader.notes, *restorer.notes),
+        damaged=reader.is_damaged or writer.is_damaged,
         config=resolved.model_dump(mode="json"),
     )
 
@@ -318,7 +325,8 @@ def restore_frames(
 def _restore_frames(
     src: str | Path, config: RestoreConfig, detector: FaceDetector, restorer: FaceRestorer
 ) -> Generator[Frame, None, None]:
-    with VideoReader(src, config.decode, threads=config.run.threads) as reader:
+    keep = config.encode.keep_damaged
+    with VideoReader(src, config.decode, threads=config.run.threads, keep_damaged=keep) as reader:
         frames = restored_frames(reader.frames(), detector, restorer, config)
         try:
             yield from frames

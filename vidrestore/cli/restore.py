@@ -83,6 +83,10 @@ def restore(
     if report is not None:
         write_json(report, dataclasses.asdict(done))
     click.echo(_summary(done), err=True)
+    if done.damaged:
+        message = f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
+        click.echo(f"vidrestore: {message}", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def _limit_threads(threads: int) -> None:

@@ -14,7 +14,7 @@ import av
 
 from vidrestore.errors import VidRestoreError
 
-__all__ = ["AV_ERRORS", "UNEXPECTED", "av_boundary", "reason_of"]
+__all__ = ["AV_ERRORS", "UNEXPECTED", "av_boundary", "reason_of", "unexpected"]
 
 UNEXPECTED = (
     ArithmeticError,
@@ -33,7 +33,7 @@ AV_ERRORS = (av.FFmpegError, *UNEXPECTED)
 
 @contextmanager
 def av_boundary(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
-    """Turns what PyAV raises inside into one error.
+    """Turns all that PyAV raises inside into one error.
 
     Args:
         kind: the error.
@@ -47,6 +47,19 @@ def av_boundary(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
     except VidRestoreError:
         raise
     except (*AV_ERRORS, OSError) as error:
+        raise kind(f"{doing} ({reason_of(error)})") from error
+
+
+@contextmanager
+def unexpected(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
+    """As `av_boundary`, but lets FFmpeg's and the system's own errors pass, for a caller that knows
+    what to say of those.
+    """
+    try:
+        yield
+    except (VidRestoreError, av.FFmpegError, OSError):
+        raise
+    except UNEXPECTED as error:
         raise kind(f"{doing} ({reason_of(error)})") from error
 
 

@@ -60,12 +60,15 @@ class PacketDecoder:
         packed = name == "mpeg4" and container.format.name == "avi"  # DivX: two in one packet
         self._hides = packed or name in _HIDDEN_FRAMES
         self._waiting: list[int] = []
+        self._keys: set[int] = set()
         self._given_up: set[int] = set()
         self._sent = 0
         self._skipped = 0
         self._began = False
         self.errors = 0
         """Packets that the decoder refused."""
+        self.key_packets_skipped = 0
+        """Those before the first picture, from which decoding could have begun."""
 
     def pictures(self) -> Iterator[Decoded]:
         """Gives every picture that can be decoded, in order of presentation."""
@@ -106,6 +109,8 @@ class PacketDecoder:
         self._sent += 1
         if packet.pts is not None:
             insort(self._waiting, packet.pts)
+            if packet.is_keyframe and not self._began:
+                self._keys.add(packet.pts)
 
     def _account(self, pts: int | None) -> list[int]:
         """Forgets the packets up to `pts` (None: all), and gives those that are really lost.
@@ -122,6 +127,7 @@ class PacketDecoder:
                 skipped.append(time)
         if not self._began and not self._hides:  # the caller knows whether these were promised
             self._began = pts is not None
+            self.key_packets_skipped = len(self._keys.intersection(skipped))
             self._sent -= len(skipped)
             return skipped
         self._skipped += len(skipped)

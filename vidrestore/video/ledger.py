@@ -84,7 +84,7 @@ class StreamTally:
         length_s = Fraction(packet.duration or 0) * packet.time_base
         self.first_s = start_s if self.first_s is None else min(self.first_s, start_s)
         gap_s = start_s - self.end_s if self.end_s is not None else Fraction(0)
-        if gap_s > max(_WILD_S, 10 * self.length_s):
+        if gap_s > max(Fraction(_WILD_S), 10 * self.length_s):
             return
         if self.is_sound and length_s and gap_s > max(length_s / 2, _ROUNDING_S):
             assert self.end_s is not None
@@ -105,10 +105,14 @@ class Ledger:
     Args:
         container: the open file, of which nothing has been read.
         path: where it is.
+        end_s: packets from this decoding time on do not count; on the container's clock.
     """
 
-    def __init__(self, container: InputContainer, path: Path) -> None:
+    def __init__(
+        self, container: InputContainer, path: Path, end_s: Fraction | None = None
+    ) -> None:
         self._container = container
+        self._end_s = end_s
         self._path = path
         self._size = path.stat().st_size
         self._tiled = container.format.name in _TILED
@@ -213,6 +217,7 @@ class Ledger:
         first, last = tally.first_ticks, tally.last_ticks
         listed = sum(
             entry.size > 0
+            and self._counts(entry.timestamp, stream.time_base)
             and (first is None or entry.timestamp >= first)
             and (self.reached_end or (last is not None and entry.timestamp <= last))
             for entry in stream.index_entries
@@ -248,13 +253,16 @@ class Ledger:
                 return
             yield packet
 
+    def _counts(self, ticks: int | None, time_base: Fraction | None) -> bool:
+        return self._end_s is None or (ticks or 0) * (time_base or 1) < self._end_s
+
     def _count(self, packet: Packet) -> None:
         tally = self.streams[packet.stream.index]
         if packet.is_corrupt:
             self.corrupt += 1
         if packet.is_corrupt and is_indexed(self._container):
             tally.cut_off += 1
-        else:
+        elif self._counts(packet.dts if packet.dts is not None else packet.pts, packet.time_base):
             tally.add(packet)
         if self._tiled and packet.pos is not None and packet.pos >= 0:
             self._look_for_hole(packet.pos, packet.size)

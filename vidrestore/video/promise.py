@@ -99,7 +99,8 @@ def stated_end_s(container: InputContainer, stream: Stream, ledger: Ledger) -> F
         return ledger.end_of_others_s(stream) if ledger.is_suspect else None
     else:
         start = stream.start_time or 0
-        own_s = (start + stream.duration) * stream.time_base if stream.duration else None
+        base = stream.time_base or Fraction(1)
+        own_s = (start + stream.duration) * base if stream.duration else None
     if own_s is not None:
         return own_s
     whole_s = Fraction(container.duration or 0, av.time_base)
@@ -123,7 +124,7 @@ def missing_packets(
     stream: Stream,
     ledger: Ledger,
     *,
-    whole: bool,
+    from_start: bool,
     end_s: Fraction | None,
 ) -> tuple[int, int, Fraction | None]:
     """(packets of a copied stream that are missing, packets promised, when the first was due).
@@ -132,7 +133,7 @@ def missing_packets(
         container: the open file, read to its end.
         stream: the stream.
         ledger: of the packets read.
-        whole: whether the file is copied from its beginning.
+        from_start: whether the file is copied from its beginning.
         end_s: end of the part that is wanted, on the container's clock.
     """
     tally = ledger.streams[stream.index]
@@ -154,7 +155,7 @@ def missing_packets(
     told_s = min(told_s, end_s) if told_s is not None and end_s is not None else told_s
     if told_s is not None and told_s - tally.end_s > max(4 * step_s, Fraction(1, 10)):
         lost_s += told_s - tally.end_s
-    if whole and ledger.lacks_beginning and tally.first_s > 0:
+    if from_start and ledger.lacks_beginning and tally.first_s > 0:
         lost_s, at_s = lost_s + tally.first_s, Fraction(0)
     missing = round(lost_s / step_s)
     if missing > _MOST_TIMES * tally.packets:

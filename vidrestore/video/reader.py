@@ -91,7 +91,7 @@ class VideoReader:
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
         try:
-            self._ledger = Ledger(self._container, self.info.path)
+            self._ledger = Ledger(self._container, self.info.path, self.window.end_s)
             self._stream: VideoStream | None = self._open_stream(self._container)
             self.frames_lost = frames_beyond_end(self._stream, self.info, self.window)
             self._check_damage(self._expected_frames())
@@ -129,8 +129,8 @@ class VideoReader:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether more is missing than accepted."""
-        return self.shortfall.is_beyond(self._config.max_broken)
+        """Whether more is missing than accepted, or nobody can know how much."""
+        return self._ledger.has_cut_index or self.shortfall.is_beyond(self._config.max_broken)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -253,6 +253,8 @@ class VideoReader:
 
     def _promised(self, decoder: PacketDecoder) -> bool:
         """Whether pictures before the first good one should have been there."""
+        if decoder.key_packets_skipped > 1:
+            return True
         return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
@@ -281,7 +283,7 @@ class VideoReader:
                 target = first - round(back_s / self.info.time_base)
                 with self._met():
                     self._container.seek(target, stream=self._stream)
-            self._ledger = Ledger(self._container, self.info.path)
+            self._ledger = Ledger(self._container, self.info.path, self.window.end_s)
             decoder = PacketDecoder(self._container, self._stream, self._ledger)
             answers = decoder.pictures()
             start = next(answers, None)
@@ -327,10 +329,12 @@ class VideoReader:
         )
         self.frames_lost = max(self.frames_lost, missing)
         if self.frames_lost:
-            self._lost_at_s = float(at_s - self.info.start_s)
+            self._lost_at_s = max(0.0, float(at_s - self.info.start_s))
         if self.is_damaged:
             self._give_up(self.shortfall)
 
     def _give_up(self, shortfall: Shortfall) -> None:
         if not self._keep_damaged:
-            refuse_damaged(self.info.path, [shortfall], self._config.max_broken)
+            told = [str(shortfall)] if shortfall.missing else []
+            told += self._ledger.notes(self.info.start_s)
+            refuse_damaged(self.info.path, told, self._config.max_broken)

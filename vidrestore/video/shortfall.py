@@ -41,18 +41,18 @@ class Shortfall:
 
     def __str__(self) -> str:
         first = f", the first at {self.at_s:.3f} s" if self.at_s is not None else ""
-        return f"{self.missing} of {self.promised} {self.what} are missing{first}"
+        return f"{self.missing} of {self.promised} {self.what} are missing or broken{first}"
 
 
-def refuse_damaged(path: Path, shortfalls: Iterable[object], bound: float) -> None:
+def refuse_damaged(path: Path, what: Iterable[object], bound: float) -> None:
     """Ends a run whose input lacks too much.
 
     Raises:
         VideoDecodeError: always; it says how much is missing where, and what to do.
     """
-    told = "; ".join(str(one) for one in shortfalls)
+    told = "; ".join(str(one) for one in what)
     raise VideoDecodeError(
-        f"{path} is damaged: {told}; more than {bound:.0%} is too much: get a whole copy, or keep "
+        f"{path} is damaged: {told}; more than {bound:.0%} is too much; get a whole copy, or keep "
         "what there is with --keep-damaged"
     )
 
