@@ -103,13 +103,19 @@ class Ledger:
     """The account of one pass.
 
     Args:
-        container: the open file, of which nothing has been read.
+        container: the open file.
         path: where it is.
+        from_start: whether nothing has been read of it, and it was not wound.
         end_s: packets from this decoding time on do not count; on the container's clock.
     """
 
     def __init__(
-        self, container: InputContainer, path: Path, end_s: Fraction | None = None
+        self,
+        container: InputContainer,
+        path: Path,
+        *,
+        from_start: bool = True,
+        end_s: Fraction | None = None,
     ) -> None:
         self._container = container
         self._end_s = end_s
@@ -117,7 +123,7 @@ class Ledger:
         self._size = path.stat().st_size
         self._tiled = container.format.name in _TILED
         self._reads_all = container.format.name in READ_WHOLE
-        self._read_to = first_byte_of_data(path) if container.format.name != "flv" else None
+        self._read_to = first_byte_of_data(path) if from_start else None
         self._at = -1
         self.streams = {
             stream.index: StreamTally(stream.type == "audio") for stream in container.streams
@@ -188,16 +194,17 @@ class Ledger:
         )
         return max((end for end in ends if end is not None), default=None)
 
-    def notes(self, start_s: Fraction) -> list[str]:
+    def notes(self, start_s: Fraction, *, already_told: bool = False) -> list[str]:
         """What a person should know of the file as a whole.
 
         Args:
             start_s: the beginning of the file, on the container's clock.
+            already_told: whether it was said that the file ends early.
         """
         notes = []
         if self.has_cut_index:
             notes.append("the file's index is cut off: whole streams may be missing")
-        elif self.cut_off or self.broke_off:
+        elif (self.cut_off or self.broke_off) and not already_told:
             notes.append("the file ends early")
         if self.shrank_by:
             notes.append(f"the file became {self.shrank_by} bytes shorter while it was read")

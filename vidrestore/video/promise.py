@@ -100,7 +100,8 @@ def stated_end_s(container: InputContainer, stream: Stream, ledger: Ledger) -> F
     else:
         start = stream.start_time or 0
         base = stream.time_base or Fraction(1)
-        own_s = (start + stream.duration) * base if stream.duration else None
+        length = stream.frames if name == "avi" else stream.duration  # AVI's is a guess by size
+        own_s = (start + length) * base if length else None
     if own_s is not None:
         return own_s
     whole_s = Fraction(container.duration or 0, av.time_base)

@@ -91,9 +91,11 @@ class VideoReader:
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
         try:
-            self._ledger = Ledger(self._container, self.info.path, self.window.end_s)
+            self._ledger = self._new_ledger(self._container)
             self._stream: VideoStream | None = self._open_stream(self._container)
             self.frames_lost = frames_beyond_end(self._stream, self.info, self.window)
+            if self._ledger.cut_off and not self.frames_lost:
+                self.frames_lost = self._missing_by_packets()
             self._check_damage(self._expected_frames())
         except BaseException:
             self.close()
@@ -151,7 +153,8 @@ class VideoReader:
             (self._shifted, "moved, for their times went back (parts doubled or joined)"),
         )
         notes = [f"{n} frame{'' if n == 1 else 's'} {what}" for n, what in told if n]
-        return (*notes, *ledger.notes(self.info.start_s))
+        already_told = ends_early and self.frames_lost > 0
+        return (*notes, *ledger.notes(self.info.start_s, already_told=already_told))
 
     def frames(self) -> Iterator[Frame]:
         """Gives the frames from the first on, until `close`; to be called once.
@@ -243,7 +246,9 @@ class VideoReader:
             stream = self._open_stream(container, "SLICE")
             with self._met():
                 container.seek(lost[0], stream=stream)
-            decoder = PacketDecoder(container, stream, Ledger(container, self.info.path))
+            decoder = PacketDecoder(
+                container, stream, Ledger(container, self.info.path, from_start=False)
+            )
             frames = (one.frame for one in decoder.pictures())
             return {
                 frame.pts: frame
@@ -283,7 +288,7 @@ class VideoReader:
                 target = first - round(back_s / self.info.time_base)
                 with self._met():
                     self._container.seek(target, stream=self._stream)
-            self._ledger = Ledger(self._container, self.info.path, self.window.end_s)
+            self._ledger = self._new_ledger(self._container)
             decoder = PacketDecoder(self._container, self._stream, self._ledger)
             answers = decoder.pictures()
             start = next(answers, None)
@@ -294,6 +299,15 @@ class VideoReader:
             yield decoder, start
         for decoded in answers:
             yield decoder, decoded
+
+    def _new_ledger(self, container: InputContainer) -> Ledger:
+        window = self.window
+        return Ledger(
+            container,
+            self.info.path,
+            from_start=window.first_s is None,
+            end_s=window.end_s,
+        )
 
     def _met(self) -> AbstractContextManager[None]:
         return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")
@@ -308,6 +322,29 @@ class VideoReader:
             total = round(total * max(0.0, min(1.0, (end - first) / info.duration_s)))
         return total
 
+    def _missing_by_packets(self) -> int:
+        """Frames missing in a file that is cut off, from its packets alone."""
+        with open_input(self.info.path) as container:
+            ledger = self._new_ledger(container)
+            stream = self._open_stream(container)
+            pts = [packet.pts for packet in ledger.packets([stream])]
+            times = FrameTimes()
+            for one in sorted(one for one in pts if one is not None and self.window.holds(one)):
+                times.add(one)
+            return self._compare(container, stream, ledger, times)[0] if times.frames else 0
+
+    def _compare(
+        self, container: InputContainer, stream: VideoStream, ledger: Ledger, times: FrameTimes
+    ) -> tuple[int, Fraction]:
+        return missing_frames(
+            container,
+            stream,
+            ledger,
+            times,
+            end_s=self.window.end_s,
+            to_window_end=self._reached_end_of_window,
+        )
+
     def _check_damage(self, expected: int) -> None:
         """Gives up as soon as it is sure that too much is broken; 0 expected means unknown."""
         so_far = self.shortfall
@@ -319,14 +356,7 @@ class VideoReader:
         if self.frames_read == 0:
             raise VideoDecodeError(f"{self.info.path}: no frame of it can be decoded")
         assert self._container is not None and self._stream is not None
-        missing, at_s = missing_frames(
-            self._container,
-            self._stream,
-            self._ledger,
-            self._times,
-            end_s=self.window.end_s,
-            to_window_end=self._reached_end_of_window,
-        )
+        missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
         self.frames_lost = max(self.frames_lost, missing)
         if self.frames_lost:
             self._lost_at_s = max(0.0, float(at_s - self.info.start_s))

@@ -84,7 +84,7 @@ class StreamCopier:
         self._is_indexed = is_indexed(source)
         self._path = path
         self._start_s = Fraction(source.start_time or 0, av.time_base)
-        self.ledger = Ledger(source, path, window.end_s)
+        self.ledger = Ledger(source, path, from_start=window.first_s is None, end_s=window.end_s)
         """Of the packets read."""
         self._packets = self._read() if streams else iter(())
         self._next: tuple[Fraction, Packet] | None = next(self._packets, None)
