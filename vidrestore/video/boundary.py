@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import av
+from av.container import InputContainer
+from av.packet import Packet as AvPacket
+from av.stream import Stream
 
 from vidrestore.errors import VidRestoreError
 
-__all__ = ["AV_ERRORS", "UNEXPECTED", "av_boundary", "reason_of", "unexpected"]
+__all__ = [
+    "AV_ERRORS",
+    "UNEXPECTED",
+    "av_boundary",
+    "read_packets",
+    "reason_of",
+    "unexpected",
+    "wind",
+]
 
 UNEXPECTED = (
     ArithmeticError,
@@ -61,6 +73,33 @@ def unexpected(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
         raise
     except UNEXPECTED as error:
         raise kind(f"{doing} ({reason_of(error)})") from error
+
+
+def read_packets(container: InputContainer, stream: Stream) -> Iterator[AvPacket[Any]]:
+    """Packets of one stream up to the end, or to where the file cannot be read any more."""
+    packets = iter(container.demux(stream))
+    while True:
+        try:
+            packet = next(packets, None)
+        except AV_ERRORS:
+            return
+        if packet is None:
+            return
+        yield packet
+
+
+def wind(container: InputContainer, ticks: int, stream: Stream | None = None) -> None:
+    """Goes to the last key frame at or before a time, or to the first one where none is before.
+
+    Args:
+        container: the open file.
+        ticks: in the stream's time base; without a stream, in microseconds.
+        stream: whose key frames count.
+    """
+    try:
+        container.seek(ticks, stream=stream)
+    except av.FFmpegError:  # AVI refuses a time before its first key frame
+        container.seek(ticks, stream=stream, backward=False)
 
 
 def reason_of(error: BaseException) -> str:

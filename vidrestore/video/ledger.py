@@ -23,6 +23,7 @@ from av.stream import Stream
 
 from vidrestore.video.boundary import UNEXPECTED
 from vidrestore.video.damage import first_byte_of_data, has_cut_index, is_cut_off
+from vidrestore.video.transport import LateStream, late_streams
 
 __all__ = ["READ_WHOLE", "Ledger", "StreamTally", "is_indexed"]
 
@@ -44,7 +45,7 @@ _ROUNDING_S = Fraction(1, 100)
 """Times of sound may be off by so much, where a format counts milliseconds or frames."""
 
 _MOST_STRAYS = 10_000
-"""Packets of streams that are not in the header; more than that is no stream any more."""
+"""Errors of PyAV itself, as for streams it does not know; after more than that, it has failed."""
 
 
 @dataclass(slots=True)
@@ -134,10 +135,8 @@ class Ledger:
         """Whether one of them lies before the first packet."""
         self.corrupt = 0
         """Packets that the format flags as incomplete."""
-        self.strays = 0
-        """Packets of streams that appear midway, or that PyAV cannot hold."""
-        self.stray_at_s: Fraction | None = None
-        """When the first of them came."""
+        self._strays = 0
+        self._late: list[LateStream] = []
         self.broke_off = False
         """Whether reading ended with an error."""
         self.reached_end = False
@@ -171,14 +170,14 @@ class Ledger:
     @property
     def is_suspect(self) -> bool:
         """Whether anything but missing times says that the file is damaged."""
-        return bool(
-            self.holes
-            or self.corrupt
-            or self.strays
-            or self.broke_off
-            or self.cut_off
-            or self.shrank_by
-        )
+        return bool(self.holes or self.corrupt or self.broke_off or self.cut_off or self.shrank_by)
+
+    @property
+    def times_count(self) -> bool:
+        """Whether gaps between packets are losses: in damaged files, and in broadcasts, which have
+        no other sign where whole packets are gone.
+        """
+        return self.is_suspect or self._container.format.name in ("mpegts", "mpeg")
 
     @property
     def end_s(self) -> Fraction | None:
@@ -208,11 +207,11 @@ class Ledger:
             notes.append("the file ends early")
         if self.shrank_by:
             notes.append(f"the file became {self.shrank_by} bytes shorter while it was read")
-        if self.strays:
-            at = "" if self.stray_at_s is None else f" at {float(self.stray_at_s - start_s):.3f} s"
+        for late in self._late:
+            at = "" if late.at_s is None else f" at {float(late.at_s - start_s):.3f} s"
             notes.append(
-                f"a stream that appears{at} is left out ({self.strays} packets seen): the file's "
-                "header does not hold it"
+                f"a stream that appears{at} (PID {late.pid}) is left out, {late.packets} packets: "
+                "it is not in the file's header"
             )
         return notes
 
@@ -231,6 +230,11 @@ class Ledger:
         )
         return max(0, listed - tally.packets)
 
+    def _end(self) -> None:
+        self.reached_end = True
+        if self._container.format.name == "mpegts":
+            self._late = late_streams(self._path, {one.id for one in self._container.streams})
+
     def _counted_streams(self, wanted: set[int]) -> list[Stream]:
         return [
             stream
@@ -248,15 +252,14 @@ class Ledger:
                 self.broke_off = True
                 return
             except UNEXPECTED:
-                self.strays += 1
-                self.stray_at_s = self.end_s if self.stray_at_s is None else self.stray_at_s
-                if self.strays > _MOST_STRAYS:
+                self._strays += 1
+                if self._strays > _MOST_STRAYS:
                     self.broke_off = True
                     return
                 packets = iter(self._container.demux(streams))  # goes on where it stopped
                 continue
             if packet is None:
-                self.reached_end = True
+                self._end()
                 return
             yield packet
 

@@ -40,7 +40,7 @@ def missing_frames(
     base = stream.time_base or Fraction(1)
     assert times.last is not None
     covered_s = (times.last + times.step) * base
-    inner, began = times.missing() if ledger.is_suspect else (0, None)
+    inner, began = times.missing() if ledger.times_count else (0, None)
     at_s = (began + times.step) * base if began is not None else covered_s
     if is_indexed(container):
         listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
@@ -152,7 +152,7 @@ def missing_packets(
     step_s = tally.step_s
     if not step_s or tally.end_s is None or tally.first_s is None:
         return 0, tally.packets, at_s
-    lost_s = tally.missing_s if ledger.is_suspect else Fraction(0)
+    lost_s = tally.missing_s if ledger.times_count else Fraction(0)
     told_s = min(told_s, end_s) if told_s is not None and end_s is not None else told_s
     if told_s is not None and told_s - tally.end_s > max(4 * step_s, Fraction(1, 10)):
         lost_s += told_s - tally.end_s

@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 from vidrestore.config import DecodeConfig
 from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Frame, Picture
-from vidrestore.video.boundary import av_boundary
+from vidrestore.video.boundary import av_boundary, wind
 from vidrestore.video.cuts import CutDetector
 from vidrestore.video.damage import frames_beyond_end
 from vidrestore.video.decoding import Decoded, PacketDecoder
@@ -245,7 +245,7 @@ class VideoReader:
         with open_input(self.info.path) as container:
             stream = self._open_stream(container, "SLICE")
             with self._met():
-                container.seek(lost[0], stream=stream)
+                wind(container, lost[0], stream)
             decoder = PacketDecoder(
                 container, stream, Ledger(container, self.info.path, from_start=False)
             )
@@ -287,7 +287,7 @@ class VideoReader:
             if first is not None:
                 target = first - round(back_s / self.info.time_base)
                 with self._met():
-                    self._container.seek(target, stream=self._stream)
+                    wind(self._container, target, self._stream)
             self._ledger = self._new_ledger(self._container)
             decoder = PacketDecoder(self._container, self._stream, self._ledger)
             answers = decoder.pictures()
@@ -350,7 +350,7 @@ class VideoReader:
         so_far = self.shortfall
         total = max(expected, so_far.promised)
         if expected and so_far.missing > self._config.max_broken * total:
-            self._give_up(replace(so_far, promised=total))
+            self._give_up(replace(so_far, promised=total, so_far=True))
 
     def _check_end(self) -> None:
         if self.frames_read == 0:

@@ -19,7 +19,7 @@ from av.packet import Packet as AvPacket
 from av.stream import Discard, Stream
 
 from vidrestore.errors import VideoDecodeError, VideoWriteError
-from vidrestore.video.boundary import av_boundary, unexpected
+from vidrestore.video.boundary import av_boundary, unexpected, wind
 from vidrestore.video.ledger import READ_WHOLE, Ledger, is_indexed
 from vidrestore.video.promise import missing_packets
 from vidrestore.video.shortfall import Shortfall
@@ -103,7 +103,7 @@ class StreamCopier:
                 stream.discard = Discard.all
         if self._window.first_s is not None:
             with av_boundary(VideoDecodeError, f"{self._path}: cannot be read"):
-                self._source.seek(int(self._window.first_s * av.time_base))
+                wind(self._source, int(self._window.first_s * av.time_base))
         wanted = [self._source.streams[index] for index in self._streams]
         for packet in self.ledger.packets(wanted):
             copied = self._streams[packet.stream.index]

@@ -34,6 +34,8 @@ class Shortfall:
     promised: int
     at_s: float | None = None
     """When the first one is missing, in seconds from the beginning of the file."""
+    so_far: bool = False
+    """Whether more may be missing in what was not read yet."""
 
     def is_beyond(self, bound: float) -> bool:
         """Whether more than this share is missing, or all."""
@@ -41,7 +43,8 @@ class Shortfall:
 
     def __str__(self) -> str:
         first = f", the first at {self.at_s:.3f} s" if self.at_s is not None else ""
-        return f"{self.missing} of {self.promised} {self.what} are missing or broken{first}"
+        least = "at least " if self.so_far else ""
+        return f"{least}{self.missing} of {self.promised} {self.what} are missing or broken{first}"
 
 
 def refuse_damaged(path: Path, what: Iterable[object], bound: float) -> None:
