@@ -211,7 +211,12 @@ def restore_video(
     clock, tally, best = StageClock(), _Tally(resolved.blend.strength), Preview()
     with ExitStack() as stack:
         reader = stack.enter_context(
-            VideoReader(src, resolved.decode, threads=resolved.run.threads)
+            VideoReader(
+                src,
+                resolved.decode,
+                threads=resolved.run.threads,
+                keep_damaged=resolved.encode.keep_damaged,
+            )
         )
         writer = stack.enter_context(
             VideoWriter(
@@ -221,6 +226,7 @@ def restore_video(
                 start=resolved.decode.start,
                 end=resolved.decode.end,
                 threads=resolved.run.threads,
+                max_broken=resolved.decode.max_broken,
             )
         )
         find, restorer = _load_models(resolved)
@@ -268,6 +274,7 @@ def restore_video(
         notes=_unique(
             *info.warnings, *tight, *tally.notes(), *writer.notes, *reader.notes, *restorer.notes
         ),
+        damaged=reader.is_damaged or writer.is_damaged,
         config=resolved.record(),
     )
 
@@ -364,7 +371,8 @@ def restore_frames(
 def _restore_frames(
     src: str | Path, config: RestoreConfig, detector: FaceDetector, restorer: FaceRestorer
 ) -> Generator[Frame, None, None]:
-    with VideoReader(src, config.decode, threads=config.run.threads) as reader:
+    keep = config.encode.keep_damaged
+    with VideoReader(src, config.decode, threads=config.run.threads, keep_damaged=keep) as reader:
         frames = restored_frames(reader.frames(), detector, restorer, config)
         try:
             yield from frames

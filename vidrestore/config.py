@@ -47,7 +47,10 @@ class DecodeConfig(_Stage):
     start: float | None = Field(None, ge=0, le=1e7, description="first second to restore")
     end: float | None = Field(None, gt=0, le=1e7, description="stop before this second")
     max_broken: float = Field(
-        0.05, ge=0, le=1, description="share of frames that may fail to decode"
+        0.05,
+        ge=0,
+        le=1,
+        description="share of frames, or of a copied stream's packets, that may be lost",
     )
     cut_threshold: float = Field(
         0.35, gt=0, le=1, description="how different two frames must look to be a shot cut, 0 to 1"
@@ -182,6 +185,11 @@ class EncodeConfig(_Stage):
         (), description="kinds of streams that may be left out where the container cannot hold them"
     )
     overwrite: bool = Field(False, description="replace an existing output")
+    keep_damaged: bool = Field(
+        False,
+        description="keep the output of an input that lacks more than decode.max_broken "
+        "(the exit code is still 1)",
+    )
 
 
 class RunConfig(_Stage):

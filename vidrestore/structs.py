@@ -198,5 +198,8 @@ class RestoreReport:
     """Frames at which a new shot begins, without the first."""
     notes: tuple[str, ...] = ()
     """What a person should know: batches halved, streams dropped, frames lost."""
+    damaged: bool = False
+    """Whether the input lacks more than `decode.max_broken`, and `encode.keep_damaged` kept what
+    there is."""
     config: dict[str, Any] = field(default_factory=dict)
     """The resolved configuration."""

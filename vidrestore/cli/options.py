@@ -34,6 +34,7 @@ ALIASES = {
     "encode.codec": "--codec",
     "encode.drop": "--drop",
     "encode.overwrite": "--overwrite",
+    "encode.keep_damaged": "--keep-damaged",
     "detect.faces": "--faces",
     "track.file": "--tracks",
     "detect.min_face_px": "--min-face",

@@ -107,6 +107,10 @@ def restore(
                 overwrite=config.encode.overwrite,
             )
     echo(*_summary(done), err=True)
+    if done.damaged:
+        message = f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
+        echo(f"vidrestore: {message}", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def _limit_threads(threads: int) -> None:

@@ -17,6 +17,9 @@ from av.container import InputContainer
 from av.packet import Packet as AvPacket
 from av.video.stream import VideoStream
 
+from vidrestore.video.boundary import AV_ERRORS
+from vidrestore.video.ledger import Ledger
+
 __all__ = ["Decoded", "PacketDecoder"]
 
 Packet: TypeAlias = "AvPacket[Any]"
@@ -45,10 +48,11 @@ class PacketDecoder:
     Args:
         container: the open file.
         stream: its video stream, not opened yet.
+        ledger: counts the packets that are read.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._container = container
+    def __init__(self, container: InputContainer, stream: VideoStream, ledger: Ledger) -> None:
+        self.ledger = ledger
         self._stream = stream
         self._is_indexed = container.format.name.startswith("mov")
         self._conceals = container.format.name in _CONCEALS
@@ -56,13 +60,15 @@ class PacketDecoder:
         packed = name == "mpeg4" and container.format.name == "avi"  # DivX: two in one packet
         self._hides = packed or name in _HIDDEN_FRAMES
         self._waiting: list[int] = []
+        self._keys: set[int] = set()
         self._given_up: set[int] = set()
         self._sent = 0
         self._skipped = 0
+        self._began = False
         self.errors = 0
         """Packets that the decoder refused."""
-        self.ended_early = False
-        """Whether the file broke off: it could not be read to its end."""
+        self.key_packets_skipped = 0
+        """Those before the first picture, from which decoding could have begun."""
 
     def pictures(self) -> Iterator[Decoded]:
         """Gives every picture that can be decoded, in order of presentation."""
@@ -78,18 +84,12 @@ class PacketDecoder:
 
     def _packets(self) -> Iterator[Packet | None]:
         """The stream's packets, then None to flush the decoder."""
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
-        except av.FFmpegError:
-            self.ended_early = True
+        yield from self.ledger.packets([self._stream])
         yield None
 
     def _decode(self, packet: Packet | None) -> list[av.VideoFrame]:
         if packet is not None:
             if packet.is_corrupt and not self._conceals:
-                self.ended_early = True
                 self.errors += 1
                 if not self._is_indexed:  # else the index has told of it
                     self._expect(packet)
@@ -99,7 +99,7 @@ class PacketDecoder:
             return self._stream.decode(packet)
         except EOFError:
             return []
-        except av.FFmpegError:
+        except AV_ERRORS:
             self.errors += 1
             return []
 
@@ -109,24 +109,32 @@ class PacketDecoder:
         self._sent += 1
         if packet.pts is not None:
             insort(self._waiting, packet.pts)
+            if packet.is_keyframe and not self._began:
+                self._keys.add(packet.pts)
 
     def _account(self, pts: int | None) -> list[int]:
         """Forgets the packets up to `pts` (None: all), and gives those that are really lost.
 
         A packet without a picture is no loss by itself: some show nothing, and both fields of a
         picture may come in packets of their own. It is one once the decoder has complained (as
-        often as it did, where packets may show nothing), or if nearly all others gave a picture.
+        often as it did, where packets may show nothing), or if nearly all others gave a picture, or
+        fewer than half, which fields do not explain.
         """
         skipped = []
         while self._waiting and (pts is None or self._waiting[0] <= pts):
             time = self._waiting.pop(0)
             if time != pts:
                 skipped.append(time)
+        if not self._began and not self._hides:  # the caller knows whether these were promised
+            self._began = pts is not None
+            self.key_packets_skipped = len(self._keys.intersection(skipped))
+            self._sent -= len(skipped)
+            return skipped
         self._skipped += len(skipped)
         answered = self._sent - len(self._waiting)
         if self._hides:
             skipped = skipped[: self.errors - len(self._given_up)]
-        elif not self.errors and self._skipped * 4 > answered:
+        elif not self.errors and answered + 1 >= self._skipped * 2 > answered / 2:
             return []
         self._given_up.update(skipped)
         return skipped

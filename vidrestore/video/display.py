@@ -40,7 +40,10 @@ def matrix_of_frame(frame: av.VideoFrame) -> tuple[int, ...] | None:
 
 def side_data(frame: av.VideoFrame, name: str, size: int) -> bytes | None:
     """The first `size` bytes of a frame's side data by FFmpeg's name; None where it has none."""
-    held: Iterable[Any] = iter(frame.side_data)
+    try:
+        held: Iterable[Any] = list(frame.side_data)
+    except ValueError:  # PyAV has no name for one of a kind newer than itself, and gives none
+        return None
     for data in held:
         if data.type.name == name and data.buffer_size >= size:
             return bytes(data)[:size]

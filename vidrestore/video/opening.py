@@ -75,6 +75,8 @@ def open_container(path: Path) -> InputContainer:
     _check_file(path)
     import av
 
+    from vidrestore.video.boundary import AV_ERRORS, reason_of
+
     try:
         # The whole path, so that FFmpeg takes no part of a name for a protocol.
         return av.open(str(path.resolve()), metadata_errors="replace", options=dict(_OPTIONS))
@@ -87,9 +89,9 @@ def open_container(path: Path) -> InputContainer:
             f"{path}: not a video container, or a damaged one; name a video file such as "
             ".mp4, .mov, .mkv, .webm, .avi, .ts or .mxf"
         ) from error
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VideoOpenError(f"{path}: cannot be opened as a video ({reason})") from error
+    except (*AV_ERRORS, OSError) as error:
+        told = f"{path}: cannot be opened as a video ({reason_of(error)})"
+        raise VideoOpenError(told) from error
 
 
 def _check_file(path: Path) -> None:

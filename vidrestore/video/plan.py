@@ -22,7 +22,7 @@ from vidrestore.runtime.output_file import check_outputs
 from vidrestore.video.codecs import CONTAINERS, Container, choose_codec, container_of
 from vidrestore.video.probe import StreamInfo, VideoInfo, open_input
 
-__all__ = ["OutputPlan", "StreamPlan", "plan_output"]
+__all__ = ["OutputPlan", "StreamPlan", "plan_output", "stream_name"]
 
 _PRESETS = (
     "ultrafast",
@@ -211,7 +211,7 @@ def _drop_or_raise(
         VideoWriteError: if the user has not said so.
     """
     kind = _drop_kind(info)
-    name = _name(info)
+    name = stream_name(info)
     if kind in config.drop:
         return f"{name} left out: {destination.suffix} cannot hold it"
     holding = [ending for ending, other in CONTAINERS.items() if _way_to_keep(stream, info, other)]
@@ -230,7 +230,8 @@ def _drop_kind(info: StreamInfo) -> str | None:
     return {"subtitle": "subtitles", "data": "data", "unknown": "data"}.get(info.type)
 
 
-def _name(info: StreamInfo) -> str:
+def stream_name(info: StreamInfo) -> str:
+    """The stream as messages call it, such as 'audio stream 1 (aac, eng)'."""
     kind = "cover art" if info.is_cover else info.type
     what = info.metadata.get("filename") if info.type == "attachment" else info.codec
     told = ", ".join(part for part in (what or "unknown", info.language, info.title) if part)

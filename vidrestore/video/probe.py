@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.structs import Display
+from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.codecs import CONTAINERS, choose_codec
 from vidrestore.video.display import display_of, matrix_of_frame, rotation_of, side_data
 from vidrestore.video.opening import open_container
@@ -221,19 +222,16 @@ def _is_cover(stream: Stream) -> bool:
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
     stream.thread_type = "SLICE"
     tried = 0
-    try:
-        for packet in container.demux(stream):
-            tried += packet.size > 0
-            try:
-                frames = packet.decode()
-            except EOFError:
-                break
-            except av.FFmpegError:
-                continue
-            if frames:
-                return frames[0]
-    except av.FFmpegError as error:
-        raise VideoOpenError(f"{path}: cannot be read ({error.strerror})") from error
+    for packet in read_packets(container, stream):
+        tried += packet.size > 0
+        try:
+            frames = packet.decode()
+        except EOFError:
+            break
+        except AV_ERRORS:
+            continue
+        if frames:
+            return frames[0]
     shown = f"none of its {tried} video packets can be decoded" if tried else "it has no frames"
     raise VideoOpenError(f"{path}: {shown}; nothing to restore")
 

@@ -11,6 +11,8 @@ every frame in; they are counted, and past a bound the reading fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +25,15 @@ from av.video.stream import VideoStream
 from vidrestore.config import DecodeConfig
 from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Frame, Picture
+from vidrestore.video.boundary import av_boundary, wind
 from vidrestore.video.cuts import CutDetector
 from vidrestore.video.damage import frames_beyond_end
 from vidrestore.video.decoding import Decoded, PacketDecoder
+from vidrestore.video.ledger import READ_WHOLE, Ledger
 from vidrestore.video.probe import VideoInfo, open_input, probe
+from vidrestore.video.promise import missing_frames
 from vidrestore.video.samples import picture_from_av
+from vidrestore.video.shortfall import FrameTimes, Shortfall, refuse_damaged
 from vidrestore.video.window import Window, window_of
 
 __all__ = ["VideoReader"]
@@ -49,15 +55,24 @@ class VideoReader:
         path: the file.
         config: which part to read, and how much damage to accept.
         threads: for decoding; 0 takes all.
+        keep_damaged: go on, whatever is missing; `is_damaged` tells.
 
     Raises:
         VideoOpenError: if the file cannot be read, or nothing lies between start and end.
         VideoDecodeError: if more of it is known to be lost than accepted.
     """
 
-    def __init__(self, path: str | Path, config: DecodeConfig, threads: int = 0) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        config: DecodeConfig,
+        threads: int = 0,
+        *,
+        keep_damaged: bool = False,
+    ) -> None:
         self._config = config
         self._threads = threads
+        self._keep_damaged = keep_damaged
         self.info: VideoInfo = probe(path)
         self.window: Window = window_of(self.info, config.start, config.end)
         self.frames_read = 0
@@ -67,14 +82,20 @@ class VideoReader:
         self.frames_damaged = 0
         """Frames that the decoder gave, with errors concealed."""
         self.frames_lost = 0
-        """Frames that the file promises and that lie beyond its end."""
+        """Frames that the file promises and does not give."""
+        self._lost_at_s: float | None = None
+        self._shifted = 0
         self._skipped_at_start = 0
-        self._ended_early = False
+        self._times = FrameTimes()
+        self._reached_end_of_window = False
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
         try:
+            self._ledger = self._new_ledger(self._container)
             self._stream: VideoStream | None = self._open_stream(self._container)
             self.frames_lost = frames_beyond_end(self._stream, self.info, self.window)
+            if self._ledger.cut_off and not self.frames_lost:
+                self.frames_lost = self._missing_by_packets()
             self._check_damage(self._expected_frames())
         except BaseException:
             self.close()
@@ -99,18 +120,41 @@ class VideoReader:
             self._opened.__exit__(None, None, None)
 
     @property
+    def shortfall(self) -> Shortfall:
+        """Frames that are missing or repeat a neighbour, so far."""
+        return Shortfall(
+            "frames",
+            self.frames_lost + self.frames_repaired,
+            max(self.frames_read + self.frames_lost, 1),
+            self._lost_at_s,
+        )
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether more is missing than accepted, or nobody can know how much."""
+        return self._ledger.has_cut_index or self.shortfall.is_beyond(self._config.max_broken)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of damage, so far."""
+        ledger, at = self._ledger, self._lost_at_s
+        ends_early = ledger.broke_off or ledger.cut_off or ledger.shrank_by > 0
+        first = f", the first at {at:.3f} s" if at is not None else ""
         told = (
             (self.frames_repaired, "that could not be decoded, replaced by a neighbour"),
             (self.frames_damaged, "decoded with errors"),
-            (self.frames_lost, "missing because the file ends early"),
+            (
+                self.frames_lost,
+                f"missing because the file ends early{first}"
+                if ends_early
+                else f"missing that the file promises{first}",
+            ),
             (self._skipped_at_start, "skipped before the first whole picture"),
+            (self._shifted, "moved, for their times went back (parts doubled or joined)"),
         )
         notes = [f"{n} frame{'' if n == 1 else 's'} {what}" for n, what in told if n]
-        if self._ended_early and not self.frames_lost:
-            notes.append("the file ends early")
-        return tuple(notes)
+        already_told = ends_early and self.frames_lost > 0
+        return (*notes, *ledger.notes(self.info.start_s, already_told=already_told))
 
     def frames(self) -> Iterator[Frame]:
         """Gives the frames from the first on, until `close`; to be called once.
@@ -134,6 +178,7 @@ class VideoReader:
                 repaired=repaired,
             )
             self.frames_read += 1
+            self._times.add(pts)
             yield frame
             if self._container is None:  # reading on from a closed file would crash
                 return
@@ -143,7 +188,7 @@ class VideoReader:
         stream = container.streams[self.info.stream_index]
         assert isinstance(stream, VideoStream)
         for other in container.streams:
-            if other.index != stream.index:
+            if other.index != stream.index and container.format.name not in READ_WHOLE:
                 other.discard = Discard.all
         stream.thread_type = threading
         stream.codec_context.thread_count = self._threads
@@ -155,11 +200,13 @@ class VideoReader:
         step = self._nominal_step()
         for pts, picture, repaired in self._filled():
             if pts is None or (last is not None and pts <= last):
+                self._shifted += pts is not None
                 pts = 0 if last is None else last + step
             elif last is not None:
                 step = pts - last
             last = pts
             if self.window.end_pts is not None and pts >= self.window.end_pts:
+                self._reached_end_of_window = True
                 return
             if self.window.holds(pts):
                 yield pts, picture, repaired
@@ -197,8 +244,12 @@ class VideoReader:
         """
         with open_input(self.info.path) as container:
             stream = self._open_stream(container, "SLICE")
-            container.seek(lost[0], stream=stream)
-            frames = (one.frame for one in PacketDecoder(container, stream).pictures())
+            with self._met():
+                wind(container, lost[0], stream)
+            decoder = PacketDecoder(
+                container, stream, Ledger(container, self.info.path, from_start=False)
+            )
+            frames = (one.frame for one in decoder.pictures())
             return {
                 frame.pts: frame
                 for frame in frames
@@ -207,6 +258,8 @@ class VideoReader:
 
     def _promised(self, decoder: PacketDecoder) -> bool:
         """Whether pictures before the first good one should have been there."""
+        if decoder.key_packets_skipped > 1:
+            return True
         return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
@@ -233,8 +286,10 @@ class VideoReader:
             assert self._container is not None and self._stream is not None, "the reader is closed"
             if first is not None:
                 target = first - round(back_s / self.info.time_base)
-                self._container.seek(target, stream=self._stream)
-            decoder = PacketDecoder(self._container, self._stream)
+                with self._met():
+                    wind(self._container, target, self._stream)
+            self._ledger = self._new_ledger(self._container)
+            decoder = PacketDecoder(self._container, self._stream, self._ledger)
             answers = decoder.pictures()
             start = next(answers, None)
             begins = start is not None and start.frame is not None and start.frame.pts
@@ -244,7 +299,18 @@ class VideoReader:
             yield decoder, start
         for decoded in answers:
             yield decoder, decoded
-        self._ended_early = decoder.ended_early
+
+    def _new_ledger(self, container: InputContainer) -> Ledger:
+        window = self.window
+        return Ledger(
+            container,
+            self.info.path,
+            from_start=window.first_s is None,
+            end_s=window.end_s,
+        )
+
+    def _met(self) -> AbstractContextManager[None]:
+        return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")
 
     def _expected_frames(self) -> int:
         """Frames that the window should have, as far as the file tells."""
@@ -256,28 +322,49 @@ class VideoReader:
             total = round(total * max(0.0, min(1.0, (end - first) / info.duration_s)))
         return total
 
+    def _missing_by_packets(self) -> int:
+        """Frames missing in a file that is cut off, from its packets alone."""
+        with open_input(self.info.path) as container:
+            ledger = self._new_ledger(container)
+            stream = self._open_stream(container)
+            pts = [packet.pts for packet in ledger.packets([stream])]
+            times = FrameTimes()
+            for one in sorted(one for one in pts if one is not None and self.window.holds(one)):
+                times.add(one)
+            return self._compare(container, stream, ledger, times)[0] if times.frames else 0
+
+    def _compare(
+        self, container: InputContainer, stream: VideoStream, ledger: Ledger, times: FrameTimes
+    ) -> tuple[int, Fraction]:
+        return missing_frames(
+            container,
+            stream,
+            ledger,
+            times,
+            end_s=self.window.end_s,
+            to_window_end=self._reached_end_of_window,
+        )
+
     def _check_damage(self, expected: int) -> None:
         """Gives up as soon as it is sure that too much is broken; 0 expected means unknown."""
-        broken = self.frames_repaired + self.frames_lost
-        total = max(expected, self.frames_read + self.frames_lost)
-        if expected and broken > self._config.max_broken * total:
-            self._give_up(broken, total)
+        so_far = self.shortfall
+        total = max(expected, so_far.promised)
+        if expected and so_far.missing > self._config.max_broken * total:
+            self._give_up(replace(so_far, promised=total, so_far=True))
 
     def _check_end(self) -> None:
         if self.frames_read == 0:
             raise VideoDecodeError(f"{self.info.path}: no frame of it can be decoded")
-        expected = self._expected_frames()
-        if self._ended_early and not self.frames_lost and expected > self.frames_read:
-            self.frames_lost = expected - self.frames_read
-        total = self.frames_read + self.frames_lost
-        broken = self.frames_repaired + self.frames_lost
-        if broken > self._config.max_broken * total:
-            self._give_up(broken, total)
+        assert self._container is not None and self._stream is not None
+        missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
+        self.frames_lost = max(self.frames_lost, missing)
+        if self.frames_lost:
+            self._lost_at_s = max(0.0, float(at_s - self.info.start_s))
+        if self.is_damaged:
+            self._give_up(self.shortfall)
 
-    def _give_up(self, broken: int, total: int) -> None:
-        early = ", which ends early" if self.frames_lost else ""
-        raise VideoDecodeError(
-            f"{self.info.path}{early}: {broken} of {total} frames are missing or cannot be "
-            f"decoded, more than {self._config.max_broken:.0%}; get a whole copy, or allow more "
-            "with --decode.max-broken"
-        )
+    def _give_up(self, shortfall: Shortfall) -> None:
+        if not self._keep_damaged:
+            told = [str(shortfall)] if shortfall.missing else []
+            told += self._ledger.notes(self.info.start_s)
+            refuse_damaged(self.info.path, told, self._config.max_broken)

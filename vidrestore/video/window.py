@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidrestore.errors import VideoOpenError
+from vidrestore.errors import VideoDecodeError, VideoOpenError
+from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.probe import VideoInfo, open_input
 
 __all__ = ["Window", "window_of"]
@@ -83,8 +84,9 @@ def _first_pts_from(info: VideoInfo, target: int) -> int | None:
     best, looked = None, 0
     with open_input(info.path) as container:
         stream = container.streams[info.stream_index]
-        container.seek(target - round(_SEEK_BACK_S / info.time_base), stream=stream)
-        for packet in container.demux(stream):
+        with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
+            wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
+        for packet in read_packets(container, stream):
             if packet.size == 0 or packet.is_discard:
                 continue
             pts = packet.pts if packet.pts is not None else packet.dts

@@ -25,11 +25,12 @@ from av.container import OutputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from vidrestore.config import EncodeConfig
-from vidrestore.errors import NotEnoughMemoryError, VideoWriteError
+from vidrestore.config import DecodeConfig, EncodeConfig
+from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
 from vidrestore.memory import is_out_of_memory
 from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Frame
+from vidrestore.video.boundary import unexpected
 from vidrestore.video.encoder import (
     encoder_options,
     has_constant_rate,
@@ -37,9 +38,10 @@ from vidrestore.video.encoder import (
     relaid,
     set_threads,
 )
-from vidrestore.video.plan import OutputPlan, plan_output
+from vidrestore.video.plan import OutputPlan, plan_output, stream_name
 from vidrestore.video.probe import VideoInfo, open_input
 from vidrestore.video.remux import StreamCopier
+from vidrestore.video.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.tags import chapters_for, container_tags, stream_tags
 from vidrestore.video.window import window_of
 
@@ -56,6 +58,7 @@ class VideoWriter:
         start: seconds, as `DecodeConfig.start`.
         end: seconds, as `DecodeConfig.end`.
         threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
+        max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -70,7 +73,11 @@ class VideoWriter:
         start: float | None = None,
         end: float | None = None,
         threads: int = 0,
+        max_broken: float | None = None,
     ) -> None:
+        self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
+        self._shortfalls: list[Shortfall] = []
+        self._moved: list[str] = []
         self.plan: OutputPlan = plan_output(source, destination, config)
         self._source = source
         self._config = config
@@ -91,8 +98,13 @@ class VideoWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know: streams dropped."""
-        return self.plan.notes
+        """What a person should know: streams dropped; what is missing, once committed."""
+        return (*self.plan.notes, *map(str, self._shortfalls), *self._moved)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether more of a copied stream is missing than accepted; known once committed."""
+        return any(one.is_beyond(self._max_broken) for one in self._shortfalls)
 
     def __enter__(self) -> VideoWriter:
         self._output.__enter__()
@@ -120,28 +132,50 @@ class VideoWriter:
             VideoWriteError: if the disk is full, or the frame does not fit the file.
         """
         with self._told():
-            for packet in self._stream.encode(self._timed(frame)):
-                self._container.mux(packet)
-                if packet.dts is not None:
-                    self._copier.advance(packet.dts * packet.time_base)
+            self._encode(self._timed(frame))
 
     def commit(self) -> None:
         """Finishes the file and gives it its final name.
 
         Raises:
             VideoWriteError: if that fails; nothing has the final name then, or what had it before.
+            VideoDecodeError: if too much of a copied stream is missing in the input.
         """
         with self._told():
             if self._last_pts is None:
                 raise VideoWriteError(f"{self.plan.destination}: no frame was written")
-            for packet in self._stream.encode(None):
-                self._container.mux(packet)
-                if packet.dts is not None:
-                    self._copier.advance(packet.dts * packet.time_base)
+            self._encode(None)
             self._copier.advance(None)
+            self._compare_copied()
             self._close()
             self._output.publish()
         self._committed = True
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        """Encodes a frame, or flushes the encoder, and copies the other streams up to it."""
+        with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be encoded"):
+            packets = self._stream.encode(frame)
+        for packet in packets:
+            with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be written"):
+                self._container.mux(packet)
+            if packet.dts is not None:
+                self._copier.advance(packet.dts * packet.time_base)
+
+    def _compare_copied(self) -> None:
+        """Compares what was copied with what the input promised."""
+        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
+            if planned.action != "copy":
+                continue
+            missing = self._copier.shortfall(info.index, stream_name(info))
+            self._shortfalls += [missing] if missing else []
+            back = self._copier.went_back(info.index)
+            if back and info.type == "audio":
+                self._moved.append(
+                    f"{back} packets of {stream_name(info)} moved, for their times went back "
+                    "(parts doubled or joined)"
+                )
+        if self.is_damaged and not self._config.keep_damaged:
+            refuse_damaged(self._source.path, self._shortfalls, self._max_broken)
 
     def abort(self) -> None:
         """Gives up: deletes what was written."""
@@ -167,7 +201,9 @@ class VideoWriter:
             self._container.set_chapters(chapters)
         origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
-        self._copier = StreamCopier(self._input, self._container, copied, self._window, origin_s)
+        self._copier = StreamCopier(
+            self._input, self._container, copied, self._window, origin_s, source.path
+        )
 
     def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
         """Adds all streams in the input's order; gives those to copy by the input's index."""
@@ -310,7 +346,7 @@ class VideoWriter:
         """Errors of FFmpeg and of the disk as errors for a person."""
         try:
             yield
-        except VideoWriteError:
+        except VidRestoreError:
             raise
         except (av.FFmpegError, OSError) as error:
             if is_out_of_memory(error):

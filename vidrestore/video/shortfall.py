@@ -1,0 +1,115 @@
+"""What a file promised and did not give: counted, dated, and judged by one bound.
+
+The witnesses are the index, the lengths in the headers, the other streams and the packets' own
+times. An index and a stream's own length count by themselves; gaps between times only where
+something else says that the file is damaged, for many an intact file has gaps on purpose.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from vidrestore.errors import VideoDecodeError
+
+__all__ = ["FrameTimes", "Shortfall", "refuse_damaged"]
+
+_STEADY = 0.7
+"""Share of steps of one length from which on a video counts as one of constant rate."""
+
+_MOST_STEPS = 4096
+"""Different steps that are remembered; a video with more has no constant rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What is missing of one stream."""
+
+    what: str
+    """Such as 'frames' or 'packets of audio stream 1 (aac)'."""
+    missing: int
+    promised: int
+    at_s: float | None = None
+    """When the first one is missing, in seconds from the beginning of the file."""
+    so_far: bool = False
+    """Whether more may be missing in what was not read yet."""
+
+    def is_beyond(self, bound: float) -> bool:
+        """Whether more than this share is missing, or all."""
+        return self.missing > bound * self.promised or self.missing >= self.promised > 0
+
+    def __str__(self) -> str:
+        first = f", the first at {self.at_s:.3f} s" if self.at_s is not None else ""
+        least = "at least " if self.so_far else ""
+        return f"{least}{self.missing} of {self.promised} {self.what} are missing or broken{first}"
+
+
+def refuse_damaged(path: Path, what: Iterable[object], bound: float) -> None:
+    """Ends a run whose input lacks too much.
+
+    Raises:
+        VideoDecodeError: always; it says how much is missing where, and what to do.
+    """
+    told = "; ".join(str(one) for one in what)
+    raise VideoDecodeError(
+        f"{path} is damaged: {told}; more than {bound:.0%} is too much; get a whole copy, or keep "
+        "what there is with --keep-damaged"
+    )
+
+
+@dataclass(slots=True)
+class FrameTimes:
+    """The steps from frame to frame of one video, in ticks."""
+
+    first: int | None = None
+    last: int | None = None
+    frames: int = 0
+    _steps: Counter[int] = field(default_factory=Counter)
+    _began: dict[int, int] = field(default_factory=dict)
+    """Where the first step of each length begins."""
+
+    def add(self, pts: int) -> None:
+        """Takes the next frame's time."""
+        if self.last is not None:
+            step = pts - self.last
+            if step in self._steps or len(self._steps) < _MOST_STEPS:
+                self._steps[step] += 1
+                self._began.setdefault(step, self.last)
+        self.first = pts if self.first is None else self.first
+        self.last = pts
+        self.frames += 1
+
+    def end(self, pts: int) -> None:
+        """Takes the time at which the frames should have gone on to, a frame or the end."""
+        self.add(pts)
+        self.frames -= 1
+
+    @property
+    def step(self) -> int:
+        """The usual step in ticks; 0 where there are too few frames to tell."""
+        half, seen = sum(self._steps.values()) / 2, 0
+        for step, count in sorted(self._steps.items()):
+            seen += count
+            if seen >= half:
+                return step
+        return 0
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether frames come at a constant rate, gaps aside."""
+        step, total = self.step, sum(self._steps.values())
+        slack = max(1, step // 20)
+        same = sum(n for one, n in self._steps.items() if abs(one - step) <= slack)
+        return total > 1 and same >= _STEADY * total
+
+    def missing(self) -> tuple[int, int | None]:
+        """Frames that gaps have room for, and where the first gap begins."""
+        if not self.is_steady:
+            return 0, None
+        step = self.step
+        gaps = {one: n for one, n in self._steps.items() if one > 1.5 * step}
+        count = sum((round(Fraction(one, step)) - 1) * n for one, n in gaps.items())
+        return count, min((self._began[one] for one in gaps), default=None)
