@@ -29,9 +29,6 @@ from vidrestore.training.degradations.videos import degrade_video
 
 __all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
 
-_COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
-"""Steps of GFP-GAN's training that its tests do not have: they change what there is to restore."""
-
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
@@ -94,13 +91,11 @@ def _blind() -> Protocol:
 
 
 def _gfpgan() -> Protocol:
-    recipe = load_recipe("gfpgan")
-    steps = tuple(step for step in recipe.steps if step.name not in _COLOUR_STEPS)
     return Protocol(
         "gfpgan",
         "blind restoration as in GFP-GAN (arXiv 2101.04061, section 4.1): blur of sigma 0.1-10, "
         "down by 0.8-8, noise of 0-20 of 255, JPEG 60-100, up; no colour jitter",
-        recipe.model_copy(update={"steps": steps}),
+        load_recipe("gfpgan").without_colour_changes(),
     )
 
 
