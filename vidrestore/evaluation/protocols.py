@@ -27,7 +27,7 @@ from vidrestore.training.degradations import (
 )
 from vidrestore.training.degradations.videos import degrade_video
 
-__all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
+__all__ = ["PAIRS", "PROTOCOLS", "Protocol", "find_protocol"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Protocol:
         own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
         encode = EncodeConfig(codec="ffv1")
         degrade_video(source, out, self.recipe or Recipe(), seed=own_seed, encode=encode)
+
+
+PAIRS = Protocol("pairs", "as the files are", None)
+"""Of what was degraded before."""
 
 
 def find_protocol(name: str) -> Protocol:
