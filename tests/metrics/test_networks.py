@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import scipy.io
 import scipy.linalg
 import torch
 from torch import Tensor, nn
@@ -50,7 +53,7 @@ def test_files_without_a_checksum_are_found(folder: Path) -> None:
 
 def test_the_missing_identity_network_is_named(folder: Path) -> None:
     with pytest.raises(NotAvailableError, match=r"not available: mobilefacenet\.pt, https://"):
-        files.identity_weights()
+        files.installed_weights("mobilefacenet")
 
 
 def test_niqe_says_how_to_get_it() -> None:
@@ -59,6 +62,24 @@ def test_niqe_says_how_to_get_it() -> None:
     except ImportError:
         with pytest.raises(NotAvailableError, match=r"pip install .*\[niqe\]"):
             load_niqe(lambda: Path("unused"))
+
+
+def test_niqe_by_pyiqa(tmp_path: Path) -> None:
+    """Parameters of drawn patches: what looks like them is more natural than what does not."""
+    pytest.importorskip("pyiqa", reason="the extra niqe is not installed")
+    spread, mean = np.eye(36), np.full((1, 36), 0.5)
+    path = tmp_path / "niqe_modelparameters.mat"
+    scipy.io.savemat(path, {"mu_prisparam": mean, "cov_prisparam": spread})
+    niqe = load_niqe(lambda: path)
+    portrait = cv2.imread(str(resources.files("vidrestore") / "demo" / "astronaut.png"))
+    sharp = torch.from_numpy(portrait).permute(2, 0, 1)[None].float() / 255
+    noisy = sharp + torch.randn(sharp.shape, generator=torch.Generator().manual_seed(0)) / 5
+    values = niqe(torch.cat([sharp, noisy.clamp(0, 1)]))
+    assert values.shape == (2,) and torch.isfinite(values).all()
+    assert values[0] != values[1]
+    path.write_bytes(b"no parameters")
+    with pytest.raises(WeightsError, match="does not hold NIQE's parameters"):
+        load_niqe(lambda: path)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_shipped_recipes_build_their_networks(path: Path) -> None:
     recipe = load_recipe(path)
     with Unfilled():
         build(recipe.arch, **recipe.hyperparameters)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_say_which_checkpoint_is_used(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").partition("\ntask:")[0]
+    assert re.search(r"[Ww]hat (ships|goes into GFP-GAN|is compared) is (best|last)\.pt", head)
 
 
 @pytest.mark.parametrize("task", ["stylegan2_prior", "gfpgan", "gpen"])

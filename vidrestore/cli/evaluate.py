@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from vidrestore.cli.inputs import check_detectors, check_restorers, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option, write_json
+from vidrestore.cli.progress import show_work
 from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError
 from vidrestore.runtime.output_file import check_outputs
@@ -52,8 +51,9 @@ __all__ = ["evaluate"]
     metavar="TRUTH DEGRADED",
     nargs=2,
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="a video and what was made of it; may be given several times",
+    type=click.Path(exists=True, path_type=Path),
+    help="a video and what was made of it, or a folder of pictures and one of the same names; may "
+    "be given several times",
 )
 @click.option(
     "--degrade",
@@ -70,7 +70,17 @@ __all__ = ["evaluate"]
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="of the degradations"
 )
-@click.option("--metrics", metavar="A,B,…", help="measure these only")
+@click.option(
+    "--metrics",
+    metavar="A,B,…",
+    help="measure these only; it is an error if one cannot be had",
+)
+@click.option(
+    "--fid-reference",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="pictures that FID compares with, in place of the true faces",
+)
 @click.option(
     "--per-frame",
     is_flag=True,
@@ -88,6 +98,12 @@ __all__ = ["evaluate"]
     metavar="WEIGHTS",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="mobilefacenet.pt, if it is not installed",
+)
+@click.option(
+    "--arcface",
+    metavar="WEIGHTS",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="arcface_resnet18.pth, if it is not installed",
 )
 @click.option("--detector", default="embedded", show_default=True, help="finds the landmarks")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1")
@@ -113,15 +129,16 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     \b
     vidrestore evaluate --model embedded --model gfpgan-1.4 --data faces --out report
     vidrestore evaluate --model embedded --pair nod_gt.mp4 nod_lq.mp4 --per-frame --out report
+    vidrestore evaluate --model embedded --pair true_faces degraded_faces --out report
     vidrestore evaluate --model embedded --data faces --degrade none
 
     The input itself is always measured too. FOLDER gets index.html (whole in itself), summary.json
     and results.jsonl; the same command gives the same results. What a metric needs and is not here
-    is named, and where to get it.
+    is named, and where to get it; for one of --metrics that is an error.
     """
     start_logging(options.pop("verbose"))
     if ctx.invoked_subcommand is None:
-        _refuse_idle(ctx, _PICTURES_ONLY, options["data"] is None, "needs the --data it is about")
+        _refuse_idle(ctx, _DATA_ONLY, options["data"] is None, "needs the --data it is about")
         _compare(**options)
     else:
         idle = [name for name in options if name != "verbose"]
@@ -129,7 +146,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
         _refuse_idle(ctx, idle, True, told)
 
 
-_PICTURES_ONLY = ("protocol", "limit", "split", "labels")
+_DATA_ONLY = ("protocol", "limit", "split", "labels")
 """Options that are about the data."""
 
 
@@ -159,15 +176,17 @@ def _compare(
     labels: Path | None,
     samples: int,
     per_frame: bool,
+    arcface: Path | None,
+    fid_reference: Path | None,
     **common: Any,
 ) -> None:
     if not models:
         raise UsageError("evaluate: name at least one --model (`--model input` measures none)")
     if data is None and not pairs:
-        raise UsageError("evaluate: name the --data, or a --pair of videos")
+        raise UsageError("evaluate: name the --data, or a --pair of videos or of folders")
     check_restorers(model for model in models if model != "input")
     check_detectors([common["detector"]])
-    for path in {path for pair in pairs for path in pair}:
+    for path in {path for pair in pairs for path in pair if path.is_file()}:
         check_video(path)
     from vidrestore.evaluation.clips import has_clips
     from vidrestore.evaluation.page import require_report, write_report
@@ -179,13 +198,22 @@ def _compare(
         pull_if_named(model, "restorer")
     pull_if_named(common["detector"], "detector")
     common["metrics"] = None if metrics is None else _words(metrics)
+    folders, clips = _sorted_pairs(pairs)
+    shows_pictures = data is not None and _has_pictures(data)
+    shows_clips = data is not None and (has_clips(data) or not shows_pictures)
+    _refuse_for(
+        {"--per-frame": per_frame}, "is for videos; leave it out for pictures", shows_clips or clips
+    )
+    _refuse_for(
+        {"--fid-reference": fid_reference, "--arcface": arcface},
+        "is for pictures; leave it out for videos",
+        shows_pictures or folders,
+    )
     found: list[Comparison] = []
-    with _progress() as progress:
-        common["progress"] = progress
-        shows_pictures = data is not None and _has_pictures(data)
-        shows_clips = data is not None and (has_clips(data) or not shows_pictures)
-        if per_frame and not (shows_clips or pairs):
-            raise UsageError("--per-frame: is for videos; leave it out for pictures")
+    with show_work() as progress:
+        common |= {"progress": progress, "samples": samples}
+        still = common | {"arcface": arcface, "fid_reference": fid_reference}
+        videos = common | {"per_frame": per_frame}
         if data is not None and shows_pictures:
             from vidrestore.evaluation.pictures import compare_pictures
 
@@ -195,13 +223,15 @@ def _compare(
                 "labels": labels,
                 "limit": limit,
             }
-            found.append(compare_pictures(models, data, samples=samples, **own, **common))
+            found.append(compare_pictures(models, data, **own, **still))
         if data is not None and shows_clips:
-            videos = common | {"per_frame": per_frame}
-            found.append(_compare_degraded(models, data, protocol, limit, samples, videos))
-        if pairs:
-            videos = common | {"per_frame": per_frame}
-            found.append(_compare_pairs(models, pairs, samples, videos))
+            found.append(_compare_degraded(models, data, protocol, limit, videos))
+        for truth, degraded in folders:
+            from vidrestore.evaluation.pictures import compare_pictures
+
+            found.append(compare_pictures(models, truth, degraded=degraded, split="all", **still))
+        if clips:
+            found.append(_compare_pairs(models, clips, videos))
     for comparison in found:
         for line in table_lines(comparison, summarise(comparison)):
             echo(line)
@@ -214,7 +244,6 @@ def _compare_degraded(
     data: Path,
     protocol: str,
     limit: int | None,
-    samples: int,
     common: dict[str, Any],
 ) -> Comparison:
     """Videos that are degraded first."""
@@ -224,19 +253,52 @@ def _compare_degraded(
     task = find_protocol(protocol)
     with TemporaryDirectory(prefix="vidrestore-") as folder:
         clips = find_clips(data, limit)
-        made = degraded_pairs(clips, task, Path(folder), seed=common["seed"])
-        return compare_clips(models, made, protocol=task, samples=samples, **common)
+        made = degraded_pairs(
+            clips, task, Path(folder), seed=common["seed"], progress=common["progress"]
+        )
+        return compare_clips(models, made, protocol=task, **common)
 
 
 def _compare_pairs(
     models: tuple[str, ...],
-    pairs: tuple[tuple[Path, Path], ...],
-    samples: int,
+    pairs: list[tuple[Path, Path]],
     common: dict[str, Any],
 ) -> Comparison:
     from vidrestore.evaluation.clips import compare_clips, named_pairs
 
-    return compare_clips(models, named_pairs(pairs), samples=samples, **common)
+    return compare_clips(models, named_pairs(pairs), **common)
+
+
+def _sorted_pairs(
+    pairs: Iterable[tuple[Path, Path]],
+) -> tuple[list[tuple[Path, Path]], list[tuple[Path, Path]]]:
+    """Pairs of folders, and pairs of videos.
+
+    Raises:
+        UsageError: A pair is a folder and a file.
+    """
+    folders: list[tuple[Path, Path]] = []
+    clips: list[tuple[Path, Path]] = []
+    for pair in pairs:
+        are_folders = [path.is_dir() for path in pair]
+        if any(are_folders) != all(are_folders):
+            raise UsageError(
+                f"--pair {pair[0]} {pair[1]}: one is a folder, the other a file; name two videos, "
+                "or two folders of pictures"
+            )
+        (folders if all(are_folders) else clips).append(pair)
+    return folders, clips
+
+
+def _refuse_for(options: dict[str, object], why: str, used: object) -> None:
+    """Options that were given are used.
+
+    Raises:
+        UsageError: One is not.
+    """
+    for name, value in options.items():
+        if value and not used:
+            raise UsageError(f"{name}: {why}")
 
 
 def _has_pictures(data: Path) -> bool:
@@ -247,23 +309,6 @@ def _has_pictures(data: Path) -> bool:
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(dynamic_ncols=True) as bar:
-
-        def report(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield report
 
 
 def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:

@@ -37,6 +37,11 @@ def list_models(verbose: int) -> None:
         rows.append((spec.name, spec.task, _size(spec), installed, spec.licence))
     for line in _aligned(rows):
         echo(line)
+    if any(spec.embedded for spec in _visible()):
+        echo(
+            "embedded: the MIT licence is this project's; nobody gave a permission for most of the "
+            f"pictures it learnt from. What that means for you: {weights.model_card()}"
+        )
 
 
 @models.command()

@@ -14,7 +14,10 @@ import click
 if TYPE_CHECKING:
     from vidrestore.api import Progress
 
-__all__ = ["progress_option", "show_progress"]
+__all__ = ["progress_option", "show_progress", "show_work"]
+
+_LINE_EVERY_S = 10.0
+"""Without a terminal, work that goes on says so this often."""
 
 progress_option = click.option(
     "--progress",
@@ -70,3 +73,41 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
             bar.update(progress.frames - bar.n)
 
         yield report
+
+
+@contextmanager
+def show_work() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A callback for work of several kinds, told (what, done, total).
+
+    A bar on a terminal; elsewhere a line when another kind begins, when one is done, and every ten
+    seconds.
+    """
+    if not sys.stderr.isatty():
+        yield _work_lines()
+        return
+    from tqdm import tqdm
+
+    with tqdm(dynamic_ncols=True) as bar:
+
+        def report(what: str, done: int, total: int | None) -> None:
+            if bar.desc != f"{what}: ":
+                bar.reset(total)
+                bar.set_description(what)
+            bar.update(done - bar.n)
+
+        yield report
+
+
+def _work_lines() -> Callable[[str, int, int | None], None]:
+    told, said = "", 0.0
+
+    def report(what: str, done: int, total: int | None) -> None:
+        nonlocal told, said
+        now = time.monotonic()
+        if what == told and done != total and now - said < _LINE_EVERY_S:
+            return
+        told, said = what, now
+        counted = str(done) if total is None else f"{done} of {total}"
+        click.echo(f"{what}: {counted}" if done else what, err=True)
+
+    return report

@@ -9,7 +9,7 @@ does not grow with their length. Of temporal measures the truth has its own, lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -25,7 +25,7 @@ from vidrestore.api import frame_to_rgb, restore_frames
 from vidrestore.config import DecodeConfig, RestoreConfig, resolve_config
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.evaluation.detector import detect_scaled
-from vidrestore.evaluation.faces import evenly
+from vidrestore.evaluation.faces import Progress, evenly
 from vidrestore.evaluation.followed import Followed, Openings
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
@@ -35,10 +35,11 @@ from vidrestore.evaluation.measures import (
     load_identity,
     nearest_face,
     number,
+    require_available,
 )
 from vidrestore.evaluation.models import Contender, contenders, header
 from vidrestore.evaluation.names import distinct_names
-from vidrestore.evaluation.protocols import Protocol
+from vidrestore.evaluation.protocols import PAIRS, Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison, Row, Sample, Tile
 from vidrestore.geometry import box_iou
 from vidrestore.metrics import images, videos
@@ -113,7 +114,7 @@ def compare_clips(
     identity: Path | None = None,
     device: str = "auto",
     precision: Precision = "float32",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Restore degraded clips with every model, by the whole pipeline, and measure.
 
@@ -122,23 +123,26 @@ def compare_clips(
         pairs: The clips.
         protocol: How the clips were degraded, for the record; None if that is not known.
         seed: Of the protocol, for the record.
-        metrics: Names of `VIDEO_MEASURES`; None for all that can be had.
+        metrics: Names of `VIDEO_MEASURES`, all of which must be there; None for all that can be
+            had.
         per_frame: Whether every model also restores each frame by itself, for comparison.
         samples: Frames to show of each clip, evenly spaced.
         detector: Finds the faces, for restoring and for measuring.
         identity: `mobilefacenet.pt`, if it is not installed.
         device: Where the networks run.
         precision: Of the restorers.
-        progress: Told (clips done, clips in all).
+        progress: Told what is being done with which clip, and of how many frames.
 
     Raises:
         DataError: The clips of a pair differ in length, or show no face.
+        NotAvailableError: What a measure asked for by name needs is not there.
         VidRestoreError: For other files, models and options that cannot be used.
     """
     wanted, named = choose(metrics, VIDEO_MEASURES), contenders(models, per_frame=per_frame)
     where = resolve_device(device)
     finder = load_detector(detector, device=where)
     embed, missing = _identity(wanted, identity, where)
+    require_available(metrics, missing)
     rows: list[Row] = []
     shown: list[Sample] = []
     series: dict[str, Series] = {}
@@ -153,6 +157,8 @@ def compare_clips(
         },
     )
     for done, pair in enumerate(pairs, start=1):
+        if progress is not None:
+            progress(f"{pair.name}: clip {done} of {len(pairs)}, following faces", 0, None)
         names = [INPUT, *(one.name for one in named), TRUTH]
         meter = _ClipMeter(pair.name, names, measures, finder, embed)
         ways = _ways(named, config)
@@ -160,17 +166,17 @@ def compare_clips(
         tracks |= {f"{pair.name}: {way}": one.plot for way, one in followed.items()}
         if {"eyes", "mouth"}.intersection(measures):
             meter.openings = Openings(Followed(pair.truth, config).main_alignments())
-        for pictures in _in_step(pair, named, config):
+        for frames, pictures in enumerate(_in_step(pair, named, config), start=1):
             meter.look(pictures)
+            if progress is not None:
+                progress(f"{pair.name}: frames measured", frames, None)
         rows += [
             Row(pair.name, model, {name: values[name] for name in measures if name in values})
             for model, values in meter.values().items()
         ]
         shown += [*meter.samples(samples), *meter.slices()]
         series[pair.name] = meter.series()
-        if progress is not None:
-            progress(done, len(pairs))
-    task = protocol or Protocol("pairs", "as the files are", None)
+    task = protocol or PAIRS
     return Comparison(
         kind="videos",
         header=header(task, seed, named, measures, missing)
@@ -210,7 +216,12 @@ def _clips_of(data: Path) -> list[Path]:
 
 
 def degraded_pairs(
-    clips: Sequence[Path], protocol: Protocol, folder: Path, *, seed: int = 0
+    clips: Sequence[Path],
+    protocol: Protocol,
+    folder: Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> list[Pair]:
     """Degrade clips by a protocol into a folder; clip number i by the seed (seed, i)."""
     names = distinct_names([c.stem for c in clips], [c.as_posix() for c in clips])
@@ -218,6 +229,8 @@ def degraded_pairs(
     for index, (name, clip) in enumerate(zip(names, clips, strict=True)):
         out = folder / f"{index}_{clip.stem}.mkv"
         protocol.video(clip, out, seed=seed, index=index)
+        if progress is not None:
+            progress("clips degraded", index + 1, len(clips))
         pairs.append(Pair(name, clip, out))
     return pairs
 

@@ -4,12 +4,14 @@ With a `labels.csv` (columns `file`, `split`, and five landmarks as `left_eye_x`
 in the one it lies in, the pictures of one split that are 512 px wide count, as they are. Without
 one, every picture of the folder counts:
 those of 512x512 px as they are, of others the clearest face is cut out by the detector's landmarks.
+A second folder may hold degraded pictures under the same names: `paired_faces`.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,16 @@ from vidrestore.models.templates import landmark_template
 from vidrestore.pictures import find_pictures, read_picture
 from vidrestore.structs import Array
 
-__all__ = ["TrueFace", "evenly", "true_faces"]
+__all__ = ["Progress", "TrueFace", "evenly", "paired_faces", "true_faces"]
+
+Progress = Callable[[str, int, int | None], None]
+"""Told what is being done, and how much of it of how much in all; None where that is not known."""
 
 _DETECTION_PX = 640
 """Longer side of the copy that the detector sees."""
 _MAX_ENLARGEMENT = 1.5
 """A face that had to be enlarged by more is no truth."""
+_MOST_NAMED = 20
 _log = logging.getLogger(__name__)
 
 
@@ -48,12 +54,21 @@ class TrueFace:
     """(5, 2) in pixels of the crop."""
     crop_from_file: Array | None = None
     """(2, 3) where the face has to be cut out; None where the file is the crop."""
+    source: str = ""
+    """Where it comes from, by the labels' column `source`; empty where that is not known."""
+    degraded: Path | None = None
+    """The same picture, degraded, where it is given."""
 
     def picture(self) -> npt.NDArray[np.float32]:
         """The crop, (512, 512, 3) float32 RGB in [0, 1]."""
-        image = _read(self.path)
-        if image is None:
-            raise DataError(f"picture {self.path}: cannot be read any more")
+        return self._crop(_read_again(self.path))
+
+    def degraded_picture(self) -> npt.NDArray[np.float32]:
+        """The crop of the degraded picture, at the same place."""
+        assert self.degraded is not None
+        return self._crop(_read_again(self.degraded))
+
+    def _crop(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         if self.crop_from_file is not None:
             pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
             crop = geometry.warp_affine(pixels, self.crop_from_file, (FACE_SIZE, FACE_SIZE))
@@ -68,6 +83,7 @@ def true_faces(
     labels: Path | None = None,
     limit: int | None = None,
     detector: FaceDetector,
+    progress: Progress | None = None,
 ) -> list[TrueFace]:
     """The faces of a folder.
 
@@ -80,19 +96,104 @@ def true_faces(
             is there.
         limit: Take so many, evenly spaced over all.
         detector: For pictures without labels.
+        progress: Told how many pictures were looked at.
 
     Raises:
         DataError: Nothing is left.
     """
+    progress = progress or _tell_nobody
     known = find_labels(folder) if labels is None else (labels, read_labels(labels))
     if known is None:
         _log.info("faces %s: no labels.csv, so all pictures count, and no split", folder)
-        faces = _unlabelled(folder, detector)
+        faces = _unlabelled(folder, detector, progress)
     else:
-        faces = _labelled(folder, *known, split)
+        faces = _labelled(folder, *known, split, progress)
     if not faces:
         raise DataError(f"faces {folder}: no picture with a usable face (split {split!r})")
     return [faces[i] for i in evenly(len(faces), limit)] if limit is not None else faces
+
+
+def paired_faces(faces: Sequence[TrueFace], truth: Path, degraded: Path) -> list[TrueFace]:
+    """The faces with their degraded pictures: those of the same path in another folder, whatever
+    the ending.
+
+    Pictures of either folder without a partner, and those that cannot be read, are named in the log
+    and left out.
+
+    Args:
+        faces: Of the folder `truth`.
+        truth: Folder of true pictures.
+        degraded: Folder of degraded ones.
+
+    Raises:
+        DataError: A degraded picture has another size than its truth, two pictures differ only in
+            their endings, or nothing is left.
+    """
+    own, given = _by_stem(truth), _by_stem(degraded)
+    _name_lonely(truth, own, degraded, given)
+    _name_lonely(degraded, given, truth, own)
+    stems = {path: stem for stem, path in own.items()}
+    partners = [given.get(stems.get(face.path, "")) for face in faces]
+    paired = [
+        replace(face, degraded=partner)
+        for face, partner in zip(faces, partners, strict=True)
+        if partner is not None and _fits(partner, face.path)
+    ]
+    if not paired:
+        raise DataError(
+            f"pictures {truth} and {degraded}: no face has a partner; both need pictures of the "
+            "same names"
+        )
+    return paired
+
+
+def _name_lonely(
+    folder: Path, own: Mapping[str, Path], other: Path, partners: Mapping[str, Path]
+) -> None:
+    alone = [
+        path.relative_to(folder).as_posix() for stem, path in own.items() if stem not in partners
+    ]
+    if alone:
+        more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""
+        _log.warning(
+            "pictures %s: without a partner in %s, left out: %s%s",
+            folder, other, ", ".join(alone[:_MOST_NAMED]), more,
+        )  # fmt: skip
+
+
+def _fits(degraded: Path, truth: Path) -> bool:
+    """Whether a degraded picture can be read.
+
+    Raises:
+        DataError: It is not as large as the true one.
+    """
+    image = _read(degraded)
+    if image is None:
+        return False
+    (height, width), (true_height, true_width) = image.shape[:2], _read_again(truth).shape[:2]
+    if (height, width) != (true_height, true_width):
+        raise DataError(
+            f"picture {degraded}: {width}x{height}, its truth is {true_width}x{true_height}; "
+            "bring it to that size"
+        )
+    return True
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by their paths in it without endings.
+
+    Raises:
+        DataError: Two have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in find_pictures(folder):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DataError(
+                f"pictures {folder}: {found[stem].name} and {path.name} have one name; keep one"
+            )
+        found[stem] = path
+    return found
 
 
 def evenly(count: int, wanted: int) -> list[int]:
@@ -100,18 +201,29 @@ def evenly(count: int, wanted: int) -> list[int]:
     return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(count, wanted))})
 
 
-def _labelled(folder: Path, labels: Path, rows: list[dict[str, str]], split: str) -> list[TrueFace]:
+def _tell_nobody(what: str, done: int, total: int | None) -> None:
+    pass
+
+
+def _labelled(
+    folder: Path,
+    labels: Path,
+    rows: Sequence[Mapping[str, str]],
+    split: str,
+    progress: Progress,
+) -> list[TrueFace]:
     wanted = [
-        (row["file"], labelled_landmarks(row, labels))
+        (row["file"], row.get("source") or "", labelled_landmarks(row, labels))
         for row in rows
         if split == "all" or row.get("split", split) == split
     ]
     faces: list[TrueFace] = []
     others: list[str] = []
-    for number, (name, landmarks) in enumerate(wanted):
+    for number, (name, source, landmarks) in enumerate(wanted):
         image = _read(folder / name)
+        progress("pictures read", number + 1, len(wanted))
         if image is not None and image.shape[:2] == (FACE_SIZE, FACE_SIZE):
-            faces.append(TrueFace(number, name, folder / name, landmarks))
+            faces.append(TrueFace(number, name, folder / name, landmarks, source=source))
         elif image is not None:
             others.append(f"{name} ({image.shape[1]}x{image.shape[0]})")
     if others:
@@ -122,10 +234,12 @@ def _labelled(folder: Path, labels: Path, rows: list[dict[str, str]], split: str
     return faces
 
 
-def _unlabelled(folder: Path, detector: FaceDetector) -> list[TrueFace]:
+def _unlabelled(folder: Path, detector: FaceDetector, progress: Progress) -> list[TrueFace]:
     faces: list[TrueFace] = []
-    for number, path in enumerate(find_pictures(folder)):
+    pictures = find_pictures(folder)
+    for number, path in enumerate(pictures):
         image = _read(path)
+        progress("pictures searched for faces", number + 1, len(pictures))
         if image is None:
             continue
         placed = _place(image, detector)
@@ -153,6 +267,13 @@ def _place(
     if np.hypot(crop_from_file[0, 0], crop_from_file[1, 0]) > _MAX_ENLARGEMENT:
         return None
     return geometry.apply(crop_from_file, landmarks), crop_from_file
+
+
+def _read_again(path: Path) -> npt.NDArray[np.uint8]:
+    image = _read(path)
+    if image is None:
+        raise DataError(f"picture {path}: cannot be read any more")
+    return image
 
 
 def _read(path: Path) -> npt.NDArray[np.uint8] | None:

@@ -1,58 +1,42 @@
-"""What is measured of a restored picture or video, as two tables, and how pictures are measured.
+"""What is measured of a restored picture or video, as two tables.
 
-`PICTURE_MEASURES` and `VIDEO_MEASURES` say for every measure what it is and which way is better;
-`PictureMeter` loads the networks that the wanted ones need and names those that are not there.
+`PICTURE_MEASURES` and `VIDEO_MEASURES` say for every measure what it is and which way is better.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from vidrestore.errors import NotAvailableError, UsageError, nearest
-from vidrestore.evaluation.detector import detect_scaled
-from vidrestore.metrics import files, images
-from vidrestore.metrics.fid import FrechetDistance, InceptionFeatures
-from vidrestore.metrics.identity import FaceIdentity, identity_angle
+from vidrestore.metrics import files
+from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.landmarks import eye_distance, landmark_distance
-from vidrestore.metrics.lpips import Lpips
-from vidrestore.metrics.niqe import load_niqe
-from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Array, Detections
 
 __all__ = [
     "PICTURE_MEASURES",
     "VIDEO_MEASURES",
     "Measure",
-    "PictureMeter",
-    "Reference",
     "Values",
     "choose",
     "load_identity",
     "nearest_face",
     "number",
+    "require_available",
 ]
-
-T = TypeVar("T")
 
 Values = dict[str, float | None]
 """Measures by name; None where there is no answer, such as no face found."""
 
 MAX_PSNR_DB = 100.0
 """Stands for infinity, which JSON cannot say."""
-_LPIPS_NETWORKS: Mapping[str, tuple[Literal["alex", "vgg"], files.NetworkFile]] = {
-    "lpips": ("alex", files.ALEXNET),
-    "lpips_vgg": ("vgg", files.VGG16),
-}
 _MAX_LANDMARK_GAP = 0.5
 """A detection farther than this from the known face, in eye distances, is of something else."""
 
@@ -81,7 +65,14 @@ PICTURE_MEASURES: Mapping[str, Measure] = MappingProxyType(
             "identity, cosine", "cosine of the MobileFaceNet embeddings of face and truth",
             "higher", 4,
         ),
-        "identity_deg": Measure("Deg", "the angle of that cosine, in degrees", "lower", 2),
+        "identity_deg": Measure(
+            "Deg (MobileFaceNet)", "the angle of that cosine, in degrees", "lower", 2
+        ),
+        "arcface_deg": Measure(
+            "Deg (ArcFace)",
+            "the papers' identity distance: the angle of the ArcFace ResNet-18 embeddings of face "
+            "and truth, in degrees", "lower", 2,
+        ),
         "lmd": Measure(
             "landmark distance, %",
             "mean distance of five detected landmarks to those detected in the truth, in percent "
@@ -94,8 +85,8 @@ PICTURE_MEASURES: Mapping[str, Measure] = MappingProxyType(
         ),
         "niqe": Measure("NIQE", "naturalness without a truth, Mittal et al. 2013", "lower", 2),
         "fid": Measure(
-            "FID", "Fréchet distance of the set's Inception features to the truths'; depends on "
-            "the number of pictures", "lower", 2,
+            "FID", "Fréchet distance of the set's Inception features to the truths', or to those "
+            "of the reference folder; depends on the number of pictures", "lower", 2,
         ),
     }
 )  # fmt: skip
@@ -117,7 +108,9 @@ VIDEO_MEASURES: Mapping[str, Measure] = MappingProxyType(
             "standard deviation over time of the cosine to the median embedding of the truth",
             "lower", 4,
         ),
-        "identity_deg": Measure("Deg", "mean angle of identity, in degrees", "lower", 2),
+        "identity_deg": Measure(
+            "Deg (MobileFaceNet)", "mean angle of identity, in degrees", "lower", 2
+        ),
         "lmd": Measure(
             "landmark distance, %",
             "mean distance of five detected landmarks to those detected in the truth, in percent "
@@ -170,140 +163,19 @@ def choose(names: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[s
     return tuple(name for name in table if name in wanted)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """True pictures and what is known of them."""
-
-    images: Tensor
-    """(N, 3, S, S) RGB in [0, 1]."""
-    landmarks: Tensor
-    """(N, 5, 2) labelled, pixels."""
-    embeddings: Tensor | None
-    """(N, D), unit length; None where identity is not measured."""
-    found: Array | None
-    """(N, 5, 2) as the detector sees them, NaN where it finds no face; None if not measured."""
-
-
-class PictureMeter:
-    """Measures pictures against their truths.
+def require_available(names: Iterable[str] | None, not_available: Mapping[str, str]) -> None:
+    """Refuse measures that were asked for by name and cannot be had.
 
     Args:
-        names: Measures of `PICTURE_MEASURES`.
-        detector: Finds the landmarks of "lmd" and "lmd_px".
-        identity: `mobilefacenet.pt`; None looks for the installed one.
-        device: Where the networks run.
+        names: What was asked for; None where all that can be had was.
+        not_available: Why a measure cannot be had, by its name.
+
+    Raises:
+        NotAvailableError: Names every one, and what it needs from where.
     """
-
-    def __init__(
-        self,
-        names: Sequence[str],
-        *,
-        detector: FaceDetector,
-        identity: Path | None = None,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.not_available: dict[str, str] = {}
-        """Why a wanted measure cannot be had, by its name."""
-        self._device, self._detector = device, detector
-        self._wanted = set(names)
-        self._identity = self._load(
-            ("identity", "identity_deg"), lambda: load_identity(identity).to(device)
-        )
-        self._lpips = {
-            name: self._load((name,), partial(_lpips, name, device)) for name in _LPIPS_NETWORKS
-        }
-        self._niqe = self._load(("niqe",), lambda: load_niqe(lambda: files.find_file(files.NIQE)))
-        self._fid = self._load(("fid",), lambda: _fid(device))
-        self.names = tuple(name for name in names if name not in self.not_available)
-        """The measures that are taken."""
-
-    def reference(self, truth: Tensor, landmarks: Tensor) -> Reference:
-        """Look at true pictures (N, 3, S, S) in [0, 1] with landmarks (N, 5, 2)."""
-        if self._fid is not None:
-            self._fid.add_truth(truth.to(self._device))
-        return Reference(
-            truth, landmarks, self._embed(truth, landmarks), self._find(truth, landmarks)
-        )
-
-    def measure(self, model: str, pictures: Tensor, reference: Reference) -> list[Values]:
-        """The measures of every picture; those of sets come with `finish`.
-
-        Args:
-            model: Whose pictures these are.
-            pictures: (N, 3, S, S) RGB in [0, 1].
-            reference: Their truths.
-        """
-        truth = reference.images
-        columns: dict[str, Tensor | Array] = {
-            "psnr_db": images.psnr(pictures, truth).clamp(max=MAX_PSNR_DB),
-            "ssim": images.ssim(pictures, truth),
-            "sharpness": images.sharpness(pictures) / images.sharpness(truth),
-        }
-        columns.update(self._identities(pictures, reference))
-        columns.update(self._landmarks(pictures, reference))
-        columns |= {
-            name: metric(pictures.to(self._device), truth.to(self._device)).cpu()
-            for name, metric in self._lpips.items()
-            if metric is not None
-        }
-        if self._niqe is not None:
-            columns["niqe"] = self._niqe(pictures)
-        if self._fid is not None:
-            self._fid.add(model, pictures.to(self._device))
-        names = [name for name in self.names if name in columns]
-        return [
-            {name: number(float(columns[name][row])) for name in names}
-            for row in range(len(pictures))
-        ]
-
-    def finish(self) -> dict[str, Values]:
-        """Measures of the whole sets, by model."""
-        if self._fid is None:
-            return {}
-        return {model: {"fid": number(value)} for model, value in self._fid.compute().items()}
-
-    def _load(self, names: Sequence[str], load: Callable[[], T]) -> T | None:
-        """What some measures need, if one of them is wanted and it is there."""
-        if not self._wanted.intersection(names):
-            return None
-        try:
-            return load()
-        except NotAvailableError as error:
-            self.not_available |= {name: str(error) for name in names if name in self._wanted}
-            return None
-
-    def _identities(self, pictures: Tensor, reference: Reference) -> dict[str, Tensor]:
-        if reference.embeddings is None:
-            return {}
-        own = self._embed(pictures, reference.landmarks)
-        assert own is not None
-        cosines = (own * reference.embeddings).sum(1)
-        return {"identity": cosines, "identity_deg": identity_angle(cosines)}
-
-    def _embed(self, pictures: Tensor, landmarks: Tensor) -> Tensor | None:
-        if self._identity is None:
-            return None
-        aligned = self._identity.align(pictures.to(self._device), landmarks)
-        embeddings: Tensor = self._identity(aligned)[0].cpu()
-        return embeddings
-
-    def _landmarks(self, pictures: Tensor, reference: Reference) -> dict[str, Array]:
-        if reference.found is None:
-            return {}
-        own = self._find(pictures, reference.landmarks)
-        assert own is not None
-        gaps = landmark_distance(own, reference.found)
-        return {"lmd_px": gaps, "lmd": 100 * gaps / eye_distance(reference.found)}
-
-    def _find(self, pictures: Tensor, landmarks: Tensor) -> Array | None:
-        if not self._wanted.intersection(("lmd", "lmd_px")):
-            return None
-        known = landmarks.numpy().astype(np.float64)
-        shown = (pictures.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        answers = (
-            detect_scaled(self._detector, np.ascontiguousarray(picture), None) for picture in shown
-        )
-        return np.stack([nearest_face(a, k) for a, k in zip(answers, known, strict=True)])
+    missing = [f"{name} {not_available[name]}" for name in names or () if name in not_available]
+    if missing:
+        raise NotAvailableError(f"metrics: {'; '.join(missing)}; or leave them out of the metrics")
 
 
 def nearest_face(found: Detections, known: Array) -> Array:
@@ -324,18 +196,9 @@ def load_identity(weights: Path | None) -> FaceIdentity:
         NotAvailableError: It is not installed.
         WeightsError: The file cannot be used.
     """
-    return FaceIdentity(weights or files.identity_weights())
+    return FaceIdentity(weights or files.installed_weights("mobilefacenet"))
 
 
 def number(value: float | None) -> float | None:
     """A value as JSON can say it: rounded, None for NaN."""
     return None if value is None or math.isnan(value) else round(value, 6)
-
-
-def _lpips(name: str, device: torch.device | str) -> nn.Module:
-    network, file = _LPIPS_NETWORKS[name]
-    return Lpips(network, files.find_file(file)).to(device)
-
-
-def _fid(device: torch.device | str) -> FrechetDistance:
-    return FrechetDistance(InceptionFeatures.load(files.find_file(files.INCEPTION)).to(device))

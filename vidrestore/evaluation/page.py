@@ -22,6 +22,7 @@ from vidrestore.evaluation.results import (
     INPUT,
     Comparison,
     Sample,
+    group_title,
     summarise,
     write_results,
 )
@@ -141,9 +142,9 @@ def _section(comparison: Comparison) -> dict[str, Any]:
 
 
 def _table(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of the page's table: a measure's mean over all, then over each third."""
+    """Rows of the page's table: a measure's mean over all, then over each third and source."""
     for name, measure in comparison.measures.items():
-        for group in summary["items"]:
+        for group, items in summary["items"].items():
             cells = [
                 _cell(model, of_group[group], name, measure)
                 for model, of_group in summary["models"].items()
@@ -152,7 +153,7 @@ def _table(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[dict[
                 yield {
                     "title": f"{measure.title} {_ARROWS[measure.better]}"
                     if group == "all"
-                    else f"{group} third",
+                    else group_title(group, items),
                     "whole": group == "all",
                     "cells": cells,
                 }

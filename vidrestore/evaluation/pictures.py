@@ -1,11 +1,12 @@
 """Compares face restorers on pictures: degrade, restore, measure.
 
 found = compare_pictures(["embedded", "gfpgan-1.4"], Path("faces"), protocol="blind")
+found = compare_pictures(["embedded"], Path("true"), degraded=Path("degraded"))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.evaluation.faces import TrueFace, evenly, true_faces
-from vidrestore.evaluation.measures import PICTURE_MEASURES, PictureMeter, choose
+from vidrestore.errors import DataError, UsageError
+from vidrestore.evaluation.faces import Progress, TrueFace, evenly, paired_faces, true_faces
+from vidrestore.evaluation.measures import PICTURE_MEASURES, choose, require_available
+from vidrestore.evaluation.meter import PictureMeter
 from vidrestore.evaluation.models import Contender, contenders, header
-from vidrestore.evaluation.protocols import Protocol, find_protocol
+from vidrestore.evaluation.protocols import PAIRS, Protocol, find_protocol
 from vidrestore.evaluation.restoring import restore_faces
 from vidrestore.evaluation.results import (
     INPUT,
@@ -31,6 +34,7 @@ from vidrestore.evaluation.results import (
 from vidrestore.labels import find_labels
 from vidrestore.models.load import Precision, load_detector, load_restorer, resolve_device
 from vidrestore.models.protocols import FaceRestorer
+from vidrestore.pictures import find_pictures, read_picture
 
 __all__ = ["compare_pictures"]
 
@@ -38,7 +42,6 @@ _CHUNK = 8
 """Faces in memory at once."""
 
 Restorers = Mapping[str, FaceRestorer]
-Progress = Callable[[int, int], None]
 
 
 class Task(NamedTuple):
@@ -56,6 +59,7 @@ def compare_pictures(
     models: Sequence[str],
     data: Path,
     *,
+    degraded: Path | None = None,
     protocol: str = "blind",
     seed: int = 0,
     split: str = "val",
@@ -65,6 +69,8 @@ def compare_pictures(
     samples: int = 6,
     detector: str = "embedded",
     identity: Path | None = None,
+    arcface: Path | None = None,
+    fid_reference: Path | None = None,
     device: str = "auto",
     precision: Precision = "float32",
     progress: Progress | None = None,
@@ -74,36 +80,61 @@ def compare_pictures(
     Args:
         models: Names of the zoo or weights files; the input is always measured too.
         data: Folder of faces; see `vidrestore.evaluation.faces`.
+        degraded: Folder of the same pictures, degraded, under the same names; None degrades them
+            by the protocol.
         protocol: How they are degraded; see `vidrestore.evaluation.protocols`.
         seed: Another seed gives other degradations.
         split: Which rows of the labels.
         labels: The labels, if not `labels.csv` in the folder or in the one it lies in.
         limit: Take so many faces, evenly spaced.
-        metrics: Names of `PICTURE_MEASURES`; None for all that can be had.
+        metrics: Names of `PICTURE_MEASURES`, all of which must be there; None for all that can be
+            had.
         samples: Faces to show: evenly spaced by how hard they are, from hardest to easiest.
         detector: Finds landmarks.
         identity: `mobilefacenet.pt`, if it is not installed.
+        arcface: `arcface_resnet18.pth`, if it is not installed.
+        fid_reference: Folder of pictures that FID compares with, in place of the true faces.
         device: Where the networks run.
         precision: Of the restorers.
-        progress: Told (faces done, faces in all).
+        progress: Told what is being done, and how far it is.
 
     Raises:
+        NotAvailableError: What a measure asked for by name needs is not there.
         VidRestoreError: For data, models and options that cannot be used.
     """
     wanted = choose(metrics, PICTURE_MEASURES)
-    task, named = find_protocol(protocol), contenders(models)
-    where = resolve_device(device)
+    if fid_reference is not None and "fid" not in wanted:
+        raise UsageError("--fid-reference: is for the metric fid, which --metrics leaves out")
+    task = find_protocol(protocol) if degraded is None else PAIRS
+    named, where = contenders(models), resolve_device(device)
     finder = load_detector(detector, device=where)
-    faces = true_faces(data, split=split, labels=labels, limit=limit, detector=finder)
+    meter = PictureMeter(
+        wanted,
+        detector=finder,
+        identity=identity,
+        arcface=arcface,
+        has_reference=fid_reference is not None,
+        device=where,
+    )
+    require_available(metrics, meter.not_available)
+    about: dict[str, object] = {"data": data.name}
+    if fid_reference is not None:
+        require_available(["fid"], meter.not_available)
+        about["fid_reference"] = _add_reference(fid_reference, meter, progress)
+    faces = true_faces(
+        data, split=split, labels=labels, limit=limit, detector=finder, progress=progress
+    )
+    if degraded is not None:
+        faces = paired_faces(faces, data, degraded)
+        about["degraded"] = degraded.name
     has_labels = labels is not None or find_labels(data) is not None
-    meter = PictureMeter(wanted, detector=finder, identity=identity, device=where)
     restorers = _load(named, device, precision)
     rows = _measure_all(faces, task, seed, restorers, meter, progress)
     found = Comparison(
         kind="pictures",
         header=header(task, seed, named, meter.names, meter.not_available)
+        | about
         | {
-            "data": data.name,
             "split": split if has_labels else "all (no labels.csv)",
             "faces": len(faces),
             "detector": finder.name,
@@ -113,8 +144,29 @@ def compare_pictures(
         models=tuple(restorers),
         rows=tuple(rows),
         sets=meter.finish(),
+        sources={face.name: face.source for face in faces if face.source},
     )
     return _with_samples(found, faces, task, seed, restorers, samples)
+
+
+def _add_reference(
+    folder: Path, meter: PictureMeter, progress: Progress | None
+) -> dict[str, object]:
+    """Give the meter the pictures that FID compares with; what results say of them.
+
+    Raises:
+        DataError: There is none.
+        ImageOpenError: One cannot be read.
+    """
+    pictures = find_pictures(folder)
+    if not pictures:
+        raise DataError(f"pictures {folder}: none in it for FID to compare with")
+    for done, path in enumerate(pictures, start=1):
+        with torch.inference_mode():
+            meter.add_reference(_tensor([read_picture(path).astype(np.float32) / np.float32(255)]))
+        if progress is not None:
+            progress("reference pictures", done, len(pictures))
+    return {"data": folder.name, "pictures": len(pictures)}
 
 
 def _load(named: Sequence[Contender], device: str, precision: Precision) -> Restorers:
@@ -136,7 +188,7 @@ def _measure_all(
         task = _task(faces[start : start + _CHUNK], protocol, seed)
         rows += _measure(task, restorers, meter)
         if progress is not None:
-            progress(start + len(task.names), len(faces))
+            progress("pictures measured", start + len(task.names), len(faces))
     return rows
 
 
@@ -164,6 +216,8 @@ def _task(faces: Sequence[TrueFace], protocol: Protocol, seed: int) -> Task:
     truths = [face.picture() for face in faces]
     degraded = [
         protocol.picture(truth, seed=seed, index=face.index)
+        if face.degraded is None
+        else face.degraded_picture()
         for truth, face in zip(truths, faces, strict=True)
     ]
     return Task(

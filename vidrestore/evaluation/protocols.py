@@ -27,10 +27,7 @@ from vidrestore.training.degradations import (
 )
 from vidrestore.training.degradations.videos import degrade_video
 
-__all__ = ["PROTOCOLS", "Protocol", "find_protocol"]
-
-_COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
-"""Steps of GFP-GAN's training that its tests do not have: they change what there is to restore."""
+__all__ = ["PAIRS", "PROTOCOLS", "Protocol", "find_protocol"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,10 @@ class Protocol:
         own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
         encode = EncodeConfig(codec="ffv1")
         degrade_video(source, out, self.recipe or Recipe(), seed=own_seed, encode=encode)
+
+
+PAIRS = Protocol("pairs", "as the files are", None)
+"""Of what was degraded before."""
 
 
 def find_protocol(name: str) -> Protocol:
@@ -94,13 +95,11 @@ def _blind() -> Protocol:
 
 
 def _gfpgan() -> Protocol:
-    recipe = load_recipe("gfpgan")
-    steps = tuple(step for step in recipe.steps if step.name not in _COLOUR_STEPS)
     return Protocol(
         "gfpgan",
         "blind restoration as in GFP-GAN (arXiv 2101.04061, section 4.1): blur of sigma 0.1-10, "
         "down by 0.8-8, noise of 0-20 of 255, JPEG 60-100, up; no colour jitter",
-        recipe.model_copy(update={"steps": steps}),
+        load_recipe("gfpgan").without_colour_changes(),
     )
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Row",
     "Sample",
     "Tile",
+    "group_title",
     "summarise",
     "table_lines",
     "write_results",
@@ -36,6 +37,8 @@ __all__ = [
 
 INPUT, TRUTH = "input", "truth"
 GROUPS = ("all", "hardest", "middle", "easiest")
+_SOURCE = "source "
+"""Before the name of a source, so that it cannot be taken for another group."""
 _THIRDS_FROM = 3
 """With fewer items there are no thirds."""
 
@@ -93,6 +96,8 @@ class Comparison:
     """Of videos: values frame by frame, by item, measure and model."""
     tracks: Mapping[str, TrackPlot] = field(default_factory=dict)
     """Of videos: the alignments of all faces, by what the page calls them."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Of pictures: where they come from, by item, as far as labels say so."""
 
     def column(self, model: str, measure: str) -> npt.NDArray[np.float64]:
         """One measure of all items for one model, NaN where there is no answer."""
@@ -105,7 +110,7 @@ class Comparison:
 
 
 def summarise(comparison: Comparison) -> dict[str, Any]:
-    """Means over all items and over thirds by the input's identity, and gains over the input.
+    """Means over all items, thirds by the input's identity and sources, and gains over the input.
 
     The hardest third has the lowest identity of the input to the truth (PSNR where identity was not
     measured). A gain's error is the standard error of the mean difference over the items.
@@ -120,7 +125,7 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
     return {
         "kind": comparison.kind,
         **comparison.header,
-        "thirds_by": by if len(groups) > 1 else None,
+        "thirds_by": by if GROUPS[1] in groups else None,
         "items": {group: len(rows) for group, rows in groups.items()},
         "models": models,
     }
@@ -147,7 +152,24 @@ def _groups(comparison: Comparison, by: str) -> dict[str, list[int]]:
         groups |= {
             name: [int(i) for i in third] for name, third in zip(GROUPS[1:], thirds, strict=True)
         }
-    return groups
+    return groups | _by_source(comparison)
+
+
+def _by_source(comparison: Comparison) -> dict[str, list[int]]:
+    """The items of each source, where there are several."""
+    items = [row.item for row in comparison.rows if row.model == INPUT]
+    sources = [comparison.sources.get(item, "not known") for item in items]
+    if len(set(sources)) < 2:
+        return {}
+    return {
+        f"{_SOURCE}{source}": [i for i, own in enumerate(sources) if own == source]
+        for source in sorted(set(sources))
+    }
+
+
+def group_title(group: str, count: int) -> str:
+    """What a table calls a part of the items, of so many."""
+    return f"{group} ({count})" if group.startswith(_SOURCE) else f"{group} third"
 
 
 def _means(comparison: Comparison, model: str, rows: list[int]) -> dict[str, Values]:
@@ -186,12 +208,12 @@ def table_lines(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[
     )
     yield f"{'':28}{INPUT:>12}" + "".join(f"{name:>{width}}" for name in models)
     for name, measure in comparison.measures.items():
-        for group in summary["items"]:
+        for group, items in summary["items"].items():
             if name not in summary["models"][INPUT][group]["mean"] and not any(
                 name in summary["models"][model][group]["mean"] for model in models
             ):
                 continue
-            title = measure.title if group == "all" else f"  {group} third"
+            title = measure.title if group == "all" else f"  {group_title(group, items)}"
             first = _shown(summary["models"][INPUT][group]["mean"].get(name), measure)
             cells = (_cell(summary["models"][model][group], name, measure) for model in models)
             yield f"{title:28}{first:>12}" + "".join(f"{cell:>{width}}" for cell in cells)
@@ -218,7 +240,10 @@ def write_results(
         lines.append({"kind": "header", "of": comparison.kind, **comparison.header})
         kind = comparison.kind.removesuffix("s")
         for row in comparison.rows:
-            lines.append({"kind": kind, "item": row.item, "model": row.model, **row.values})
+            source = comparison.sources.get(row.item)
+            known = {} if source is None else {"source": source}
+            line = {"kind": kind, "item": row.item, **known, "model": row.model}
+            lines.append({**line, **row.values})
         for model, values in comparison.sets.items():
             lines.append({"kind": "set", "model": model, **values})
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

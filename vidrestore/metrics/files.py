@@ -14,7 +14,7 @@ from pathlib import Path
 from vidrestore.errors import NotAvailableError
 from vidrestore.models import weights, zoo
 
-__all__ = ["ALEXNET", "INCEPTION", "NIQE", "VGG16", "NetworkFile", "find_file", "identity_weights"]
+__all__ = ["ALEXNET", "INCEPTION", "NIQE", "VGG16", "NetworkFile", "find_file", "installed_weights"]
 
 _TORCHVISION = "https://download.pytorch.org/models"
 
@@ -63,13 +63,13 @@ def find_file(file: NetworkFile) -> Path:
     return path
 
 
-def identity_weights() -> Path:
-    """Path of the installed face embedding, `mobilefacenet.pt`.
+def installed_weights(name: str) -> Path:
+    """Path of an installed face embedding, by its name in the zoo such as "mobilefacenet".
 
     Raises:
         NotAvailableError: It is not installed.
     """
-    (spec,) = zoo.find("mobilefacenet", "identity")
+    (spec,) = zoo.find(name, "identity")
     if not weights.is_installed(spec):
         raise NotAvailableError(
             f"not available: {spec.filename}, {spec.url} "

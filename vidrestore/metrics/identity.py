@@ -1,7 +1,7 @@
 """Who a face is, as a vector: cosines of MobileFaceNet embeddings say how alike two faces are.
 
 The same network serves training, where the layers before the embedding stand in for perceptual
-features of a general network.
+features of a general network. The papers' identity distance is measured by ArcFace.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore import geometry
+from vidrestore.models.arcface_resnet18 import ArcFaceResNet18, grey_faces
 from vidrestore.models.checkpoint import fill, read
 from vidrestore.models.mobilefacenet import MobileFaceNet, normalize
 from vidrestore.models.templates import ARCFACE_112
@@ -71,6 +72,28 @@ class FaceIdentity(nn.Module):
             self.network.conv3(self.network.gdconv(self.network.conv2(x)))
         ).flatten(1)
         return F.normalize(embedding), inner
+
+
+class ArcFaceIdentity(nn.Module):
+    """ArcFace's ResNet-18, by which GFP-GAN and later papers measure identity.
+
+    Args:
+        weights: `arcface_resnet18.pth`.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        self.network = ArcFaceResNet18()
+        fill(self.network, read(weights), arch="ArcFaceResNet18")
+        self.network.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embeddings (N, 512) of unit length.
+
+        Args:
+            images: (N, 3, S, S) RGB in [0, 1], whole crops of the FFHQ alignment.
+        """
+        return F.normalize(self.network(grey_faces(images * 2 - 1)))
 
 
 def identity_angle(cosines: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from scipy.io.matlab import MatReadError
 from torch import Tensor
 
-from vidrestore.errors import NotAvailableError
+from vidrestore.errors import NotAvailableError, WeightsError
 
 __all__ = ["load_niqe"]
 
@@ -24,12 +25,17 @@ def load_niqe(parameters: Callable[[], Path]) -> Callable[[Tensor], Tensor]:
 
     Raises:
         NotAvailableError: Pyiqa or the file is missing.
+        WeightsError: The file does not hold NIQE's parameters.
     """
     try:
         import pyiqa
     except ImportError as error:
         raise NotAvailableError('not available: pyiqa, pip install "vidrestore[niqe]"') from error
-    metric = pyiqa.create_metric("niqe", device="cpu", pretrained_model_path=str(parameters()))
+    path = parameters()
+    try:
+        metric = pyiqa.create_metric("niqe", device="cpu", pretrained_model_path=str(path))
+    except (KeyError, ValueError, MatReadError) as error:
+        raise WeightsError(f"weights {path}: does not hold NIQE's parameters ({error})") from error
 
     def niqe(images: Tensor) -> Tensor:
         values: Tensor = metric(images.cpu()).flatten()

@@ -34,6 +34,7 @@ __all__ = [
     "OnDownload",
     "folder",
     "is_installed",
+    "model_card",
     "path_of",
     "pull",
     "ready",
@@ -59,6 +60,11 @@ def path_of(spec: ModelSpec) -> Path:
     if spec.embedded:
         return Path(__file__).with_name("embedded") / spec.filename
     return folder() / spec.filename
+
+
+def model_card() -> Path:
+    """What is known of the models that ship in the package."""
+    return Path(__file__).with_name("embedded") / "README.md"
 
 
 def is_installed(spec: ModelSpec) -> bool:

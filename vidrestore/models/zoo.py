@@ -87,7 +87,7 @@ _GPEN = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models"
 
 _GFPGAN_TERMS = "Apache-2.0; its StyleGAN2 parts carry NVIDIA's non-commercial notice"
 _GPEN_TERMS = "non-commercial use only"
-_OWN_TERMS = "MIT"
+_OWN_TERMS = "MIT; most of its training pictures state no licence"
 
 # Both GFP-GAN families at 512 px; the values are those of the published option files.
 _GFPGAN_COMMON: Mapping[str, object] = {

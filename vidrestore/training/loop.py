@@ -313,7 +313,9 @@ class _Run:
         if found.task != self.recipe.task:
             raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.recipe.task}")
         require_same(self.recipe, found, path)
-        self.images, self.figures, self.best = found.images, dict(found.figures), found.best
+        self.images, self.figures = found.images, dict(found.figures)
+        if self.task.best_figure in found.figures:  # Else the best one is of another figure.
+            self.best = found.best
         try:
             self.task.load_state(found.state)
         except (KeyError, RuntimeError, ValueError) as error:

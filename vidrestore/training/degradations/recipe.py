@@ -42,6 +42,9 @@ from vidrestore.training.degradations.timeline import Timeline
 
 __all__ = ["DrawnRecipe", "Recipe", "Still", "load_recipe", "parse_recipe", "recipe_names"]
 
+_COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
+"""They change what there is to restore: a part of training, never of a test."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -144,6 +147,11 @@ class Recipe(BaseModel):
         ]
         moves = any(step.uses_motion for step in drawn)
         return DrawnRecipe(tuple(drawn), self.still.draw(rng) if moves else self.still)
+
+    def without_colour_changes(self) -> Recipe:
+        """The same without its steps that change colours, for faces that are measured."""
+        kept = tuple(step for step in self.steps if step.name not in _COLOUR_STEPS)
+        return self.model_copy(update={"steps": kept})
 
     def record(self) -> dict[str, Any]:
         """As it would be written in YAML."""

@@ -103,8 +103,11 @@ class Batch(Protocol):
 class Task(Protocol):
     """What is trained; see the module."""
 
-    best_figure: ClassVar[str]
-    """The figure of `validate` by which the best checkpoint is chosen."""
+    @property
+    def best_figure(self) -> str:
+        """The figure of `validate` by which the best checkpoint is chosen."""
+        ...
+
     larger_is_better: ClassVar[bool]
     """Which way it counts."""
 
