@@ -56,9 +56,15 @@ def sample_decoder(network: nn.Module, draws: Draws, stream: str) -> tuple[Tenso
     widths = [network.get_parameter(f"{name}.conv.weight").shape[1] for name in names]
     sizes = [(width, 4 * 2**level, 4 * 2**level) for level, width in enumerate(widths)]
     length = network.get_parameter("conv1.conv.modulation.weight").shape[1]
-    latents = network.style(draws.normal(f"{stream} style", (length,)))
+    latents = _for_each_layer(network, network.style(draws.normal(f"{stream} style", (length,))))
     pictures: Tensor = network(latents, draws.normals(f"{stream} noise", sizes))
     return pictures, latents
+
+
+def _for_each_layer(network: Generator, latents: Tensor) -> Tensor:
+    """Latents (N, D) as (N, L, D): the lengths of paths are those of each layer's own latent, root
+    mean square over the layers, as in StyleGAN2; one latent for all would add the layers up."""
+    return latents[:, None].expand(-1, network.n_latents, -1)
 
 
 class GPENTask(RestoringTask):
@@ -122,9 +128,10 @@ class GPENTask(RestoringTask):
         return terms
 
     def _restore(self, degraded: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures and the latents they were made from."""
+        """Pictures and the latents they were made from, (N, layers, D)."""
         with self.machine.autocast():
             latents, features = self.gpen.encode(degraded)
+            latents = _for_each_layer(self.gpen.generator, latents)
             return self.gpen.generator(latents, features), latents
 
     def _generator_step(self, batch: Pair) -> dict[str, Tensor]:
