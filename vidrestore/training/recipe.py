@@ -71,6 +71,15 @@ class DataRecipe(_Part):
     memory_gib: float = Field(4.0, ge=0, description="most memory for decoded pictures")
 
 
+class GPENDataRecipe(DataRecipe):
+    """GPEN's own alignment, and its one black-and-white sample in five (its public code's)."""
+
+    template: Literal["ffhq", "gpen"] = Field("gpen", description="alignment of the samples")
+    gray_share: float = Field(
+        0.2, ge=0, le=1, description="share of black-and-white samples, input and truth"
+    )
+
+
 class ReportRecipe(_Part):
     """How often a run tells about itself; none of it changes the result."""
 
@@ -249,6 +258,7 @@ class GPENRecipe(_StepsRecipe):
     default_arch: ClassVar[str] = "GPEN FullGenerator"
 
     task: Literal["gpen"] = "gpen"
+    data: GPENDataRecipe = GPENDataRecipe()
     phase: Literal["prior", "embedded"] = "embedded"
     prior: Path | None = Field(None, description="checkpoint of the phase `prior`")
     encoder_rate: float = Field(1.0, ge=0, description="of the learning rate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from tiny_recipes import SIZE, tiny_recipe
 from torch import Tensor
 
 from vidrestore.models.gpen import GPENFullGenerator
+from vidrestore.training.degradations import load_recipe
 from vidrestore.training.faces import Pair, load_faces
 from vidrestore.training.machine import Machine
 from vidrestore.training.randomness import Draws
@@ -28,8 +28,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return Data(*(load_faces(folder, split, size=SIZE) for split in ("train", "val")))
 
 
-def opened(data: Data, **changes: Any) -> Any:
-    return open_task(tiny_recipe("gpen", **{**STILL, **changes}), data, Machine("cpu"))
+def opened(faces: Data, **changes: Any) -> Any:
+    return open_task(tiny_recipe("gpen", **{**STILL, **changes}), faces, Machine("cpu"))
 
 
 def batch_of(task: Any) -> Pair:
@@ -72,3 +72,24 @@ def test_the_priors_paths_are_those_of_each_layers_latent(data: Data) -> None:
     assert latents.shape == (2, generator.n_latents, 16)
     (slopes,) = torch.autograd.grad(pictures.square().sum(), latents)
     assert (slopes.norm(dim=(0, 2)) > 0).all()
+
+
+def gray(pictures: Tensor) -> list[bool]:
+    return [bool((picture.std(0) < 1e-5).all()) for picture in pictures]
+
+
+def test_input_and_truth_are_gray_together_and_only_where_faces_are_restored(data: Data) -> None:
+    assert "black_and_white" not in {step.name for step in load_recipe("gpen").steps}
+    recipe = {"data": {"size_px": SIZE}, "degradation": "super_resolution_x4", "steps": 30}
+    [stretch] = opened(data, **recipe).stretches()
+    pairs = [stretch.samples[index] for index in range(60)]
+    degraded, truth = (gray(torch.stack(part)) for part in list(zip(*pairs, strict=True))[:2])
+    assert degraded == truth
+    assert 0.08 < sum(truth) / len(truth) < 0.35
+    [stretch] = opened(data, phase="prior", **recipe).stretches()
+    assert not any(gray(torch.stack([stretch.samples[index].truth for index in range(30)])))
+
+
+def test_the_degradations_lengths_are_for_512_px(data: Data) -> None:
+    task = opened(data, degradation="gpen")
+    assert task.degrade.recipe.steps[0].sigma_px.high == 10 * SIZE / 512

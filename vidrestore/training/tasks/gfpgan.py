@@ -82,7 +82,7 @@ class GFPGANTask(RestoringTask):
     """
 
     def __init__(self, recipe: GFPGANRecipe, data: Data, machine: Machine, network: GFPGAN) -> None:
-        self.degrade = named_degradation(recipe.degradation)
+        self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
         super().__init__(recipe, data, machine, network, self.degrade)
         self.recipe, self.losses, self.gfpgan = recipe, recipe.losses, network
         self._open_features()

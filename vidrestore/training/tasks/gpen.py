@@ -80,7 +80,7 @@ class GPENTask(RestoringTask):
     def __init__(
         self, recipe: GPENRecipe, data: Data, machine: Machine, network: GPENFullGenerator
     ) -> None:
-        self.degrade = named_degradation(recipe.degradation)
+        self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
         super().__init__(recipe, data, machine, network, self.degrade)
         losses = recipe.losses
         self.recipe, self.losses, self.gpen = recipe, losses, network
@@ -202,5 +202,8 @@ def open_task(recipe: GPENRecipe, data: Data, machine: Machine) -> Task:
         load_weights(network.generator, recipe.prior, arch=recipe.arch, prefix="generator.")
     network.to(machine.device)
     if recipe.phase == "prior":
+        # Gray samples are for those who restore; a prior is not to draw gray faces.
+        coloured = recipe.data.model_copy(update={"gray_share": 0.0})
+        recipe = recipe.model_copy(update={"data": coloured})
         return PriorTask(recipe, data, machine, network, sample_decoder, "generator")
     return GPENTask(recipe, data, machine, network)

@@ -112,9 +112,10 @@ def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade)
     return [Stretch(images, recipe.batch_size, samples)]
 
 
-def named_degradation(name: str) -> Degrade:
-    """The degradations of a recipe by its name or file, see `vidrestore degrade`."""
-    return _NamedDegrade(degradations.load_recipe(name))
+def named_degradation(name: str, size_px: int) -> Degrade:
+    """The degradations of a recipe by its name or file, see `vidrestore degrade`, for pictures of a
+    size: the papers' lengths are for 512 px, and scale."""
+    return _NamedDegrade(degradations.load_recipe(name).for_size(size_px))
 
 
 @dataclass(frozen=True)
