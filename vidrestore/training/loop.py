@@ -129,6 +129,7 @@ def _open_data(recipe: Recipe, folder: Path, out: Path, workers: int) -> Data | 
                 resize=settings.resize,
                 held_out_every=settings.held_out_every,
                 template=settings.template,
+                unlabelled_template=settings.unlabelled_template,
                 memory_gib=settings.memory_gib,
             )
             for split in ("train", "val")

@@ -59,7 +59,10 @@ class DataRecipe(_Part):
     size_px: int = Field(512, ge=8, description="side of the pictures")
     resize: bool = Field(False, description="resample square pictures of another size")
     template: Literal["ffhq", "gpen"] = Field(
-        "ffhq", description="where faces lie that labels.csv does not know"
+        "ffhq", description="alignment of the crops, to which faces with landmarks are warped"
+    )
+    unlabelled_template: Literal["ffhq", "gpen"] = Field(
+        "ffhq", description="alignment that pictures without landmarks have already"
     )
     held_out_every: int = Field(
         20, ge=2, description="every so many pictures are held out where labels.csv has no split"
@@ -74,7 +77,9 @@ class DataRecipe(_Part):
 class GPENDataRecipe(DataRecipe):
     """GPEN's own alignment, and its one black-and-white sample in five (its public code's)."""
 
-    template: Literal["ffhq", "gpen"] = Field("gpen", description="alignment of the samples")
+    template: Literal["ffhq", "gpen"] = Field(
+        "gpen", description="alignment of the crops, to which faces with landmarks are warped"
+    )
     gray_share: float = Field(
         0.2, ge=0, le=1, description="share of black-and-white samples, input and truth"
     )
