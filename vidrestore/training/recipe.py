@@ -216,7 +216,8 @@ class GFPGANLosses(_Part):
     identity_through: Literal["auto", "arcface", "mobilefacenet"] = Field(
         "auto",
         description="ArcFace's ResNet-18 as in the paper, whose vectors the weight is for, or "
-        "MobileFaceNet's, of unit length; auto takes ArcFace where its file is",
+        "MobileFaceNet, whose vectors of unit length it is scaled to; auto takes ArcFace where its "
+        "file is",
     )
     features: Literal["auto", "vgg19", "identity"] = Field(
         "auto",

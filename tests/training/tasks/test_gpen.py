@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ STILL = {"schedule": {"learning_rate": 0.0}, "losses": {"identity": 0}, "batch_s
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     folder = write_faces(tmp_path_factory.mktemp("faces"), {"train": 3, "val": 1}, size=SIZE)
-    return Data(*(load_faces(folder, split, size=SIZE) for split in ("train", "val")))
+    return Data(partial(load_faces, folder, size=SIZE))
 
 
 def opened(faces: Data, **changes: Any) -> Any:

@@ -28,7 +28,6 @@ from vidrestore.training.tasks.restoring import (
     RestoringTask,
     identity_network,
     named_degradation,
-    require_size,
     whole_faces,
 )
 from vidrestore.training.tasks.stylegan2_prior import PriorTask, path_length_rows
@@ -197,7 +196,6 @@ def open_task(recipe: GPENRecipe, data: Data, machine: Machine) -> Task:
     network = build_network(recipe)
     if not isinstance(network, GPENFullGenerator):
         raise DataError(f"task gpen: {recipe.arch} is no GPEN")
-    require_size(recipe, [network.out_size])
     if recipe.prior is not None:
         load_weights(network.generator, recipe.prior, arch=recipe.arch, prefix="generator.")
     network.to(machine.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidrestore.errors import DataError
 from vidrestore.metrics import images as metrics
 from vidrestore.training import degradations
 from vidrestore.training.faces import Degrade, PairDataset, blind_pair
@@ -28,7 +26,7 @@ from vidrestore.training.tasks.task import (
     picture_grid,
 )
 
-__all__ = ["RestoringTask", "identity_network", "named_degradation", "require_size", "whole_faces"]
+__all__ = ["RestoringTask", "identity_network", "named_degradation", "whole_faces"]
 
 
 class RestoringTask(Parts):
@@ -134,13 +132,3 @@ def identity_network(
     """The face embedding of a term; None where it is not there and the recipe skips it."""
     found = available(lambda: open_identity(weights, option="weights.identity"), term, recipe)
     return None if found is None else IdentityFeatures(found).to(machine.device)
-
-
-def require_size(recipe: Recipe, sizes: Sequence[object]) -> None:
-    """Refuse pictures of another size than the network's own, as the recipe gives it."""
-    for size in sizes:
-        if size != recipe.data.size_px:
-            raise DataError(
-                f"recipe: the network takes pictures of {size} px, data.size_px is "
-                f"{recipe.data.size_px}; make them one"
-            )
