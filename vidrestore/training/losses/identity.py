@@ -36,7 +36,7 @@ UNIT_LENGTH_SCALE = math.sqrt(128)
 """How many times smaller the L1 distance of MobileFaceNet's vectors is than that of ArcFace's.
 
 The last layer of ArcFace's ResNet-18, a batch normalisation, gives its 512 numbers a root mean
-square near 1, its learnt gains aside; the 128 numbers of a vector of unit length have 1 / sqrt(128).
+square near 1, its learnt gains aside; the 128 of a vector of unit length have 1 / sqrt(128).
 At a given angle between two vectors the mean absolute difference goes with that number. On 40
 held-out faces under GFP-GAN's degradations MobileFaceNet's was 0.072, so 0.81 at ArcFace's scale.
 """
