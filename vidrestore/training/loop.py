@@ -141,6 +141,8 @@ def _data(
     preparing: Callable[[int, int], None] | None,
 ) -> Data | SceneData:
     """What the recipe's task learns from, not yet opened."""
+    if not folder.is_dir():
+        raise DataError(f"training data {folder}: no such folder")
     if isinstance(recipe, CompactDetectorRecipe):
         from vidrestore.training.tasks.compact_detector import scene_data
 
