@@ -14,7 +14,7 @@ from tiny_recipes import REPORT, SIZE, TINY
 
 from vidrestore.cli import main
 from vidrestore.cli.export import export
-from vidrestore.cli.train import train
+from vidrestore.cli.train import _Preparing, train
 from vidrestore.training.checkpoints import read_checkpoint
 
 
@@ -90,3 +90,12 @@ def test_help_is_for_people(command: str, capsys: pytest.CaptureFixture[str]) ->
     assert f"vidrestore {command}" in said
     for word in {"train": ("--resume", "--set", "--processes"), "export": (".onnx",)}[command]:
         assert word in said
+
+
+def test_faces_that_take_long_are_counted_on_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    told = _Preparing()
+    for done in (0, 32, 64, 90):
+        told(done, 90)
+    assert capsys.readouterr().err.splitlines() == [
+        f"cutting out faces and turning them aside: {done} of 90" for done in (0, 90)
+    ]

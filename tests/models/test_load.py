@@ -115,6 +115,19 @@ def test_metadata_that_does_not_fit_is_refused(tmp_path, hyperparameters):
         load_restorer(tmp_path / "own.safetensors")
 
 
+def test_crops_are_aligned_as_the_file_says(tmp_path):
+    path = tmp_path / "own.safetensors"
+    network = build("CompactUNet", widths=[8, 8]).eval()
+    metadata = {"arch": "CompactUNet", "hyperparameters": '{"widths": [8, 8]}', "size": "64"}
+    for told, name in {None: "ffhq", "gfpgan_512_ffhq": "ffhq", "gpen": "gpen"}.items():
+        save_file(network.state_dict(), path, metadata | ({"template": told} if told else {}))
+        restorer = load_restorer(path, device="cpu")
+        assert np.allclose(restorer.template, landmark_template(name, 64))
+    save_file(network.state_dict(), path, metadata | {"template": "arcface"})
+    with pytest.raises(WeightsError, match=r"own\.safetensors: .*'arcface'; known: .*gpen"):
+        load_restorer(path, device="cpu")
+
+
 @pytest.mark.parametrize("size", ["0", "-3", "wide"])
 def test_a_nonsensical_crop_size_is_refused(tmp_path, size):
     network = build("CompactUNet", widths=[8, 8])

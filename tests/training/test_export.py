@@ -16,6 +16,7 @@ from vidrestore.models.architectures import build
 from vidrestore.models.checkpoint import fill, read
 from vidrestore.models.detector import REFINER_PX, CompactDetector
 from vidrestore.models.load import load_detector, load_restorer
+from vidrestore.models.templates import landmark_template
 from vidrestore.training import export as module
 from vidrestore.training.checkpoints import read_checkpoint, write_checkpoint
 from vidrestore.training.export import export
@@ -83,6 +84,16 @@ def test_exported_weights_restore_by_their_path(
         wanted = ((network(crops * 2 - 1) + 1) / 2).clamp(0, 1)
     assert restorer.size == SIZE
     assert torch.allclose(restorer(crops), wanted, atol=1e-4)
+
+
+def test_a_network_is_run_with_the_alignment_it_was_trained_with(
+    data: Path, tmp_path: Path
+) -> None:
+    settings = {"size_px": SIZE, "template": "gpen"}
+    recipe = tiny_recipe("compact_generator", data=settings, **SHORT["compact_generator"])
+    file = tmp_path / "weights.safetensors"
+    export(train(recipe, data, tmp_path / "run"), file)
+    assert np.allclose(load_restorer(file, device="cpu").template, landmark_template("gpen", SIZE))
 
 
 def test_files_say_how_they_were_made(checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -12,10 +12,15 @@ import pytest
 import torch
 from labelled_faces import write_faces
 from tiny_recipes import SIZE, TINY, tiny_recipe
+from torch.nn import functional as F
 
-from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.errors import DataError, NotAvailableError, VidRestoreError
 from vidrestore.training.checkpoints import read_checkpoint
 from vidrestore.training.loop import train
+from vidrestore.training.losses.identity import UNIT_LENGTH_SCALE, identity_distance
+from vidrestore.training.machine import Machine
+from vidrestore.training.tasks import open_task
+from vidrestore.training.tasks.task import Data
 
 RUNS = [
     ("stylegan2_prior", {}),
@@ -342,6 +347,81 @@ def test_gpens_second_phase_begins_with_the_first(
     decoder = [name for name in wanted if name.startswith("generator.")]
     assert decoder
     assert all(torch.equal(wanted[name], found[name]) for name in decoder)
+
+
+def test_the_identity_weight_is_brought_to_the_networks_scale(
+    data: Path, identity: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    off = {name: 0 for name in TERMS["gfpgan"] if name not in ("pixel", "identity", "pyramid")}
+    found = {}
+    for through, distance in (("mobilefacenet", "l1"), ("mobilefacenet", "cosine")):
+        losses = {**off, "identity_through": through, "identity_distance": distance}
+        recipe = tiny_recipe("gfpgan", identity, steps=1, batch_size=1, losses=losses)
+        task: Any = open_task(recipe, Data(lambda split: pytest.fail("not needed")), Machine("cpu"))
+        found[distance] = task.identity_weight
+    assert found == {"l1": pytest.approx(113.1, abs=0.1), "cosine": 10}
+    assert "losses.identity: 10, for ArcFace's vectors, becomes 113.1" in caplog.text
+    # Of vectors at one angle, the scaled distance is what vectors of ArcFace's scale have.
+    draws = torch.randn(2, 500, 512, generator=torch.Generator().manual_seed(0))
+    unit = F.normalize(torch.randn(2, 500, 128, generator=torch.Generator().manual_seed(1)), dim=-1)
+    scaled = UNIT_LENGTH_SCALE * identity_distance(*unit, "l1")
+    assert float(scaled) == pytest.approx(float(identity_distance(*draws, "l1")), rel=0.02)
+
+
+@pytest.fixture(scope="module")
+def unreadable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of which no picture can be decoded: what is found first is said."""
+    folder = write_faces(tmp_path_factory.mktemp("bad"), {"train": 2, "val": 1}, size=SIZE)
+    for picture in folder.glob("*.png"):
+        picture.write_bytes(b"no picture")
+    return folder
+
+
+SMALL_GFPGAN = {"arch": "GFPGANv1Clean", "out_size": 16, "num_style_feat": 8, "narrow": 0.03125}
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "words"),
+    [
+        ("stylegan2_prior", {"network": {"out_size": 16}}, r"out_size is 16.*data\.size_px is 32"),
+        ("stylegan2_prior", {"data": {"size_px": 16}}, r"out_size is 32.*data\.size_px is 16"),
+        ("gfpgan", {"data": {"size_px": 16, "resize": True}}, r"out_size.*data\.size_px is 16"),
+        ("gpen", {"network": {"size": 64}}, r"network\.size is 64, but data\.size_px is 32"),
+        ("gpen", {"phase": "prior", "network": {"size": 64}}, r"network\.size is 64"),
+        ("compact_generator", {"network": SMALL_GFPGAN}, r"out_size is 16.*data\.size_px is 32"),
+        ("gfpgan", {"prior": Path("absent.pth")}, r"absent\.pth"),
+        ("gpen", {"prior": Path("absent.pth")}, r"absent\.pth"),
+        ("compact_generator", {"start_from": Path("absent.pth")}, r"absent\.pth"),
+        ("compact_detector", {"start_from": Path("absent.pth")}, r"absent\.pth"),
+        ("compact_detector", {"textures": Path("absent")}, "absent"),
+        ("gfpgan", {"weights": {"identity": Path("absent.pt")}}, r"absent\.pt"),
+        ("gpen", {"discriminator": {"narow": 1}}, "discriminator"),
+    ],
+    ids=str,
+)
+def test_a_recipes_faults_are_found_before_pictures_are_decoded(
+    task: str, changes: dict[str, Any], words: str, unreadable: Path, identity: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(task, identity, **changes)
+    with pytest.raises(VidRestoreError, match=words):
+        train(recipe, unreadable, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_occupied_folder_is_found_before_pictures_are_decoded(
+    data: Path, unreadable: Path, tmp_path: Path
+) -> None:
+    train(compact(), data, tmp_path / "run")
+    with pytest.raises(DataError, match="--resume"):
+        train(compact(), unreadable, tmp_path / "run")
+    other = compact().model_copy(update={"seed": 5})
+    with pytest.raises(DataError, match="seed was 0, and is 5 now"):
+        train(other, unreadable, tmp_path / "run", resume=True)
+    with pytest.raises(DataError, match=r"recipe\.yaml is no folder"):
+        train(compact(), unreadable, tmp_path / "run" / "recipe.yaml" / "run")
+    with pytest.raises(DataError, match="no readable 32 px picture"):
+        train(compact(), unreadable, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_wrong_sizes_are_refused_before_work(data: Path, identity: Path, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from vidrestore.training.loop import TrainingProgress
 
 __all__ = ["train"]
+
+_PREPARING_EVERY_S = 10.0
 
 
 def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -154,6 +158,7 @@ class _Run:
                 device=self.device,
                 stop_at_step=self.stop_at,
                 progress=progress,
+                preparing=_Preparing(),
             )
 
 
@@ -224,6 +229,19 @@ def _bar() -> Iterator[Callable[[TrainingProgress], None]]:
                 bar.set_postfix({name: f"{value:.3g}" for name, value in progress.terms.items()})
 
         yield report
+
+
+class _Preparing:
+    """A line on stderr now and then while faces are made ready."""
+
+    def __init__(self) -> None:
+        self._told_at = -math.inf
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - self._told_at >= _PREPARING_EVERY_S:
+            self._told_at = now
+            click.echo(f"cutting out faces and turning them aside: {done} of {total}", err=True)
 
 
 def _tell(progress: TrainingProgress) -> None:

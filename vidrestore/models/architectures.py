@@ -16,7 +16,7 @@ from torch import nn
 
 from vidrestore.errors import ModelError, nearest
 
-__all__ = ["ARCHITECTURES", "build"]
+__all__ = ["ARCHITECTURES", "build", "picture_size"]
 
 
 def _gfpgan_clean() -> type[nn.Module]:
@@ -101,6 +101,23 @@ ARCHITECTURES: Mapping[str, Callable[[], type[nn.Module]]] = MappingProxyType(
     }
 )
 """Every architecture by name, and what imports its class when it is wanted."""
+
+
+def picture_size(arch: str, hyperparameters: Mapping[str, object]) -> tuple[str, object] | None:
+    """The side of a network's pictures, without building it.
+
+    Args:
+        arch: A key of `ARCHITECTURES`.
+        hyperparameters: As for `build`.
+
+    Returns:
+        Name and value of the hyper-parameter that says it; None where the network takes any size.
+    """
+    known = inspect.signature(ARCHITECTURES[arch]()).parameters
+    for name in ("out_size", "size"):
+        if name in known:
+            return name, hyperparameters.get(name, known[name].default)
+    return None
 
 
 def build(arch: str, **hyperparameters: object) -> nn.Module:

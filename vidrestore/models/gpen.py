@@ -151,14 +151,30 @@ class Generator(nn.Module):
             upsample = FilterDoubled(taps, gain=4.0, stored=True)
             self.to_rgbs.append(ToRGB(width * factor, style_dim, upsample))
 
+    @property
+    def n_latents(self) -> int:
+        """Latents that can steer the layers one by one: 16 at 512 px."""
+        return 2 * len(self.to_rgbs) + 2
+
     def forward(self, latents: Tensor, features: Sequence[Tensor]) -> Tensor:
-        """From latents (N, style_dim) and features, from 4 px on, to pictures (N, 3, S, S)."""
-        x = self.conv1(self.input(latents.shape[0]), latents, features[0])
-        picture: Tensor = self.to_rgb1(x, latents)
+        """Draw pictures.
+
+        Args:
+            latents: (N, style_dim), or (N, n_latents, style_dim) with one for each layer, to_rgb
+                having that of the next level's first convolution, as in StyleGAN2.
+            features: From 4 px on.
+
+        Returns:
+            (N, 3, S, S).
+        """
+        steer = latents.unbind(1) if latents.ndim == 3 else (latents,) * self.n_latents
+        x = self.conv1(self.input(latents.shape[0]), steer[0], features[0])
+        picture: Tensor = self.to_rgb1(x, steer[1])
         for level, to_rgb in enumerate(self.to_rgbs):
-            x = self.convs[2 * level](x, latents, features[level + 1])
-            x = self.convs[2 * level + 1](x, latents, features[level + 1])
-            picture = to_rgb(x, latents, picture)
+            first = 2 * level + 1
+            x = self.convs[first - 1](x, steer[first], features[level + 1])
+            x = self.convs[first](x, steer[first + 1], features[level + 1])
+            picture = to_rgb(x, steer[first + 2], picture)
         return picture
 
 

@@ -29,6 +29,7 @@ from vidrestore.models.identify import identify
 from vidrestore.models.names import resolve, split_arch
 from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.models.retinaface import RetinaFaceDetector, build_retinaface
+from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.settings import shown
 
@@ -50,7 +51,7 @@ _TEMPLATES = {
     "CompactUNet": "ffhq",
     "GPEN FullGenerator": "gpen",
 }
-"""The networks that restore, and the template of each one's crops."""
+"""The networks that restore, and the template of each one's crops where the file names none."""
 
 _DETECTORS: dict[str, tuple[Callable[..., nn.Module], Callable[..., FaceDetector]]] = {
     "RetinaFace": (build_retinaface, RetinaFaceDetector),
@@ -95,7 +96,7 @@ def load_restorer(
         source.network(build),
         name=source.name,
         size=source.crop_size,
-        template=_TEMPLATES[source.arch],
+        template=source.template,
         device=resolve_device(device),
         precision=precision,
         batch_size=batch_size,
@@ -220,6 +221,19 @@ class _Source:
                 f"says that its crops are {size[:20]} pixels wide; 16 to {_MOST_CROP_PX} can be"
             )
         return int(size)
+
+    @property
+    def template(self) -> str:
+        """Alignment of the crops: what the file says, else what is usual for the network."""
+        told = self.checkpoint.metadata.get("template")
+        if told is None:
+            return _TEMPLATES[self.arch]
+        known = {word: name for name, word in NAMES_IN_FILES.items()}
+        if told not in known:
+            raise self.error(
+                f"says that its crops are aligned as {told!r}; known: {', '.join(known)}"
+            )
+        return known[told]
 
     def error(self, words: str) -> WeightsError:
         return WeightsError(f"weights {self.checkpoint.path}: {words}")

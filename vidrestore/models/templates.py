@@ -11,12 +11,15 @@ InsightFace.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import numpy.typing as npt
 
 from vidrestore.errors import ModelError, nearest
 
-__all__ = ["ARCFACE_112", "landmark_template"]
+__all__ = ["ARCFACE_112", "NAMES_IN_FILES", "landmark_template"]
 
 _Points = npt.NDArray[np.float64]
 
@@ -52,6 +55,9 @@ _NATIVE = {
     "ffhq": {512: _FFHQ_512},
     "gpen": {256: _GPEN_256, 512: _GPEN_512, 1024: _GPEN_1024},
 }
+
+NAMES_IN_FILES: Mapping[str, str] = MappingProxyType({"ffhq": "gfpgan_512_ffhq", "gpen": "gpen"})
+"""What weights files call the templates, in their entry `template`."""
 
 ARCFACE_112: _Points = np.array(
     (

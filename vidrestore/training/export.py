@@ -28,6 +28,7 @@ from vidrestore.extras import require_extra
 from vidrestore.models.architectures import build
 from vidrestore.models.compressed import compressed
 from vidrestore.models.detector import REFINER_PX, CompactDetector
+from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.runtime.output_file import OutputFile, check_outputs
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint
 from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
@@ -38,7 +39,6 @@ __all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]
 ONNX_TOLERANCE = 1e-4
 """Most absolute difference to torch in float32, the range being 2."""
 
-_TEMPLATE_NAMES = {"ffhq": "gfpgan_512_ffhq", "gpen": "gpen"}
 _OPSET = 18
 _DETECTOR_OUTPUTS = ("logits", "boxes", "landmarks", "crop_logits", "crop_landmarks")
 _logger = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ def _metadata(found: TrainingState) -> dict[str, str]:
         "arch": recipe.arch,
         "hyperparameters": json.dumps(recipe.hyperparameters, sort_keys=True),
         "size": str(recipe.data.size_px),
-        "template": _TEMPLATE_NAMES[recipe.data.template],
+        "template": NAMES_IN_FILES[recipe.data.template],
         "task": recipe.task,
         "images_seen": str(found.images),
         "figures": json.dumps(_rounded(found.figures), sort_keys=True),

@@ -2,12 +2,14 @@
 
 A data folder holds pictures, and perhaps it (or the one it lies in) holds a ``labels.csv`` with the
 columns ``file`` (relative to the labels) and, as far as they are known, ``split`` and five
-landmarks (``left_eye_x`` … ``mouth_right_y``, pixels). Without it, all pictures of the folder
-count, every so many of them held out, and faces are taken to lie where the alignment template puts
-them.
+landmarks (``left_eye_x`` … ``mouth_right_y``, pixels). Pictures with landmarks are warped to the
+training's alignment, see `vidrestore.training.alignment`. Pictures without are taken to have an
+alignment already (`data.unlabelled_template`), and are warped only where the training's is another
+one. Without labels, all pictures of the folder count, every so many of them held out.
 
 What fits is decoded once and kept in memory; larger sets are decoded when they are wanted. Pictures
-that cannot be used are named in the log and left out.
+that cannot be used are named and counted in the log and left out; the others are seen equally
+often.
 
 Every sample is made from its own number, counted over the whole training, so that a run is the same
 whatever the number of loader processes, and goes on after an interruption as if there were none.
@@ -20,7 +22,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -34,9 +36,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from vidrestore.errors import DataError, ImageOpenError
 from vidrestore.labels import LANDMARKS, find_labels, labelled_landmarks
 from vidrestore.models.compact_unet import coordinate_grid
-from vidrestore.models.templates import landmark_template
 from vidrestore.pictures import find_pictures, read_picture
 from vidrestore.training import degradations
+from vidrestore.training.alignment import Alignment
 from vidrestore.training.degradations import BlindVideo, Picture
 
 __all__ = [
@@ -54,8 +56,6 @@ __all__ = [
     "to_network",
 ]
 
-_MOST_FAILURES = 50
-"""So many pictures in a row that cannot be used end a run that decodes them as it goes."""
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -73,8 +73,13 @@ class FaceSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def face(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """(S, S, 3) RGB and (5, 2) landmarks in pixels."""
+    def face(self, index: int, turn: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(S, S, 3) RGB and (5, 2) landmarks in pixels.
+
+        Args:
+            index: Which picture.
+            turn: Where it turns out to be of no use, another one is drawn, by this number.
+        """
         ...
 
 
@@ -99,8 +104,8 @@ class Faces:
         """Side of the pictures in pixels."""
         return int(self.images.shape[1])
 
-    def face(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """(S, S, 3) RGB and (5, 2) landmarks."""
+    def face(self, index: int, turn: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(S, S, 3) RGB and (5, 2) landmarks; all are usable."""
         return self.images[index], self.landmarks[index]
 
 
@@ -118,32 +123,54 @@ class FacesOnDisk:
 
     folder: Path
     entries: tuple[_Entry, ...]
-    size: int
-    """Side of the pictures in pixels."""
+    alignment: Alignment
     resize: bool
     """Whether pictures of another size are resampled."""
-    template: NDArray[np.float64]
-    """(5, 2) landmarks of pictures without labels."""
+    refused: dict[int, str] = field(default_factory=dict, compare=False)
+    """What is wrong with those that were found to be of no use, in this process."""
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def face(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """(S, S, 3) RGB and (5, 2) landmarks; the next usable picture's where this one is bad.
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        return self.alignment.size_px
+
+    def face(self, index: int, turn: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(S, S, 3) RGB and (5, 2) landmarks.
+
+        In place of a picture that is of no use one of the others is drawn, each as likely, by the
+        numbers given alone: so no picture is seen more often for lying behind a bad one.
 
         Raises:
-            DataError: So many in a row cannot be used that something is wrong with all.
+            DataError: No picture can be used.
         """
-        for step in range(min(_MOST_FAILURES, len(self))):
-            entry = self.entries[(index + step) % len(self)]
-            found = _decode(self.folder, entry, self.size, self.resize, self.template)
+        for place in self._tries(index, turn):
+            if place in self.refused:
+                continue
+            entry = self.entries[place]
+            found = _decode(self.folder, entry, self.alignment, self.resize)
             if not isinstance(found, str):
                 return found
-            _logger.warning("training data %s: %s, left out", self.folder / entry.name, found)
+            self._refuse(place, f"{self.folder / entry.name}: {found}")
         raise DataError(
-            f"training data {self.folder}: {min(_MOST_FAILURES, len(self))} pictures in a row "
-            f"cannot be used, the last one {entry.name} ({found})"
+            f"training data {self.folder}: none of its {len(self)} pictures can be used, such as "
+            f"{self.refused[index]}"
         )
+
+    def _tries(self, index: int, turn: int) -> Iterator[int]:
+        yield index
+        yield from np.random.default_rng([index, turn]).permutation(len(self)).tolist()
+
+    def _refuse(self, place: int, words: str) -> None:
+        self.refused[place] = words
+        count = len(self.refused)
+        is_told = count.bit_count() == 1  # 1, 2, 4, 8, …: thousands of warnings help nobody.
+        _logger.log(
+            logging.WARNING if is_told else logging.INFO,
+            "training data %s, left out (%d of %d so far)", words, count, len(self),
+        )  # fmt: skip
 
 
 class Pair(NamedTuple):
@@ -179,6 +206,7 @@ def load_faces(
     resize: bool = False,
     held_out_every: int = 20,
     template: str = "ffhq",
+    unlabelled_template: str = "ffhq",
 ) -> Faces:
     """Decode the faces of one split.
 
@@ -190,20 +218,21 @@ def load_faces(
         limit: Take only so many.
         resize: Resample square pictures of another size instead of leaving them out.
         held_out_every: Every so many pictures are ``val`` where the labels do not say.
-        template: Where unlabelled faces lie: "ffhq" or "gpen".
+        template: Alignment of the crops, "ffhq" or "gpen": faces with landmarks are warped to it.
+        unlabelled_template: Alignment that pictures without landmarks have already.
 
     Raises:
         DataError: No picture can be used.
     """
-    template_points = landmark_template(template, size)
-    entries = _entries(folder, split, held_out_every)
+    alignment = Alignment(size, template, unlabelled_template)
+    entries = _entries(folder, split, held_out_every, alignment)
     most = len(entries) if limit is None else min(limit, len(entries))
     # Filled as far as needed: a list that is stacked would need the memory twice.
     images = np.empty((most, size, size, 3), np.uint8)
     landmarks: list[NDArray[np.float64]] = []
     names: list[str] = []
     refused: list[str] = []
-    for entry, found in _decoded(folder, entries, size, resize, template_points):
+    for entry, found in _decoded(folder, entries, alignment, resize):
         if len(names) >= most:
             break
         if isinstance(found, str):
@@ -229,6 +258,7 @@ def open_faces(
     resize: bool = False,
     held_out_every: int = 20,
     template: str = "ffhq",
+    unlabelled_template: str = "ffhq",
     memory_gib: float = 4.0,
 ) -> FaceSource:
     """The faces of one split, decoded now if they fit into memory, else when they are wanted.
@@ -240,12 +270,14 @@ def open_faces(
         resize: Whether pictures of another size are resampled.
         held_out_every: As for `load_faces`.
         template: As for `load_faces`.
+        unlabelled_template: As for `load_faces`.
         memory_gib: Most memory for decoded pictures, in units of 2^30 bytes.
 
     Raises:
         DataError: There is no picture that can be used.
     """
-    entries = _entries(folder, split, held_out_every)
+    alignment = Alignment(size, template, unlabelled_template)
+    entries = _entries(folder, split, held_out_every, alignment)
     if len(entries) * size**2 * 3 <= memory_gib * 2**30:
         return load_faces(
             folder,
@@ -254,8 +286,9 @@ def open_faces(
             resize=resize,
             held_out_every=held_out_every,
             template=template,
+            unlabelled_template=unlabelled_template,
         )
-    faces = FacesOnDisk(folder, tuple(entries), size, resize, landmark_template(template, size))
+    faces = FacesOnDisk(folder, tuple(entries), alignment, resize)
     faces.face(0)
     return faces
 
@@ -302,7 +335,7 @@ class PairDataset(Dataset[Pair]):
 
     def __getitem__(self, index: int) -> Pair:
         rng = np.random.default_rng([self.seed, index])
-        image, landmarks = self.faces.face(self._face_of(index))
+        image, landmarks = self.faces.face(self._face_of(index), index)
         if rng.random() < self.mirror_share:
             image, landmarks = image[:, ::-1], mirror_landmarks(landmarks, self.size)
         x, y = rng.integers(0, self.size - self.region, 2, endpoint=True)
@@ -443,7 +476,7 @@ def one_thread(worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _entries(folder: Path, split: str, held_out_every: int) -> list[_Entry]:
+def _entries(folder: Path, split: str, held_out_every: int, alignment: Alignment) -> list[_Entry]:
     """What a folder says it has."""
     if not folder.is_dir():
         raise DataError(f"training data {folder}: no such folder")
@@ -461,7 +494,22 @@ def _entries(folder: Path, split: str, held_out_every: int) -> list[_Entry]:
             )
     if not found:
         raise DataError(f"training data {folder}: no picture in split {split!r}")
+    _tell_unlabelled(folder, split, found, alignment)
     return found
+
+
+def _tell_unlabelled(
+    folder: Path, split: str, entries: Sequence[_Entry], alignment: Alignment
+) -> None:
+    count = sum(entry.landmarks is None for entry in entries)
+    if not count:
+        return
+    done = "left as they are" if alignment.keeps(None) else f"warped to {alignment.template}"
+    _logger.warning(
+        "training data %s: %d pictures of the split %s have no landmarks in a labels.csv: they are "
+        "taken to be aligned as %s already (data.unlabelled_template), and are %s",
+        folder, count, split, alignment.unlabelled, done,
+    )  # fmt: skip
 
 
 def _labelled(
@@ -487,14 +535,13 @@ def _landmarks(row: Mapping[str, str], labels: Path) -> NDArray[np.float64] | No
 def _decoded(
     folder: Path,
     entries: Sequence[_Entry],
-    size: int,
+    alignment: Alignment,
     resize: bool,
-    template: NDArray[np.float64],
 ) -> Iterator[tuple[_Entry, tuple[NDArray[np.uint8], NDArray[np.float64]] | str]]:
     """Entries with their pictures, in order, a few decoded at once."""
 
     def decode(entry: _Entry) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | str:
-        return _decode(folder, entry, size, resize, template)
+        return _decode(folder, entry, alignment, resize)
 
     n_threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(n_threads) as pool:
@@ -504,9 +551,10 @@ def _decoded(
 
 
 def _decode(
-    folder: Path, entry: _Entry, size: int, resize: bool, template: NDArray[np.float64]
+    folder: Path, entry: _Entry, alignment: Alignment, resize: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | str:
-    """A picture with its landmarks, or what is wrong with it."""
+    """A crop with its landmarks, or what is wrong with the picture."""
+    size = alignment.size_px
     try:
         image = read_picture(folder / entry.name)
     except ImageOpenError:
@@ -515,12 +563,14 @@ def _decode(
     if height != width or not (resize or width == size):
         wanted = f"{size}x{size}" if not resize else "square"
         return f"is {width}x{height}, not {wanted}"
-    scale = size / width
+    if not alignment.keeps(entry.landmarks):
+        return (
+            alignment.crop(image, entry.landmarks) or "has its landmarks outside or at the border"
+        )
     if width != size:
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        method = cv2.INTER_AREA if size < width else cv2.INTER_CUBIC
         image = np.asarray(cv2.resize(image, (size, size), interpolation=method), np.uint8)
-    landmarks = template if entry.landmarks is None else (entry.landmarks + 0.5) * scale - 0.5
-    return image, landmarks
+    return image, alignment.landmarks
 
 
 def _name_refused(folder: Path, refused: Sequence[str]) -> None:

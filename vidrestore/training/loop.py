@@ -15,9 +15,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingProgress", "course", "train"]
 
+_LAST = "last.pt"
 _logger = logging.getLogger(__name__)
 
 
@@ -73,6 +76,7 @@ def train(
     device: str = "auto",
     stop_at_step: int | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Run a recipe.
 
@@ -87,6 +91,7 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:1".
         stop_at_step: Stop early, after this step of the whole training.
         progress: Told after every step.
+        preparing: Told how many of how many faces are made ready, where that takes minutes.
 
     Returns:
         Path of the last checkpoint.
@@ -97,41 +102,62 @@ def train(
         NotAvailableError: A loss term's network, or a package, is not there.
     """
     require_extra("tensorboard")
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: is a file; name a folder for what the training writes")
+    _require_free(out, resume)
     machine = Machine(device, recipe.precision)
-    task = open_task(recipe, _open_data(recipe, data, out, workers), machine)
-    stretches = task.stretches()
-    total = sum(stretch.images for stretch in stretches)
-    run = _Run(recipe, task, machine, out, total, n_stretches=len(stretches))
-    run.begin(resume)
+    source = _data(recipe, data, out, workers, preparing)
+    run = _Run(recipe, open_task(recipe, source, machine), machine, out)
+    if resume:
+        run.load()
+    source.open()  # Last, as it may take long: whatever else is wrong has been found by now.
+    stretches = run.task.stretches()
+    run.begin(stretches)
     _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
     for counters, batch, stretch in course(stretches, run.images, machine, workers):
         if stop_at_step is not None and counters.step >= stop_at_step:
             break
-        terms = task.step(batch.to(machine.device), counters)
+        terms = run.task.step(batch.to(machine.device), counters)
         run.after_step(counters, stretch, terms, progress)
     return run.finish()
 
 
-def _open_data(recipe: Recipe, folder: Path, out: Path, workers: int) -> Data | SceneData:
-    if isinstance(recipe, CompactDetectorRecipe):
-        from vidrestore.training.tasks.compact_detector import open_data
+def _require_free(out: Path, resume: bool) -> None:
+    """Refuse a folder that cannot be written, or holds another training."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: is a file; name a folder for what the training writes")
+    if not resume and (out / _LAST).exists():
+        raise DataError(
+            f"{out} holds a training already: go on with it by --resume, or name another folder"
+        )
+    above = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise DataError(f"{out}: {above} is no folder that can be written; name another one")
 
-        return open_data(recipe, folder, out / "faces", workers)
+
+def _data(
+    recipe: Recipe,
+    folder: Path,
+    out: Path,
+    workers: int,
+    preparing: Callable[[int, int], None] | None,
+) -> Data | SceneData:
+    """What the recipe's task learns from, not yet opened."""
+    if not folder.is_dir():
+        raise DataError(f"training data {folder}: no such folder")
+    if isinstance(recipe, CompactDetectorRecipe):
+        from vidrestore.training.tasks.compact_detector import scene_data
+
+        return scene_data(recipe, folder, out / "faces", workers, preparing)
     settings = recipe.data
     return Data(
-        *(
-            open_faces(
-                folder,
-                split,
-                size=settings.size_px,
-                resize=settings.resize,
-                held_out_every=settings.held_out_every,
-                template=settings.template,
-                memory_gib=settings.memory_gib,
-            )
-            for split in ("train", "val")
+        partial(
+            open_faces,
+            folder,
+            size=settings.size_px,
+            resize=settings.resize,
+            held_out_every=settings.held_out_every,
+            template=settings.template,
+            unlabelled_template=settings.unlabelled_template,
+            memory_gib=settings.memory_gib,
         )
     )
 
@@ -168,8 +194,9 @@ class _Run:
     task: Task
     machine: Machine
     out: Path
-    total: int
-    n_stretches: int
+    total: int = 0
+    """Images of the whole training."""
+    n_stretches: int = 0
     images: int = 0
     best: float | None = None
     figures: dict[str, float] = field(default_factory=dict)
@@ -183,19 +210,19 @@ class _Run:
     @property
     def last(self) -> Path:
         """The checkpoint that a run goes on from."""
-        return self.out / "last.pt"
+        return self.out / _LAST
 
-    def begin(self, resume: bool) -> None:
-        """Read the last checkpoint, if there is one and it is wanted; open the files."""
-        if resume and self.last.exists():
+    def load(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        if self.last.exists():
             self._load(self.last)
-        elif resume:
+        else:
             _logger.warning("%s holds no training to go on with: it begins anew", self.out)
-        elif self.last.exists():
-            raise DataError(
-                f"{self.out} holds a training already: go on with it by --resume, or name another "
-                "folder"
-            )
+
+    def begin(self, stretches: Sequence[Stretch]) -> None:
+        """Open the files."""
+        self.total = sum(stretch.images for stretch in stretches)
+        self.n_stretches = len(stretches)
         self.machine.wait()
         self.began, self.began_at = time.monotonic(), self.images
         if self.machine.is_main:

@@ -61,7 +61,10 @@ class DataRecipe(_Part):
     size_px: int = Field(512, ge=8, description="side of the pictures")
     resize: bool = Field(False, description="resample square pictures of another size")
     template: Literal["ffhq", "gpen"] = Field(
-        "ffhq", description="where faces lie that labels.csv does not know"
+        "ffhq", description="alignment of the crops, to which faces with landmarks are warped"
+    )
+    unlabelled_template: Literal["ffhq", "gpen"] = Field(
+        "ffhq", description="alignment that pictures without landmarks have already"
     )
     held_out_every: int = Field(
         20, ge=2, description="every so many pictures are held out where labels.csv has no split"
@@ -71,6 +74,17 @@ class DataRecipe(_Part):
         0.0, ge=0, le=1, description="share of black-and-white samples, input and truth"
     )
     memory_gib: float = Field(4.0, ge=0, description="most memory for decoded pictures")
+
+
+class GPENDataRecipe(DataRecipe):
+    """GPEN's own alignment, and its one black-and-white sample in five (its public code's)."""
+
+    template: Literal["ffhq", "gpen"] = Field(
+        "gpen", description="alignment of the crops, to which faces with landmarks are warped"
+    )
+    gray_share: float = Field(
+        0.2, ge=0, le=1, description="share of black-and-white samples, input and truth"
+    )
 
 
 class ReportRecipe(_Part):
@@ -204,7 +218,8 @@ class GFPGANLosses(_Part):
     identity_through: Literal["auto", "arcface", "mobilefacenet"] = Field(
         "auto",
         description="ArcFace's ResNet-18 as in the paper, whose vectors the weight is for, or "
-        "MobileFaceNet's, of unit length; auto takes ArcFace where its file is",
+        "MobileFaceNet, whose vectors of unit length it is scaled to; auto takes ArcFace where its "
+        "file is",
     )
     features: Literal["auto", "vgg19", "identity"] = Field(
         "auto",
@@ -251,6 +266,7 @@ class GPENRecipe(_StepsRecipe):
     default_arch: ClassVar[str] = "GPEN FullGenerator"
 
     task: Literal["gpen"] = "gpen"
+    data: GPENDataRecipe = GPENDataRecipe()
     phase: Literal["prior", "embedded"] = "embedded"
     prior: Path | None = Field(None, description="checkpoint of the phase `prior`")
     encoder_rate: float = Field(1.0, ge=0, description="of the learning rate")

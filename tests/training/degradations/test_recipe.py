@@ -105,6 +105,49 @@ def test_gfpgans_ranges_are_the_papers() -> None:
     assert np.mean([len(one.steps) > 5 for one in draws]) == pytest.approx(0.51, abs=0.08)
 
 
+@pytest.mark.parametrize("name", ["gfpgan", "gpen"])
+def test_the_papers_lengths_keep_their_share_of_the_picture(name: str) -> None:
+    blurs = {}
+    for size in (128, 256, 512, 1024):
+        recipe = load_recipe(name).for_size(size)
+        blurs[size] = recipe.steps[0]
+        others = [step for step in recipe.steps if step.name != "blur"]
+        assert others == [step for step in load_recipe(name).steps if step.name != "blur"]
+    found = {size: (blur.sigma_px.high, blur.kernel_px.whole) for size, blur in blurs.items()}
+    assert found == {128: (2.5, 11), 256: (5, 21), 512: (10, 41), 1024: (20, 81)}
+    assert blurs[256].sigma_px.low == pytest.approx(0.05)
+
+
+def test_all_lengths_in_pixels_scale_with_the_size_a_recipe_is_for() -> None:
+    steps = [
+        {"one_of": {"steps": [{"blur": {"sigma_px": {"log": [2, 8]}}}, {"motion_blur": {}}]}},
+        {"blind_video": {"mixture": {"sigma_px": [0.4, 4.0], "motion_px": 2.0}}},
+        {"grain": {"size_permille": 3}},
+    ]
+    still = {"motion_px": [0, 4]}
+    recipe = parse_recipe({"for_px": 512, "still": still, "steps": steps})
+    half = {
+        "for_px": 256,
+        "still": {"motion_px": [0, 2]},
+        "steps": [
+            {
+                "one_of": {
+                    "steps": [
+                        {"blur": {"sigma_px": {"log": [1, 4]}}},
+                        {"motion_blur": {"length_px": [1.5, 7.5]}},
+                    ]
+                }
+            },
+            {"blind_video": {"mixture": {"sigma_px": [0.2, 2.0], "motion_px": 1.0}}},
+            steps[2],
+        ],
+    }
+    assert recipe.for_size(256) == parse_recipe(half)
+    assert parse_recipe(recipe.record()) == recipe
+    unsaid = parse_recipe({"still": still, "steps": steps})
+    assert unsaid.for_size(256) == unsaid
+
+
 def test_blind_video_is_the_documented_protocol_bit_for_bit(picture: np.ndarray) -> None:
     for seed in range(5):
         rng = np.random.default_rng([0, seed])

@@ -16,20 +16,20 @@ from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.training.looks import FaceCrops, SceneBatch
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import DetectorStage
-from vidrestore.training.scenes import SceneMaker, build_face_bank, scene_targets
+from vidrestore.training.scenes import SceneMaker, bank_parts, build_face_bank, scene_targets
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.compact_detector import (
     CompactDetectorTask,
     SceneData,
     learning_rate,
-    open_data,
+    scene_data,
 )
 from vidrestore.training.tasks.task import Counters
 
 
 def opened(**changes: Any) -> CompactDetectorTask:
     recipe = tiny_recipe("compact_detector", **changes)
-    data = SceneData(portrait_bank(), portrait_bank(), [])
+    data = SceneData(lambda split: portrait_bank(), [])
     task = open_task(recipe, data, Machine("cpu"))
     assert isinstance(task, CompactDetectorTask)
     return task
@@ -159,13 +159,51 @@ def test_kept_faces_are_those_of_the_same_data(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         write_faces(tmp_path / name, {"train": count, "val": 1}, size=SIZE)
     kept = tmp_path / "run" / "faces"
-    assert len(open_data(recipe, tmp_path / "few", kept, 1).faces.pictures) == 3
+    assert len(scene_data(recipe, tmp_path / "few", kept, 1).faces.pictures) == 3
     made = (kept / "train" / "pictures.npy").stat().st_mtime_ns
-    open_data(recipe, tmp_path / "few", kept, 1)
+    scene_data(recipe, tmp_path / "few", kept, 1).open()
     assert (kept / "train" / "pictures.npy").stat().st_mtime_ns == made
-    assert len(open_data(recipe, tmp_path / "more", kept, 1).faces.pictures) == 6
+    assert len(scene_data(recipe, tmp_path / "more", kept, 1).faces.pictures) == 6
     with pytest.raises(DataError, match="labels"):
-        open_data(recipe, tmp_path / "none", kept, 1)
+        scene_data(recipe, tmp_path / "none", kept, 1).open()
+
+
+def test_faces_that_were_made_before_a_stop_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bank_parts, "_FACES", 2)
+    recipe, kept = tiny_recipe("compact_detector"), tmp_path / "kept"
+    write_faces(tmp_path, {"train": 3, "val": 1}, size=SIZE)
+    fresh, told = build_face_bank(tmp_path, "train"), list[tuple[int, int]]()
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scene_data(recipe, tmp_path, kept, 1, stop).open()
+    assert told == [(0, 9), (2, 9), (3, 9), (3, 9), (5, 9)]
+    (folder,) = (kept / "train").glob("parts-*")
+    assert {file.name for file in folder.iterdir()} == {"read-0.npz", "read-2.npz", "turned-0.npz"}
+
+    (folder / "read-2.npz").write_bytes(b"PK cut off")  # Is made again; the others are not:
+    first = tmp_path / "train_0.png"
+    first.write_bytes(bytes(first.stat().st_size))
+    whole = scene_data(recipe, tmp_path, kept, 1).faces
+    assert not folder.exists()
+    for name in ("pictures", "mattes", "boxes_xyxy", "landmarks"):
+        assert np.array_equal(getattr(whole, name), getattr(fresh, name))
+
+
+def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
+    recipe = tiny_recipe("compact_detector")
+    write_faces(tmp_path, {"train": 2, "val": 1}, size=SIZE)
+    old = tmp_path / "kept" / "train" / "parts-0123456789abcdef"
+    old.mkdir(parents=True)
+    (old / "read-0.npz").write_bytes(b"of other faces")
+    assert len(scene_data(recipe, tmp_path, tmp_path / "kept", 1).faces.pictures) == 6
+    assert not old.exists()
 
 
 def test_terms_can_be_switched_off() -> None:

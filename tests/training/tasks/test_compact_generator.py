@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from vidrestore.training.tasks.task import Counters, Data, update_average
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     folder = write_faces(tmp_path_factory.mktemp("data"), {"train": 2, "val": 1}, size=128)
-    return Data(load_faces(folder, "train", size=128), load_faces(folder, "val", size=128))
+    return Data(partial(load_faces, folder, size=128))
 
 
 def task_of(data: Data, identity: Path | None = None, **stage: object) -> CompactGeneratorTask:

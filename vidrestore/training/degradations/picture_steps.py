@@ -71,6 +71,14 @@ class Blur(FrameStep):
             drawn = drawn.model_copy(update={"other_sigma_px": drawn.sigma_px})
         return drawn
 
+    def scaled(self, factor: float) -> Self:
+        """See `Step`; kernels keep an odd side."""
+        low, high = (
+            2 * round((side * factor - 1) / 2) + 1 if side else 0
+            for side in (self.kernel_px.low, self.kernel_px.high)
+        )
+        return super().scaled(factor).model_copy(update={"kernel_px": whole(low, high)})
+
     def frame(self, image: Picture, moment: Moment) -> Picture:
         assert self.other_sigma_px is not None, "not drawn yet"
         sigmas = (max(self.sigma_px.value, 1e-3), max(self.other_sigma_px.value, 1e-3))

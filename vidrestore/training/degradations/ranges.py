@@ -96,6 +96,10 @@ class Range(Drawable):
         drawn = log_uniform(rng, ends) if self.log else float(rng.uniform(*ends))
         return type(self)(low=drawn, high=drawn)
 
+    def scaled(self, factor: float) -> Range:
+        """Both bounds times a factor."""
+        return Range(low=self.low * factor, high=self.high * factor, log=self.log)
+
     @property
     def value(self) -> float:
         """The number, once drawn."""
@@ -105,6 +109,10 @@ class Range(Drawable):
 
 class Whole(Range):
     """A whole number between two bounds, both included."""
+
+    def scaled(self, factor: float) -> Whole:
+        """Both bounds times a factor, rounded."""
+        return Whole(low=round(self.low * factor), high=round(self.high * factor))
 
     @model_validator(mode="after")
     def _check_whole(self) -> Whole:

@@ -7,7 +7,8 @@
     for frame in drawn.frames(stream, seed): ...   # a whole video, in bounded memory
 
 A recipe file has ``steps``, a list of names with the parameters that differ from their usual ranges
-(`ranges` tells how these are written), and perhaps a ``description`` and ``still``:
+(`ranges` tells how these are written), and perhaps a ``description``, ``still`` and ``for_px``, the
+side of the pictures that its lengths in pixels are meant for:
 
     description: soft and noisy
     steps:
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidrestore.errors import UsageError, nearest
 from vidrestore.settings import parse_yaml, read_yaml, shown
@@ -136,7 +137,20 @@ class Recipe(BaseModel):
 
     description: str = ""
     still: Still = Still()
+    for_px: int | None = Field(
+        None, ge=1, description="side of the pictures that lengths in pixels are meant for"
+    )
     steps: tuple[Step, ...] = ()
+
+    def for_size(self, size_px: int) -> Recipe:
+        """The recipe for pictures of another side than `for_px`: all lengths in pixels keep their
+        share of the picture. A recipe that does not say what size it is for stays as it is."""
+        if self.for_px in (None, size_px):
+            return self
+        factor = size_px / self.for_px
+        still = self.still.model_copy(update={"motion_px": self.still.motion_px.scaled(factor)})
+        steps = tuple(step.scaled(factor) for step in self.steps)
+        return self.model_copy(update={"still": still, "for_px": size_px, "steps": steps})
 
     def draw(self, rng: np.random.Generator) -> DrawnRecipe:
         """Draws which steps take part, and their parameters."""
@@ -156,6 +170,8 @@ class Recipe(BaseModel):
     def record(self) -> dict[str, Any]:
         """As it would be written in YAML."""
         head: dict[str, Any] = {"description": self.description} if self.description else {}
+        if self.for_px is not None:
+            head["for_px"] = self.for_px
         if self.still != Still():
             head["still"] = self.still.model_dump(mode="json")
         return {**head, "steps": [_written(step) for step in self.steps]}

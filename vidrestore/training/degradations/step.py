@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from vidrestore.training.degradations.pixels import Picture
-from vidrestore.training.degradations.ranges import Drawable
+from vidrestore.training.degradations.ranges import Drawable, Range
 from vidrestore.training.degradations.timeline import Moment, Timeline
 
 __all__ = ["ClipStep", "FrameStep", "Step"]
@@ -36,6 +36,16 @@ class Step(BaseModel, ABC):
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> ClipStep:
         """A step that leaves nothing open."""
+
+    def scaled(self, factor: float) -> Self:
+        """The step for pictures that are `factor` times as large: its lengths in pixels, the fields
+        that end in ``_px``, are as many times as long."""
+        lengths = {
+            field: value.scaled(factor)
+            for field, value in self
+            if field.endswith("_px") and isinstance(value, Range)
+        }
+        return self.model_copy(update=lengths)
 
 
 class ClipStep(Step, ABC):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from dataclasses import fields, replace
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, SerializeAsAny, model_validator
@@ -53,12 +54,18 @@ from vidrestore.training.degradations.timeline import Timeline
 
 __all__ = ["STEPS", "BlindVideoStep", "DrawnBlindVideo", "OneOf"]
 
+T = TypeVar("T", BlindVideo, Degradation)
+
 
 class DrawnBlindVideo(ClipStep):
     """The blind mixture, drawn; written as `blind.Degradation`."""
 
     name: ClassVar[str] = "drawn_blind_video"
     degradation: Degradation
+
+    def scaled(self, factor: float) -> Self:
+        """See `Step`."""
+        return self.model_copy(update={"degradation": _scaled(self.degradation, factor)})
 
     def picture(self, image: Picture, rng: np.random.Generator) -> Picture:
         """A still picture, exactly as the protocol degrades it."""
@@ -77,6 +84,10 @@ class BlindVideoStep(Step):
 
     name: ClassVar[str] = "blind_video"
     mixture: BlindVideo = BlindVideo()
+
+    def scaled(self, factor: float) -> Self:
+        """See `Step`."""
+        return self.model_copy(update={"mixture": _scaled(self.mixture, factor)})
 
     def draw(self, rng: np.random.Generator) -> ClipStep:
         return DrawnBlindVideo(degradation=self.mixture.draw(rng))
@@ -99,10 +110,28 @@ class OneOf(Step):
                 raise ValueError("at least one weight must be above 0")
         return self
 
+    def scaled(self, factor: float) -> Self:
+        """See `Step`."""
+        return self.model_copy(update={"steps": tuple(s.scaled(factor) for s in self.steps)})
+
     def draw(self, rng: np.random.Generator) -> ClipStep:
         weights = np.asarray(self.weights or np.ones(len(self.steps)), dtype=np.float64)
         chosen = int(rng.choice(len(self.steps), p=weights / weights.sum()))
         return self.steps[chosen].draw(rng)
+
+
+def _scaled(lengths: T, factor: float) -> T:
+    """A dataclass with its lengths, the fields that end in ``_px``, times a factor."""
+    names = [field.name for field in fields(lengths) if field.name.endswith("_px")]
+    return replace(lengths, **{name: _times(getattr(lengths, name), factor) for name in names})
+
+
+def _times(value: Any, factor: float) -> Any:
+    return (
+        tuple(_times(part, factor) for part in value)
+        if isinstance(value, tuple)
+        else value * factor
+    )
 
 
 STEPS: dict[str, type[Step]] = {

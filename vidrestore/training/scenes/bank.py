@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +19,12 @@ from vidrestore.errors import DataError, ImageOpenError
 from vidrestore.labels import LANDMARKS, labelled_landmarks, labelled_numbers, read_labels
 from vidrestore.pictures import read_picture
 from vidrestore.training.head_turn import turned_aside
+from vidrestore.training.scenes.bank_parts import Entry, Parts
 
 log = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Entry = tuple[Picture, Picture, Floats, Floats]
-"""Picture, matte, box and landmarks of one face."""
-
-
 BANK_PX = 256
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
@@ -80,15 +77,18 @@ class FaceBank:
 
 
 _SOURCE = "source.txt"
+_VERSION = 1
+"""Raised whenever the same pictures give other banks."""
 
 
 def bank_source(faces: Path, split: str) -> str:
-    """A checksum of what a bank is made from: the rows of a split, and their pictures' sizes.
+    """A checksum of what a bank is made from: the rows of a split, their pictures' sizes, and how
+    it is made.
 
     Raises:
         DataError: There are no labels with boxes and landmarks.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr((_VERSION, BANK_PX, YAWS, PITCH_SPREAD)).encode())
     for row in _labels(faces):
         if row["split"] == split:
             path = faces / row["file"]
@@ -111,13 +111,22 @@ PITCH_SPREAD = 0.22
 """Standard deviation of their nods, in radians."""
 
 
-def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
+def build_face_bank(
+    faces: Path,
+    split: str,
+    *,
+    workers: int = 1,
+    parts: Parts | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FaceBank:
     """Reads the pictures of one split of a labelled folder, and turns the heads aside.
 
     Args:
         faces: folder with ``labels.csv`` (file, source, split, box, five landmarks).
         split: which rows to take, e.g. ``train``.
         workers: processes that work; the result does not depend on it.
+        parts: where what is done is kept until all is; None keeps nothing.
+        progress: told how many faces of how many are done.
 
     Returns:
         The bank, in the order of the rows, then once more for each of `YAWS`; unreadable pictures
@@ -127,8 +136,12 @@ def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
         DataError: There are no labels with boxes and landmarks, or no picture can be read.
     """
     rows = [row for row in _labels(faces) if row["split"] == split]
+    parts, told = parts or Parts(None), progress or (lambda done, total: None)
     with _pool(workers) as pool:
-        found = list(pool.map(partial(_entry, faces), rows, chunksize=16))
+        n_turned = len(YAWS) * len(rows)
+        found = parts.made(
+            pool, partial(_entry, faces), rows, "read", lambda n: told(n, len(rows) + n_turned)
+        )
         for row, entry in zip(rows, found, strict=True):
             if entry is None:
                 log.warning("left out %s: it cannot be read", row["file"])
@@ -138,7 +151,10 @@ def build_face_bank(faces: Path, split: str, *, workers: int = 1) -> FaceBank:
                 f"training data {faces}: no readable picture in split {split!r}; is labels.csv "
                 "beside the pictures?"
             )
-        entries += list(pool.map(_turned, *_turns(entries), chunksize=16))
+        turns, n_read = _turns(entries), len(entries)
+        total = n_read + len(turns)
+        turned = parts.made(pool, _turned, turns, "turned", lambda n: told(n_read + n, total))
+        entries += [entry for entry in turned if entry is not None]
     pictures, mattes, boxes, landmarks = zip(*entries, strict=True)
     return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
 
@@ -185,15 +201,17 @@ def _entry(faces: Path, row: dict[str, str]) -> Entry | None:
     return small, person_matte(small, box), box, landmarks
 
 
-def _turns(entries: Sequence[Entry]) -> tuple[list[Entry], list[float], list[float]]:
+def _turns(entries: Sequence[Entry]) -> list[tuple[Entry, float, float]]:
     """Every head for each of `YAWS`, with a yaw and a pitch."""
     rng, n = np.random.default_rng(7), len(entries)
     yaws = np.concatenate([rng.uniform(*span, n) * rng.choice([-1, 1], n) for span in YAWS])
     pitches = rng.normal(0, PITCH_SPREAD, len(yaws)).clip(-0.5, 0.5)
-    return list(entries) * len(YAWS), yaws.tolist(), pitches.tolist()
+    heads = list(entries) * len(YAWS)
+    return list(zip(heads, yaws.tolist(), pitches.tolist(), strict=True))
 
 
-def _turned(entry: Entry, yaw: float, pitch: float) -> Entry:
+def _turned(turn: tuple[Entry, float, float]) -> Entry:
+    entry, yaw, pitch = turn
     return turned_aside(*entry, yaw, pitch)
 
 
@@ -219,6 +237,7 @@ def person_matte(picture: Picture, box_xyxy: Floats) -> Picture:
     fill_ellipse(labels, centre, (half[0] * 0.9, half[1] * 0.9), cv2.GC_FGD)
     labels[: int(px * 0.3), :3] = labels[: int(px * 0.3), -3:] = cv2.GC_BGD
     models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)  # Of its own clusters: a matte must not depend on those made before it.
     cv2.grabCut(small, labels, None, models[0], models[1], 2, cv2.GC_INIT_WITH_MASK)
     person = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8) * 255
     if not 0.25 < person.mean() / 255 < 0.92:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
-from vidrestore.training.scenes.bank import BANK_PX, Entry, FaceBank
+from vidrestore.training.scenes.bank import BANK_PX, FaceBank
+from vidrestore.training.scenes.bank_parts import Entry
 
 __all__ = ["alike", "morphed"]
 

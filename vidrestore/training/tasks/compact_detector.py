@@ -10,8 +10,8 @@ A stage begins with the running average of the one before and an optimiser witho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +35,7 @@ from vidrestore.training.losses.detection import first_look_losses, second_look_
 from vidrestore.training.machine import Machine
 from vidrestore.training.recipe import CompactDetectorRecipe, DetectorStage
 from vidrestore.training.scenes import (
+    TEXTURE_NAMES,
     FaceBank,
     SceneMaker,
     bank_source,
@@ -42,6 +43,7 @@ from vidrestore.training.scenes import (
     kept_from,
     load_textures,
 )
+from vidrestore.training.scenes.bank_parts import Parts as BankParts
 from vidrestore.training.tasks.task import (
     Counters,
     Parts,
@@ -56,7 +58,7 @@ from vidrestore.training.tasks.task import (
 )
 from vidrestore.training.teacher import load_teacher
 
-__all__ = ["CompactDetectorTask", "SceneData", "learning_rate", "open_data", "open_task"]
+__all__ = ["CompactDetectorTask", "SceneData", "learning_rate", "open_task", "scene_data"]
 
 _MOST_NORM = {"first": 10.0, "second": 5.0}
 """Longer gradients are shortened to this."""
@@ -68,13 +70,32 @@ _LEAST_SIDE_PX = 16.0
 _HELD_OUT_PX = 256
 
 
-@dataclass(frozen=True)
 class SceneData:
-    """What scenes are made of."""
+    """What scenes are made of; the faces are opened when they are first wanted, see `Data`.
 
-    faces: FaceBank
-    held_out: FaceBank
-    textures: Sequence[np.ndarray[Any, Any]]
+    Args:
+        open_bank: Gives the faces of "train" or "val".
+        textures: Pictures without faces.
+    """
+
+    def __init__(
+        self, open_bank: Callable[[str], FaceBank], textures: Sequence[np.ndarray[Any, Any]]
+    ) -> None:
+        self._open_bank, self.textures = open_bank, textures
+
+    @cached_property
+    def faces(self) -> FaceBank:
+        """The faces to learn from."""
+        return self._open_bank("train")
+
+    @cached_property
+    def held_out(self) -> FaceBank:
+        """The faces to be judged by."""
+        return self._open_bank("val")
+
+    def open(self) -> None:
+        """Open both now."""
+        _ = self.faces, self.held_out
 
 
 class CompactDetectorTask(Parts):
@@ -226,29 +247,46 @@ def learning_rate(stage: DetectorStage, seen: int) -> float:
     return stage.learning_rate * warmup * (_LEAST_SHARE + (1 - _LEAST_SHARE) * wave)
 
 
-def open_data(recipe: CompactDetectorRecipe, folder: Path, cache: Path, workers: int) -> SceneData:
+def scene_data(
+    recipe: CompactDetectorRecipe,
+    folder: Path,
+    cache: Path,
+    workers: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> SceneData:
     """The faces of a folder as scenes take them, cut out and turned aside, which takes minutes.
 
     Args:
         recipe: Says where the textures are.
         folder: With labels.csv, which has boxes and landmarks, and pictures.
-        cache: Folder where what is made is kept, and found again by whoever names the same data.
+        cache: Folder where what is made is kept, also when it is stopped half-way, and found again
+            by whoever names the same data.
         workers: Processes that work.
+        progress: Told how many faces of how many are made, of either split.
 
     Raises:
-        DataError: The data cannot be used.
-        NotAvailableError: The textures or the teacher are not there.
+        DataError: The recipe's textures are not there.
+        NotAvailableError: The usual ones are not. The data is looked at when it is opened.
     """
-    _open_teacher(recipe)  # Whoever lacks it is told now, and not in some minutes.
-    textures = recipe.textures or _texture_folder()
-    banks = {}
-    for split in ("train", "val"):
-        kept = cache / split
-        source = bank_source(folder, split)
+    textures = load_textures(recipe.textures or _texture_folder())
+    if recipe.textures is not None and not textures:
+        raise DataError(
+            f"textures {recipe.textures}: none of scikit-image's pictures is there, such as "
+            f"{TEXTURE_NAMES[0]}; name a folder that holds them, or leave it out"
+        )
+
+    def open_bank(split: str) -> FaceBank:
+        kept, source = cache / split, bank_source(folder, split)
         if not kept_from(kept, source):
-            build_face_bank(folder, split, workers=max(1, workers)).save(kept, source)
-        banks[split] = FaceBank.load(kept)
-    return SceneData(banks["train"], banks["val"], load_textures(textures))
+            parts = BankParts(kept, source)
+            bank = build_face_bank(
+                folder, split, workers=max(1, workers), parts=parts, progress=progress
+            )
+            bank.save(kept, source)
+            parts.remove()
+        return FaceBank.load(kept)
+
+    return SceneData(open_bank, textures)
 
 
 def open_task(

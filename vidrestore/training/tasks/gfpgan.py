@@ -26,7 +26,11 @@ from vidrestore.training.losses.components import (
     component_style,
     cut_regions,
 )
-from vidrestore.training.losses.identity import identity_distance, open_arcface
+from vidrestore.training.losses.identity import (
+    UNIT_LENGTH_SCALE,
+    identity_distance,
+    open_arcface,
+)
 from vidrestore.training.losses.perceptual import (
     IDENTITY_WEIGHTS,
     VGG19,
@@ -47,7 +51,6 @@ from vidrestore.training.tasks.restoring import (
     RestoringTask,
     identity_network,
     named_degradation,
-    require_size,
     whole_faces,
 )
 from vidrestore.training.tasks.task import (
@@ -82,7 +85,7 @@ class GFPGANTask(RestoringTask):
     """
 
     def __init__(self, recipe: GFPGANRecipe, data: Data, machine: Machine, network: GFPGAN) -> None:
-        self.degrade = named_degradation(recipe.degradation)
+        self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
         super().__init__(recipe, data, machine, network, self.degrade)
         self.recipe, self.losses, self.gfpgan = recipe, recipe.losses, network
         self._open_features()
@@ -180,7 +183,7 @@ class GFPGANTask(RestoringTask):
             distance = identity_distance(
                 own["embedding"], wanted["embedding"], losses.identity_distance
             )
-            terms["identity"] = losses.identity * distance
+            terms["identity"] = self.identity_weight * distance
         return terms
 
     def _seen_by(
@@ -236,8 +239,10 @@ class GFPGANTask(RestoringTask):
         files = recipe.weights
         self.features: Vgg19Features | IdentityFeatures | None = None
         self.identity: IdentityFeatures | ArcFaceFeatures | None = None
+        self.identity_weight = losses.identity
         if losses.identity:
             self.identity = self._open_identity()
+            self._scale_identity_weight()
         if not (losses.perceptual or losses.style):
             return
         through = losses.features
@@ -268,6 +273,16 @@ class GFPGANTask(RestoringTask):
         )
         self.features = None if opened is None else opened.to(machine.device)
 
+    def _scale_identity_weight(self) -> None:
+        """Bring the weight, which is for ArcFace's vectors, to the scale of MobileFaceNet's."""
+        if isinstance(self.identity, IdentityFeatures) and self.losses.identity_distance == "l1":
+            self.identity_weight *= UNIT_LENGTH_SCALE
+            _logger.warning(
+                "losses.identity: %g, for ArcFace's vectors, becomes %.4g: MobileFaceNet's, of "
+                "unit length, differ %.3g times less",
+                self.losses.identity, self.identity_weight, UNIT_LENGTH_SCALE,
+            )  # fmt: skip
+
     def _open_identity(self) -> IdentityFeatures | ArcFaceFeatures | None:
         recipe, machine = self.recipe, self.machine
         files, through = recipe.weights, recipe.losses.identity_through
@@ -292,7 +307,6 @@ def open_task(recipe: GFPGANRecipe, data: Data, machine: Machine) -> GFPGANTask:
     network = build_network(recipe)
     if not isinstance(network, GFPGAN):
         raise DataError(f"task gfpgan: {recipe.arch} is no GFP-GAN")
-    require_size(recipe, [network.out_size])
     if recipe.prior is not None:
         decoder = network.stylegan_decoder
         load_weights(decoder, recipe.prior, arch=type(decoder).__name__)

@@ -28,7 +28,6 @@ from vidrestore.training.tasks.restoring import (
     RestoringTask,
     identity_network,
     named_degradation,
-    require_size,
     whole_faces,
 )
 from vidrestore.training.tasks.stylegan2_prior import PriorTask, path_length_rows
@@ -56,9 +55,15 @@ def sample_decoder(network: nn.Module, draws: Draws, stream: str) -> tuple[Tenso
     widths = [network.get_parameter(f"{name}.conv.weight").shape[1] for name in names]
     sizes = [(width, 4 * 2**level, 4 * 2**level) for level, width in enumerate(widths)]
     length = network.get_parameter("conv1.conv.modulation.weight").shape[1]
-    latents = network.style(draws.normal(f"{stream} style", (length,)))
+    latents = _for_each_layer(network, network.style(draws.normal(f"{stream} style", (length,))))
     pictures: Tensor = network(latents, draws.normals(f"{stream} noise", sizes))
     return pictures, latents
+
+
+def _for_each_layer(network: Generator, latents: Tensor) -> Tensor:
+    """Latents (N, D) as (N, L, D): the lengths of paths are those of each layer's own latent, root
+    mean square over the layers, as in StyleGAN2; one latent for all would add the layers up."""
+    return latents[:, None].expand(-1, network.n_latents, -1)
 
 
 class GPENTask(RestoringTask):
@@ -74,7 +79,7 @@ class GPENTask(RestoringTask):
     def __init__(
         self, recipe: GPENRecipe, data: Data, machine: Machine, network: GPENFullGenerator
     ) -> None:
-        self.degrade = named_degradation(recipe.degradation)
+        self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
         super().__init__(recipe, data, machine, network, self.degrade)
         losses = recipe.losses
         self.recipe, self.losses, self.gpen = recipe, losses, network
@@ -122,9 +127,10 @@ class GPENTask(RestoringTask):
         return terms
 
     def _restore(self, degraded: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures and the latents they were made from."""
+        """Pictures and the latents they were made from, (N, layers, D)."""
         with self.machine.autocast():
             latents, features = self.gpen.encode(degraded)
+            latents = _for_each_layer(self.gpen.generator, latents)
             return self.gpen.generator(latents, features), latents
 
     def _generator_step(self, batch: Pair) -> dict[str, Tensor]:
@@ -190,10 +196,12 @@ def open_task(recipe: GPENRecipe, data: Data, machine: Machine) -> Task:
     network = build_network(recipe)
     if not isinstance(network, GPENFullGenerator):
         raise DataError(f"task gpen: {recipe.arch} is no GPEN")
-    require_size(recipe, [network.out_size])
     if recipe.prior is not None:
         load_weights(network.generator, recipe.prior, arch=recipe.arch, prefix="generator.")
     network.to(machine.device)
     if recipe.phase == "prior":
+        # Gray samples are for those who restore; a prior is not to draw gray faces.
+        coloured = recipe.data.model_copy(update={"gray_share": 0.0})
+        recipe = recipe.model_copy(update={"data": coloured})
         return PriorTask(recipe, data, machine, network, sample_decoder, "generator")
     return GPENTask(recipe, data, machine, network)

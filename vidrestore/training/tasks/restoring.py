@@ -7,7 +7,6 @@ identity in one number, see `vidrestore.metrics.score`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.errors import NotAvailableError
 from vidrestore.metrics import images as metrics
 from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.score import restoration_score
@@ -35,7 +34,7 @@ from vidrestore.training.tasks.task import (
     picture_grid,
 )
 
-__all__ = ["RestoringTask", "identity_network", "named_degradation", "require_size", "whole_faces"]
+__all__ = ["RestoringTask", "identity_network", "named_degradation", "whole_faces"]
 
 _logger = logging.getLogger(__name__)
 
@@ -163,9 +162,10 @@ def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade)
     return [Stretch(images, recipe.batch_size, samples)]
 
 
-def named_degradation(name: str) -> Degrade:
-    """The degradations of a recipe by its name or file, see `vidrestore degrade`."""
-    return _NamedDegrade(degradations.load_recipe(name))
+def named_degradation(name: str, size_px: int) -> Degrade:
+    """The degradations of a recipe by its name or file, see `vidrestore degrade`, for pictures of a
+    size: the papers' lengths are for 512 px, and scale."""
+    return _NamedDegrade(degradations.load_recipe(name).for_size(size_px))
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,3 @@ def identity_network(
     """The face embedding of a term; None where it is not there and the recipe skips it."""
     found = available(lambda: open_identity(weights, option="weights.identity"), term, recipe)
     return None if found is None else IdentityFeatures(found).to(machine.device)
-
-
-def require_size(recipe: Recipe, sizes: Sequence[object]) -> None:
-    """Refuse pictures of another size than the network's own, as the recipe gives it."""
-    for size in sizes:
-        if size != recipe.data.size_px:
-            raise DataError(
-                f"recipe: the network takes pictures of {size} px, data.size_px is "
-                f"{recipe.data.size_px}; make them one"
-            )

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.models.architectures import build
+from vidrestore.models.architectures import ARCHITECTURES, build, picture_size
 from vidrestore.models.checkpoint import Checkpoint, fill, read
 from vidrestore.training.checkpoints import read_checkpoint
 from vidrestore.training.faces import FaceSource
@@ -72,12 +73,30 @@ class Counters:
     """Images seen of it."""
 
 
-@dataclass(frozen=True)
 class Data:
-    """What a task learns from."""
+    """What a task learns from, opened when it is first wanted: what is wrong with a recipe is to be
+    found before thousands of pictures are decoded.
 
-    train: FaceSource
-    held_out: FaceSource
+    Args:
+        open_split: Gives the faces of "train" or "val".
+    """
+
+    def __init__(self, open_split: Callable[[str], FaceSource]) -> None:
+        self._open_split = open_split
+
+    @cached_property
+    def train(self) -> FaceSource:
+        """The faces to learn from."""
+        return self._open_split("train")
+
+    @cached_property
+    def held_out(self) -> FaceSource:
+        """The faces to be judged by."""
+        return self._open_split("val")
+
+    def open(self) -> None:
+        """Open both now."""
+        _ = self.train, self.held_out
 
 
 @dataclass(frozen=True)
@@ -101,7 +120,11 @@ class Batch(Protocol):
 
 
 class Task(Protocol):
-    """What is trained; see the module."""
+    """What is trained; see the module.
+
+    Whoever makes one finds all that is wrong with the recipe and its files, and does not touch the
+    data.
+    """
 
     @property
     def best_figure(self) -> str:
@@ -304,7 +327,18 @@ def load_weights(network: nn.Module, path: Path, *, arch: str, prefix: str = "")
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """The network of a recipe, with random weights from its seed."""
+    """The network of a recipe, with random weights from its seed.
+
+    Raises:
+        DataError: Its pictures have another size than the recipe's.
+        ModelError: It cannot be built as the recipe asks.
+    """
+    told = picture_size(recipe.arch, recipe.hyperparameters) if recipe.arch in ARCHITECTURES else ()
+    if told and told[1] != recipe.data.size_px:
+        raise DataError(
+            f"recipe: network.{told[0]} is {told[1]}, but data.size_px is {recipe.data.size_px}; "
+            "make them one"
+        )
     return build_seeded(lambda: build(recipe.arch, **recipe.hyperparameters), recipe.seed)
 
 
