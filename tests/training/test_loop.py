@@ -15,6 +15,7 @@ from tiny_recipes import SIZE, TINY, tiny_recipe
 from torch.nn import functional as F
 
 from vidrestore.errors import DataError, NotAvailableError, VidRestoreError
+from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoints import read_checkpoint
 from vidrestore.training.loop import train
 from vidrestore.training.losses.identity import UNIT_LENGTH_SCALE, identity_distance
@@ -422,6 +423,16 @@ def test_an_occupied_folder_is_found_before_pictures_are_decoded(
     with pytest.raises(DataError, match="no readable 32 px picture"):
         train(compact(), unreadable, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_second_training_stays_off_the_folder(unreadable: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    first = OutputLock(tmp_path / "run" / "training")
+    first.acquire()
+    with pytest.raises(VidRestoreError, match=r"being written by process \d+"):
+        train(compact(), unreadable, tmp_path / "run")
+    first.release()
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_wrong_sizes_are_refused_before_work(data: Path, identity: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from vidrestore.errors import DataError
 from vidrestore.extras import require_extra
+from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoints import TrainingState, read_checkpoint, write_checkpoint
 from vidrestore.training.faces import batches, open_faces
 from vidrestore.training.machine import Machine
@@ -100,24 +102,48 @@ def train(
         DataError: The data, the recipe or the checkpoint cannot be used, or a loss term is not
             finite any more.
         NotAvailableError: A loss term's network, or a package, is not there.
+        VideoWriteError: Another training writes into the folder.
     """
     require_extra("tensorboard")
     _require_free(out, resume)
     machine = Machine(device, recipe.precision)
-    source = _data(recipe, data, out, workers, preparing)
-    run = _Run(recipe, open_task(recipe, source, machine), machine, out)
-    if resume:
-        run.load()
-    source.open()  # Last, as it may take long: whatever else is wrong has been found by now.
-    stretches = run.task.stretches()
-    run.begin(stretches)
-    _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
-    for counters, batch, stretch in course(stretches, run.images, machine, workers):
-        if stop_at_step is not None and counters.step >= stop_at_step:
-            break
-        terms = run.task.step(batch.to(machine.device), counters)
-        run.after_step(counters, stretch, terms, progress)
-    return run.finish()
+    with _only_run(out, machine):
+        source = _data(recipe, data, out, workers, preparing)
+        run = _Run(recipe, open_task(recipe, source, machine), machine, out)
+        if resume:
+            run.load()
+        source.open()  # Last, as it may take long: whatever else is wrong has been found by now.
+        stretches = run.task.stretches()
+        run.begin(stretches)
+        _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
+        for counters, batch, stretch in course(stretches, run.images, machine, workers):
+            if stop_at_step is not None and counters.step >= stop_at_step:
+                break
+            terms = run.task.step(batch.to(machine.device), counters)
+            run.after_step(counters, stretch, terms, progress)
+        return run.finish()
+
+
+@contextmanager
+def _only_run(out: Path, machine: Machine) -> Iterator[None]:
+    """Keep a second training off the folder, from before the pictures are read."""
+    if not machine.is_main:
+        yield
+        return
+    is_new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: {error.strerror}; name another folder") from error
+    lock = OutputLock(out / "training")
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        if is_new:
+            with suppress(OSError):
+                out.rmdir()  # only if nothing was written
 
 
 def _require_free(out: Path, resume: bool) -> None:
@@ -228,10 +254,6 @@ class _Run:
         if self.machine.is_main:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            try:
-                self.out.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise DataError(f"{self.out}: {error.strerror}; name another folder") from error
             resolved = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False)
             (self.out / "recipe.yaml").write_text(resolved, encoding="utf-8")
             self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
