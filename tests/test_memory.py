@@ -168,7 +168,12 @@ def test_a_full_disk_is_not_called_memory(clip, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("width", "height", "frames", "measured_mib"),
-    [(640, 360, 60, 1015), (8000, 8000, 12, 8073)],
+    [
+        (640, 360, 60, 1015),
+        (1280, 720, 60, 1260),
+        (3840, 2160, 45, 3377),
+        (8000, 8000, 12, 8073),
+    ],
 )
 def test_the_estimate_is_near_what_was_measured(width, height, frames, measured_mib):
     pixels = width * height

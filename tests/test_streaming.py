@@ -122,7 +122,7 @@ def offline(clip: Path, config: RestoreConfig) -> list[Frame]:
     frames = list(detect(frames, detector, config.detect))
     frames = list(track(frames, config.track))
     frames = list(smooth(frames, config.smooth, restorer.template))
-    frames = list(gate(frames, config.gate, config.detect.min_face_px))
+    frames = list(gate(frames, config.gate, config.detect.min_face_px, config.detect.max_faces))
     frames = list(restore(frames, restorer, collect=len(frames)))
     frames = list(steady(frames, config.steady))
     return list(blend(frames, config.blend))

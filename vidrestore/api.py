@@ -546,6 +546,6 @@ def _check_failures(tally: _Tally, config: RestoreConfig) -> None:
     tried = tally.faces + tally.faces_failed
     if tried and tally.faces_failed / tried > config.run.max_failed_faces:
         raise ModelError(
-            f"the network gave no valid numbers for {tally.faces_failed} of {tried} faces; "
-            "try --restore.precision float32 or another --model"
+            f"the network gave no valid numbers for {tally.faces_failed} of "
+            f"{counted(tried, 'face')}; try --restore.precision float32 or another --model"
         )

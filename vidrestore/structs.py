@@ -178,7 +178,8 @@ class RestoreReport:
     """Faces found and left as they were, since their strength was 0: by a tracks file, a gate or
     `blend.strength`."""
     faces_beyond_limit: int
-    """Faces left as they were because a frame had more than `detect.max_faces`."""
+    """Faces left as they were because a frame had more than `detect.max_faces`; those that were not
+    followed count only in the frames the detector looked at."""
     faces_failed: int
     """Faces left as they were because the network gave no valid numbers."""
     frames_detected: int

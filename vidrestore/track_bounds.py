@@ -19,7 +19,7 @@ __all__ = ["MOST_BYTES", "MOST_FACES", "bounds_error"]
 
 MOST_BYTES = 1 << 29
 """Of a file: about 600,000 faces, an hour of seven people."""
-MOST_FACES = 64
+MOST_FACES = 128
 """In one frame."""
 _MOST_SIZES = 2.0
 """How far from the picture's corner a coordinate may be, in widths or heights."""

@@ -120,7 +120,7 @@ def test_drop_keeps_what_the_container_can_hold(rich: Path, tmp_path: Path) -> N
 
 def test_chapters_need_a_container_for_them(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mkv", pts=range(3), chapters=[Chapter(0, 0.1, "one")])
-    with pytest.raises(VideoWriteError, match=r"\.ts cannot hold the 1 chapters; write \.mp4"):
+    with pytest.raises(VideoWriteError, match=r"\.ts cannot hold the 1 chapter; write \.mp4"):
         plan(source, tmp_path / "out.ts")
     assert not plan(source, tmp_path / "out.ts", drop=("chapters",)).with_chapters
 

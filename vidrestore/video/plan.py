@@ -21,6 +21,7 @@ from vidrestore.errors import UsageError, VideoWriteError, nearest
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.video.codecs import CONTAINERS, Container, choose_codec, container_of
 from vidrestore.video.probe import StreamInfo, VideoInfo, open_input
+from vidrestore.words import counted
 
 __all__ = ["OutputPlan", "StreamPlan", "plan_output", "stream_name"]
 
@@ -103,11 +104,12 @@ def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) 
     if with_chapters and not container.chapters:
         if "chapters" not in config.drop:
             raise VideoWriteError(
-                f"{destination}: {destination.suffix} cannot hold the {len(info.chapters)} "
-                f"chapters; write {_endings('chapters')}, or leave them out with --drop chapters"
+                f"{destination}: {destination.suffix} cannot hold the "
+                f"{counted(len(info.chapters), 'chapter')}; write {_endings('chapters')}, or leave "
+                "them out with --drop chapters"
             )
         with_chapters = False
-        notes.append(f"{len(info.chapters)} chapters left out")
+        notes.append(f"{counted(len(info.chapters), 'chapter')} left out")
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")

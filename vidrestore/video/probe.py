@@ -25,6 +25,7 @@ from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.codecs import CONTAINERS, choose_codec
 from vidrestore.video.display import display_of, matrix_of_frame, rotation_of, side_data
 from vidrestore.video.opening import open_container
+from vidrestore.words import counted
 
 __all__ = [
     "INTERLACED_WARNING",
@@ -440,7 +441,8 @@ def _video_lines(info: VideoInfo) -> list[str]:
         f"{info.pix_fmt} ({info.bit_depth} bit), {rate}"
     ]
     length = f"{info.duration_s:.3f} s" if info.duration_s else "unknown"
-    frames = f", about {info.n_frames_estimate} frames" if info.n_frames_estimate else ""
+    about = info.n_frames_estimate
+    frames = f", about {counted(about, 'frame')}" if about else ""
     lines.append(f"length      {length}{frames}, time base {info.time_base}")
     shown = f"{info.display.width}x{info.display.height}"
     turned = [f"pixels {info.sar.numerator}:{info.sar.denominator}"] if info.sar != 1 else []
