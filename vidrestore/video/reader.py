@@ -86,7 +86,7 @@ class VideoReader:
         self._lost_at_s: float | None = None
         self._shifted = 0
         self._skipped_at_start = 0
-        self._times = FrameTimes()
+        self._times = FrameTimes(self._nominal_step())
         self._reached_end_of_window = False
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
@@ -207,6 +207,8 @@ class VideoReader:
             last = pts
             if self.window.end_pts is not None and pts >= self.window.end_pts:
                 self._reached_end_of_window = True
+                if self._times.frames:
+                    self._times.end(min(pts, self.window.end_pts))
                 return
             if self.window.holds(pts):
                 yield pts, picture, repaired
@@ -328,7 +330,7 @@ class VideoReader:
             ledger = self._new_ledger(container)
             stream = self._open_stream(container)
             pts = [packet.pts for packet in ledger.packets([stream])]
-            times = FrameTimes()
+            times = FrameTimes(self._nominal_step())
             for one in sorted(one for one in pts if one is not None and self.window.holds(one)):
                 times.add(one)
             return self._compare(container, stream, ledger, times)[0] if times.frames else 0
