@@ -22,7 +22,7 @@ from av.packet import Packet as AvPacket
 from av.stream import Stream
 
 from vidrestore.video.boundary import UNEXPECTED
-from vidrestore.video.damage import first_byte_of_data, has_cut_index, is_cut_off
+from vidrestore.video.damage import first_byte_of_data, has_cut_index, is_cut_off, streams_of_avi
 from vidrestore.video.transport import LateStream, late_streams
 
 __all__ = ["READ_WHOLE", "Ledger", "StreamTally", "is_indexed"]
@@ -147,6 +147,8 @@ class Ledger:
         """Whether the file is shorter than its own structure says."""
         self.has_cut_index = self.cut_off and has_cut_index(path)
         """Whether even the list of its streams may be cut off."""
+        self.lost_streams = max(0, streams_of_avi(path) - len(container.streams))
+        """Streams that the header promises and does not describe."""
 
     def packets(self, streams: Sequence[Stream]) -> Iterator[Packet]:
         """Gives and counts the packets of `streams` from the file's current position on.
@@ -205,6 +207,10 @@ class Ledger:
         notes = []
         if self.has_cut_index:
             notes.append("the file's index is cut off: whole streams may be missing")
+        if self.lost_streams:
+            notes.append(
+                f"{self.lost_streams} of the streams that the header promises cannot be read"
+            )
         elif (self.cut_off or self.broke_off) and not already_told:
             notes.append("the file ends early")
         if self.shrank_by:

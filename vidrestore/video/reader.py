@@ -132,7 +132,9 @@ class VideoReader:
     @property
     def is_damaged(self) -> bool:
         """Whether more is missing than accepted, or nobody can know how much."""
-        return self._ledger.has_cut_index or self.shortfall.is_beyond(self._config.max_broken)
+        ledger = self._ledger
+        unknown = ledger.has_cut_index or ledger.lost_streams > 0
+        return unknown or self.shortfall.is_beyond(self._config.max_broken)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -335,6 +337,26 @@ class VideoReader:
                 times.add(one)
             return self._compare(container, stream, ledger, times)[0] if times.frames else 0
 
+    @property
+    def _wanted_s(self) -> Fraction:
+        """Where the part begins that was asked for, on the container's clock."""
+        return self.info.start_s + Fraction(repr(float(self._config.start or 0)))
+
+    def _missing_before_window(self) -> int:
+        """Frames between the time that was asked for and the first one, in a damaged file."""
+        step, first_s = self._times.step, self.window.first_s
+        if first_s is None or not step or self.info.container.startswith("mov"):
+            return 0
+        missing = int((first_s - self._wanted_s) / (step * self.info.time_base))
+        if missing < 1 or not self._times.is_steady:
+            return 0
+        with open_input(self.info.path) as container:
+            ledger = Ledger(container, self.info.path, end_s=first_s)
+            for packet in ledger.packets([container.streams[self.info.stream_index]]):
+                if packet.dts is not None and packet.dts * packet.time_base > first_s:
+                    break
+            return missing if ledger.times_count else 0
+
     def _compare(
         self, container: InputContainer, stream: VideoStream, ledger: Ledger, times: FrameTimes
     ) -> tuple[int, Fraction]:
@@ -359,6 +381,8 @@ class VideoReader:
             raise VideoDecodeError(f"{self.info.path}: no frame of it can be decoded")
         assert self._container is not None and self._stream is not None
         missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
+        before = self._missing_before_window()
+        missing, at_s = missing + before, self._wanted_s if before else at_s
         self.frames_lost = max(self.frames_lost, missing)
         if self.frames_lost:
             self._lost_at_s = max(0.0, float(at_s - self.info.start_s))
