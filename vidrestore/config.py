@@ -83,7 +83,7 @@ class DetectConfig(_Stage):
     )
     faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
     max_faces: int = Field(
-        64, ge=1, le=1024, description="most faces restored in a frame; the largest come first"
+        64, ge=1, le=64, description="most faces restored in a frame; the largest come first"
     )
 
 

@@ -20,7 +20,7 @@ __all__ = ["MOST_BYTES", "MOST_FACES", "bounds_error"]
 MOST_BYTES = 1 << 29
 """Of a file: about 600,000 faces, an hour of seven people."""
 MOST_FACES = 128
-"""In one frame."""
+"""In one frame: twice `detect.max_faces` of a run, as lost faces are carried on for a while."""
 _MOST_SIZES = 2.0
 """How far from the picture's corner a coordinate may be, in widths or heights."""
 _LEAST_SPREAD_PX = 0.5

@@ -131,6 +131,25 @@ def test_a_loss_is_refused_unless_the_rest_is_asked_for(
     assert output.stat().st_size > 500
 
 
+def test_a_stream_without_a_header_is_a_loss(tmp_path: Path) -> None:
+    source = clip(tmp_path / "sound_gone.avi")
+    data = source.read_bytes()
+    second = data.index(b"strh", data.index(b"strh") + 4)
+    source.write_bytes(data[: second - 20] + bytes(80) + data[second + 60 :])
+    with pytest.raises((VideoDecodeError, VideoOpenError), match="sound_gone"):
+        restored(source, tmp_path / "out.avi")
+    _, notes, is_damaged = restored(source, tmp_path / "out.avi", keep=True)
+    assert is_damaged
+    assert any("streams that the header promises" in note for note in notes)
+
+
+def test_a_part_that_begins_in_a_hole(tmp_path: Path) -> None:
+    source = clip(tmp_path / "hole.mkv")
+    source.write_bytes(blank(0.2, 0.5)(source.read_bytes()))
+    with pytest.raises((VideoDecodeError, VideoOpenError), match=r"hole.mkv.*--keep-damaged"):
+        restored(source, tmp_path / "out.mkv", start=1.2)
+
+
 def test_fragments_that_are_cut_off_are_noted(tmp_path: Path) -> None:
     """Nothing tells how many there were."""
     source = clip(tmp_path / "cut.mp4", muxer_options=FRAGMENTED)

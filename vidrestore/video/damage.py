@@ -11,7 +11,13 @@ from av.video.stream import VideoStream
 from vidrestore.video.probe import VideoInfo
 from vidrestore.video.window import Window
 
-__all__ = ["first_byte_of_data", "frames_beyond_end", "has_cut_index", "is_cut_off"]
+__all__ = [
+    "first_byte_of_data",
+    "frames_beyond_end",
+    "has_cut_index",
+    "is_cut_off",
+    "streams_of_avi",
+]
 
 _CLUSTER = b"\x1f\x43\xb6\x75"
 _BEFORE_CLUSTERS = frozenset(
@@ -22,6 +28,9 @@ _BEFORE_CLUSTERS = frozenset(
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """Boxes with which MP4 and MOV files begin."""
+
+_MOST_STREAMS = 100
+"""More is a damaged number."""
 
 _MOST_BOXES = 100_000
 
@@ -63,6 +72,15 @@ def has_cut_index(path: Path) -> bool:
         if file.read(8)[4:] not in _FIRST_BOXES:
             return False
         return any(kind == b"moov" and end > size for kind, end in _boxes(file))
+
+
+def streams_of_avi(path: Path) -> int:
+    """How many streams the main header of an AVI file promises; 0 for other files."""
+    with path.open("rb") as file:
+        head = file.read(60)
+    is_avi = head[:4] == b"RIFF" and head[24:28] == b"avih"
+    count = int.from_bytes(head[56:60], "little") if is_avi else 0
+    return count if count <= _MOST_STREAMS else 0
 
 
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:

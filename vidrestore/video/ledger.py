@@ -22,7 +22,7 @@ from av.packet import Packet as AvPacket
 from av.stream import Stream
 
 from vidrestore.video.boundary import UNEXPECTED
-from vidrestore.video.damage import first_byte_of_data, has_cut_index, is_cut_off
+from vidrestore.video.damage import first_byte_of_data, has_cut_index, is_cut_off, streams_of_avi
 from vidrestore.video.transport import LateStream, late_streams
 
 __all__ = ["READ_WHOLE", "Ledger", "StreamTally", "is_indexed"]
@@ -119,11 +119,13 @@ class Ledger:
         end_s: Fraction | None = None,
     ) -> None:
         self._container = container
+        self._format = container.format.name
+        self._pids = {stream.id for stream in container.streams}
         self._end_s = end_s
         self._path = path
         self._size = path.stat().st_size
-        self._tiled = container.format.name in _TILED
-        self._reads_all = container.format.name in READ_WHOLE
+        self._tiled = self._format in _TILED
+        self._reads_all = self._format in READ_WHOLE
         self._read_to = first_byte_of_data(path) if from_start else None
         self._at = -1
         self.streams = {
@@ -136,7 +138,7 @@ class Ledger:
         self.corrupt = 0
         """Packets that the format flags as incomplete."""
         self._strays = 0
-        self._late: list[LateStream] = []
+        self._late: list[LateStream] | None = None
         self.broke_off = False
         """Whether reading ended with an error."""
         self.reached_end = False
@@ -145,6 +147,8 @@ class Ledger:
         """Whether the file is shorter than its own structure says."""
         self.has_cut_index = self.cut_off and has_cut_index(path)
         """Whether even the list of its streams may be cut off."""
+        self.lost_streams = max(0, streams_of_avi(path) - len(container.streams))
+        """Streams that the header promises and does not describe."""
 
     def packets(self, streams: Sequence[Stream]) -> Iterator[Packet]:
         """Gives and counts the packets of `streams` from the file's current position on.
@@ -177,7 +181,7 @@ class Ledger:
         """Whether gaps between packets are losses: in damaged files, and in broadcasts, which have
         no other sign where whole packets are gone.
         """
-        return self.is_suspect or self._container.format.name in ("mpegts", "mpeg")
+        return self.is_suspect or self._format in ("mpegts", "mpeg")
 
     @property
     def end_s(self) -> Fraction | None:
@@ -203,11 +207,15 @@ class Ledger:
         notes = []
         if self.has_cut_index:
             notes.append("the file's index is cut off: whole streams may be missing")
+        if self.lost_streams:
+            notes.append(
+                f"{self.lost_streams} of the streams that the header promises cannot be read"
+            )
         elif (self.cut_off or self.broke_off) and not already_told:
             notes.append("the file ends early")
         if self.shrank_by:
             notes.append(f"the file became {self.shrank_by} bytes shorter while it was read")
-        for late in self._late:
+        for late in self._late_streams():
             at = "" if late.at_s is None else f" at {float(late.at_s - start_s):.3f} s"
             notes.append(
                 f"a stream that appears{at} (PID {late.pid}) is left out, {late.packets} packets: "
@@ -230,10 +238,17 @@ class Ledger:
         )
         return max(0, listed - tally.packets)
 
-    def _end(self) -> None:
-        self.reached_end = True
-        if self._container.format.name == "mpegts":
-            self._late = late_streams(self._path, {one.id for one in self._container.streams})
+    def _late_streams(self) -> list[LateStream]:
+        """Streams that appear midway, before the end of the part; looked for once."""
+        if self._late is None:
+            self._late = []
+            if self._format == "mpegts":
+                found = late_streams(self._path, self._pids)
+                self._late = [one for one in found if self._is_inside(one.at_s)]
+        return self._late
+
+    def _is_inside(self, at_s: Fraction | None) -> bool:
+        return self._end_s is None or at_s is None or at_s < self._end_s
 
     def _counted_streams(self, wanted: set[int]) -> list[Stream]:
         return [
@@ -259,7 +274,7 @@ class Ledger:
                 packets = iter(self._container.demux(streams))  # goes on where it stopped
                 continue
             if packet is None:
-                self._end()
+                self.reached_end = True
                 return
             yield packet
 

@@ -14,8 +14,8 @@ from vidrestore.video.shortfall import FrameTimes
 
 __all__ = ["missing_frames", "missing_packets", "stated_end_s"]
 
-_MOST_TIMES = 10
-"""A gap with room for so many times all frames that came is a damaged time, and none."""
+_WILD_TIMES, _WILD_S = 10, 60
+"""A gap with room for so many times all that came, and longer than this, is a damaged time."""
 
 
 def missing_frames(
@@ -48,8 +48,13 @@ def missing_frames(
             return listed, at_s
     tail = 0 if to_window_end else _missing_at_end(container, stream, ledger, times, end_s)
     head = _missing_at_start(ledger, times, base)
-    inner, head, tail = (n if n <= _MOST_TIMES * times.frames else 0 for n in (inner, head, tail))
-    return head + inner + tail, Fraction(0) if head else at_s
+    parts = (head, inner, tail)
+    missing = sum(n for n in parts if not _is_wild(n, times.frames, times.step * base))
+    return missing, Fraction(0) if head else at_s
+
+
+def _is_wild(missing: int, came: int, step_s: Fraction) -> bool:
+    return missing > _WILD_TIMES * came and missing * step_s > _WILD_S
 
 
 def _beyond_index(stream: Stream, ledger: Ledger) -> int:
@@ -159,6 +164,6 @@ def missing_packets(
     if from_start and ledger.lacks_beginning and tally.first_s > 0:
         lost_s, at_s = lost_s + tally.first_s, Fraction(0)
     missing = round(lost_s / step_s)
-    if missing > _MOST_TIMES * tally.packets:
+    if _is_wild(missing, tally.packets, step_s):
         return 0, tally.packets, at_s
     return missing, missing + tally.packets, at_s

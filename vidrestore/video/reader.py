@@ -86,7 +86,7 @@ class VideoReader:
         self._lost_at_s: float | None = None
         self._shifted = 0
         self._skipped_at_start = 0
-        self._times = FrameTimes()
+        self._times = FrameTimes(self._nominal_step())
         self._reached_end_of_window = False
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
@@ -132,7 +132,9 @@ class VideoReader:
     @property
     def is_damaged(self) -> bool:
         """Whether more is missing than accepted, or nobody can know how much."""
-        return self._ledger.has_cut_index or self.shortfall.is_beyond(self._config.max_broken)
+        ledger = self._ledger
+        unknown = ledger.has_cut_index or ledger.lost_streams > 0
+        return unknown or self.shortfall.is_beyond(self._config.max_broken)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -207,6 +209,8 @@ class VideoReader:
             last = pts
             if self.window.end_pts is not None and pts >= self.window.end_pts:
                 self._reached_end_of_window = True
+                if self._times.frames:
+                    self._times.end(min(pts, self.window.end_pts))
                 return
             if self.window.holds(pts):
                 yield pts, picture, repaired
@@ -328,10 +332,30 @@ class VideoReader:
             ledger = self._new_ledger(container)
             stream = self._open_stream(container)
             pts = [packet.pts for packet in ledger.packets([stream])]
-            times = FrameTimes()
+            times = FrameTimes(self._nominal_step())
             for one in sorted(one for one in pts if one is not None and self.window.holds(one)):
                 times.add(one)
             return self._compare(container, stream, ledger, times)[0] if times.frames else 0
+
+    @property
+    def _wanted_s(self) -> Fraction:
+        """Where the part begins that was asked for, on the container's clock."""
+        return self.info.start_s + Fraction(repr(float(self._config.start or 0)))
+
+    def _missing_before_window(self) -> int:
+        """Frames between the time that was asked for and the first one, in a damaged file."""
+        step, first_s = self._times.step, self.window.first_s
+        if first_s is None or not step or self.info.container.startswith("mov"):
+            return 0
+        missing = int((first_s - self._wanted_s) / (step * self.info.time_base))
+        if missing < 1 or not self._times.is_steady:
+            return 0
+        with open_input(self.info.path) as container:
+            ledger = Ledger(container, self.info.path, end_s=first_s)
+            for packet in ledger.packets([container.streams[self.info.stream_index]]):
+                if packet.dts is not None and packet.dts * packet.time_base > first_s:
+                    break
+            return missing if ledger.times_count else 0
 
     def _compare(
         self, container: InputContainer, stream: VideoStream, ledger: Ledger, times: FrameTimes
@@ -357,6 +381,8 @@ class VideoReader:
             raise VideoDecodeError(f"{self.info.path}: no frame of it can be decoded")
         assert self._container is not None and self._stream is not None
         missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
+        before = self._missing_before_window()
+        missing, at_s = missing + before, self._wanted_s if before else at_s
         self.frames_lost = max(self.frames_lost, missing)
         if self.frames_lost:
             self._lost_at_s = max(0.0, float(at_s - self.info.start_s))

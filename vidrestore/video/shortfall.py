@@ -20,6 +20,9 @@ __all__ = ["FrameTimes", "Shortfall", "refuse_damaged"]
 _STEADY = 0.7
 """Share of steps of one length from which on a video counts as one of constant rate."""
 
+_FEW = 3
+"""Steps that are too few to show the rate."""
+
 _MOST_STEPS = 4096
 """Different steps that are remembered; a video with more has no constant rate."""
 
@@ -64,6 +67,8 @@ def refuse_damaged(path: Path, what: Iterable[object], bound: float) -> None:
 class FrameTimes:
     """The steps from frame to frame of one video, in ticks."""
 
+    nominal: int = 0
+    """The step that the header tells, for use where there are too few frames to see it."""
     first: int | None = None
     last: int | None = None
     frames: int = 0
@@ -89,7 +94,9 @@ class FrameTimes:
 
     @property
     def step(self) -> int:
-        """The usual step in ticks; 0 where there are too few frames to tell."""
+        """The usual step in ticks; 0 where nothing tells."""
+        if sum(self._steps.values()) < _FEW:
+            return self.nominal
         half, seen = sum(self._steps.values()) / 2, 0
         for step, count in sorted(self._steps.items()):
             seen += count
@@ -101,15 +108,17 @@ class FrameTimes:
     def is_steady(self) -> bool:
         """Whether frames come at a constant rate, gaps aside."""
         step, total = self.step, sum(self._steps.values())
+        if total < _FEW:
+            return step > 0
         slack = max(1, step // 20)
         same = sum(n for one, n in self._steps.items() if abs(one - step) <= slack)
-        return total > 1 and same >= _STEADY * total
+        return same >= _STEADY * total
 
     def missing(self) -> tuple[int, int | None]:
         """Frames that gaps have room for, and where the first gap begins."""
-        if not self.is_steady:
-            return 0, None
         step = self.step
+        if not self.is_steady or not step:
+            return 0, None
         gaps = {one: n for one, n in self._steps.items() if one > 1.5 * step}
         count = sum((round(Fraction(one, step)) - 1) * n for one, n in gaps.items())
         return count, min((self._began[one] for one in gaps), default=None)
