@@ -19,6 +19,7 @@ from vidrestore.cli.options import (
 from vidrestore.cli.outputs import check_extra_output, write_json
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.errors import VideoDecodeError
 
 if TYPE_CHECKING:
     from vidrestore.models.zoo import ModelSpec
@@ -84,9 +85,9 @@ def restore(
         write_json(report, dataclasses.asdict(done))
     click.echo(_summary(done), err=True)
     if done.damaged:
-        message = f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
-        click.echo(f"vidrestore: {message}", err=True)
-        raise click.exceptions.Exit(1)
+        raise VideoDecodeError(
+            f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
+        )
 
 
 def _limit_threads(threads: int) -> None:
