@@ -42,15 +42,14 @@ def missing_frames(
     covered_s = (times.last + times.step) * base
     inner, began = times.missing() if ledger.times_count else (0, None)
     at_s = (began + times.step) * base if began is not None else covered_s
-    if is_indexed(container):
-        listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
-        if listed or container.format.name.startswith("mov"):
-            return listed, at_s
+    listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
+    if container.format.name.startswith("mov"):
+        return listed, at_s
     tail = 0 if to_window_end else _missing_at_end(container, stream, ledger, times, end_s)
     head = _missing_at_start(ledger, times, base)
     parts = (head, inner, tail)
     missing = sum(n for n in parts if not _is_wild(n, times.frames, times.step * base))
-    return missing, Fraction(0) if head else at_s
+    return max(listed, missing), Fraction(0) if head else at_s
 
 
 def _is_wild(missing: int, came: int, step_s: Fraction) -> bool:
