@@ -21,6 +21,7 @@ from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.config import RestoreConfig, input_files, resolve_config
+from vidrestore.errors import VideoDecodeError
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.words import counted
 
@@ -108,9 +109,9 @@ def restore(
             )
     echo(*_summary(done), err=True)
     if done.damaged:
-        message = f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
-        echo(f"vidrestore: {message}", err=True)
-        raise click.exceptions.Exit(1)
+        raise VideoDecodeError(
+            f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
+        )
 
 
 def _limit_threads(threads: int) -> None:

@@ -9,7 +9,7 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from vidrestore.video.ledger import Ledger, is_indexed
+from vidrestore.video.ledger import Ledger
 from vidrestore.video.shortfall import FrameTimes
 
 __all__ = ["missing_frames", "missing_packets", "stated_end_s"]
@@ -42,15 +42,14 @@ def missing_frames(
     covered_s = (times.last + times.step) * base
     inner, began = times.missing() if ledger.times_count else (0, None)
     at_s = (began + times.step) * base if began is not None else covered_s
-    if is_indexed(container):
-        listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
-        if listed or container.format.name.startswith("mov"):
-            return listed, at_s
+    listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
+    if container.format.name.startswith("mov"):
+        return listed, at_s
     tail = 0 if to_window_end else _missing_at_end(container, stream, ledger, times, end_s)
     head = _missing_at_start(ledger, times, base)
     parts = (head, inner, tail)
     missing = sum(n for n in parts if not _is_wild(n, times.frames, times.step * base))
-    return missing, Fraction(0) if head else at_s
+    return max(listed, missing), Fraction(0) if head else at_s
 
 
 def _is_wild(missing: int, came: int, step_s: Fraction) -> bool:
@@ -144,19 +143,16 @@ def missing_packets(
     """
     tally = ledger.streams[stream.index]
     at_s = tally.gap_at_s if tally.gap_at_s is not None else tally.end_s
-    if is_indexed(container):
-        listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
-        if listed or container.format.name.startswith("mov"):
-            return listed, listed + tally.packets, at_s
-    if stream.type != "audio":
-        return 0, tally.packets, at_s
+    listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
+    if container.format.name.startswith("mov") or stream.type != "audio":
+        return listed, listed + tally.packets, at_s
     told_s = stated_end_s(container, stream, ledger)
     if not tally.packets:
         lost = int(bool(told_s and (ledger.is_suspect or stream.metadata.get("DURATION"))))
         return lost, lost, None
     step_s = tally.step_s
     if not step_s or tally.end_s is None or tally.first_s is None:
-        return 0, tally.packets, at_s
+        return listed, listed + tally.packets, at_s
     lost_s = tally.missing_s if ledger.times_count else Fraction(0)
     told_s = min(told_s, end_s) if told_s is not None and end_s is not None else told_s
     if told_s is not None and told_s - tally.end_s > max(4 * step_s, Fraction(1, 10)):
@@ -165,5 +161,6 @@ def missing_packets(
         lost_s, at_s = lost_s + tally.first_s, Fraction(0)
     missing = round(lost_s / step_s)
     if _is_wild(missing, tally.packets, step_s):
-        return 0, tally.packets, at_s
+        missing = 0
+    missing = max(listed, missing)
     return missing, missing + tally.packets, at_s

@@ -331,7 +331,8 @@ class VideoReader:
         with open_input(self.info.path) as container:
             ledger = self._new_ledger(container)
             stream = self._open_stream(container)
-            pts = [packet.pts for packet in ledger.packets([stream])]
+            packets = ledger.packets([stream])
+            pts = [one.pts if one.pts is not None else one.dts for one in packets]
             times = FrameTimes(self._nominal_step())
             for one in sorted(one for one in pts if one is not None and self.window.holds(one)):
                 times.add(one)
