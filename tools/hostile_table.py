@@ -2,10 +2,11 @@
 
     python tools/hostile_table.py [--folder ../shared/hostile] [--only WORDS] [--limit-s 60]
 
-Most inputs are made here, in seconds; a folder may bring more (`*.yaml` as a configuration, `*.json`
-as tracks, `*.pth` and `*.safetensors` as a model, all else as the input). Each runs in a process of
-its own. The exit code is 1 if a run hangs, says nothing, speaks in more than one line or raw escape
-characters, shows a traceback, calls the error unexpected, or succeeds.
+Most inputs are made here, in seconds; a folder may bring more (`*.yaml` as a configuration,
+`*.json` as tracks, `*.pth` and `*.safetensors` as a model, all else as the input). Each runs in a
+process of its own. The exit code is 1 if a run hangs, gives no error in one line (after the line
+that says what will be done), prints raw escape characters or a traceback, calls the error
+unexpected, or succeeds.
 """
 
 from __future__ import annotations
@@ -116,17 +117,21 @@ def fault(case: Case, outcome: Outcome) -> str | None:
         return None if outcome.code == 0 else "failed"
     if outcome.code not in (1, 2):
         return "not refused"
-    if not text or "\n" in text or "unexpected" in text or "Traceback" in text:
+    *before, last = text.split("\n")
+    if any(" → " not in part for part in before) or len(before) > 1:
         return "not one clear line"
+    if not last.startswith(("vidrestore: ", "download: ")) or "unexpected" in last:
+        return "not a clear line"
     return None
 
 
 def line(case: Case, outcome: Outcome, wrong: str | None) -> str:
     """A row of the table."""
-    said = outcome.said.strip().replace("|", "\\|").split("\n")[0]
+    said = outcome.said.strip().replace("|", "\\|").split("\n")[0 if case.succeeds else -1]
     said = said if len(said) <= 160 else said[:159] + "…"
     told = said if wrong is None else f"**{wrong}**: {said}"
-    return f"| {case.name} | {told} | {outcome.code} | {outcome.seconds:.1f} | {outcome.peak_mib:.0f} |"
+    figures = f"{outcome.code} | {outcome.seconds:.1f} | {outcome.peak_mib:.0f}"
+    return f"| {case.name} | {told} | {figures} |"
 
 
 def made_cases(folder: Path) -> Iterator[Case]:
