@@ -118,7 +118,7 @@ def _refuse_names(path: Path) -> None:
         raise VideoOpenError("-: the input must be a file, because it is read more than once")
     address = _ADDRESS.match(name)
     if address is not None:
-        shown = re.sub(r"^([\w+.-]+):/(?!/)", r"\1://", name)
+        shown = re.sub(r"^(https?|ftp|rtsp|rtmp|srt):/(?!/)", r"\1://", name)
         raise VideoOpenError(
             f"{shown}: an address ({address[1]}:), and only files are read; download it first and "
             "name the file"
