@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidrestore.training.faces import load_faces
-from vidrestore.training.loop import course
-from vidrestore.training.machine import Machine, leave_processes, process_environment
-from vidrestore.training.recipe import Recipe
+from vidrestore.training.config import Recipe
+from vidrestore.training.data.faces import load_faces
+from vidrestore.training.distributed import Machine, leave_processes, process_environment
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Data
+from vidrestore.training.train import course
 
 _linear = F.linear
 

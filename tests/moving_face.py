@@ -24,9 +24,9 @@ import numpy.typing as npt
 
 import vidrestore
 from vidrestore.geometry import apply, compose, compose_similarity, display_from_coded, invert
-from vidrestore.stages.paths import moved_box
+from vidrestore.stages._interpolation import moved_box
 from vidrestore.structs import Array, Display, Face, Frame
-from vidrestore.video.samples import picture_from_av
+from vidrestore.video.picture.samples import picture_from_av
 
 __all__ = [
     "LANDMARKS",

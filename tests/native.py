@@ -7,7 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from vidrestore.video.layouts import layout_of
+from vidrestore.video.picture.layouts import layout_of
 
 _PLANAR = (
     "yuv420p yuv422p yuv444p yuv440p yuv411p yuv410p yuvj420p yuvj444p yuv420p9le yuv420p10le "

@@ -7,7 +7,7 @@ from importlib.resources import files
 import cv2
 import numpy as np
 
-from vidrestore.training.scenes import BANK_PX, FaceBank, person_matte
+from vidrestore.training.detector_data import BANK_PX, FaceBank, person_matte
 
 
 def portrait_bank() -> FaceBank:

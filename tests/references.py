@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidrestore.models.architectures import build
+from vidrestore.models.registry import build
 
 _NOT_HYPERPARAMETERS = {
     "arch",

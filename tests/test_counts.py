@@ -13,8 +13,8 @@ from videos import make_video
 
 from vidrestore import inspect_video, restore_video
 from vidrestore.cli import main
+from vidrestore.runtime.words import counted
 from vidrestore.structs import RestoreReport
-from vidrestore.words import counted
 
 INTERLACED = "interlaced: restored faces mix both fields of a frame"
 

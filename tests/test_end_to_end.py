@@ -14,7 +14,7 @@ from vidrestore import frame_to_rgb, restore_frames, restore_image, restore_vide
 from vidrestore.api import Progress
 from vidrestore.config import resolve_config
 from vidrestore.stages.blend import face_changes
-from vidrestore.video.residual import planes_mask
+from vidrestore.video.picture.residual import planes_mask
 
 FORMATS = ["yuv420p", "yuv422p10le", "yuv444p", "gray", "bgr0"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.degradations.recipe import load_recipe
 from vidrestore.errors import DataError, UsageError
 from vidrestore.settings import parse_yaml, read_yaml, shown
-from vidrestore.training.degradations.recipe import load_recipe
-from vidrestore.training.recipe import read_recipe
+from vidrestore.training.config import read_recipe
 
 LAUGHS = "- &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"- &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)

@@ -18,16 +18,16 @@ from moving_face import Moves, moving_face, pan, shake, turn
 from vidrestore import restore_frames
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.models.load import load_detector, load_restorer
+from vidrestore.stages.align import smooth
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.restore import restore
-from vidrestore.stages.smooth import smooth
-from vidrestore.stages.steady import steady
+from vidrestore.stages.temporal_filter import steady
 from vidrestore.stages.track import track
 from vidrestore.structs import Frame
-from vidrestore.video.reader import VideoReader
-from vidrestore.video.samples import shown_rgb
+from vidrestore.video.picture.samples import shown_rgb
+from vidrestore.video.read.reader import VideoReader
 
 RATE = 25
 CUTS = (8, 36)

@@ -15,8 +15,8 @@ import pytest
 import torch
 from clips import decoded_planes, face_frames, write_clip
 
-from vidrestore.models.checkpoint import read
-from vidrestore.training.checkpoints import read_checkpoint
+from vidrestore.models.weights.checkpoint import read
+from vidrestore.training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

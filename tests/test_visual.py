@@ -10,11 +10,11 @@ import pytest
 
 from vidrestore.evaluation.page import _names
 from vidrestore.geometry import identity
-from vidrestore.overlay import drawn
-from vidrestore.preview import before_after
 from vidrestore.structs import Display, Face, Frame
-from vidrestore.video.samples import picture_from_rgb
+from vidrestore.video.picture.samples import picture_from_rgb
+from vidrestore.visual.before_after import before_after
 from vidrestore.visual.label import draw_label
+from vidrestore.visual.overlay import drawn
 from vidrestore.visual.palette import COLOURS, get_colour, get_rgb
 
 GREY = 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
+from vidrestore.training.config import RECIPES, Recipe, parse_recipe
 
 SIZE = 32
 REPORT = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vidrestore.models import download
+from vidrestore.models.weights import download
 from vidrestore.models.zoo import ModelSpec
 
 

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidrestore.degradations import grayscale, load_recipe
 from vidrestore.metrics import images as metrics
 from vidrestore.metrics.identity import FaceIdentity, identity_angle
+from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.load import load_restorer
-from vidrestore.models.protocols import FaceRestorer
 from vidrestore.models.templates import landmark_template
-from vidrestore.training.degradations import grayscale, load_recipe
-from vidrestore.training.faces import load_faces
+from vidrestore.training.data.faces import load_faces
 
 BORDER = 0.1
 """Share of the crop's side, at each side, that does not count."""

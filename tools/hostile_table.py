@@ -362,7 +362,7 @@ DRIP = """
 import sys, tempfile
 from pathlib import Path
 from vidrestore.errors import DownloadError
-from vidrestore.models import download
+from vidrestore.models.weights import download
 download._PACE_WINDOW_S = 5.0
 folder = tempfile.mkdtemp()
 try:

@@ -19,26 +19,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.clock import StageClock
 from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.errors import ModelError, UsageError
 from vidrestore.geometry import identity
-from vidrestore.memory import peak_memory_mib
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
+from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.names import resolve
-from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.pipeline import followed_frames, restored_frames
-from vidrestore.preview import Preview
+from vidrestore.runtime.memory import peak_memory_mib
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.runtime.printable import well_formed
+from vidrestore.runtime.stage_clock import StageClock
+from vidrestore.runtime.words import counted
 from vidrestore.structs import Display, FaceRecord, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder, load_tracks
-from vidrestore.video.probe import INTERLACED_WARNING, VideoInfo, probe
-from vidrestore.video.reader import VideoReader
-from vidrestore.video.samples import picture_from_rgb, picture_to_rgb, shown_rgb
-from vidrestore.video.writer import OutputPlan, VideoWriter, plan_output
-from vidrestore.words import counted
+from vidrestore.video.picture.samples import picture_from_rgb, picture_to_rgb, shown_rgb
+from vidrestore.video.read.probe import INTERLACED_WARNING, VideoInfo, probe
+from vidrestore.video.read.reader import VideoReader
+from vidrestore.video.write.writer import OutputPlan, VideoWriter, plan_output
+from vidrestore.visual.before_after import Preview
 
 __all__ = [
     "Progress",

@@ -135,7 +135,7 @@ def describe(result: BenchResult) -> list[str]:
 
 def _frame_times(source: Path) -> list[float]:
     """Presentation times in seconds of all frames, from the start of the file, by packets alone."""
-    from vidrestore.video.probe import open_input, probe
+    from vidrestore.video.read.probe import open_input, probe
 
     info = probe(source)
     with open_input(source) as container:

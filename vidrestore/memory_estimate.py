@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import NotEnoughMemoryError
-from vidrestore.memory import available_memory_mib, current_memory_mib
+from vidrestore.runtime.memory import available_memory_mib, current_memory_mib
 
 __all__ = ["check_memory", "estimate_memory_mib"]
 

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 
-from vidrestore.clock import StageClock
 from vidrestore.config import RestoreConfig
-from vidrestore.models.protocols import FaceDetector, FaceRestorer
+from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.templates import landmark_template
-from vidrestore.prefetch import prefetch
+from vidrestore.runtime.prefetch import prefetch
+from vidrestore.runtime.stage_clock import StageClock
+from vidrestore.stages.align import smooth
+from vidrestore.stages.apply_tracks import given
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
-from vidrestore.stages.given import given
 from vidrestore.stages.restore import restore
-from vidrestore.stages.smooth import smooth
-from vidrestore.stages.steady import steady
+from vidrestore.stages.temporal_filter import steady
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
 

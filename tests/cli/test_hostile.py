@@ -118,7 +118,7 @@ def test_a_movie_does_not_open_another_file(clip: Path, tmp_path: Path) -> None:
     assert data[place + 23] == 1  # The flag that says: in this file.
     data[place + 23] = 0
     (tmp_path / "refers.mov").write_bytes(data)
-    from vidrestore.video.opening import _OPTIONS, open_container
+    from vidrestore.video.read.opening import _OPTIONS, open_container
 
     assert _OPTIONS["protocol_whitelist"] == "file" and "enable_drefs" not in _OPTIONS
     open_container(tmp_path / "refers.mov").close()

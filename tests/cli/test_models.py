@@ -10,7 +10,8 @@ import pytest
 from vidrestore.cli import main
 from vidrestore.cli.models import pull_if_named
 from vidrestore.errors import WeightsError
-from vidrestore.models import weights, zoo
+from vidrestore.models import zoo
+from vidrestore.models.weights import store as weights
 
 CONTENT = bytes(range(256)) * 1000
 

@@ -15,7 +15,7 @@ from tiny_recipes import REPORT, SIZE, TINY
 from vidrestore.cli import main
 from vidrestore.cli.export import export
 from vidrestore.cli.train import _Preparing, train
-from vidrestore.training.checkpoints import read_checkpoint
+from vidrestore.training.checkpoint import read_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, fin
 from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.protocols import find_protocol
 from vidrestore.evaluation.results import summarise, table_lines
-from vidrestore.models.mobilefacenet import MobileFaceNet
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet
 
 FRAMES = 4
 

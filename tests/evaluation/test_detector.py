@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from vidrestore.datasets.names import distinct_names
 from vidrestore.errors import VideoOpenError
 from vidrestore.evaluation.detector import (
     Agreement,
@@ -22,7 +23,6 @@ from vidrestore.evaluation.detector import (
     display_frames,
     evaluate_detector,
 )
-from vidrestore.evaluation.names import distinct_names
 from vidrestore.models.load import load_detector
 from vidrestore.structs import Detections
 

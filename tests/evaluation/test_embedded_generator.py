@@ -9,7 +9,7 @@ import torch
 from vidrestore.evaluation.pictures import compare_pictures
 from vidrestore.evaluation.results import summarise
 from vidrestore.models.load import load_restorer
-from vidrestore.training.faces import load_faces
+from vidrestore.training.data.faces import load_faces
 
 MEASURES = ("psnr_db", "ssim", "identity")
 

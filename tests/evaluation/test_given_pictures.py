@@ -22,7 +22,7 @@ from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.pictures import compare_pictures
 from vidrestore.evaluation.results import summarise, table_lines
 from vidrestore.metrics.fid import FrechetDistance
-from vidrestore.models.arcface_resnet18 import ArcFaceResNet18
+from vidrestore.models.nets.arcface_resnet18 import ArcFaceResNet18
 
 PSNR_ALONE = ["--metrics", "psnr_db", "--device", "cpu"]
 

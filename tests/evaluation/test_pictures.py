@@ -25,9 +25,9 @@ from vidrestore.evaluation.page import contact_sheet, render_page, write_report
 from vidrestore.evaluation.pictures import compare_pictures
 from vidrestore.evaluation.restoring import restore_faces
 from vidrestore.evaluation.results import Comparison
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import load_detector
-from vidrestore.models.mobilefacenet import MobileFaceNet
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet
 from vidrestore.models.templates import landmark_template
 
 pytest.importorskip("matplotlib")

@@ -10,10 +10,10 @@ from clips import face_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidrestore.degradations import BlindVideo, apply
 from vidrestore.errors import UsageError
 from vidrestore.evaluation.faces import evenly
 from vidrestore.evaluation.protocols import PROTOCOLS, find_protocol
-from vidrestore.training.degradations import BlindVideo, apply
 
 FACE = face_frames(1, width=128, height=128)[0].astype(np.float32) / 255
 

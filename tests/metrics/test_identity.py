@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vidrestore.metrics.identity import FaceIdentity
-from vidrestore.models.mobilefacenet import MobileFaceNet
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet
 from vidrestore.models.templates import ARCFACE_112
 
 
@@ -53,7 +53,7 @@ def test_pictures_get_gradients_and_the_network_none(identity: FaceIdentity) -> 
 
 
 def test_the_weights_tell_people_apart(shared: Path) -> None:
-    from vidrestore.training.faces import load_faces
+    from vidrestore.training.data.faces import load_faces
 
     identity = FaceIdentity(shared / "weights/mobilefacenet.pt")
     faces = load_faces(shared / "faces", "val", limit=6)

@@ -9,7 +9,8 @@ import pytest
 from weights_server import WeightsServer
 
 from vidrestore.errors import DownloadError, WeightsError
-from vidrestore.models import download, weights
+from vidrestore.models.weights import download
+from vidrestore.models.weights import store as weights
 from vidrestore.models.zoo import ModelSpec
 
 Row = Callable[..., ModelSpec]

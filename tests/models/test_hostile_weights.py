@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import save_file
 
 from vidrestore.errors import WeightsError
-from vidrestore.models.checkpoint import Unfilled, read
 from vidrestore.models.load import load_restorer
-from vidrestore.models.pickle_check import check_weights_file
+from vidrestore.models.weights.checkpoint import Unfilled, read
+from vidrestore.models.weights.pickle_check import check_weights_file
 
 STATE = {"w": torch.ones(4, 3), "b": torch.zeros(4)}
 

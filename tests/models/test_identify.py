@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from vidrestore.errors import WeightsError
-from vidrestore.models.checkpoint import Checkpoint, read
 from vidrestore.models.identify import identify
+from vidrestore.models.weights.checkpoint import Checkpoint, read
 
 CASES = [
     "gfpgan_bilinear_512_cm1",

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import vidrestore
 from vidrestore.errors import UnknownModelError, UsageError, WeightsError
-from vidrestore.models import weights, zoo
-from vidrestore.models.architectures import build
+from vidrestore.models import zoo
+from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import (
     choose_detector,
     choose_restorer,
@@ -26,8 +26,9 @@ from vidrestore.models.load import (
     resolve_device,
 )
 from vidrestore.models.names import resolve
-from vidrestore.models.protocols import FaceDetector, FaceRestorer
+from vidrestore.models.registry import build
 from vidrestore.models.templates import landmark_template
+from vidrestore.models.weights import store as weights
 
 SMALL_GFPGAN = {"out_size": 32, "num_style_feat": 16, "narrow": 0.0625, "num_mlp": 2}
 SMALL = {

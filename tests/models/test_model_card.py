@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from vidrestore.cli import main
-from vidrestore.models import weights
+from vidrestore.models.weights import store as weights
 
 LICENSED = ("portrait-cc0", "avatar-mit")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from references import read_reference, reference_input
 
-from vidrestore.models.fold import prepare_for_inference, to_clean
-from vidrestore.models.gfpgan_clean import GFPGANv1Clean
-from vidrestore.models.mobilefacenet import MobileFaceNet
+from vidrestore.models.nets.gfpgan_clean import GFPGANv1Clean
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet
+from vidrestore.models.restorers.prepare import prepare_for_inference, to_clean
 
 TOLERANCE = 1e-3
 """What is asked for; rounding alone stays a hundred times below."""

@@ -10,9 +10,9 @@ import pytest
 
 from vidrestore.errors import UnknownModelError
 from vidrestore.models import zoo
-from vidrestore.models.architectures import ARCHITECTURES, build
-from vidrestore.models.checkpoint import Unfilled
+from vidrestore.models.registry import ARCHITECTURES, build
 from vidrestore.models.templates import landmark_template
+from vidrestore.models.weights.checkpoint import Unfilled
 from vidrestore.models.zoo import MODELS, ModelSpec
 
 NAMED = [

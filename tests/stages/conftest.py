@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import load_detector
-from vidrestore.models.protocols import FaceDetector
 
 
 @pytest.fixture(scope="session")

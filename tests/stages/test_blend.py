@@ -19,9 +19,9 @@ from vidrestore.geometry import apply, compose, display_from_coded, invert, simi
 from vidrestore.stages.blend import blend, face_changes, face_mask
 from vidrestore.stages.restore import crop_face
 from vidrestore.structs import Array, Display, Face, Frame
-from vidrestore.video.layouts import layout_of
-from vidrestore.video.residual import planes_mask
-from vidrestore.video.samples import component_samples, picture_from_av, region_to_rgb
+from vidrestore.video.picture.layouts import layout_of
+from vidrestore.video.picture.residual import planes_mask
+from vidrestore.video.picture.samples import component_samples, picture_from_av, region_to_rgb
 
 TEMPLATE = np.array(
     [[193.0, 239.9], [318.9, 240.2], [256.6, 314.0], [201.3, 371.4], [313.1, 371.2]]

@@ -9,8 +9,8 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional
 
-from vidrestore.stages.colour_match import matched_residual
-from vidrestore.stages.feather import crop_mask
+from vidrestore.stages._colour_match import matched_residual
+from vidrestore.stages._mask import crop_mask
 
 MASK = crop_mask(256, 0.12)
 INSIDE = MASK > 0.9

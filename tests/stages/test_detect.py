@@ -174,7 +174,7 @@ def _ring_in(image: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("size_px", [128, 640])
 def test_closer_looks_are_taken_where_the_face_is(size_px: int) -> None:
     """Their answers come back to display pixels through every view, from small copy or frame."""
-    from vidrestore.video.samples import picture_from_rgb
+    from vidrestore.video.picture.samples import picture_from_rgb
 
     centre = np.array([300.0, 220.0])
     y, x = np.mgrid[:480, :640]

@@ -17,7 +17,7 @@ from vidrestore.config import GateConfig
 from vidrestore.geometry import identity
 from vidrestore.stages.gate import blur_effect, gate, yaw_degrees
 from vidrestore.structs import Array, Display, Face, Frame
-from vidrestore.video.samples import picture_from_rgb
+from vidrestore.video.picture.samples import picture_from_rgb
 
 PICTURE = picture_from_rgb(np.zeros((16, 16, 3), np.uint8))
 FADE = 6

@@ -15,10 +15,10 @@ from moving_face import Moves, moving_face, pan, shake, still, turn, zoom
 
 from vidrestore.config import DetectConfig, SmoothConfig, TrackConfig
 from vidrestore.geometry import apply, compose, display_from_coded, invert
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
+from vidrestore.stages.align import smooth
 from vidrestore.stages.detect import detect
-from vidrestore.stages.smooth import smooth
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from vidrestore.config import resolve_config
 from vidrestore.metrics.landmarks import landmark_jitter
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import load_detector, load_restorer
-from vidrestore.models.protocols import FaceDetector
 from vidrestore.pipeline import restored_frames
 from vidrestore.structs import Frame
-from vidrestore.video.samples import picture_from_rgb, picture_to_rgb
+from vidrestore.video.picture.samples import picture_from_rgb, picture_to_rgb
 
 COUNT = 24
 FACE = np.s_[110:360, 220:440]

@@ -23,10 +23,10 @@ from moving_face import (
 
 from vidrestore.config import TrackConfig
 from vidrestore.geometry import apply, compose, invert
-from vidrestore.prefetch import prefetch
+from vidrestore.runtime.prefetch import prefetch
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Face, Frame
-from vidrestore.video.samples import picture_from_rgb
+from vidrestore.video.picture.samples import picture_from_rgb
 
 CONFIG = TrackConfig()
 GONE = np.full((2, 3), np.nan)

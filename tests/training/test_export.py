@@ -12,15 +12,15 @@ from labelled_faces import write_faces
 from tiny_recipes import SIZE, tiny_recipe
 
 from vidrestore.errors import DataError, ModelError
-from vidrestore.models.architectures import build
-from vidrestore.models.checkpoint import fill, read
-from vidrestore.models.detector import REFINER_PX, CompactDetector
+from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
 from vidrestore.models.load import load_detector, load_restorer
+from vidrestore.models.registry import build
 from vidrestore.models.templates import landmark_template
+from vidrestore.models.weights.checkpoint import fill, read
 from vidrestore.training import export as module
-from vidrestore.training.checkpoints import read_checkpoint, write_checkpoint
+from vidrestore.training.checkpoint import read_checkpoint, write_checkpoint
 from vidrestore.training.export import export
-from vidrestore.training.loop import train
+from vidrestore.training.train import train
 
 OFF = {"perceptual": 0, "style": 0, "identity": 0, "adversarial": 0}
 COMPONENTS_OFF = {"component_adversarial": 0, "component_style": 0}

@@ -10,8 +10,8 @@ from gloo_gradients import gradients, gradients_of_two
 from labelled_faces import write_faces
 from tiny_recipes import SIZE, tiny_recipe
 
-from vidrestore.training.machine import Machine
-from vidrestore.training.recipe import Recipe
+from vidrestore.training.config import Recipe
+from vidrestore.training.distributed import Machine
 
 STEPS = 3  # Lazy terms on the first and the third.
 
@@ -64,7 +64,7 @@ def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -
 
 def test_a_batch_is_shared_evenly_or_not_at_all() -> None:
     from vidrestore.errors import DataError
-    from vidrestore.training.faces import batches
+    from vidrestore.training.data.faces import batches
 
     with pytest.raises(DataError, match="take a batch size that is a multiple"):
         batches([], 0, 12, 6, n_processes=4)

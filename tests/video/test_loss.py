@@ -17,10 +17,10 @@ from videos import Audio, make_video
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, unexpected
-from vidrestore.video.probe import open_input
-from vidrestore.video.reader import VideoReader
-from vidrestore.video.remux import StreamCopier
-from vidrestore.video.writer import VideoWriter
+from vidrestore.video.read.probe import open_input
+from vidrestore.video.read.reader import VideoReader
+from vidrestore.video.write.remux import StreamCopier
+from vidrestore.video.write.writer import VideoWriter
 
 INTRA = {"g": "5", "bf": "0"}
 TICKS = Fraction(1, 90000)

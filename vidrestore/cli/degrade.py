@@ -28,7 +28,7 @@ __all__ = ["degrade"]
 def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> None:
     if not given or ctx.resilient_parsing:
         return
-    from vidrestore.training.degradations import load_recipe, recipe_names
+    from vidrestore.degradations import load_recipe, recipe_names
 
     for name in recipe_names():
         echo(f"{name:22}{load_recipe(name).description}")
@@ -103,8 +103,8 @@ def degrade(
     }
     outputs = [path for path in (None if source.is_dir() else output, report) if path is not None]
     check_outputs(outputs, **rule)
-    from vidrestore.training.degradations.files import degrade as run
-    from vidrestore.training.degradations.recipe import load_recipe
+    from vidrestore.degradations.files import degrade as run
+    from vidrestore.degradations.recipe import load_recipe
 
     chosen = load_recipe(recipe)
     with show_progress(progress) as callback:

@@ -13,7 +13,7 @@ from vidrestore.cli.progress import show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.models.names import check_name
 from vidrestore.runtime.output_file import check_outputs, write_whole
-from vidrestore.words import counted
+from vidrestore.runtime.words import counted
 
 __all__ = ["demo"]
 

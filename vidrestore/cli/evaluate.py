@@ -22,7 +22,7 @@ from vidrestore.runtime.output_file import check_outputs
 
 if TYPE_CHECKING:
     from vidrestore.evaluation.results import Comparison
-    from vidrestore.models.protocols import FaceDetector
+    from vidrestore.models.interfaces import FaceDetector
 
 __all__ = ["evaluate"]
 
@@ -302,7 +302,7 @@ def _refuse_for(options: dict[str, object], why: str, used: object) -> None:
 
 
 def _has_pictures(data: Path) -> bool:
-    from vidrestore.pictures import find_pictures
+    from vidrestore.datasets.images import find_pictures
 
     return data.is_dir() and bool(find_pictures(data))
 
@@ -401,8 +401,8 @@ def detector(
         check_outputs([out], inputs=videos, overwrite=overwrite)
     from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
+    from vidrestore.models.detectors.rotated import TurningDetector
     from vidrestore.models.load import load_detector
-    from vidrestore.models.turned import TurningDetector
 
     for name in (detector, reference):
         pull_if_named(name, "detector")

@@ -24,9 +24,9 @@ def check_video(path: Path) -> None:
     """Refuse what cannot be opened as a video.
 
     Raises:
-        VideoOpenError: See `vidrestore.video.opening.open_container`.
+        VideoOpenError: See `vidrestore.video.read.opening.open_container`.
     """
-    from vidrestore.video.opening import check_input
+    from vidrestore.video.read.opening import check_input
 
     check_input(path)
 
@@ -37,7 +37,7 @@ def check_source(path: Path) -> None:
     Raises:
         VideoOpenError: It is no file, or no video.
     """
-    from vidrestore.pictures import PICTURE_ENDINGS
+    from vidrestore.datasets.images import PICTURE_ENDINGS
 
     if path.suffix.lower() in PICTURE_ENDINGS:
         require_file(path, str(path), VideoOpenError)

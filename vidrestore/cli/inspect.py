@@ -23,7 +23,7 @@ from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.config import dotted_fields, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs, write_whole
-from vidrestore.words import counted
+from vidrestore.runtime.words import counted
 
 if TYPE_CHECKING:
     from vidrestore.structs import Frame
@@ -90,8 +90,8 @@ def inspect(
     check_outputs([path for path in (out, video, plot) if path is not None], **rule)
     check_config_inputs(config)
     from vidrestore.api import inspect_video
-    from vidrestore.overlay import OverlayWriter
-    from vidrestore.track_plot import TrackPlot
+    from vidrestore.visual.overlay import OverlayWriter
+    from vidrestore.visual.track_plot import TrackPlot
 
     pull_if_named(config.detect.detector, "detector")
     with ExitStack() as stack:

@@ -15,7 +15,7 @@ import vidrestore
 from vidrestore.cli.signals import EndedBySignal, end_on_signals
 from vidrestore.cli.terminal import accept_any_text, echo, show_usage_error
 from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
-from vidrestore.memory import is_out_of_memory, keep_freed_memory
+from vidrestore.runtime.memory import is_out_of_memory, keep_freed_memory
 from vidrestore.runtime.output_file import abandon_outputs
 
 __all__ = ["main"]

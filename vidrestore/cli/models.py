@@ -12,11 +12,12 @@ import click
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.terminal import echo
 from vidrestore.errors import WeightsError
-from vidrestore.models import weights, zoo
+from vidrestore.models import zoo
+from vidrestore.models.weights import store as weights
 from vidrestore.models.zoo import ModelSpec, Task
 
 if TYPE_CHECKING:
-    from vidrestore.models.weights import OnDownload
+    from vidrestore.models.weights.store import OnDownload
 
 __all__ = ["models", "pull_if_named", "show_download"]
 

@@ -20,7 +20,7 @@ def probe(source: Path, verbose: int) -> None:
     """Show what INPUT holds: picture, timing, colour, streams, chapters."""
     start_logging(verbose)
     check_video(source)
-    from vidrestore.video.probe import describe
-    from vidrestore.video.probe import probe as look
+    from vidrestore.video.read.probe import describe
+    from vidrestore.video.read.probe import probe as look
 
     echo(*describe(look(source)))

@@ -23,13 +23,13 @@ from vidrestore.cli.terminal import echo
 from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.errors import VideoDecodeError
 from vidrestore.runtime.output_file import after_writing, check_outputs
-from vidrestore.words import counted
+from vidrestore.runtime.words import counted
 
 if TYPE_CHECKING:
     from vidrestore.models.zoo import ModelSpec
     from vidrestore.structs import RestoreReport
-    from vidrestore.video.plan import OutputPlan
-    from vidrestore.video.probe import VideoInfo
+    from vidrestore.video.read.probe import VideoInfo
+    from vidrestore.video.write.plan import OutputPlan
 
 __all__ = ["restore"]
 
@@ -128,7 +128,7 @@ def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
 
     from vidrestore.api import plan
     from vidrestore.models.names import resolve
-    from vidrestore.video.probe import describe
+    from vidrestore.video.read.probe import describe
 
     info, planned, resolved = plan(source, output, config=config)
     echo(*describe(info))

@@ -20,7 +20,7 @@ from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError, VidRestoreError
 
 if TYPE_CHECKING:
-    from vidrestore.training.loop import TrainingProgress
+    from vidrestore.training.train import TrainingProgress
 
 __all__ = ["train"]
 
@@ -110,7 +110,7 @@ def train(
     A run that was broken off goes on with --resume, and gives what it would have given.
     """
     start_logging(verbose)
-    from vidrestore.training.recipe import load_recipe
+    from vidrestore.training.config import load_recipe
 
     loaded = load_recipe(recipe, changes)
     run = _Run(recipe, changes, data, out, resume, stop_at, workers, threads, device, verbose)
@@ -141,8 +141,8 @@ class _Run:
         import cv2
         import torch
 
-        from vidrestore.training.loop import train as run
-        from vidrestore.training.recipe import load_recipe
+        from vidrestore.training.config import load_recipe
+        from vidrestore.training.train import train as run
 
         start_logging(self.verbose)
         cv2.setNumThreads(1)  # Its threads do not survive the fork of the loader processes.
@@ -191,7 +191,7 @@ def _check_processes(device: str, processes: int) -> None:
 
 
 def _shared_part(rank: int, run: _Run, processes: int, port: int) -> None:
-    from vidrestore.training.machine import leave_processes, process_environment
+    from vidrestore.training.distributed import leave_processes, process_environment
 
     os.environ.update(process_environment(rank, processes, port, run.threads or 1))
     try:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vidrestore.geometry import compose, compose_similarity
 from vidrestore.structs import Array
-from vidrestore.video.x264 import set_x264_threads, x264_options
+from vidrestore.video.write.x264 import set_x264_threads, x264_options
 
 __all__ = ["make_clip", "motion", "portrait", "sharp_frames"]
 

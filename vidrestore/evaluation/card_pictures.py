@@ -24,11 +24,11 @@ from vidrestore.evaluation.conditions import CONDITIONS
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.protocols import find_protocol
 from vidrestore.geometry import similarity_from_points
+from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import load_detector, load_restorer
-from vidrestore.models.protocols import FaceDetector, FaceRestorer
 from vidrestore.structs import Detections
-from vidrestore.training.head_turn import turned_aside
-from vidrestore.training.scenes import BANK_PX, person_matte
+from vidrestore.training.detector_data import BANK_PX, person_matte
+from vidrestore.training.detector_data.profile_synthesis import turned_aside
 from vidrestore.visual.label import draw_label
 
 __all__ = ["detector_sheet", "generator_sheet"]

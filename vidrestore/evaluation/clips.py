@@ -23,10 +23,11 @@ from torch import Tensor
 
 from vidrestore.api import frame_to_rgb, restore_frames
 from vidrestore.config import DecodeConfig, RestoreConfig, resolve_config
+from vidrestore.datasets.names import distinct_names
 from vidrestore.errors import DataError, NotAvailableError
+from vidrestore.evaluation.clip_tracks import Followed, Openings
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.faces import Progress, evenly
-from vidrestore.evaluation.followed import Followed, Openings
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
     VIDEO_MEASURES,
@@ -38,18 +39,17 @@ from vidrestore.evaluation.measures import (
     require_available,
 )
 from vidrestore.evaluation.models import Contender, contenders, header
-from vidrestore.evaluation.names import distinct_names
 from vidrestore.evaluation.protocols import PAIRS, Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison, Row, Sample, Tile
 from vidrestore.geometry import box_iou
 from vidrestore.metrics import images, videos
 from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.landmarks import eye_distance, landmark_distance, landmark_jitter
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import Precision, load_detector, resolve_device
-from vidrestore.models.protocols import FaceDetector
 from vidrestore.structs import Array
-from vidrestore.track_plot import TrackPlot
-from vidrestore.video.reader import VideoReader
+from vidrestore.video.read.reader import VideoReader
+from vidrestore.visual.track_plot import TrackPlot
 
 __all__ = [
     "VIDEO_ENDINGS",

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.geometry import turned_about_middle
-from vidrestore.models.turned import moved
+from vidrestore.models.detectors.rotated import moved
 from vidrestore.structs import Detections
 
 __all__ = ["CONDITIONS", "Condition"]

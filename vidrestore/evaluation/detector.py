@@ -22,15 +22,15 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import DecodeConfig
+from vidrestore.datasets.names import distinct_names
 from vidrestore.evaluation.conditions import CONDITIONS, Condition
-from vidrestore.evaluation.names import distinct_names
 from vidrestore.metrics.detections import LIKELY_SCORE, Agreement, agreement
-from vidrestore.models.detector import MIRRORED_LANDMARKS, CompactFaceDetector
-from vidrestore.models.protocols import FaceDetector
-from vidrestore.models.retinaface import RetinaFaceDetector
+from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS, CompactFaceDetector
+from vidrestore.models.detectors.retinaface import RetinaFaceDetector
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections
-from vidrestore.video.reader import VideoReader
-from vidrestore.video.samples import shown_rgb
+from vidrestore.video.picture.samples import shown_rgb
+from vidrestore.video.read.reader import VideoReader
 
 __all__ = [
     "Agreement",

@@ -19,13 +19,13 @@ import numpy.typing as npt
 import torch
 
 from vidrestore import geometry
+from vidrestore.datasets.images import find_pictures, read_picture
+from vidrestore.datasets.labels import find_labels, labelled_landmarks, read_labels
 from vidrestore.errors import DataError, ImageOpenError
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.restoring import FACE_SIZE
-from vidrestore.labels import find_labels, labelled_landmarks, read_labels
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
-from vidrestore.pictures import find_pictures, read_picture
 from vidrestore.structs import Array
 
 __all__ = ["Progress", "TrueFace", "evenly", "paired_faces", "true_faces"]

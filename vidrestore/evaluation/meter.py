@@ -27,7 +27,7 @@ from vidrestore.metrics.identity import ArcFaceIdentity, identity_angle
 from vidrestore.metrics.landmarks import eye_distance, landmark_distance
 from vidrestore.metrics.lpips import Lpips
 from vidrestore.metrics.niqe import load_niqe
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Array
 
 __all__ = ["PictureMeter", "Reference"]

@@ -12,9 +12,9 @@ import vidrestore
 from vidrestore.errors import UsageError
 from vidrestore.evaluation.protocols import Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH
-from vidrestore.models import weights
 from vidrestore.models.load import choose_restorer
 from vidrestore.models.names import resolve
+from vidrestore.models.weights import store as weights
 
 __all__ = ["Contender", "contenders", "header", "versions"]
 

@@ -26,7 +26,7 @@ from vidrestore.evaluation.results import (
     summarise,
     write_results,
 )
-from vidrestore.extras import require_extra
+from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_file import check_outputs, write_whole
 from vidrestore.visual.label import draw_label
 

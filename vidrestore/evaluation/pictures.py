@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidrestore.datasets.images import find_pictures, read_picture
+from vidrestore.datasets.labels import find_labels
 from vidrestore.errors import DataError, UsageError
 from vidrestore.evaluation.faces import Progress, TrueFace, evenly, paired_faces, true_faces
 from vidrestore.evaluation.measures import PICTURE_MEASURES, choose, require_available
@@ -31,10 +33,8 @@ from vidrestore.evaluation.results import (
     order_by_difficulty,
     thirds_by,
 )
-from vidrestore.labels import find_labels
+from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.load import Precision, load_detector, load_restorer, resolve_device
-from vidrestore.models.protocols import FaceRestorer
-from vidrestore.pictures import find_pictures, read_picture
 
 __all__ = ["compare_pictures"]
 

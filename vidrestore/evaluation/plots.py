@@ -12,7 +12,7 @@ import numpy as np
 
 from vidrestore.evaluation.measures import Measure
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison
-from vidrestore.figures import new_figure, png_bytes
+from vidrestore.visual.figures import new_figure, png_bytes
 from vidrestore.visual.palette import GREY, get_colour
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import UsageError, nearest
-from vidrestore.training.degradations import (
+from vidrestore.degradations import (
     BlindVideo,
     Picture,
     Recipe,
@@ -25,7 +24,8 @@ from vidrestore.training.degradations import (
     load_recipe,
     recipe_names,
 )
-from vidrestore.training.degradations.videos import degrade_video
+from vidrestore.degradations.videos import degrade_video
+from vidrestore.errors import UsageError, nearest
 
 __all__ = ["PAIRS", "PROTOCOLS", "Protocol", "find_protocol"]
 

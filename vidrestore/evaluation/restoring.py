@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidrestore import geometry
-from vidrestore.models.protocols import FaceRestorer
+from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.templates import landmark_template
 from vidrestore.structs import Array
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from vidrestore.evaluation.measures import Measure, Values, number
 from vidrestore.runtime.output_file import write_whole
-from vidrestore.track_plot import TrackPlot
+from vidrestore.visual.track_plot import TrackPlot
 
 __all__ = [
     "GROUPS",

@@ -22,7 +22,7 @@ from vidrestore.evaluation.detector import (
     display_frames,
 )
 from vidrestore.metrics.detections import LIKELY_SCORE
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections, Face
 
 __all__ = ["TrackingResult", "evaluate_tracking"]

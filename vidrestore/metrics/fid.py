@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore.errors import NotAvailableError
-from vidrestore.extras import require_extra
-from vidrestore.models.checkpoint import Unfilled, fill, read
+from vidrestore.models.weights.checkpoint import Unfilled, fill, read
+from vidrestore.runtime.extras import require_extra
 
 __all__ = ["FrechetDistance", "InceptionFeatures", "build_inception"]
 

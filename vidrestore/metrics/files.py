@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidrestore.errors import NotAvailableError
-from vidrestore.models import weights, zoo
+from vidrestore.models import zoo
+from vidrestore.models.weights import store as weights
 
 __all__ = ["ALEXNET", "INCEPTION", "NIQE", "VGG16", "NetworkFile", "find_file", "installed_weights"]
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore import geometry
-from vidrestore.models.arcface_resnet18 import ArcFaceResNet18, grey_faces
-from vidrestore.models.checkpoint import fill, read
-from vidrestore.models.mobilefacenet import MobileFaceNet, normalize
+from vidrestore.models.nets.arcface_resnet18 import ArcFaceResNet18, grey_faces
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet, normalize
 from vidrestore.models.templates import ARCFACE_112
+from vidrestore.models.weights.checkpoint import fill, read
 
 _SIZE = 112
 _FEATURE_BLOCKS = (3, 9)

@@ -15,7 +15,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from vidrestore.errors import NotAvailableError, WeightsError
-from vidrestore.models.checkpoint import Unfilled, read
+from vidrestore.models.weights.checkpoint import Unfilled, read
 
 __all__ = ["Lpips"]
 

@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidrestore.models.architectures import build
     from vidrestore.models.load import load_detector, load_restorer
+    from vidrestore.models.registry import build
 
 __all__ = ["build", "load_detector", "load_restorer"]
 
 _HOMES = {
-    "build": "vidrestore.models.architectures",
+    "build": "vidrestore.models.registry",
     "load_detector": "vidrestore.models.load",
     "load_restorer": "vidrestore.models.load",
 }

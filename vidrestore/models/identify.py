@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from vidrestore.errors import WeightsError
-from vidrestore.models.checkpoint import Checkpoint
+from vidrestore.models.weights.checkpoint import Checkpoint
 
 __all__ = ["Identity", "identify"]
 

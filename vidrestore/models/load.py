@@ -19,17 +19,18 @@ import torch
 from torch import nn
 
 from vidrestore.errors import UsageError, WeightsError
-from vidrestore.models import weights, zoo
-from vidrestore.models.adapters import GanRestorer, Noise
-from vidrestore.models.architectures import build
-from vidrestore.models.checkpoint import Checkpoint, Unfilled, fill, read
-from vidrestore.models.debug import DebugRestorer
-from vidrestore.models.detector import CompactDetector, CompactFaceDetector
+from vidrestore.models import zoo
+from vidrestore.models.detectors.compact import CompactDetector, CompactFaceDetector
+from vidrestore.models.detectors.retinaface import RetinaFaceDetector, build_retinaface
 from vidrestore.models.identify import identify
+from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.names import resolve, split_arch
-from vidrestore.models.protocols import FaceDetector, FaceRestorer
-from vidrestore.models.retinaface import RetinaFaceDetector, build_retinaface
+from vidrestore.models.registry import build
+from vidrestore.models.restorers.debug import DebugRestorer
+from vidrestore.models.restorers.network import GanRestorer, Noise
 from vidrestore.models.templates import NAMES_IN_FILES
+from vidrestore.models.weights import store as weights
+from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.settings import shown
 

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 from vidrestore.errors import WeightsError
-from vidrestore.models import weights, zoo
+from vidrestore.models import zoo
+from vidrestore.models.weights import store as weights
 from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.inputs import require_file
 

@@ -2,7 +2,7 @@
 
 `MODELS` is the table and `find` looks a name up in it. A row says what a model is for, which
 network it fills, where its weights come from, how to tell that they are the right ones, and on
-what terms they may be used. `vidrestore.models.weights` fetches and checks the files,
+what terms they may be used. `vidrestore.models.weights.store` fetches and checks the files,
 `vidrestore.models.load` turns a row into something that can be called. Adding a model is adding a
 row.
 

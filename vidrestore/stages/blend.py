@@ -16,11 +16,11 @@ from torch import Tensor
 
 from vidrestore.config import BlendConfig
 from vidrestore.geometry import apply, compose, invert, warp_affine
-from vidrestore.stages.colour_match import matched_residual
-from vidrestore.stages.feather import border_fade, crop_mask, support
+from vidrestore.stages._colour_match import matched_residual
+from vidrestore.stages._mask import border_fade, crop_mask, support
 from vidrestore.structs import Array, Face, Frame, Picture
-from vidrestore.video.residual import Change, changed_picture
-from vidrestore.video.samples import Rect, aligned_rect
+from vidrestore.video.picture.residual import Change, changed_picture
+from vidrestore.video.picture.samples import Rect, aligned_rect
 
 __all__ = ["blend", "face_changes", "face_mask"]
 

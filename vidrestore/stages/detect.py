@@ -5,7 +5,7 @@ it is shown, by several per cent of the eye distance; so each face is looked at 
 crops where the landmarks found so far are upright, in the middle and of one size. The lean is then
 nearly the same in every frame, and the landmarks move with the face.
 
-Heads that lean far to the side are looked for in turned copies (`vidrestore.models.turned`): in the
+Heads that lean far to the side are looked for in turned copies (`models.detectors.rotated`): in the
 first look of a shot and every fifth one from there, and in every look as long as there are some.
 
 Pictures are given to the detector one at a time, so that its answers do not depend on how frames
@@ -30,14 +30,19 @@ from vidrestore.geometry import (
     similarity_from_points,
     warp_affine,
 )
-from vidrestore.models.detector import tilt_degrees
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.detectors.compact import tilt_degrees
+from vidrestore.models.detectors.rotated import (
+    LEAST_TILT_DEGREES,
+    TURNS_DEGREES,
+    detect_turned,
+    merged,
+)
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
-from vidrestore.models.turned import LEAST_TILT_DEGREES, TURNS_DEGREES, detect_turned, merged
 from vidrestore.stages.restore import crop_face
 from vidrestore.structs import Array, Detections, Face, Frame
-from vidrestore.video.cuts import Thumbnail, thumbnail, unlikeness
-from vidrestore.video.samples import small_rgb
+from vidrestore.video.picture.samples import small_rgb
+from vidrestore.video.read.shot_cuts import Thumbnail, thumbnail, unlikeness
 
 __all__ = ["detect"]
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from vidrestore.config import GateConfig
 from vidrestore.models.templates import landmark_template
+from vidrestore.stages._windows import by_shot
 from vidrestore.stages.restore import crop_aligned
-from vidrestore.stages.shots import by_shot
 from vidrestore.structs import Array, Face, Frame
 
 __all__ = ["blur_effect", "gate", "yaw_degrees"]

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
-from vidrestore.models.protocols import FaceRestorer
+from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.structs import Array, Face, Frame, Picture
-from vidrestore.video.samples import region_to_rgb
+from vidrestore.video.picture.samples import region_to_rgb
 
 __all__ = ["crop_aligned", "crop_face", "restore"]
 

@@ -23,10 +23,10 @@ from scipy.optimize import linear_sum_assignment
 
 from vidrestore.config import TrackConfig
 from vidrestore.geometry import apply, box_iou, invert
-from vidrestore.stages.appearance import Vector, appearance, likeness
-from vidrestore.stages.flow import face_motion
-from vidrestore.stages.paths import Pose, blended_path, disagreement, straight_path
-from vidrestore.stages.shots import by_shot
+from vidrestore.stages._appearance import Vector, appearance, likeness
+from vidrestore.stages._interpolation import Pose, blended_path, disagreement, straight_path
+from vidrestore.stages._motion import face_motion
+from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Array, Face, Frame
 
 __all__ = ["track"]

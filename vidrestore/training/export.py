@@ -24,14 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import DataError, ModelError
-from vidrestore.extras import require_extra
-from vidrestore.models.architectures import build
-from vidrestore.models.compressed import compressed
-from vidrestore.models.detector import REFINER_PX, CompactDetector
+from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
+from vidrestore.models.registry import build
 from vidrestore.models.templates import NAMES_IN_FILES
+from vidrestore.models.weights.quantization import compressed
+from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_file import OutputFile, check_outputs
-from vidrestore.training.checkpoints import TrainingState, read_checkpoint
-from vidrestore.training.recipe import RECIPES, Recipe, parse_recipe
+from vidrestore.training.checkpoint import TrainingState, read_checkpoint
+from vidrestore.training.config import RECIPES, Recipe, parse_recipe
 from vidrestore.training.tasks.task import load_weights
 
 __all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]
@@ -58,7 +58,7 @@ def export(
         checkpoint: What `vidrestore train` wrote.
         destination: ``.safetensors`` or ``.onnx``; written whole.
         precision: Of the numbers in a safetensors file; ONNX is float32, and a detector is stored
-            in eight bits, see `vidrestore.models.compressed`.
+            in eight bits, see `vidrestore.models.weights.quantization`.
         blend: Weights that the checkpoint's training began with, and their share of the mean that
             is written: between a network of pixel losses and the same after adversarial training
             lies a scale from soft to sharp (ESRGAN, Wang et al., arXiv:1809.00219, section 3.4).

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidrestore.models.discriminators import ComponentDiscriminators, Verdict
+from vidrestore.models.nets.discriminators import ComponentDiscriminators, Verdict
 from vidrestore.models.templates import landmark_template
-from vidrestore.training.faces import mirror_landmarks
+from vidrestore.training.data.faces import mirror_landmarks
 from vidrestore.training.losses.components import (
     component_boxes,
     component_discriminator,

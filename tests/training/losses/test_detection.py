@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
-from vidrestore.models.detector import (
+from vidrestore.models.detectors.compact import (
     REFINER_PX,
     CompactDetector,
     RefinerAnswers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vidrestore.models.discriminators import UNetDiscriminator
+from vidrestore.models.nets.discriminators import UNetDiscriminator
 from vidrestore.training.losses.feature_matching import feature_matching
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.metrics.identity import FaceIdentity
-from vidrestore.models.discriminators import (
+from vidrestore.models.nets.discriminators import (
     ComponentDiscriminators,
     StyleGAN2Discriminator,
     UNetDiscriminator,
 )
-from vidrestore.models.mobilefacenet import MobileFaceNet
-from vidrestore.models.stylegan2 import StyleGAN2Generator
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet
+from vidrestore.models.nets.stylegan2 import StyleGAN2Generator
 from vidrestore.models.templates import landmark_template
 from vidrestore.training.augment import AdaptiveAugment, DiffAugment
 from vidrestore.training.losses.adversarial import ADVERSARIAL, PathLength

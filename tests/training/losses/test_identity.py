@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from vidrestore.errors import NotAvailableError
-from vidrestore.models.arcface_resnet18 import ArcFaceResNet18
+from vidrestore.models.nets.arcface_resnet18 import ArcFaceResNet18
 from vidrestore.training.losses.identity import (
     identity_distance,
     identity_loss,
@@ -39,7 +39,7 @@ def test_a_missing_file_is_told_with_its_source_and_option(
 
 
 def test_the_term_sees_who_it_is_and_teaches_the_picture(shared: Path) -> None:
-    from vidrestore.training.faces import load_faces
+    from vidrestore.training.data.faces import load_faces
 
     faces = load_faces(shared / "faces", "val", limit=2)
     truth = torch.from_numpy(faces.images).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -11,7 +11,7 @@ from torch import nn
 
 from vidrestore.errors import NotAvailableError, VidRestoreError, WeightsError
 from vidrestore.metrics.identity import FaceIdentity
-from vidrestore.models.mobilefacenet import MobileFaceNet
+from vidrestore.models.nets.mobilefacenet import MobileFaceNet
 from vidrestore.models.templates import landmark_template
 from vidrestore.training.losses.perceptual import (
     IDENTITY_WEIGHTS,

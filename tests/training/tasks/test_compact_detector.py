@@ -13,10 +13,10 @@ from portrait_bank import portrait_bank
 from tiny_recipes import SIZE, tiny_recipe
 
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.training.looks import FaceCrops, SceneBatch
-from vidrestore.training.machine import Machine
-from vidrestore.training.recipe import DetectorStage
-from vidrestore.training.scenes import SceneMaker, bank_parts, build_face_bank, scene_targets
+from vidrestore.training.config import DetectorStage
+from vidrestore.training.detector_data import SceneMaker, bank_parts, build_face_bank, scene_targets
+from vidrestore.training.detector_data.scene_data import FaceCrops, SceneBatch
+from vidrestore.training.distributed import Machine
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.compact_detector import (
     CompactDetectorTask,

@@ -12,9 +12,9 @@ from labelled_faces import write_faces
 from tiny_recipes import tiny_recipe
 
 from vidrestore.errors import DataError
-from vidrestore.training.faces import Pair, load_faces
+from vidrestore.training.data.faces import Pair, load_faces
+from vidrestore.training.distributed import Machine
 from vidrestore.training.losses.perceptual import relative_matching
-from vidrestore.training.machine import Machine
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.compact_generator import (
     CompactGeneratorTask,

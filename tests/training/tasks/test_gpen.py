@@ -11,11 +11,11 @@ from labelled_faces import write_faces
 from tiny_recipes import SIZE, tiny_recipe
 from torch import Tensor
 
-from vidrestore.models.gpen import GPENFullGenerator
-from vidrestore.training.degradations import load_recipe
-from vidrestore.training.faces import Pair, load_faces
-from vidrestore.training.machine import Machine
-from vidrestore.training.randomness import Draws
+from vidrestore.degradations import load_recipe
+from vidrestore.models.nets.gpen import GPENFullGenerator
+from vidrestore.training.data.faces import Pair, load_faces
+from vidrestore.training.distributed import Machine
+from vidrestore.training.seeding import Draws
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.gpen import sample_decoder
 from vidrestore.training.tasks.task import Counters, Data

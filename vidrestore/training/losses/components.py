@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from vidrestore.models.discriminators import Verdict
+from vidrestore.models.nets.discriminators import Verdict
 from vidrestore.training.losses.adversarial import vanilla_discriminator, vanilla_generator
 from vidrestore.training.losses.style import gram_l1
 

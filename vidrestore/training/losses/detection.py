@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidrestore.models.detector import (
+from vidrestore.models.detectors.compact import (
     REFINER_MARGIN,
     REFINER_PX,
     STRIDES,

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from vidrestore.errors import NotAvailableError, WeightsError
 from vidrestore.metrics.files import NetworkFile, find_file
 from vidrestore.metrics.identity import FaceIdentity
-from vidrestore.models.arcface_resnet18 import ArcFaceResNet18, grey_faces
-from vidrestore.models.checkpoint import Checkpoint, fill, read
-from vidrestore.models.mobilefacenet import normalize
+from vidrestore.models.nets.arcface_resnet18 import ArcFaceResNet18, grey_faces
+from vidrestore.models.nets.mobilefacenet import normalize
+from vidrestore.models.weights.checkpoint import Checkpoint, fill, read
 
 __all__ = [
     "IDENTITY_WEIGHTS",

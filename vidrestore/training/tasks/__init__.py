@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from vidrestore.training.machine import Machine
-    from vidrestore.training.recipe import Recipe
+    from vidrestore.training.config import Recipe
+    from vidrestore.training.distributed import Machine
     from vidrestore.training.tasks.compact_detector import SceneData
     from vidrestore.training.tasks.task import Data, Task
 

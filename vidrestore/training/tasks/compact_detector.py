@@ -1,8 +1,8 @@
 """The small detector that ships, in stages of its two looks.
 
-Both learn from made-up scenes (`vidrestore.training.scenes`): faces of the data folder, cut out,
+Both learn from made-up scenes (`training.detector_data`): faces of the data folder, cut out,
 turned, hidden and spoiled, on backgrounds without faces. A stage that is `taught` takes boxes,
-landmarks and what counts as a face from RetinaFace's answers (`vidrestore.training.teacher`).
+landmarks and what counts as a face from RetinaFace's answers (`training.detector_data.teacher`).
 
 A stage begins with the running average of the one before and an optimiser without memory.
 """
@@ -22,19 +22,16 @@ from torch import Tensor, nn
 
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.metrics.detections import Agreement, agreement
-from vidrestore.models.detector import (
+from vidrestore.models.detectors.compact import (
     CellAnswers,
     CompactDetector,
     CompactFaceDetector,
     cell_centres,
 )
-from vidrestore.models.protocols import FaceDetector
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections
-from vidrestore.training.looks import CropBatch, FaceCrops, SceneBatch, WholeScenes
-from vidrestore.training.losses.detection import first_look_losses, second_look_losses
-from vidrestore.training.machine import Machine
-from vidrestore.training.recipe import CompactDetectorRecipe, DetectorStage
-from vidrestore.training.scenes import (
+from vidrestore.training.config import CompactDetectorRecipe, DetectorStage
+from vidrestore.training.detector_data import (
     TEXTURE_NAMES,
     FaceBank,
     SceneMaker,
@@ -43,7 +40,16 @@ from vidrestore.training.scenes import (
     kept_from,
     load_textures,
 )
-from vidrestore.training.scenes.bank_parts import Parts as BankParts
+from vidrestore.training.detector_data.bank_parts import Parts as BankParts
+from vidrestore.training.detector_data.scene_data import (
+    CropBatch,
+    FaceCrops,
+    SceneBatch,
+    WholeScenes,
+)
+from vidrestore.training.detector_data.teacher import load_teacher
+from vidrestore.training.distributed import Machine
+from vidrestore.training.losses.detection import first_look_losses, second_look_losses
 from vidrestore.training.tasks.task import (
     Counters,
     Parts,
@@ -56,7 +62,6 @@ from vidrestore.training.tasks.task import (
     picture_grid,
     set_rate,
 )
-from vidrestore.training.teacher import load_teacher
 
 __all__ = ["CompactDetectorTask", "SceneData", "learning_rate", "open_task", "scene_data"]
 

@@ -15,12 +15,14 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from vidrestore.degradations import BlindVideo
 from vidrestore.errors import DataError, nearest
 from vidrestore.metrics import images as metrics
-from vidrestore.models.compact_unet import CompactUNet
-from vidrestore.models.discriminators import UNetDiscriminator
-from vidrestore.training.degradations import BlindVideo
-from vidrestore.training.faces import BlindDegrade, Degrade, Pair, PairDataset
+from vidrestore.models.nets.compact_unet import CompactUNet
+from vidrestore.models.nets.discriminators import UNetDiscriminator
+from vidrestore.training.config import CompactGeneratorRecipe, Stage
+from vidrestore.training.data.faces import BlindDegrade, Degrade, Pair, PairDataset
+from vidrestore.training.distributed import Machine
 from vidrestore.training.losses.adversarial import GradientPenalty
 from vidrestore.training.losses.detail import (
     grid_distance,
@@ -33,10 +35,8 @@ from vidrestore.training.losses.perceptual import (
     feature_l1,
     relative_matching,
 )
-from vidrestore.training.machine import Machine
-from vidrestore.training.recipe import CompactGeneratorRecipe, Stage
-from vidrestore.training.tasks.critic import Critic
-from vidrestore.training.tasks.restoring import RestoringTask, identity_network
+from vidrestore.training.tasks.discriminator import Critic
+from vidrestore.training.tasks.restorer_task import RestoringTask, identity_network
 from vidrestore.training.tasks.task import (
     Counters,
     Data,

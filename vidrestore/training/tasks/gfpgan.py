@@ -15,10 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.models.discriminators import ComponentDiscriminators, Verdict
-from vidrestore.models.gfpgan import GFPGAN
-from vidrestore.models.resample import halve
-from vidrestore.training.faces import Pair
+from vidrestore.models.layers.resample import halve
+from vidrestore.models.nets.discriminators import ComponentDiscriminators, Verdict
+from vidrestore.models.nets.gfpgan import GFPGAN
+from vidrestore.training.config import GFPGANRecipe
+from vidrestore.training.data.faces import Pair
+from vidrestore.training.distributed import Machine
 from vidrestore.training.losses.adversarial import logistic_generator
 from vidrestore.training.losses.components import (
     component_discriminator,
@@ -43,11 +45,9 @@ from vidrestore.training.losses.perceptual import (
     weights_file,
 )
 from vidrestore.training.losses.style import style_l1
-from vidrestore.training.machine import Machine
-from vidrestore.training.randomness import Draws
-from vidrestore.training.recipe import GFPGANRecipe
-from vidrestore.training.tasks.critic import stylegan2_critic
-from vidrestore.training.tasks.restoring import (
+from vidrestore.training.seeding import Draws
+from vidrestore.training.tasks.discriminator import stylegan2_critic
+from vidrestore.training.tasks.restorer_task import (
     RestoringTask,
     identity_network,
     named_degradation,

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore.errors import DataError
-from vidrestore.models.gpen import Generator, GPENFullGenerator
-from vidrestore.training.faces import Pair
+from vidrestore.models.nets.gpen import Generator, GPENFullGenerator
+from vidrestore.training.config import GPENRecipe
+from vidrestore.training.data.faces import Pair
+from vidrestore.training.distributed import Machine
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
 from vidrestore.training.losses.feature_matching import feature_matching
 from vidrestore.training.losses.identity import identity_loss
-from vidrestore.training.machine import Machine
-from vidrestore.training.randomness import Draws
-from vidrestore.training.recipe import GPENRecipe
-from vidrestore.training.tasks.critic import stylegan2_critic
-from vidrestore.training.tasks.restoring import (
+from vidrestore.training.seeding import Draws
+from vidrestore.training.tasks.discriminator import stylegan2_critic
+from vidrestore.training.tasks.restorer_task import (
     RestoringTask,
     identity_network,
     named_degradation,

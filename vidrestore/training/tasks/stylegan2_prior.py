@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from vidrestore.errors import DataError
 from vidrestore.metrics.sliced import sliced_wasserstein
-from vidrestore.models.stylegan2 import Synthesis
+from vidrestore.models.nets.stylegan2 import Synthesis
 from vidrestore.training.augment import AdaController, AdaptiveAugment, DiffAugment
-from vidrestore.training.faces import Pair, PairDataset, to_network
+from vidrestore.training.config import AugmentRecipe, GPENRecipe, StyleGAN2PriorRecipe
+from vidrestore.training.data.faces import Pair, PairDataset, to_network
+from vidrestore.training.distributed import Machine
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
-from vidrestore.training.machine import Machine
-from vidrestore.training.randomness import Draws
-from vidrestore.training.recipe import AugmentRecipe, GPENRecipe, StyleGAN2PriorRecipe
-from vidrestore.training.tasks.critic import stylegan2_critic
+from vidrestore.training.seeding import Draws
+from vidrestore.training.tasks.discriminator import stylegan2_critic
 from vidrestore.training.tasks.task import (
     Counters,
     Data,

@@ -2,7 +2,7 @@
 
 A task owns its networks, running averages and optimisers. The loop gives it batches and counters;
 it takes steps, validates, draws sample pictures, and gives and takes its state. All randomness of a
-step comes from `vidrestore.training.randomness.Draws` of the batch's sample numbers.
+step comes from `vidrestore.training.seeding.Draws` of the batch's sample numbers.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.models.architectures import ARCHITECTURES, build, picture_size
-from vidrestore.models.checkpoint import Checkpoint, fill, read
-from vidrestore.training.checkpoints import read_checkpoint
-from vidrestore.training.faces import FaceSource
-from vidrestore.training.machine import Machine
-from vidrestore.training.recipe import Recipe
+from vidrestore.models.registry import ARCHITECTURES, build, picture_size
+from vidrestore.models.weights.checkpoint import Checkpoint, fill, read
+from vidrestore.training.checkpoint import read_checkpoint
+from vidrestore.training.config import Recipe
+from vidrestore.training.data.faces import FaceSource
+from vidrestore.training.distributed import Machine
 
 __all__ = [
     "Batch",

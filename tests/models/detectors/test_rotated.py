@@ -1,0 +1,116 @@
+"""Heads that lean are found in turned copies, where they are, and no head twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from vidrestore.demo.clip import portrait
+from vidrestore.geometry import apply, turned_about_middle
+from vidrestore.models.detectors.compact import tilt_degrees
+from vidrestore.models.detectors.rotated import (
+    GREATEST_TILT_DEGREES,
+    TURNS_DEGREES,
+    TurningDetector,
+    detect_turned,
+    merged,
+)
+from vidrestore.models.load import load_detector
+from vidrestore.structs import Detections
+
+
+def tensor(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
+
+
+@pytest.mark.parametrize("degrees", [-60, -45, -35, 35, 45, 60])
+def test_a_leaning_head_is_found_where_it_is(degrees: float) -> None:
+    find = load_detector("embedded", device="cpu")
+    picture = portrait()
+    [upright] = find(tensor(picture)[None])
+    matrix, size = turned_about_middle(*picture.shape[:2], degrees)
+    leaning = tensor(cv2.warpAffine(picture, matrix, size[::-1]))
+    [found] = TurningDetector(find)(leaning[None])
+    expected = apply(matrix, upright.landmarks[0])
+    eyes = np.linalg.norm(expected[1] - expected[0])
+    apart = np.linalg.norm(found.landmarks - expected, axis=2).mean(1)
+    assert apart[0] < 0.08 * eyes and (apart < eyes).sum() == 1
+    assert tilt_degrees(found.landmarks)[0] == pytest.approx(
+        tilt_degrees(upright.landmarks)[0] - degrees, abs=4
+    )
+
+
+def test_upright_heads_are_left_to_the_upright_look_and_lying_ones_not_answered() -> None:
+    find = load_detector("embedded", device="cpu")
+    picture = portrait()
+    for degrees in TURNS_DEGREES:
+        assert not len(detect_turned(find, tensor(picture), degrees))
+    for lying in (np.rot90(picture), np.rot90(picture, -1)):
+        [found] = TurningDetector(find)(tensor(lying)[None])
+        assert not len(found)
+
+
+def answers(boxes: list[tuple[int, int, int, int]], scores: list[float]) -> Detections:
+    count = len(scores)
+    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32)
+    return Detections(
+        corners.reshape(-1, 4), np.zeros((count, 5, 2), np.float32), np.array(scores, np.float32)
+    )
+
+
+def leaning(degrees: float, score: float) -> Detections:
+    """One head in the middle of a picture, turned clockwise."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    upright = np.array([[-10, -10], [10, -10], [0, 0], [-8, 10], [8, 10]])
+    box = answers([(30, 30, 40, 40)], [score])
+    return replace(box, landmarks=(upright @ turn.T + 50)[None].astype(np.float32))
+
+
+@given(st.floats(-179, 179))
+def test_a_head_is_answered_unless_it_lies(degrees: float) -> None:
+    if abs(abs(degrees) - GREATEST_TILT_DEGREES) > 0.01:
+        found = merged([leaning(degrees, 0.9)])
+        assert len(found) == (abs(degrees) < GREATEST_TILT_DEGREES)
+
+
+def test_an_upside_down_answer_gives_way_to_a_surer_one_that_has_it_lying() -> None:
+    assert not len(merged([leaning(-55, 0.84), leaning(125, 0.89)]))
+    [kept] = merged([leaning(-55, 0.89), leaning(125, 0.84)]).scores
+    assert kept == pytest.approx(0.89)
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> list[Detections]:
+    side = st.integers(0, 60)
+    some = st.lists(st.tuples(side, side, st.integers(5, 60), st.integers(5, 60)), max_size=5)
+    found = []
+    for boxes in draw(st.lists(some, min_size=1, max_size=3)):
+        scores = draw(st.lists(st.floats(0, 1, width=32), min_size=len(boxes), max_size=len(boxes)))
+        found.append(answers(boxes, sorted(scores, reverse=True)))
+    return found
+
+
+@given(looks())
+def test_the_surest_answer_always_stays_best_first(found: list[Detections]) -> None:
+    joined = merged(found)
+    every = np.concatenate([one.scores for one in found])
+    assert (np.diff(joined.scores) <= 0).all()
+    assert len(joined) <= len(every)
+    if len(every):
+        assert joined.scores[0] == every.max()
+    assert len(joined) >= max(len(one) > 0 for one in found)
+
+
+def test_one_face_seen_in_two_looks_is_one() -> None:
+    upright = answers([(0, 0, 40, 40), (100, 0, 40, 40)], [0.9, 0.7])
+    turned = answers([(102, 1, 40, 40), (200, 0, 40, 40)], [0.8, 0.75])
+    joined = merged([upright, turned])
+    assert joined.boxes_xyxy[:, 0].tolist() == [0, 102, 200]

@@ -1,0 +1,125 @@
+"""Codecs: JPEG for pictures, H.264 and MPEG-2 for frames among their neighbours in time.
+
+Not models of them but the codecs themselves: JPEG (ITU-T T.81) by OpenCV, H.264 (ITU-T H.264, coded
+by x264) and MPEG-2 (ITU-T H.262) by FFmpeg through PyAV, as Real-BasicVSR's training has coded
+streams (Chan et al., arXiv:2111.12704).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from vidrestore.degradations.pixels import Picture, from_bytes, to_bytes
+from vidrestore.video.write.x264 import set_x264_threads, x264_options
+
+__all__ = ["PRESETS", "coded", "jpeg", "video_codec"]
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
+"""Presets of x264 that are worth their time here."""
+_SMALLEST_PX = 16
+
+
+def jpeg(image: Picture, quality: int) -> Picture:
+    """Code and decode as a baseline JPEG of ``quality`` 1-100."""
+    data = cv2.imencode(".jpg", to_bytes(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return from_bytes(decoded[..., ::-1])
+
+
+def video_codec(
+    frames: Sequence[Picture], codec: str, *, quality: int, preset: str = "veryfast"
+) -> list[Picture]:
+    """Code a short clip as 4:2:0 video and decode it again.
+
+    Args:
+        frames: Pictures of one size.
+        codec: ``h264`` (x264, ``quality`` is its CRF) or ``mpeg2`` (``quality`` is its constant
+            quantiser).
+        quality: 0-51 for ``h264``, 2-31 for ``mpeg2``; larger is worse.
+        preset: x264 preset; decides about B frames, motion search and deblocking.
+
+    Returns:
+        The decoded frames, in order.
+    """
+    return list(coded(frames, codec, quality=quality, preset=preset))
+
+
+def coded(
+    frames: Iterable[Picture], codec: str, *, quality: int, preset: str = "veryfast"
+) -> Iterator[Picture]:
+    """`video_codec` for a stream: what the encoder looks ahead is all that is held.
+
+    Frames whose sides are odd or below 16 px are continued at the right and the bottom, and cut
+    again.
+    """
+    encoder: av.VideoCodecContext | None = None
+    decoder = _decoder(codec)
+    height = width = 0
+    for index, image in enumerate(frames):
+        if encoder is None:
+            height, width = image.shape[:2]
+            encoder = _encoder(codec, _fitting(height), _fitting(width), quality, preset)
+        for packet in encoder.encode(_to_frame(image, index)):
+            yield from _pictures(decoder, packet, height, width)
+    if encoder is None:
+        return
+    for packet in encoder.encode(None):
+        yield from _pictures(decoder, packet, height, width)
+    yield from _pictures(decoder, None, height, width)
+
+
+def _pictures(
+    decoder: av.VideoCodecContext, packet: Any, height: int, width: int
+) -> Iterator[Picture]:
+    for frame in decoder.decode(packet):
+        yield from_bytes(frame.to_ndarray(format="rgb24")[:height, :width])
+
+
+def _encoder(
+    codec: str, height: int, width: int, quality: int, preset: str
+) -> av.VideoCodecContext:
+    name, options = {
+        "h264": (
+            "libx264",
+            {"crf": str(quality), "preset": preset, **x264_options()},
+        ),
+        "mpeg2": ("mpeg2video", {"bf": "2"}),
+    }[codec]
+    encoder = av.CodecContext.create(name, "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.height, encoder.width = height, width
+    encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, 25), Fraction(25)
+    encoder.options, encoder.thread_count = options, 1
+    if codec == "h264":
+        set_x264_threads(encoder)
+    else:
+        encoder.qmin = encoder.qmax = quality
+    return encoder
+
+
+def _decoder(codec: str) -> av.VideoCodecContext:
+    decoder = av.CodecContext.create({"h264": "h264", "mpeg2": "mpeg2video"}[codec], "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    return decoder
+
+
+def _fitting(length: int) -> int:
+    return max(_SMALLEST_PX, length + length % 2)
+
+
+def _to_frame(image: Picture, index: int) -> av.VideoFrame:
+    data = to_bytes(image)
+    beyond = [(0, _fitting(length) - length) for length in image.shape[:2]]
+    if any(after for _, after in beyond):
+        data = np.pad(data, [*beyond, (0, 0)], mode="edge")
+    frame = av.VideoFrame.from_ndarray(data, format="rgb24")
+    frame.pts = index
+    return frame

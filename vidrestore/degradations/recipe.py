@@ -1,0 +1,313 @@
+"""Recipes: steps in order, read from YAML by name or file, drawn once per clip, then applied.
+
+    recipe = load_recipe("vhs")                    # or a YAML file
+    drawn = recipe.draw(np.random.default_rng(7))
+    drawn.picture(face, rng)                       # (H, W, 3)
+    drawn.clip(clip, seed)                         # (T, H, W, 3), coherent over time
+    for frame in drawn.frames(stream, seed): ...   # a whole video, in bounded memory
+
+A recipe file has ``steps``, a list of names with the parameters that differ from their usual ranges
+(`ranges` tells how these are written), and perhaps a ``description``, ``still`` and ``for_px``, the
+side of the pictures that its lengths in pixels are meant for:
+
+    description: soft and noisy
+    steps:
+      - blur: {sigma_px: [0.5, 4], probability: 0.7}
+      - gaussian_noise: {sigma: 0.02}
+      - h264
+
+Steps work on streams of frames, so that codecs and fields see the real neighbours. A still picture
+that such a step awaits is filmed first: moved a little over a few frames, of which one is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import resources
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidrestore.degradations.pixels import Clip, Picture, clipped
+from vidrestore.degradations.ranges import Range, Whole
+from vidrestore.degradations.sampling import resize, shift
+from vidrestore.degradations.step import ClipStep, Step
+from vidrestore.degradations.steps import STEPS, DrawnBlindVideo
+from vidrestore.degradations.timeline import Timeline
+from vidrestore.errors import UsageError, nearest
+from vidrestore.settings import parse_yaml, read_yaml, shown
+
+__all__ = ["DrawnRecipe", "Recipe", "Still", "load_recipe", "parse_recipe", "recipe_names"]
+
+_COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
+"""They change what there is to restore: a part of training, never of a test."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Still(BaseModel):
+    """How a still picture is filmed for steps that see motion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: Whole = Whole(low=2, high=4)
+    motion_px: Range = Range(low=0, high=3)
+    """Standard deviation of the motion from frame to frame, on both axes."""
+
+    def draw(self, rng: np.random.Generator) -> Still:
+        """The same with one value each."""
+        return Still(frames=self.frames.draw(rng), motion_px=self.motion_px.draw(rng))
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnRecipe:
+    """A recipe for one clip: every parameter has its value."""
+
+    steps: tuple[ClipStep, ...]
+    still: Still
+
+    def frames(self, frames: Iterable[Picture], seed: int) -> Iterator[Picture]:
+        """Sends a stream through all steps; as many frames leave, of the size they came in.
+
+        Memory holds what the steps look ahead: up to some 50 frames for a codec, one for a comb.
+
+        Args:
+            frames: (H, W, 3) each, of one size.
+            seed: Of what is random from frame to frame; frame n's part follows from it and n.
+        """
+        frames = iter(frames)
+        first = next(frames, None)
+        if first is None:
+            return
+        height, width = first.shape[:2]
+        stream: Iterator[Picture] = chain([first], frames)
+        for number, step in enumerate(self.steps):
+            stream = step.apply(stream, Timeline((seed, number), height, width))
+        for frame in stream:
+            yield clipped(_sized(frame, height, width))
+
+    def clip(self, clip: Clip, seed: int) -> Clip:
+        """`frames` of a whole clip, (T, H, W, 3)."""
+        degraded = list(self.frames(iter(clip), seed))
+        assert len(degraded) == len(clip), f"{len(clip)} frames went in, {len(degraded)} came out"
+        return np.stack(degraded)
+
+    def picture(self, image: Picture, rng: np.random.Generator) -> Picture:
+        """A still picture, (H, W, 3).
+
+        Args:
+            image: The picture.
+            rng: Source of noise and motion; best the one that the recipe was drawn with.
+        """
+        group: list[ClipStep] = []
+        for step in (*self.steps, None):
+            if step is not None and not isinstance(step, DrawnBlindVideo):
+                group.append(step)
+                continue
+            image = DrawnRecipe(tuple(group), self.still)._filmed(image, rng)
+            group = []
+            if isinstance(step, DrawnBlindVideo):
+                image = step.picture(image, rng)
+        return image
+
+    def record(self) -> dict[str, Any]:
+        """What was drawn, in the form of a recipe that draws nothing else."""
+        return Recipe(steps=self.steps, still=self.still).record()
+
+    def _filmed(self, image: Picture, rng: np.random.Generator) -> Picture:
+        if not self.steps:
+            return image
+        path = np.zeros((1, 2))
+        if any(step.uses_motion for step in self.steps):
+            path = _motion(self.still, rng)
+        kept = next(index for index, place in enumerate(path) if not place.any())
+        clip = (shift(image, x, y) if x or y else image for x, y in path)
+        degraded = self.frames(clip, int(rng.integers(2**63)))
+        return next(islice(degraded, kept, None))
+
+
+class Recipe(BaseModel):
+    """Steps with ranges; `draw` gives what one clip gets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = ""
+    still: Still = Still()
+    for_px: int | None = Field(
+        None, ge=1, description="side of the pictures that lengths in pixels are meant for"
+    )
+    steps: tuple[Step, ...] = ()
+
+    def for_size(self, size_px: int) -> Recipe:
+        """The recipe for pictures of another side than `for_px`: all lengths in pixels keep their
+        share of the picture. A recipe that does not say what size it is for stays as it is."""
+        if self.for_px in (None, size_px):
+            return self
+        factor = size_px / self.for_px
+        still = self.still.model_copy(update={"motion_px": self.still.motion_px.scaled(factor)})
+        steps = tuple(step.scaled(factor) for step in self.steps)
+        return self.model_copy(update={"still": still, "for_px": size_px, "steps": steps})
+
+    def draw(self, rng: np.random.Generator) -> DrawnRecipe:
+        """Draws which steps take part, and their parameters."""
+        drawn = [
+            step.draw(rng)
+            for step in self.steps
+            if step.probability >= 1 or rng.random() < step.probability
+        ]
+        moves = any(step.uses_motion for step in drawn)
+        return DrawnRecipe(tuple(drawn), self.still.draw(rng) if moves else self.still)
+
+    def without_colour_changes(self) -> Recipe:
+        """The same without its steps that change colours, for faces that are measured."""
+        kept = tuple(step for step in self.steps if step.name not in _COLOUR_STEPS)
+        return self.model_copy(update={"steps": kept})
+
+    def record(self) -> dict[str, Any]:
+        """As it would be written in YAML."""
+        head: dict[str, Any] = {"description": self.description} if self.description else {}
+        if self.for_px is not None:
+            head["for_px"] = self.for_px
+        if self.still != Still():
+            head["still"] = self.still.model_dump(mode="json")
+        return {**head, "steps": [_written(step) for step in self.steps]}
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(_packaged())
+
+
+def load_recipe(recipe: str | Path) -> Recipe:
+    """Reads a recipe by its name (`recipe_names`) or from a YAML file.
+
+    Raises:
+        UsageError: If there is no such recipe, or it is not well formed; names the place and the
+            nearest known word.
+    """
+    packaged = _packaged()
+    if str(recipe) in packaged:
+        text = packaged[str(recipe)]
+    else:
+        path = Path(recipe)
+        if not path.suffix and not path.exists():
+            raise UsageError(
+                f"unknown recipe {str(recipe)!r}{nearest(str(recipe), packaged)}; "
+                f"known: {', '.join(sorted(packaged))}, or name a YAML file"
+            )
+        return parse_recipe(read_yaml(path, f"recipe {recipe}"), str(recipe))
+    return parse_recipe(parse_yaml(text, f"recipe {recipe}"), str(recipe))
+
+
+def parse_recipe(content: Any, named: str = "given") -> Recipe:
+    """A recipe from what its YAML holds.
+
+    Args:
+        content: `{"steps": [...]}`.
+        named: How errors call it.
+
+    Raises:
+        UsageError: See `load_recipe`.
+    """
+    where = f"recipe {named}"
+    for key in content if isinstance(content, dict) else ():
+        if key not in Recipe.model_fields:
+            raise UsageError(
+                f"{where}: unknown key {shown(key)}{nearest(str(key), Recipe.model_fields)}"
+            )
+    if not isinstance(content, dict) or not isinstance(content.get("steps"), list):
+        raise UsageError(f"{where}: needs 'steps', a list of steps")
+    steps = _parse_steps(content["steps"], where)
+    values = {key: value for key, value in content.items() if key != "steps"}
+    return _validated(Recipe, {**values, "steps": steps}, where)
+
+
+def _parse_steps(given: list[Any], where: str) -> tuple[Step, ...]:
+    return tuple(
+        _parse_step(one, f"{where}, step {number}") for number, one in enumerate(given, start=1)
+    )
+
+
+def _parse_step(given: Any, where: str) -> Step:
+    name: Any = given
+    values: Any = {}
+    if isinstance(given, dict) and len(given) == 1:
+        [(name, values)] = given.items()
+    if not isinstance(name, str):
+        raise UsageError(
+            f"{where}: needs a name, or one name with its parameters, got {shown(given)}"
+        )
+    if name not in STEPS:
+        raise UsageError(
+            f"{where}: unknown step {shown(name)}{nearest(name, STEPS)}; known: {', '.join(STEPS)}"
+        )
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: {name} needs parameters with names, got {shown(values)}")
+    if isinstance(values.get("steps"), list):
+        values = {**values, "steps": _parse_steps(values["steps"], f"{where} ({name})")}
+    return _validated(STEPS[name], values, f"{where} ({name})")
+
+
+def _validated(model: type[M], values: dict[str, Any], where: str) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            near = nearest(str(first["loc"][-1]), _known(model))
+            said = f"unknown parameter {place!r}{near}"
+        else:
+            said = f"{place}: {first['msg'].removeprefix('Value error, ')}"
+            said += "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
+        raise UsageError(f"{where}: {said}") from error
+
+
+def _known(model: type[BaseModel]) -> list[str]:
+    names = list(model.model_fields)
+    for field in model.model_fields.values():
+        kind = field.annotation
+        if isinstance(kind, type) and is_dataclass(kind):
+            names += [one.name for one in fields(kind)]
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += list(kind.model_fields)
+    return names
+
+
+def _written(step: Step) -> dict[str, Any]:
+    values = step.model_dump(mode="json", exclude_none=True)
+    if values["probability"] == 1:
+        del values["probability"]
+    inner = getattr(step, "steps", None)
+    if inner is not None:
+        values["steps"] = [_written(one) for one in inner]
+    return {step.name: values}
+
+
+def _packaged() -> dict[str, str]:
+    """Texts of the recipes in the package, by name."""
+    folder = resources.files("vidrestore.degradations") / "recipes"
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    }
+
+
+def _motion(still: Still, rng: np.random.Generator) -> np.typing.NDArray[np.float64]:
+    """(frames, 2) shifts of a random walk in pixels; one of them, any, is exactly zero."""
+    size = (still.frames.whole, 2)
+    path = np.cumsum(rng.normal(0, still.motion_px.value, size), axis=0)
+    moved: np.typing.NDArray[np.float64] = path - path[int(rng.integers(len(path)))]
+    return moved
+
+
+def _sized(image: Picture, height: int, width: int) -> Picture:
+    if image.shape[:2] == (height, width):
+        return image
+    return resize(image, height, width, "bilinear")

@@ -1,0 +1,183 @@
+"""Convolutions steered by a style vector, the heart of StyleGAN2 (arXiv:1912.04958, section 2.2).
+
+A style scales the input channels of a kernel, and demodulation scales its output channels so that
+they keep unit variance. Both scales can move from the kernel to the feature maps:
+
+    conv(x, d * W * s) = d * conv(s * x, W),    d = 1 / sqrt(sum over W's inputs of (W s)^2 + 1e-8)
+
+so one kernel serves every sample of a batch, and the sum needs only the squares of the style and
+the *energy* of the kernel, its squares summed over its area, which does not depend on the style.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidrestore.models.layers.equalized import SLOPE, EqualLinear
+from vidrestore.models.layers.resample import (
+    FIR_TAPS,
+    Filter,
+    conv_of_doubled,
+    conv_then_filter_doubled,
+    edge_kernels,
+    may_write_in_place,
+    transposed_kernel,
+)
+
+__all__ = ["ModulatedConv2d", "Upsampling", "finish_styled", "per_channel"]
+
+Upsampling = Literal["bilinear", "fir"]
+"""How a convolution doubles its input: bilinearly, or by a transposed convolution and a filter."""
+
+_EPSILON = 1e-8
+
+
+class ModulatedConv2d(nn.Module):
+    """Convolution whose kernel is scaled by a style; see the module's text.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Side of the kernel, odd.
+        style_dim: Length of the style vector.
+        demodulate: Whether output channels are brought back to unit variance.
+        upsampling: How the output becomes twice as large; None keeps the size.
+        equalized: Whether weights are scaled at run time (see `layers.equalized`).
+        blur: The filter of an up-convolution; by default [1, 3, 3, 1], kept out of the state dict.
+    """
+
+    kernel: Tensor | None
+    """What `freeze` keeps: the kernel, for a transposed convolution where there is upsampling."""
+    edges: Tensor | None
+    """What `freeze` keeps of a bilinear up-convolution: its `edge_kernels`."""
+    energy: Tensor | None
+    """What `freeze` keeps: (O, C) squares of the kernel, summed over its area."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        style_dim: int,
+        *,
+        demodulate: bool = True,
+        upsampling: Upsampling | None = None,
+        equalized: bool = False,
+        blur: Filter | None = None,
+    ) -> None:
+        super().__init__()
+        fan_in = in_channels * kernel_size**2
+        self.padding = kernel_size // 2
+        self.demodulate = demodulate
+        self.upsampling = upsampling
+        self.scale = 1 / math.sqrt(fan_in) if equalized else 1.0
+        weight = torch.randn(1, out_channels, in_channels, kernel_size, kernel_size)
+        self.weight: nn.Parameter | None = nn.Parameter(
+            weight if equalized else weight / math.sqrt(fan_in)
+        )
+        if upsampling:
+            self.blur = blur or Filter(FIR_TAPS, gain=4.0, padding=1)
+        self.modulation = _modulation(style_dim, in_channels, equalized)
+        for name in ("kernel", "edges", "energy"):
+            self.register_buffer(name, None, persistent=False)
+
+    def fold(self) -> None:
+        """Multiply the scale into the weight; changes the state dict's values."""
+        assert self.weight is not None
+        self.weight.data.mul_(self.scale)
+        self.scale = 1.0
+
+    def freeze(self) -> None:
+        """Keep what derives from the weight instead of the weight, for inference.
+
+        The state dict loses the weight.
+        """
+        with torch.no_grad():
+            self.kernel, self.edges, self.energy = self._derived()
+        self.weight = None
+
+    def convolve(self, x: Tensor, style: Tensor, gain: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Convolve, and leave the scaling of the output to the caller, who may fuse it.
+
+        Args:
+            x: (N, C, H, W).
+            style: (N, style_dim).
+            gain: Further factor of the output.
+
+        Returns:
+            (N, O, H', W') and the factors it is still to be multiplied by, (N, O, 1, 1) or, where
+            there is no demodulation, (1, 1, 1, 1).
+        """
+        kernel, edges, energy = self._operands()
+        scales = self.modulation(style.to(self.modulation.weight.dtype))
+        x = x * per_channel(scales, x)
+        if self.upsampling == "bilinear":
+            assert edges is not None
+            y = conv_of_doubled(x, kernel, edges, self.blur)
+        elif self.upsampling == "fir":
+            y = conv_then_filter_doubled(x, kernel, self.blur)
+        else:
+            y = F.conv2d(x, kernel, padding=self.padding)
+        if not self.demodulate:
+            return y, y.new_full((1, 1, 1, 1), gain)
+        factors = torch.rsqrt(F.linear(scales.square(), energy) + _EPSILON)
+        return y, per_channel(factors * gain, y)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(N, C, H, W) and (N, style_dim) to (N, O, H', W')."""
+        y, factors = self.convolve(x, style)
+        return y * factors if self.demodulate else y
+
+    def _operands(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """`kernel`, `edges` and `energy`, derived from the weight unless they are kept."""
+        if self.weight is not None:
+            return self._derived()
+        assert self.kernel is not None and self.energy is not None
+        return self.kernel, self.edges, self.energy
+
+    def _derived(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        assert self.weight is not None
+        kernel = self.weight[0] if self.scale == 1 else self.weight[0] * self.scale
+        energy = kernel.to(self.modulation.weight.dtype).square().sum((2, 3))
+        if self.upsampling == "bilinear":
+            return transposed_kernel(kernel), edge_kernels(kernel), energy
+        if self.upsampling == "fir":
+            # Published as a true convolution: the kernel is not turned around.
+            return kernel.transpose(0, 1), None, energy
+        return kernel, None, energy
+
+
+def finish_styled(y: Tensor, factors: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
+    """LeakyReLU(y * factors + noise + bias, 0.2), in few passes over memory.
+
+    Args:
+        y: (N, C, H, W).
+        factors: (N, C, 1, 1).
+        noise: (1 or N, 1, H, W).
+        bias: (1, C, 1, 1).
+    """
+    if not may_write_in_place():
+        return F.leaky_relu(torch.addcmul(noise, y, factors) + bias, SLOPE)
+    # In place, because fresh memory costs more than the arithmetic.
+    torch.addcmul(noise, y, factors, out=y)
+    return F.leaky_relu(y.add_(bias), SLOPE, inplace=True)
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """(N, C) as (N, C, 1, 1) in the type of `like`."""
+    return values.to(like.dtype)[:, :, None, None]
+
+
+def _modulation(style_dim: int, channels: int, equalized: bool) -> nn.Linear | EqualLinear:
+    """The linear layer from a style to scales, which start around 1."""
+    if equalized:
+        return EqualLinear(style_dim, channels, bias=1.0)
+    linear = nn.Linear(style_dim, channels)
+    nn.init.kaiming_normal_(linear.weight, nonlinearity="linear")
+    nn.init.ones_(linear.bias)
+    return linear

@@ -1,0 +1,1 @@
+"""Networks, with the keys of the public checkpoints."""

@@ -1,0 +1,131 @@
+"""GFPGANv1Clean: the network of GFP-GAN v1.2, v1.3 and v1.4, with plain layers.
+
+See `vidrestore.models.nets.gfpgan` for its course. Keys are those of the public checkpoints.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidrestore.models.layers.equalized import SLOPE
+from vidrestore.models.layers.resample import (
+    Filter,
+    conv_of_doubled,
+    double,
+    edge_kernels,
+    halve,
+    transposed_kernel,
+)
+from vidrestore.models.nets.gfpgan import GFPGAN, UNetWidths
+from vidrestore.models.nets.stylegan2 import StyleGAN2GeneratorClean
+
+__all__ = ["GFPGANv1Clean"]
+
+
+class GFPGANv1Clean(GFPGAN):
+    """GFP-GAN v1.2 to v1.4.
+
+    Args:
+        out_size: Side of the pictures, a power of two.
+        num_style_feat: Length of a latent.
+        channel_multiplier: Widens the layers above 32 px; 2 in the public checkpoints.
+        narrow: Scales all channels.
+        num_mlp: Layers of the mapping network, unused where the input is latent.
+        input_is_latent: Whether the bottleneck gives latents.
+        different_w: Whether every layer has a latent of its own.
+        sft_half: Whether conditions steer half of the decoder's channels, or all.
+    """
+
+    def __init__(
+        self,
+        out_size: int = 512,
+        num_style_feat: int = 512,
+        channel_multiplier: float = 2,
+        narrow: float = 1,
+        num_mlp: int = 8,
+        input_is_latent: bool = True,
+        different_w: bool = True,
+        sft_half: bool = True,
+    ) -> None:
+        super().__init__()
+        self.out_size = out_size
+        self.num_style_feat = num_style_feat
+        self.input_is_latent = input_is_latent
+        widths = UNetWidths(out_size, channel_multiplier, narrow, sft_half)
+        decoder = StyleGAN2GeneratorClean(
+            out_size, num_style_feat, num_mlp, channel_multiplier, narrow
+        )
+        n_latents = decoder.n_latents if different_w else 1
+        self.conv_body_first = ActivatedConv(3, widths.last, 1)
+        self.conv_body_down = nn.ModuleList(DownBlock(*pair) for pair in widths.down)
+        self.final_conv = ActivatedConv(widths.bottom, widths.bottom, 3)
+        self.conv_body_up = nn.ModuleList(UpBlock(*pair) for pair in widths.up)
+        self.toRGB = nn.ModuleList(nn.Conv2d(width, 3, 1) for _, width in widths.up)
+        self.final_linear = nn.Linear(widths.bottom * 16, num_style_feat * n_latents)
+        self.stylegan_decoder = decoder
+        self.condition_scale = nn.ModuleList(_condition(*pair) for pair in widths.conditions)
+        self.condition_shift = nn.ModuleList(_condition(*pair) for pair in widths.conditions)
+
+
+class ActivatedConv(nn.Conv2d):
+    """Convolution that keeps the size, and LeakyReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = super().forward(x)
+        return F.leaky_relu(y, SLOPE, inplace=True)
+
+
+class DownBlock(nn.Module):
+    """Residual block that halves its input between its two convolutions."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = ActivatedConv(in_channels, in_channels, 3)
+        self.conv2 = ActivatedConv(in_channels, out_channels, 3)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv2(halve(self.conv1(x)))
+        skip: Tensor = self.skip(halve(x))
+        return y + skip
+
+
+class UpBlock(nn.Module):
+    """Residual block that doubles its input between its two convolutions."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = ActivatedConv(in_channels, in_channels, 3)
+        self.conv2 = DoublingConv(in_channels, out_channels)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv2(self.conv1(x))
+        # A 1x1 convolution commutes with resampling: four times fewer multiplications here.
+        return y + double(self.skip(x))
+
+
+class DoublingConv(nn.Conv2d):
+    """3x3 convolution of the bilinearly doubled input, and LeakyReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.blur = Filter(gain=4.0, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        transposed, edges = transposed_kernel(self.weight), edge_kernels(self.weight)
+        y = conv_of_doubled(x, transposed, edges, self.blur, self.bias)
+        return F.leaky_relu(y, SLOPE, inplace=True)
+
+
+def _condition(features: int, scales: int) -> nn.Sequential:
+    """The branch that turns U-Net features into scales or shifts."""
+    return nn.Sequential(
+        nn.Conv2d(features, features, 3, padding=1),
+        nn.LeakyReLU(SLOPE, inplace=True),
+        nn.Conv2d(features, scales, 3, padding=1),
+    )

@@ -1,0 +1,146 @@
+"""Build any network of vidrestore by the name of its architecture.
+
+    network = build("GFPGANv1Clean", out_size=512, channel_multiplier=2)
+
+Hyper-parameters are the constructor's arguments; their names and the state-dict keys are those of
+the public checkpoints. A network comes with random weights, in training mode.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from torch import nn
+
+from vidrestore.errors import ModelError, nearest
+
+__all__ = ["ARCHITECTURES", "build", "picture_size"]
+
+
+def _gfpgan_clean() -> type[nn.Module]:
+    from vidrestore.models.nets.gfpgan_clean import GFPGANv1Clean
+
+    return GFPGANv1Clean
+
+
+def _gfpgan_v1() -> type[nn.Module]:
+    from vidrestore.models.nets.gfpgan_v1 import GFPGANv1
+
+    return GFPGANv1
+
+
+def _gfpgan_bilinear() -> type[nn.Module]:
+    from vidrestore.models.nets.gfpgan_v1 import GFPGANBilinear
+
+    return GFPGANBilinear
+
+
+def _gpen() -> type[nn.Module]:
+    from vidrestore.models.nets.gpen import GPENFullGenerator
+
+    return GPENFullGenerator
+
+
+def _stylegan2() -> type[nn.Module]:
+    from vidrestore.models.nets.stylegan2 import StyleGAN2Generator
+
+    return StyleGAN2Generator
+
+
+def _stylegan2_clean() -> type[nn.Module]:
+    from vidrestore.models.nets.stylegan2 import StyleGAN2GeneratorClean
+
+    return StyleGAN2GeneratorClean
+
+
+def _stylegan2_discriminator() -> type[nn.Module]:
+    from vidrestore.models.nets.discriminators import StyleGAN2Discriminator
+
+    return StyleGAN2Discriminator
+
+
+def _mobilefacenet() -> type[nn.Module]:
+    from vidrestore.models.nets.mobilefacenet import MobileFaceNet
+
+    return MobileFaceNet
+
+
+def _arcface_resnet18() -> type[nn.Module]:
+    from vidrestore.models.nets.arcface_resnet18 import ArcFaceResNet18
+
+    return ArcFaceResNet18
+
+
+def _compact_unet() -> type[nn.Module]:
+    from vidrestore.models.nets.compact_unet import CompactUNet
+
+    return CompactUNet
+
+
+def _compact_detector() -> type[nn.Module]:
+    from vidrestore.models.detectors.compact import CompactDetector
+
+    return CompactDetector
+
+
+ARCHITECTURES: Mapping[str, Callable[[], type[nn.Module]]] = MappingProxyType(
+    {
+        "GFPGANv1Clean": _gfpgan_clean,
+        "GFPGANv1": _gfpgan_v1,
+        "GFPGANBilinear": _gfpgan_bilinear,
+        "GPEN FullGenerator": _gpen,
+        "StyleGAN2Generator": _stylegan2,
+        "StyleGAN2GeneratorClean": _stylegan2_clean,
+        "StyleGAN2Discriminator": _stylegan2_discriminator,
+        "MobileFaceNet": _mobilefacenet,
+        "CompactUNet": _compact_unet,
+        "ArcFaceResNet18": _arcface_resnet18,
+        "CompactDetector": _compact_detector,
+    }
+)
+"""Every architecture by name, and what imports its class when it is wanted."""
+
+
+def picture_size(arch: str, hyperparameters: Mapping[str, object]) -> tuple[str, object] | None:
+    """The side of a network's pictures, without building it.
+
+    Args:
+        arch: A key of `ARCHITECTURES`.
+        hyperparameters: As for `build`.
+
+    Returns:
+        Name and value of the hyper-parameter that says it; None where the network takes any size.
+    """
+    known = inspect.signature(ARCHITECTURES[arch]()).parameters
+    for name in ("out_size", "size"):
+        if name in known:
+            return name, hyperparameters.get(name, known[name].default)
+    return None
+
+
+def build(arch: str, **hyperparameters: object) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        arch: A key of `ARCHITECTURES`.
+        **hyperparameters: Arguments of the network's class; what is left out has its default.
+
+    Raises:
+        ModelError: If there is no such architecture.
+        ModelError: If a hyper-parameter has a wrong name or value.
+    """
+    if arch not in ARCHITECTURES:
+        hint = nearest(arch, ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
+        raise ModelError(f"unknown architecture {arch!r}{hint}")
+    network = ARCHITECTURES[arch]()
+    known = list(inspect.signature(network).parameters)
+    for name in hyperparameters:
+        if name not in known:
+            hint = nearest(name, known) or f"; known: {', '.join(known) or 'none'}"
+            raise ModelError(f"{arch} has no hyper-parameter {name!r}{hint}")
+    try:
+        return network(**hyperparameters)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{arch} cannot be built with {hyperparameters}: {error}") from error

@@ -1,0 +1,1 @@
+"""Weights files: where they lie, how they are fetched, read and checked."""

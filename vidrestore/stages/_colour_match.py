@@ -1,0 +1,90 @@
+"""What restoring changed, less what it had no business to change: the face's colours and shades.
+
+Restored crops drift: skin turns warmer, a lit cheek evens out, black-and-white gains a tint. The
+broad part of the difference, luma and chroma each at a scale of its own, is therefore taken out,
+and colour differences fade out altogether where the input has no colours to speak of. All is a
+smooth function of both crops, so it is as steady over time as they are.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vidrestore.stages._mask import smoother_step
+
+__all__ = ["matched_residual"]
+
+_LUMA = (0.2126, 0.7152, 0.0722)
+_SMALL = 64
+"""Side of the reduced crops on which broad differences are measured, in pixels."""
+_LUMA_SIGMA = _SMALL / 8
+"""Shades broader than this share of the crop are the input's."""
+_CHROMA_SIGMA = _SMALL / 16
+_NO_COLOUR, _COLOUR = 1.0 / 255, 2.5 / 255
+"""Standard deviation of the input's chroma: below the first the picture counts as toned or
+black-and-white, above the second as coloured."""
+
+
+def matched_residual(restored: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+    """The difference `restored - source` without its broad part.
+
+    Args:
+        restored: (3, S, S) float RGB in [0, 1], any device.
+        source: (3, S, S), what the network saw.
+        mask: (S, S) in [0, 1]: where the face is; differences elsewhere do not count.
+
+    Returns:
+        (3, S, S); not multiplied by the mask.
+    """
+    difference = restored - source
+    weights = difference.new_tensor(_LUMA)
+    counted = _reduced(mask[None])
+    small = _reduced(difference) * counted
+    luma = torch.tensordot(weights, small, 1)[None]
+    broad_luma = _blurred(luma, _LUMA_SIGMA) / _blurred(counted, _LUMA_SIGMA).clamp(min=1e-4)
+    broad_chroma = _blurred(small - luma, _CHROMA_SIGMA) / _blurred(counted, _CHROMA_SIGMA).clamp(
+        min=1e-4
+    )
+    colour = _colourfulness(_reduced(source), counted[0], weights)
+    # Channels as a batch: this interpolation is slow for three channels at once.
+    broad = functional.interpolate(
+        (broad_luma + colour * broad_chroma)[:, None],
+        size=difference.shape[-2:],
+        mode="bilinear",
+        align_corners=False,
+    )[:, 0]
+    shade = torch.tensordot(weights, difference, 1)
+    return torch.lerp(shade[None].expand_as(difference), difference, colour).sub_(broad)
+
+
+def _colourfulness(source: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """Scalar in [0, 1]: whether the chroma of the input varies under the mask."""
+    luma = torch.tensordot(weights, source, 1)
+    cb_cr = torch.stack([(source[2] - luma) / 1.8556, (source[0] - luma) / 1.5748])
+    share = mask / mask.sum()
+    mean = (cb_cr * share).sum((1, 2), keepdim=True)
+    spread = ((cb_cr - mean).square() * share).sum().sqrt()
+    return smoother_step((spread - _NO_COLOUR) / (_COLOUR - _NO_COLOUR))
+
+
+def _reduced(image: Tensor) -> Tensor:
+    size = min(_SMALL, image.shape[-1])
+    return functional.interpolate(image[None], size=(size, size), mode="area")[0]
+
+
+def _blurred(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (C, n, n); beyond the border is nothing."""
+    matrix = _gaussian(image.shape[-1], sigma).to(image)
+    return matrix @ image @ matrix.T
+
+
+@lru_cache(maxsize=8)
+def _gaussian(size: int, sigma: float) -> Tensor:
+    """(size, size): a blur of that many samples as a matrix; `sigma` is for `_SMALL` samples."""
+    places = torch.arange(size, dtype=torch.float64)
+    distance = (places[:, None] - places[None, :]) * (_SMALL / size)
+    return torch.exp(-0.5 * (distance / sigma) ** 2).float()

@@ -1,0 +1,333 @@
+"""Steady: what the generator invents is averaged over time, along the motion seen in the input.
+
+A restoring network judges every frame anew, so hair, skin and teeth shimmer. In the crop's own
+coordinates, where the head nearly rests, dense optical flow between the *input* crops says where
+each spot of a face was in the frames before and after. The restored crops of those frames are moved
+along it and averaged, each pixel weighted by how well the moved input agrees with the frame's own:
+where a lid closes or a lip moves they differ, and the frame keeps what it has. This is the aim of
+blind video consistency (Bonneel et al. 2015) with a symmetric window, so that nothing lags.
+
+What differs from frame to frame partly cancels, so an average would be softer than its frames; its
+finest octaves are brought back to what single frames have (`_Strength`).
+
+Averaging also takes the grain of film and the noise of cameras away. A share of the input is
+therefore left out: with 1 the residual alone (restored - input) is averaged, with 0 the whole
+picture. Where the network hardly touches fine detail, as in a good recording, the input's grain is
+part of it, and the share is 1; where it draws the detail anew, that grain is noise, and `grain` is
+the share.
+
+Only differences from the frame's own are averaged: equal frames come out bit for bit. A window
+never reaches across a cut or a gap of a track, and memory is bounded by the window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vidrestore.config import SteadyConfig
+from vidrestore.stages._windows import by_shot
+from vidrestore.structs import Face, Frame
+
+__all__ = ["steady"]
+
+_Floats = npt.NDArray[np.float32]
+
+_FLOW_PX = 256
+"""Side of the copies between which flow is sought; restored faces owe little to finer motion."""
+_NOISE = 0.02
+"""Differences of the smoothed input below this share of the range are noise."""
+_FLOW_SIGMA = 1.5
+"""Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
+
+_OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
+"""Sharp recordings lie at 0.2 to 0.6 of `_redrawn`, degraded ones at 1.4 to 5."""
+_OCTAVES = 2
+"""Octaves of detail that averages are strengthened in."""
+_FINEST_SIGMA = 0.7
+"""Gaussian that parts the finest octave from the next one, in pixels of the crop."""
+_OWN_SHARE = 0.375
+"""Share of a frame's own detail that is put back into its average, where detail is no noise."""
+_OUTLIVES = (0.5, 0.65)
+"""Amplitude of averages over that of single frames: from noise to detail. Pure noise is left at
+0.43, detail of restored faces at 0.67 and more."""
+_MEMORY_FRAMES = 50
+"""So many frames, about, tell how strong detail is."""
+
+
+def steady(frames: Iterable[Frame], config: SteadyConfig) -> Generator[Frame, None, None]:
+    """Averages the restored crops of each track over time.
+
+    Args:
+        frames: restored frames, in order.
+        config: how many frames, how strongly.
+
+    Yields:
+        The same frames in order, `reach_frames` later.
+    """
+    if config.steadiness == 0 or config.reach_frames == 0:
+        yield from frames
+        return
+    yield from by_shot(frames, lambda: _Window(config))
+
+
+@dataclass(slots=True, eq=False)
+class _Crop:
+    """One restored face with what is needed to lend it to its neighbours."""
+
+    luma: npt.NDArray[np.uint8]
+    """(_FLOW_PX, _FLOW_PX) of the input."""
+    smooth: _Floats
+    """The same in [0, 1], blurred: what inputs are compared by."""
+    face: Face
+    lent: _Floats | None = None
+    """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged, once that
+    is known."""
+    to_next: _Floats | None = None
+    """(_FLOW_PX, _FLOW_PX, 2) flow to the next frame's crop; None at the end of a track."""
+    to_previous: _Floats | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A frame that waits, or has been given and still lends its faces."""
+
+    frame: Frame | None
+    """None once it has been given: its picture is not kept alive."""
+    crops: dict[int, _Crop] = field(default_factory=dict)
+    """By track."""
+
+
+class _Window:
+    """The frames of a shot that are near enough to matter."""
+
+    def __init__(self, config: SteadyConfig) -> None:
+        self._config = config
+        self._slots: deque[_Slot] = deque()
+        self._next = 0
+        """Place in `_slots` of the next frame to give."""
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._strengths: dict[int, _Strength] = {}
+        """By track."""
+        self._grain: dict[int, float] = {}
+        """Share of the input that is not averaged, by track."""
+
+    def add(self, frame: Frame) -> Iterator[Frame]:
+        """Takes the next frame; gives the one whose window is complete."""
+        crops = {face.track_id: _crop(face) for face in frame.faces if face.crop is not None}
+        slot = _Slot(frame, crops)
+        if self._slots:
+            self._link(self._slots[-1], slot)
+        self._slots.append(slot)
+        if len(self._slots) - self._next > self._config.reach_frames:
+            yield self._give()
+
+    def finish(self) -> Iterator[Frame]:
+        """Gives the rest."""
+        while self._next < len(self._slots):
+            yield self._give()
+
+    def _link(self, before: _Slot, after: _Slot) -> None:
+        for track, crop in after.crops.items():
+            if (previous := before.crops.get(track)) is not None:
+                previous.to_next = self._flow.calc(previous.luma, crop.luma, None)
+                crop.to_previous = self._flow.calc(crop.luma, previous.luma, None)
+
+    def _give(self) -> Frame:
+        slot = self._slots[self._next]
+        frame, slot.frame = slot.frame, None
+        assert frame is not None
+        faces = tuple(
+            self._steadied(face) if face.track_id in slot.crops else face for face in frame.faces
+        )
+        if self._next == self._config.reach_frames:
+            self._slots.popleft()
+        else:
+            self._next += 1
+        return replace(frame, faces=faces)
+
+    def _steadied(self, face: Face) -> Face:
+        own = self._slots[self._next].crops[face.track_id]
+        lent = self._lent(face.track_id, own)
+        total = np.zeros_like(lent)
+        weights = np.ones(lent.shape[:2], np.float32)
+        for other, flow, distance in self._neighbours(face.track_id):
+            share = self._config.steadiness * _fade(distance, self._config.reach_frames)
+            weight = share * _agreement(own, other, flow)
+            moved = _moved(self._lent(face.track_id, other), flow)
+            weight = _enlarged(weight, lent.shape[0])
+            total += weight[..., None] * (moved - lent)
+            weights += weight
+        assert face.crop is not None
+        change = total / weights[..., None]
+        strength = self._strengths.setdefault(face.track_id, _Strength())
+        change += strength.kept(lent, lent + change)
+        return replace(face, crop=face.crop + torch.from_numpy(change.transpose(2, 0, 1).copy()))
+
+    def _lent(self, track: int, crop: _Crop) -> _Floats:
+        """What a crop has to lend; one share serves the whole of a track in a shot, as pictures
+        less different shares cannot be averaged. The first frames decide it."""
+        if track not in self._grain:
+            redrawn = [_redrawn(s.crops[track].face) for s in self._slots if track in s.crops]
+            self._grain[track] = _kept_grain(float(np.mean(redrawn)), self._config.grain)
+        if crop.lent is None:
+            assert crop.face.crop is not None and crop.face.source_crop is not None
+            left = crop.face.crop - self._grain[track] * crop.face.source_crop
+            crop.lent = left.permute(1, 2, 0).contiguous().numpy()
+        return crop.lent
+
+    def _neighbours(self, track: int) -> Iterator[tuple[_Crop, _Floats, int]]:
+        """Crops of a track near in time, the flow that leads to each, and how far off it is."""
+        for step in (1, -1):
+            place, flow = self._next, np.zeros((_FLOW_PX, _FLOW_PX, 2), np.float32)
+            for distance in range(1, self._config.reach_frames + 1):
+                crop = self._slots[place].crops[track]
+                link = crop.to_next if step > 0 else crop.to_previous
+                place += step
+                if link is None or not 0 <= place < len(self._slots):
+                    break
+                flow = link if distance == 1 else flow + _moved(link, flow)
+                yield self._slots[place].crops[track], flow, distance
+
+
+class _Strength:
+    """Keeps the averages of a track as rich in fine detail as its single frames are.
+
+    What differs from frame to frame partly cancels in an average, so its finest octaves are weaker.
+    A part of the frame's own goes back in, and the sum is strengthened to the mean amplitude of
+    single frames. Own detail is nearer to the truth than strengthened detail, but brings flicker
+    back: some of each is better than either. What hardly outlives averaging is noise, and gets
+    neither.
+
+    Shares and factors, one an octave, come from all frames so far. They hardly change from one
+    frame to the next, so they bring no flicker themselves.
+    """
+
+    def __init__(self) -> None:
+        self._single, self._averaged, self._mixed = np.zeros((3, _OCTAVES))
+        """Mean amplitudes of each octave."""
+        self._frames = 0
+
+    def kept(self, single: _Floats, averaged: _Floats) -> _Floats:
+        """What to add to an average.
+
+        Args:
+            single: (S, S, 3), the frame's own picture.
+            averaged: (S, S, 3).
+
+        Returns:
+            (S, S, 3).
+        """
+        self._frames = min(self._frames + 1, _MEMORY_FRAMES)
+        self._follow(self._single, single)
+        self._follow(self._averaged, averaged)
+        trust = _smooth_step(self._averaged / np.maximum(self._single, 1e-6), *_OUTLIVES)
+        own = [
+            np.float32(_OWN_SHARE * share) * octave
+            for share, octave in zip(trust, _octaves(single - averaged), strict=True)
+        ]
+        mixed = np.asarray(averaged + sum(own), np.float32)
+        self._follow(self._mixed, mixed)
+        gains = 1 + trust * (self._single / np.maximum(self._mixed, 1e-6) - 1).clip(0)
+        stronger = [
+            np.float32(gain - 1) * octave
+            for gain, octave in zip(gains, _octaves(mixed), strict=True)
+        ]
+        return np.asarray(mixed - averaged + sum(stronger), np.float32)
+
+    def _follow(self, mean: npt.NDArray[np.float64], picture: _Floats) -> None:
+        mean += (_amplitudes(picture) - mean) / self._frames
+
+
+def _octaves(picture: _Floats) -> list[_Floats]:
+    """The finest octaves of a picture, differences of Gaussians, finest first."""
+    found = []
+    for octave in range(_OCTAVES):
+        smooth = cv2.GaussianBlur(picture, (0, 0), _FINEST_SIGMA * 2**octave)
+        found.append(picture - smooth)
+        picture = smooth
+    return found
+
+
+def _amplitudes(picture: _Floats) -> npt.NDArray[np.float64]:
+    """Mean size of each octave in the middle of the crop, where the face is."""
+    size = picture.shape[0]
+    middle = slice(size // 5, size - size // 5)
+    gray = cv2.cvtColor(np.ascontiguousarray(picture[middle, middle]), cv2.COLOR_RGB2GRAY)
+    return np.array([np.abs(octave).mean() for octave in _octaves(gray)])
+
+
+def _crop(face: Face) -> _Crop:
+    assert face.crop is not None and face.source_crop is not None
+    source = face.source_crop.numpy().transpose(1, 2, 0)
+    small = cv2.resize(source, (_FLOW_PX, _FLOW_PX), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    luma = np.asarray(np.rint(gray * 255), np.uint8)
+    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), face)
+
+
+def _redrawn(face: Face) -> float:
+    """Amplitude of the finest octave that restoring changed, over that of the input."""
+    assert face.crop is not None and face.source_crop is not None
+    changed, source = (
+        float(_amplitudes(picture.permute(1, 2, 0).numpy())[0])
+        for picture in (face.crop - face.source_crop, face.source_crop)
+    )
+    return changed / max(source, 1e-6)
+
+
+def _kept_grain(redrawn: float, grain: float) -> float:
+    """Share of the input that is not averaged: 1 for detail that is the input's own, `grain` for
+    detail that is drawn anew."""
+    return 1 - (1 - grain) * float(_smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
+
+
+def _smooth_step(value: npt.ArrayLike, low: float, high: float) -> npt.NDArray[np.float64]:
+    """0 up to `low`, 1 from `high` on."""
+    way = np.clip((np.asarray(value, np.float64) - low) / (high - low), 0, 1)
+    return np.asarray(way * way * (3 - 2 * way))
+
+
+def _fade(distance: int, reach: int) -> float:
+    """Weight of a neighbour: half a cosine squared that ends just beyond the window."""
+    return float(np.cos(np.pi / 2 * distance / (reach + 1)) ** 2)
+
+
+def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
+    """(_FLOW_PX, _FLOW_PX) in [0, 1]: how alike the inputs are once moved (Geman-McClure)."""
+    apart = cv2.blur(np.abs(own.smooth - _moved(other.smooth, flow)), (5, 5))
+    return np.asarray(1 / (1 + (apart / _NOISE) ** 2) ** 2, np.float32)
+
+
+def _moved(picture: _Floats, flow: _Floats) -> _Floats:
+    """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `_FLOW_PX` pixels."""
+    size = picture.shape[0]
+    flow = _enlarged(flow, size) * (size / _FLOW_PX)
+    x, y = _grid(size)
+    method = cv2.INTER_CUBIC if size > _FLOW_PX else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.remap(
+            picture, x + flow[..., 0], y + flow[..., 1], method, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.float32,
+    )
+
+
+@lru_cache(maxsize=4)
+def _grid(size: int) -> tuple[_Floats, _Floats]:
+    """x and y of every pixel, (size, size) each; treat as read-only."""
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    return x, y
+
+
+def _enlarged(field_: _Floats, size: int) -> _Floats:
+    if field_.shape[0] == size:
+        return field_
+    return np.asarray(cv2.resize(field_, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,0 +1,91 @@
+"""Checkpoints: written under a temporary name, read without trusting them.
+
+A checkpoint is one file with plain tensors, numbers, texts and tables, which torch's restricted
+unpickler reads: {"task": …, "recipe": resolved recipe as JSON, "images": …, "state": of the task}.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidrestore.errors import DataError
+from vidrestore.models.weights.pickle_check import check_weights_file
+from vidrestore.runtime.inputs import require_file
+from vidrestore.runtime.output_file import OutputFile
+
+__all__ = ["TrainingState", "read_checkpoint", "write_checkpoint"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """What a checkpoint holds."""
+
+    task: str
+    recipe: dict[str, Any]
+    """The resolved recipe, as its class takes it."""
+    images: int
+    """Images seen."""
+    state: dict[str, Any]
+    """Networks, optimisers and counters of the task; "average" is what ships."""
+    figures: dict[str, float]
+    """What the last validation gave."""
+    best: float | None = None
+    """Of the figure by which the best checkpoint is chosen."""
+
+
+def write_checkpoint(path: Path, content: TrainingState) -> None:
+    """Write a checkpoint; the file of that name is the old one or the new one, never a part."""
+    table = {
+        "format": _FORMAT,
+        "task": content.task,
+        "recipe": json.dumps(content.recipe),
+        "images": content.images,
+        "state": content.state,
+        "figures": dict(content.figures),
+        "best": content.best,
+    }
+    with OutputFile(path, overwrite=True) as output:
+        torch.save(table, output.temporary)
+        output.publish()
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether a file is of the kind that `torch.save` writes."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def read_checkpoint(path: Path) -> TrainingState:
+    """Read a checkpoint onto the CPU; nothing in it is executed.
+
+    Raises:
+        DataError: It is missing, damaged, or no checkpoint.
+    """
+    require_file(path, f"checkpoint {path}", DataError)
+    try:
+        if _is_zip(path):
+            check_weights_file(path)
+        table = torch.load(path, map_location="cpu", weights_only=True) if _is_zip(path) else None
+        if not isinstance(table, dict) or table.get("format") != _FORMAT:
+            raise DataError(f"checkpoint {path}: not one of `vidrestore train`")
+        return TrainingState(
+            table["task"],
+            json.loads(table["recipe"]),
+            table["images"],
+            table["state"],
+            table["figures"],
+            table["best"],
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        words = str(error).splitlines() or [type(error).__name__]
+        raise DataError(f"checkpoint {path}: damaged ({words[0][:160]})") from error

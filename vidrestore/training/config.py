@@ -1,0 +1,516 @@
+"""Training recipes: readable YAML that decides everything about a run but the data and the machine.
+
+    recipe = load_recipe(Path("configs/train/gfpgan.yaml"), {"batch_size": "4"})
+
+`task` says what is trained and with it which of the classes below the file must fit. The defaults
+here are the papers' values (Karras et al., arXiv:1912.04958; Wang et al., arXiv:2101.04061; Yang et
+al., arXiv:2105.06070). Every loss term is a weight, and 0 switches it off: it is not computed.
+
+Lengths are in steps of the optimiser, or where a recipe has stages in images. All counters follow
+from one, the number of images seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vidrestore.errors import DataError, nearest
+from vidrestore.settings import parse_yaml, read_yaml, shown
+
+__all__ = [
+    "RECIPES",
+    "CompactDetectorRecipe",
+    "CompactGeneratorRecipe",
+    "DataRecipe",
+    "DetectorStage",
+    "GFPGANLosses",
+    "GFPGANRecipe",
+    "GPENLosses",
+    "GPENRecipe",
+    "PriorLosses",
+    "Recipe",
+    "ReportRecipe",
+    "ScheduleRecipe",
+    "Stage",
+    "StyleGAN2PriorRecipe",
+    "TermFiles",
+    "load_recipe",
+    "read_recipe",
+]
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Of a loss term; 0 switches it off."""
+
+PAPER_EMA_STEPS = 10_000 / 32
+"""Half-life of the papers' running average, in steps: 0.5^(32 / 10000) of it stays each step."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+
+class DataRecipe(_Part):
+    """How pictures become samples."""
+
+    size_px: int = Field(512, ge=8, description="side of the pictures")
+    resize: bool = Field(False, description="resample square pictures of another size")
+    template: Literal["ffhq", "gpen"] = Field(
+        "ffhq", description="alignment of the crops, to which faces with landmarks are warped"
+    )
+    unlabelled_template: Literal["ffhq", "gpen"] = Field(
+        "ffhq", description="alignment that pictures without landmarks have already"
+    )
+    held_out_every: int = Field(
+        20, ge=2, description="every so many pictures are held out where labels.csv has no split"
+    )
+    mirror_share: float = Field(0.5, ge=0, le=1, description="share of mirrored samples")
+    gray_share: float = Field(
+        0.0, ge=0, le=1, description="share of black-and-white samples, input and truth"
+    )
+    memory_gib: float = Field(4.0, ge=0, description="most memory for decoded pictures")
+
+
+class GPENDataRecipe(DataRecipe):
+    """GPEN's own alignment, and its one black-and-white sample in five (its public code's)."""
+
+    template: Literal["ffhq", "gpen"] = Field(
+        "gpen", description="alignment of the crops, to which faces with landmarks are warped"
+    )
+    gray_share: float = Field(
+        0.2, ge=0, le=1, description="share of black-and-white samples, input and truth"
+    )
+
+
+class ReportRecipe(_Part):
+    """How often a run tells about itself; none of it changes the result."""
+
+    log_every_steps: int = Field(100, ge=1, description="scalars")
+    validate_every_steps: int = Field(2000, ge=1, description="held-out faces, and the best one")
+    samples_every_steps: int = Field(2000, ge=1, description="grid of pictures")
+    save_every_steps: int = Field(1000, ge=1, description="checkpoint")
+    held_out_faces: int = Field(16, ge=1, description="most faces looked at, evenly spread")
+    sample_faces: int = Field(8, ge=1, description="pictures of the grid")
+
+
+class TermFiles(_Part):
+    """Networks that loss terms look through; None finds the installed one."""
+
+    vgg19: Path | None = Field(None, description="torchvision's VGG19")
+    identity: Path | None = Field(None, description="mobilefacenet.pt")
+    arcface: Path | None = Field(None, description="arcface_resnet18.pth, of GFP-GAN's identity")
+
+
+class ScheduleRecipe(_Part):
+    """Learning rate: constant, times `factor` at each milestone."""
+
+    learning_rate: float = Field(2e-3, ge=0)
+    milestones: tuple[int, ...] = Field((), description="steps")
+    factor: float = Field(0.5, gt=0, le=1)
+
+    def rate_at(self, step: int) -> float:
+        """Rate of the step with this number, from 0."""
+        return self.learning_rate * self.factor ** sum(step >= m for m in self.milestones)
+
+
+class Recipe(_Part):
+    """What all recipes have."""
+
+    default_arch: ClassVar[str] = ""
+
+    task: str
+    seed: int = Field(0, ge=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    network: dict[str, Any] = Field(
+        default_factory=dict, description="hyper-parameters of the network, and `arch`"
+    )
+    data: DataRecipe = DataRecipe()
+    report: ReportRecipe = ReportRecipe()
+    weights: TermFiles = TermFiles()
+    when_missing: Literal["refuse", "skip"] = Field(
+        "refuse", description="a loss term whose network is not there"
+    )
+
+    @property
+    def arch(self) -> str:
+        """Name of the network that is trained."""
+        return str(self.network.get("arch", self.default_arch))
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Keyword arguments of the network."""
+        return {name: value for name, value in self.network.items() if name != "arch"}
+
+
+class _StepsRecipe(Recipe):
+    """A recipe of one stretch, counted in steps."""
+
+    steps: int = Field(800_000, ge=1)
+    batch_size: int = Field(12, ge=1, description="over all processes")
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    ema_half_life_steps: float = Field(PAPER_EMA_STEPS, gt=0)
+
+    @property
+    def ema_half_life_images(self) -> float:
+        """The same in images."""
+        return self.ema_half_life_steps * self.batch_size
+
+
+class PriorLosses(_Part):
+    """StyleGAN2's terms; the adversarial one, of weight 1, is what remains without the others."""
+
+    r1: Weight = 10.0
+    r1_every_steps: int = Field(16, ge=1)
+    path_length: Weight = 2.0
+    path_length_every_steps: int = Field(4, ge=1)
+    path_length_batch_share: float = Field(
+        0.5, gt=0, le=1, description="share of the batch, as in the paper, to save memory"
+    )
+
+
+class AugmentRecipe(_Part):
+    """What the discriminator sees instead of the pictures themselves, against few data."""
+
+    kind: Literal["none", "diffaugment", "ada"] = "none"
+    policy: tuple[Literal["colour", "translation", "cutout"], ...] = Field(
+        ("colour", "translation", "cutout"), description="of DiffAugment (arXiv:2006.10738)"
+    )
+    upright: bool = Field(True, description="ADA without quarter turns, for aligned faces")
+    ada_target: float = Field(0.6, gt=0, lt=1, description="of ADA (arXiv:2006.06676)")
+    ada_speed_images: int = Field(500_000, ge=1, description="images for p to go from 0 to 1")
+    ada_every_steps: int = Field(4, ge=1)
+
+
+class StyleGAN2PriorRecipe(_StepsRecipe):
+    """A StyleGAN2 of faces, the decoder of a GFP-GAN to come."""
+
+    default_arch: ClassVar[str] = "StyleGAN2Generator"
+
+    task: Literal["stylegan2_prior"] = "stylegan2_prior"
+    discriminator: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of the StyleGAN2 discriminator"
+    )
+    mixing_share: float = Field(0.9, ge=0, le=1, description="samples of two styles")
+    losses: PriorLosses = PriorLosses()
+    augment: AugmentRecipe = AugmentRecipe()
+
+
+class GFPGANLosses(_Part):
+    """GFP-GAN's terms, with the weights of the public recipe."""
+
+    pixel: Weight = 0.1
+    pyramid: Weight = 1.0
+    pyramid_until_step: int = Field(50_000, ge=0)
+    perceptual: Weight = 1.0
+    style: Weight = 50.0
+    adversarial: Weight = 0.1
+    r1: Weight = 10.0
+    r1_every_steps: int = Field(16, ge=1)
+    component_adversarial: Weight = 1.0
+    component_style: Weight = 200.0
+    identity: Weight = 10.0
+    identity_distance: Literal["l1", "cosine"] = "l1"
+    identity_through: Literal["auto", "arcface", "mobilefacenet"] = Field(
+        "auto",
+        description="ArcFace's ResNet-18 as in the paper, whose vectors the weight is for, or "
+        "MobileFaceNet, whose vectors of unit length it is scaled to; auto takes ArcFace where its "
+        "file is",
+    )
+    features: Literal["auto", "vgg19", "identity"] = Field(
+        "auto",
+        description="what perceptual and style look through: VGG19, or the face embedding's inner "
+        "layers and, for perceptual, the discriminator's; auto takes VGG19 where its file is",
+    )
+
+
+class GFPGANRecipe(_StepsRecipe):
+    """GFP-GAN on a StyleGAN2 prior."""
+
+    default_arch: ClassVar[str] = "GFPGANv1"
+
+    task: Literal["gfpgan"] = "gfpgan"
+    schedule: ScheduleRecipe = ScheduleRecipe(milestones=(600_000, 700_000))
+    prior: Path | None = Field(
+        None, description="weights or checkpoint of the decoder; None starts from random ones"
+    )
+    train_decoder: bool = Field(False, description="version 1 kept the prior as it was")
+    discriminator: dict[str, Any] = Field(default_factory=dict)
+    component_width: int = Field(64, ge=1, description="of the component discriminators")
+    degradation: str = Field("gfpgan", description="a recipe of `vidrestore degrade`: name or file")
+    losses: GFPGANLosses = GFPGANLosses()
+
+
+class GPENLosses(_Part):
+    """GPEN's terms; `pixel` is smooth L1, as in the public code."""
+
+    adversarial: Weight = 1.0
+    r1: Weight = 10.0
+    r1_every_steps: int = Field(16, ge=1)
+    path_length: Weight = 2.0
+    path_length_every_steps: int = Field(4, ge=1)
+    path_length_batch_share: float = Field(0.5, gt=0, le=1)
+    pixel: Weight = 1.0
+    identity: Weight = 1.0
+    identity_distance: Literal["l1", "cosine"] = "cosine"
+    feature_matching: Weight = 0.02
+
+
+class GPENRecipe(_StepsRecipe):
+    """GPEN in its two phases: the prior with concatenated noise, then the whole."""
+
+    default_arch: ClassVar[str] = "GPEN FullGenerator"
+
+    task: Literal["gpen"] = "gpen"
+    data: GPENDataRecipe = GPENDataRecipe()
+    phase: Literal["prior", "embedded"] = "embedded"
+    prior: Path | None = Field(None, description="checkpoint of the phase `prior`")
+    encoder_rate: float = Field(1.0, ge=0, description="of the learning rate")
+    decoder_rate: float = Field(0.1, ge=0, description="of the learning rate (section 4.1)")
+    discriminator_rate: float = Field(0.01, ge=0, description="of the learning rate (section 4.1)")
+    discriminator: dict[str, Any] = Field(default_factory=dict)
+    augment: AugmentRecipe = AugmentRecipe()
+    degradation: str = Field("gpen", description="a recipe of `vidrestore degrade`: name or file")
+    losses: GPENLosses = GPENLosses()
+
+    @model_validator(mode="after")
+    def _fits_the_phase(self) -> GPENRecipe:
+        if self.phase == "prior" and self.losses.adversarial != 1:
+            raise ValueError(
+                "losses.adversarial: is 1 in the phase prior, which learns by nothing else"
+            )
+        if self.phase == "embedded" and self.augment.kind != "none":
+            raise ValueError("augment: is for the phase prior; say kind: none")
+        return self
+
+
+class Stage(_Part):
+    """A stretch of the compact generator's training with one setting."""
+
+    images: int = Field(ge=1, description="samples to see")
+    batch_size: int = Field(8, ge=1, description="over all processes")
+    window: int = Field(256, ge=8, description="side of the training window in pixels")
+    learning_rate: float = Field(1e-3, ge=0)
+    final_learning_rate: float = Field(1e-5, ge=0, description="at the end of half a cosine")
+    warmup_images: int = Field(0, ge=0)
+    ema_half_life_images: float = Field(8000, gt=0)
+    pixel_weight: Weight = Field(1.0, description="Charbonnier on RGB")
+    gradient_weight: Weight = Field(1.0, description="L1 on differences of luma")
+    local_energy_weight: Weight = Field(0.0, description="amplitude of fine detail, three octaves")
+    grid_weight: Weight = Field(0.0, description="patterns that repeat every 4 or 8 pixels")
+    identity_weight: Weight = Field(0.0, description="1 - cosine of embeddings; whole crops")
+    feature_weight: Weight = Field(0.0, description="inner layers of the embedding; whole crops")
+    adversarial_weight: Weight = Field(0.0, description="U-Net discriminator")
+    feature_matching_weight: Weight = Field(0.0, description="that discriminator's features")
+    discriminator_learning_rate: float = Field(2e-4, ge=0)
+    new_discriminator: bool = Field(False, description="begin with one that has learnt nothing")
+    gradient_clip: float = Field(0.1, gt=0, description="most norm of the generator's gradient")
+
+    @property
+    def looks_at_faces(self) -> bool:
+        """Whether the stage needs the embedding network."""
+        return bool(self.identity_weight or self.feature_weight)
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether the stage needs the discriminator."""
+        return bool(self.adversarial_weight or self.feature_matching_weight)
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Stage:
+        if self.images % self.batch_size:
+            raise ValueError(f"{self.images} images are no whole batches of {self.batch_size}")
+        return self
+
+
+class CompactGeneratorRecipe(Recipe):
+    """The small generator that ships, in stages."""
+
+    default_arch: ClassVar[str] = "CompactUNet"
+
+    task: Literal["compact_generator"] = "compact_generator"
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    data: DataRecipe = DataRecipe(gray_share=0.1)
+    mixture: dict[str, Any] = Field(
+        default_factory=lambda: {"nearly_clean": 0.08}, description="fields of `BlindVideo`"
+    )
+    betas: tuple[float, float] = Field((0.9, 0.99), description="of the generator's AdamW")
+    discriminator: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of `UNetDiscriminator`"
+    )
+    adversarial_loss: Literal["logistic", "hinge"] = "logistic"
+    r1: Weight = Field(0.0, description="gradient penalty of the discriminator")
+    r1_every: int = Field(16, ge=1, description="steps from one gradient penalty to the next")
+    start_from: Path | None = Field(None, description="weights to begin with")
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+class DetectorStage(_Part):
+    """A stretch of the compact detector's training, of one of its looks."""
+
+    look: Literal["first", "second"] = Field(
+        description="the network of cells, or the one that looks again at each face"
+    )
+    images: int = Field(ge=1, description="scenes to see; the second look takes four crops of one")
+    schedule_images: int | None = Field(
+        None, ge=1, description="length of the rate's schedule; None for the stage's own"
+    )
+    batch_size: int = Field(8, ge=1, description="scenes")
+    scene_px: int = Field(256, ge=64, multiple_of=64, description="side of the first look's scenes")
+    learning_rate: float = Field(1.2e-3, ge=0, description="peak; see `learning_rate`")
+    average_keep: float = Field(
+        0.998, ge=0, lt=1, description="share of the running average that stays in a step"
+    )
+    taught: bool = Field(False, description="whether labels are the teacher's")
+    bfloat16_share: float = Field(0.9, ge=0, le=1, description="of the stage; then float32")
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> DetectorStage:
+        if self.images % self.batch_size:
+            raise ValueError(f"{self.images} images are no whole batches of {self.batch_size}")
+        return self
+
+
+class DetectorLosses(_Part):
+    """Terms of either look."""
+
+    first_score: Weight = Field(1.0, description="quality focal, of cells")
+    first_box: Weight = Field(1.0, description="generalised IoU")
+    first_landmark: Weight = 8.0
+    second_score: Weight = 1.0
+    second_landmark: Weight = 8.0
+
+
+class CompactDetectorRecipe(Recipe):
+    """The small detector that ships, in stages."""
+
+    default_arch: ClassVar[str] = "CompactDetector"
+
+    task: Literal["compact_detector"] = "compact_detector"
+    teacher: Path | None = Field(
+        None, description="RetinaFace's weights; None finds retinaface-mobile0.25 installed"
+    )
+    textures: Path | None = Field(
+        None, description="pictures without faces; None finds scikit-image's"
+    )
+    start_from: Path | None = Field(None, description="weights to begin with")
+    weight_decay: float = Field(1e-2, ge=0)
+    losses: DetectorLosses = DetectorLosses()
+    stages: tuple[DetectorStage, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_idle_fields(self) -> CompactDetectorRecipe:
+        if self.precision != "float32":
+            raise ValueError("precision: stages say how much of them is in bfloat16_share")
+        usual = DataRecipe(size_px=self.data.size_px)
+        for name in DataRecipe.model_fields:
+            if getattr(self.data, name) != getattr(usual, name):
+                raise ValueError(f"data.{name}: scenes are made otherwise; leave it out")
+        return self
+
+
+RECIPES: Mapping[str, type[Recipe]] = {
+    "stylegan2_prior": StyleGAN2PriorRecipe,
+    "gfpgan": GFPGANRecipe,
+    "gpen": GPENRecipe,
+    "compact_generator": CompactGeneratorRecipe,
+    "compact_detector": CompactDetectorRecipe,
+}
+"""The tasks of `vidrestore.training.train.train` and their recipes."""
+
+
+def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: A YAML file.
+        changes: {"dotted.key": "YAML value"}, which win over the file.
+
+    Raises:
+        DataError: It cannot be read, or has an unknown key or a bad value.
+    """
+    content = read_recipe(path, changes)
+    task = str(content.get("task"))
+    if task not in RECIPES:
+        known = ", ".join(RECIPES)
+        hint = nearest(task, RECIPES) or f"; known: {known}"
+        raise DataError(f"recipe {path}: unknown task {task!r}{hint}")
+    return parse_recipe(RECIPES[task], content, f"recipe {path}")
+
+
+def parse_recipe(kind: type[Recipe], content: Mapping[str, Any], named: str) -> Recipe:
+    """Check the contents of a recipe.
+
+    Args:
+        kind: What it must be.
+        content: Fields by name, nested.
+        named: How to call it in a message.
+
+    Raises:
+        DataError: There is an unknown key or a bad value.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"{named}: {_explain(error, kind)}") from error
+
+
+def read_recipe(path: Path, changes: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The contents of a recipe file with changes, not yet checked.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    content = read_yaml(path, f"recipe {path}", DataError)
+    if not isinstance(content, dict):
+        raise DataError(f"recipe {path}: expected fields with values, got {shown(content)}")
+    for key, text in (changes or {}).items():
+        _set(content, key, parse_yaml(text, f"--set {key}", DataError), path)
+    return content
+
+
+def _set(content: dict[str, Any], dotted: str, value: Any, path: Path) -> None:
+    """Put a value where a dotted key says; numbers are places in lists."""
+    *parents, last = dotted.split(".")
+    place: Any = content
+    try:
+        for name in parents:
+            place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"recipe {path}: no place {dotted!r} in it ({error})") from error
+
+
+def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first thing that is wrong, with the nearest key where one is unknown."""
+    first = error.errors()[0]
+    *parents, last = first["loc"] or ("",)
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _model_at(kind, parents).model_fields
+        hint = nearest(str(last), known) or f"; known: {', '.join(known)}"
+        return f"unknown key {name!r}{hint}"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    if first["type"] == "value_error":
+        return f"{name}: {first['ctx']['error']}".removeprefix(": ")
+    return f"{name}: {first['msg']}, got {shown(first['input'])}"
+
+
+def _model_at(kind: type[BaseModel], parents: list[str | int]) -> type[BaseModel]:
+    """The model of the part that a path of keys leads to."""
+    for name in parents:
+        if isinstance(name, str) and name in kind.model_fields:
+            kind = _model_in(kind.model_fields[name].annotation) or kind
+    return kind
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(part) for part in get_args(annotation))
+    return next((model for model in found if model is not None), None)

@@ -1,0 +1,375 @@
+"""The training loop, for every task.
+
+    train(load_recipe(Path("configs/train/gfpgan.yaml")), Path("faces"), Path("run"))
+
+The one counter is the number of images seen. Samples, random numbers, learning rate and lazy terms
+follow from it, so `resume` goes on bit for bit (on a CPU with the same number of threads), and
+several processes that share each batch see what one would.
+
+A run's folder holds ``recipe.yaml`` as resolved, ``last.pt`` and ``best.pt``, ``log.jsonl`` and
+TensorBoard's files; where there are several stages, also what each one ended with, ``stage-1.pt`` …
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from torch import Tensor
+
+from vidrestore.errors import DataError
+from vidrestore.runtime.extras import require_extra
+from vidrestore.runtime.output_lock import OutputLock
+from vidrestore.training.checkpoint import TrainingState, read_checkpoint, write_checkpoint
+from vidrestore.training.config import CompactDetectorRecipe, Recipe
+from vidrestore.training.data.faces import batches, open_faces
+from vidrestore.training.distributed import Machine
+from vidrestore.training.resume import require_same
+from vidrestore.training.tasks import open_task
+from vidrestore.training.tasks.task import Batch, Counters, Data, Stretch, Task
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    from vidrestore.training.tasks.compact_detector import SceneData
+
+__all__ = ["TrainingProgress", "course", "train"]
+
+_LAST = "last.pt"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """What a run says after every step."""
+
+    images: int
+    """Images seen."""
+    total: int
+    """Images of the whole training."""
+    images_per_s: float
+    """Since this run began, or resumed."""
+    terms: Mapping[str, float]
+    """Means of the loss terms since the last report, empty between reports."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end; None before the speed is known."""
+        return (self.total - self.images) / self.images_per_s if self.images_per_s > 0 else None
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    workers: int = 0,
+    device: str = "auto",
+    stop_at_step: int | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    preparing: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Run a recipe.
+
+    Args:
+        recipe: What to do.
+        data: Folder of face pictures, see `training.data.faces`; the detector's scenes need
+            a ``labels.csv`` with boxes.
+        out: Folder for what the run writes, made where missing.
+        resume: Go on from ``last.pt`` where there is one. What the recipe says otherwise than the
+            checkpoint's own is named, and refused where it would not be what is then trained.
+        workers: Loader processes; 0 loads in this one. The result does not depend on it.
+        device: "auto", "cpu", "cuda", "cuda:1".
+        stop_at_step: Stop early, after this step of the whole training.
+        progress: Told after every step.
+        preparing: Told how many of how many faces are made ready, where that takes minutes.
+
+    Returns:
+        Path of the last checkpoint.
+
+    Raises:
+        DataError: The data, the recipe or the checkpoint cannot be used, or a loss term is not
+            finite any more.
+        NotAvailableError: A loss term's network, or a package, is not there.
+        VideoWriteError: Another training writes into the folder.
+    """
+    require_extra("tensorboard")
+    _require_free(out, resume)
+    machine = Machine(device, recipe.precision)
+    with _only_run(out, machine):
+        source = _data(recipe, data, out, workers, preparing)
+        run = _Run(recipe, open_task(recipe, source, machine), machine, out)
+        if resume:
+            run.load()
+        source.open()  # Last, as it may take long: whatever else is wrong has been found by now.
+        stretches = run.task.stretches()
+        run.begin(stretches)
+        _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
+        for counters, batch, stretch in course(stretches, run.images, machine, workers):
+            if stop_at_step is not None and counters.step >= stop_at_step:
+                break
+            terms = run.task.step(batch.to(machine.device), counters)
+            run.after_step(counters, stretch, terms, progress)
+        return run.finish()
+
+
+@contextmanager
+def _only_run(out: Path, machine: Machine) -> Iterator[None]:
+    """Keep a second training off the folder, from before the pictures are read."""
+    if not machine.is_main:
+        yield
+        return
+    is_new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: {error.strerror}; name another folder") from error
+    lock = OutputLock(out / "training")
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        if is_new:
+            with suppress(OSError):
+                out.rmdir()  # only if nothing was written
+
+
+def _require_free(out: Path, resume: bool) -> None:
+    """Refuse a folder that cannot be written, or holds another training."""
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: is a file; name a folder for what the training writes")
+    if not resume and (out / _LAST).exists():
+        raise DataError(
+            f"{out} holds a training already: go on with it by --resume, or name another folder"
+        )
+    above = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise DataError(f"{out}: {above} is no folder that can be written; name another one")
+
+
+def _data(
+    recipe: Recipe,
+    folder: Path,
+    out: Path,
+    workers: int,
+    preparing: Callable[[int, int], None] | None,
+) -> Data | SceneData:
+    """What the recipe's task learns from, not yet opened."""
+    if not folder.is_dir():
+        raise DataError(f"training data {folder}: no such folder")
+    if isinstance(recipe, CompactDetectorRecipe):
+        from vidrestore.training.tasks.compact_detector import scene_data
+
+        return scene_data(recipe, folder, out / "faces", workers, preparing)
+    settings = recipe.data
+    return Data(
+        partial(
+            open_faces,
+            folder,
+            size=settings.size_px,
+            resize=settings.resize,
+            held_out_every=settings.held_out_every,
+            template=settings.template,
+            unlabelled_template=settings.unlabelled_template,
+            memory_gib=settings.memory_gib,
+        )
+    )
+
+
+def course(
+    stretches: Sequence[Stretch], seen: int, machine: Machine, workers: int
+) -> Iterator[tuple[Counters, Batch, Stretch]]:
+    """The batches of this process from image `seen` of the training on, with their counters."""
+    start = step = 0
+    for number, stretch in enumerate(stretches):
+        done = min(max(seen - start, 0), stretch.images)
+        step += done // stretch.batch_size
+        loader = batches(
+            stretch.samples,
+            start + done,
+            start + stretch.images,
+            stretch.batch_size,
+            workers=workers,
+            rank=machine.rank,
+            n_processes=machine.n_processes,
+            pin=machine.device.type == "cuda",
+        )
+        for batch in loader:
+            yield Counters(start + done, step, number, done), batch, stretch
+            done, step = done + stretch.batch_size, step + 1
+        start += stretch.images
+
+
+@dataclass
+class _Run:
+    """The files of a run, its means since the last report, and when what is due."""
+
+    recipe: Recipe
+    task: Task
+    machine: Machine
+    out: Path
+    total: int = 0
+    """Images of the whole training."""
+    n_stretches: int = 0
+    images: int = 0
+    best: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+    writer: SummaryWriter | None = None
+    began: float = field(default_factory=time.monotonic)
+    began_at: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    saved_at: int = -1
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a run goes on from."""
+        return self.out / _LAST
+
+    def load(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        if self.last.exists():
+            self._load(self.last)
+        else:
+            _logger.warning("%s holds no training to go on with: it begins anew", self.out)
+
+    def begin(self, stretches: Sequence[Stretch]) -> None:
+        """Open the files."""
+        self.total = sum(stretch.images for stretch in stretches)
+        self.n_stretches = len(stretches)
+        self.machine.wait()
+        self.began, self.began_at = time.monotonic(), self.images
+        if self.machine.is_main:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            resolved = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False)
+            (self.out / "recipe.yaml").write_text(resolved, encoding="utf-8")
+            self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
+
+    def after_step(
+        self,
+        counters: Counters,
+        stretch: Stretch,
+        terms: Mapping[str, Tensor],
+        progress: Callable[[TrainingProgress], None] | None,
+    ) -> None:
+        """Count, and do what is due."""
+        self.images = counters.images + stretch.batch_size
+        for name, value in terms.items():
+            number = float(value.detach())
+            if not math.isfinite(number):
+                raise DataError(
+                    f"training {self.out}: it has diverged: the term {name} is {number} in step "
+                    f"{counters.step + 1}; lower the learning rate, and begin anew or go on from "
+                    "the last checkpoint"
+                )
+            self.sums[name] = self.sums.get(name, 0.0) + number
+            self.counts[name] = self.counts.get(name, 0) + 1
+        report, step, end = self.recipe.report, counters.step + 1, self.images >= self.total
+        means: dict[str, float] = {}
+        if end or step % report.log_every_steps == 0:
+            means = self._log(step, counters)
+        if end or step % report.validate_every_steps == 0:
+            self._validate()
+        if self.writer is not None and (end or step % report.samples_every_steps == 0):
+            self.writer.add_image("samples", self.task.sample_grid(), self.images)
+        if end or step % report.save_every_steps == 0:
+            self._save(self.last)
+        if self.n_stretches > 1 and counters.stretch_images + stretch.batch_size >= stretch.images:
+            self._save(self.out / f"stage-{counters.stretch + 1}.pt")
+        if progress is not None and self.machine.is_main:
+            progress(TrainingProgress(self.images, self.total, self._speed(), means))
+
+    def finish(self) -> Path:
+        """Write what was not written yet, and close the files."""
+        if self.saved_at != self.images:
+            self._save(self.last)
+        if self.writer is not None:
+            self.writer.close()
+        self.machine.wait()
+        return self.last
+
+    def _seconds_left(self) -> int | None:
+        left = TrainingProgress(self.images, self.total, self._speed(), {}).seconds_left
+        return None if left is None else round(left)
+
+    def _speed(self) -> float:
+        seconds = time.monotonic() - self.began
+        return (self.images - self.began_at) / seconds if seconds > 0 else 0.0
+
+    def _log(self, step: int, counters: Counters) -> dict[str, float]:
+        means = {name: self.sums[name] / self.counts[name] for name in self.sums}
+        self.sums, self.counts = {}, {}
+        line: dict[str, Any] = {
+            "images": self.images,
+            "step": step,
+            "stretch": counters.stretch,
+            "images_per_s": round(self._speed(), 3),
+            "seconds_left": self._seconds_left(),
+            **{name: float(f"{value:.6g}") for name, value in means.items()},
+        }
+        self._write("terms", means, line)
+        return means
+
+    def _validate(self) -> None:
+        if not self.machine.is_main:
+            return
+        self.figures = self.task.validate()
+        figures = {name: float(f"{value:.6g}") for name, value in self.figures.items()}
+        self._write("held_out", self.figures, {"images": self.images, **figures})
+        figure = self.figures[self.task.best_figure]
+        sign = 1 if self.task.larger_is_better else -1
+        if not math.isfinite(figure):
+            _logger.warning("held-out faces: %s is %s", self.task.best_figure, figure)
+        elif self.best is None or sign * figure > sign * self.best:
+            self.best = figure
+            self._save(self.out / "best.pt")
+
+    def _write(self, group: str, values: Mapping[str, float], line: Mapping[str, Any]) -> None:
+        _logger.info("%s", line)
+        if self.writer is None:
+            return
+        for name, value in values.items():
+            self.writer.add_scalar(f"{group}/{name}", value, self.images)
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _save(self, path: Path) -> None:
+        if path == self.last:
+            self.saved_at = self.images
+        if not self.machine.is_main:
+            return
+        recipe = self.recipe.model_dump(mode="json")
+        content = TrainingState(
+            self.recipe.task, recipe, self.images, self.task.state(), self.figures, self.best
+        )
+        write_checkpoint(path, content)
+
+    def _load(self, path: Path) -> None:
+        found = read_checkpoint(path)
+        if found.task != self.recipe.task:
+            raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.recipe.task}")
+        require_same(self.recipe, found, path)
+        self.images, self.figures = found.images, dict(found.figures)
+        if self.task.best_figure in found.figures:  # Else the best one is of another figure.
+            self.best = found.best
+        try:
+            self.task.load_state(found.state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            words = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"checkpoint {path}: does not fit the recipe ({words}); train it with its own, "
+                f"{self.out / 'recipe.yaml'}"
+            ) from error

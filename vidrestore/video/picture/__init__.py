@@ -1,0 +1,1 @@
+"""Native samples: layouts, colour, chroma, and changes to them."""

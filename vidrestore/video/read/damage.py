@@ -1,0 +1,153 @@
+"""Whether a file is whole: what its own structure promises, against the bytes that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from av.video.stream import VideoStream
+
+from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.window import Window
+
+__all__ = [
+    "first_byte_of_data",
+    "frames_beyond_end",
+    "has_cut_index",
+    "is_cut_off",
+    "streams_of_avi",
+]
+
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_BEFORE_CLUSTERS = frozenset(
+    bytes.fromhex(name)
+    for name in ("114d9b74", "1549a966", "1654ae6b", "1043a770", "1c53bb6b", "1941a469", "1254c367")
+) | {b"\xec", b"\xbf"}
+"""Elements that may lie before Matroska's clusters (RFC 9559, section 5.1), filling included."""
+
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+"""Boxes with which MP4 and MOV files begin."""
+
+_MOST_STREAMS = 100
+"""More is a damaged number."""
+
+_MOST_BOXES = 100_000
+
+
+def frames_beyond_end(stream: VideoStream, info: VideoInfo, window: Window) -> int:
+    """Frames of the window that the index of an MP4 or MOV file places beyond the file's end.
+
+    Args:
+        stream: the video stream of the open file.
+        info: what `probe` found.
+        window: the part that counts.
+    """
+    if not info.container.startswith("mov"):
+        return 0
+    size = info.path.stat().st_size
+    return sum(
+        entry.pos + entry.size > size and not entry.is_discard and window.holds(entry.timestamp)
+        for entry in stream.index_entries
+    )
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a Matroska, AVI, MP4 or MOV file is shorter than its own structure says."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if head[:4] == b"RIFF":
+            return int.from_bytes(head[4:8], "little") + 8 > size
+        if head[4:8] in _FIRST_BOXES:
+            return any(end > size for _, end in _boxes(file))
+    segment = _segment(head)
+    return segment is not None and segment[1] is not None and segment[1] > size
+
+
+def has_cut_index(path: Path) -> bool:
+    """Whether the end of an MP4 or MOV file cuts off its index, so that whole streams may lack."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(8)[4:] not in _FIRST_BOXES:
+            return False
+        return any(kind == b"moov" and end > size for kind, end in _boxes(file))
+
+
+def streams_of_avi(path: Path) -> int:
+    """How many streams the main header of an AVI file promises; 0 for other files."""
+    with path.open("rb") as file:
+        head = file.read(60)
+    is_avi = head[:4] == b"RIFF" and head[24:28] == b"avih"
+    count = int.from_bytes(head[56:60], "little") if is_avi else 0
+    return count if count <= _MOST_STREAMS else 0
+
+
+def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """(kind, where it ends) of the outermost boxes: ISO/IEC 14496-12, section 4.2."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if len(head) < 8 or size < 8 or not kind.isalnum():
+            return
+        at += size
+        yield kind, at
+
+
+def first_byte_of_data(path: Path) -> int | None:
+    """Where the first cluster of a Matroska file begins, or what should be one and is not.
+
+    None for other files, and where the file does not tell.
+    """
+    with path.open("rb") as file:
+        segment = _segment(file.read(4096))
+        at = None if segment is None else segment[0]
+        while at is not None:
+            file.seek(at)
+            head = file.read(16)
+            name = head[: _length(head, 0)]
+            if name not in _BEFORE_CLUSTERS:
+                return at + 16 if name == _CLUSTER else at
+            content = _element_size(head, len(name))
+            at = None if content is None else at + content[0] + content[1]
+    return None
+
+
+def _segment(head: bytes) -> tuple[int, int | None] | None:
+    """(where the content of Matroska's Segment begins, where it ends), from a file's first bytes.
+
+    The end is None where the file does not tell; all is None where it is no Matroska file.
+    """
+    header = _element_size(head, 4) if head[:4] == b"\x1a\x45\xdf\xa3" else None
+    if header is None:
+        return None
+    at = header[0] + header[1]
+    if head[at : at + 4] != b"\x18\x53\x80\x67":
+        return None
+    content = _element_size(head, at + 4)
+    if content is None:
+        return at + 4 + _length(head, at + 4), None
+    return content[0], content[0] + content[1]
+
+
+def _length(data: bytes, at: int) -> int:
+    """Bytes of the number of variable length at `at`; 0 where there is none."""
+    first = data[at] if at < len(data) else 0
+    return 9 - first.bit_length() if first else 0
+
+
+def _element_size(data: bytes, at: int) -> tuple[int, int] | None:
+    """(where the content begins, its length) of an EBML element whose length field is at `at`.
+
+    None where the length is unknown (RFC 8794, section 6).
+    """
+    length = _length(data, at)
+    field = data[at : at + length]
+    if not length or len(field) < length:
+        return None
+    value = int.from_bytes(field, "big") & ((1 << 7 * length) - 1)
+    return None if value == (1 << 7 * length) - 1 else (at + length, value)

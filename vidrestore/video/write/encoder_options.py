@@ -1,0 +1,137 @@
+"""Settings of encoders and muxers, and the layout they are fed with."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+
+from vidrestore.config import EncodeConfig
+from vidrestore.structs import Picture
+from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.write.plan import OutputPlan
+from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
+
+__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid", "set_threads"]
+
+_CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
+"""Qualities at which the loss is hard to see, measured against the restored picture."""
+
+_THREADS = X264_THREADS
+"""Of encoders whose bytes may depend on it, whatever the machine has."""
+
+_SAME_WITH_ANY_THREADS = frozenset({"ffv1", "prores_ks"})
+"""Encoders that give the same bytes with any number of threads."""
+
+_X265_PARAMS = ("log-level=none", "info=0", f"pools={_THREADS}", "frame-threads=2")
+"""By default the numbers of x265's frame threads and lookahead slices follow the cores."""
+
+# fmt: off
+_TAGS_OF_MP4 = frozenset({
+    "title", "artist", "album_artist", "album", "comment", "date", "genre", "copyright",
+    "track", "composer", "grouping", "lyrics", "description", "synopsis", "show", "network",
+    "disc", "encoder", "creation_time", "timecode", "keywords", "category", "location",
+    "language", "major_brand", "minor_version", "compatible_brands", "author", "make", "model",
+})
+# fmt: on
+"""What MP4 and MOV have fields of their own for."""
+
+
+def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -> dict[str, str]:
+    """FFmpeg's options of the video encoder."""
+    crf = config.crf if config.crf is not None else _CRF.get(plan.codec)
+    options = {} if crf is None else {"crf": f"{crf:g}"}
+    if plan.codec == "libx264":
+        options |= {"preset": config.preset}
+        options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
+        options |= x264_options(*_x264_master(source))
+    elif plan.codec == "libx265":
+        options |= {"preset": config.preset}
+        options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
+    elif plan.codec == "libvpx-vp9":
+        options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
+    elif plan.codec == "ffv1":
+        options |= {"level": "3", "slicecrc": "1"}
+    return options
+
+
+def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None:
+    """Set the encoder's threads so that its bytes do not depend on the machine.
+
+    Args:
+        context: of an encoder that is not opened yet.
+        codec: its name.
+        threads: number wanted; 0 takes all cores. Only some encoders are free to follow it.
+    """
+    context.thread_count = threads if codec in _SAME_WITH_ANY_THREADS else _THREADS
+    if codec == "libx264":
+        set_x264_threads(context)
+
+
+def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:
+    """Whether frames can only lie on the beat of the frame rate."""
+    if plan.container.muxer == "avi" or plan.codec in ("mpeg1video", "mpeg2video"):
+        return True
+    return plan.codec == "mpeg4" and source.time_base.denominator > 65535
+
+
+def _master_display(mastering: tuple[Fraction, ...]) -> str:
+    """G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min), in units of 0.00002 and 0.0001 cd/m² (SMPTE ST 2086)."""
+    red, green, blue, white = (
+        tuple(round(value * 50000) for value in mastering[i : i + 2]) for i in (0, 2, 4, 6)
+    )
+    least, most = (round(value * 10000) for value in mastering[8:])
+    points = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
+    return "".join(f"{name}({x},{y})" for name, (x, y) in points) + f"L({most},{least})"
+
+
+def _x264_master(source: VideoInfo) -> list[str]:
+    parts = [f"mastering-display={_master_display(source.mastering)}"] if source.mastering else []
+    return parts + ([f"cll={_light_level(source.light_level)}"] if source.light_level else [])
+
+
+def _x265_master(source: VideoInfo) -> list[str]:
+    parts = [f"master-display={_master_display(source.mastering)}"] if source.mastering else []
+    return parts + ([f"max-cll={_light_level(source.light_level)}"] if source.light_level else [])
+
+
+def _light_level(level: tuple[int, int]) -> str:
+    return f"{level[0]},{level[1]}"
+
+
+def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
+    """FFmpeg's options of the container's writer."""
+    muxer = plan.container.muxer
+    if muxer in ("mp4", "mov", "3gp"):
+        unusual = any(key.lower() not in _TAGS_OF_MP4 for key in source.metadata)
+        return {
+            "movflags": "+faststart" + ("+use_metadata_tags" if unusual else ""),
+            "movie_timescale": str(_movie_timescale(source.time_base)),
+        }
+    if muxer in ("matroska", "webm"):
+        # Random identifiers would make two runs differ; inferred flags, input and output.
+        return {"fflags": "+bitexact", "default_mode": "passthrough"}
+    return {}
+
+
+def _movie_timescale(time_base: Fraction) -> int:
+    """Ticks a second in which MP4 tells when the first frame is shown: at least the input's."""
+    ticks = time_base.denominator
+    return ticks * -(-1000 // ticks) if ticks <= 1_000_000 else 1000
+
+
+def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:
+    """The picture's frame in an equal layout: the same numbers, in another order in memory."""
+    frame: av.VideoFrame = picture.handle
+    if frame.format.name == pix_fmt:
+        return frame
+    scale = "JPEG" if picture.full_range else "MPEG"
+    space = int(frame.colorspace)
+    changed = frame.reformat(
+        format=pix_fmt,
+        src_color_range=scale,
+        dst_color_range=scale,
+        src_colorspace=space,
+        dst_colorspace=space,
+    )
+    return changed

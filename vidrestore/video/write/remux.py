@@ -1,0 +1,208 @@
+"""Copies every other stream of a file, packet by packet, beside the picture that is encoded.
+
+The input is opened a second time and read along as the encoded picture proceeds, so that packets
+interleave in the output as they did in the input and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+from av import CodecContext
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet as AvPacket
+from av.stream import Discard, Stream
+
+from vidrestore.errors import VideoDecodeError, VideoWriteError
+from vidrestore.video.boundary import av_boundary, unexpected, wind
+from vidrestore.video.read.ledger import READ_WHOLE, Ledger, is_indexed
+from vidrestore.video.read.promise import missing_packets
+from vidrestore.video.read.shortfall import Shortfall
+from vidrestore.video.read.window import Window
+
+__all__ = ["StreamCopier"]
+
+Packet: TypeAlias = "AvPacket[Any]"
+
+_REPEATS = ("matroska", "webm", "nut")
+"""Formats in which two packets of a stream may have the same time."""
+
+
+@dataclass(slots=True)
+class _Copied:
+    """One stream on its way."""
+
+    output: Stream
+    is_video: bool
+    is_subtitle: bool
+    pads_gaps: bool
+    """Whether the muxer itself writes the empty samples between lines (timed text of MP4)."""
+    started: bool = False
+    last_dts: int | None = None
+    """In the input's time base, before any shift."""
+    written: int = 0
+    """Packets given to the muxer."""
+    went_back: int = 0
+    """Packets whose times go back by more than their duration."""
+
+
+class StreamCopier:
+    """Copies packets of some streams into an output, up to a given time at a time.
+
+    Args:
+        source: the open input, of its own; the copier reads it from its beginning.
+        output: the open output; its header may be unwritten.
+        streams: output stream by index of the input's stream.
+        window: the part to copy. Audio is cut at packet bounds; video streams begin at a key frame.
+        origin_s: subtracted from all times, in seconds.
+        path: of the input.
+    """
+
+    def __init__(
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        streams: dict[int, Stream],
+        window: Window,
+        origin_s: Fraction,
+        path: Path,
+    ) -> None:
+        self._source = source
+        self._output = output
+        self._window = window
+        self._origin_s = origin_s
+        self._streams = {
+            index: _copied(source.streams[index], stream) for index, stream in streams.items()
+        }
+        self._repeats = output.format.name in _REPEATS
+        self._reads_all = source.format.name in READ_WHOLE
+        self._is_indexed = is_indexed(source)
+        self._path = path
+        self._start_s = Fraction(source.start_time or 0, av.time_base)
+        self.ledger = Ledger(source, path, from_start=window.first_s is None, end_s=window.end_s)
+        """Of the packets read."""
+        self._packets = self._read() if streams else iter(())
+        self._next: tuple[Fraction, Packet] | None = next(self._packets, None)
+
+    def advance(self, until_s: Fraction | None) -> None:
+        """Copies all packets up to a time of the output, in seconds; None copies the rest."""
+        while self._next is not None and (until_s is None or self._next[0] <= until_s):
+            with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
+                self._output.mux(self._next[1])
+            self._next = next(self._packets, None)
+
+    def _read(self) -> Iterator[tuple[Fraction, Packet]]:
+        """(time in the output, packet of the output) in the input's order."""
+        for stream in self._source.streams:
+            if stream.index not in self._streams and not self._reads_all:
+                stream.discard = Discard.all
+        if self._window.first_s is not None:
+            with av_boundary(VideoDecodeError, f"{self._path}: cannot be read"):
+                wind(self._source, int(self._window.first_s * av.time_base))
+        wanted = [self._source.streams[index] for index in self._streams]
+        for packet in self.ledger.packets(wanted):
+            copied = self._streams[packet.stream.index]
+            if self._is_whole(packet, copied) and self._prepare(packet, copied):
+                copied.written += 1
+                yield self._time_s(packet), self._readdressed(packet, copied)
+
+    def _is_whole(self, packet: Packet, copied: _Copied) -> bool:
+        """Whether the packet holds anything, all of it; the samples between lines do not."""
+        if packet.is_corrupt and self._is_indexed:  # the end of the file cuts it off
+            return False
+        return packet.size > 0 and not (copied.pads_gaps and bytes(packet) == b"\0\0")
+
+    def shortfall(self, index: int, name: str) -> Shortfall | None:
+        """What is missing of an input's stream, once all is copied; None where nothing is.
+
+        Args:
+            index: of the stream.
+            name: as messages call it.
+        """
+        stream, copied = self._source.streams[index], self._streams[index]
+        tally, window = self.ledger.streams[index], self._window
+        missing, promised, at_s = missing_packets(
+            self._source,
+            stream,
+            self.ledger,
+            from_start=window.first_s is None,
+            end_s=window.end_s,
+        )
+        if not copied.written and tally.packets and window == Window() and not copied.pads_gaps:
+            missing = promised = tally.packets
+        if not missing:
+            return None
+        when = None if at_s is None else max(0.0, float(at_s - self._start_s))
+        return Shortfall(f"packets of {name}", missing, promised, when)
+
+    def went_back(self, index: int) -> int:
+        """Packets of an input's stream whose times went back, so that they were moved."""
+        return self._streams[index].went_back
+
+    def _prepare(self, packet: Packet, copied: _Copied) -> bool:
+        """Whether the packet is copied; makes its times complete, increasing and shifted."""
+        if packet.pts is None and packet.dts is None:
+            packet.dts = packet.pts = (copied.last_dts or 0) + (packet.duration or 1)
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if not self._is_inside(packet, copied):
+            return False
+        assert packet.dts is not None
+        if copied.last_dts is not None:
+            copied.went_back += packet.dts < copied.last_dts - (packet.duration or 0)
+            packet.dts = max(packet.dts, copied.last_dts + (not self._repeats))
+        copied.last_dts = packet.dts
+        if packet.pts is not None and packet.pts < packet.dts:
+            packet.pts = packet.dts
+        shift = round(self._origin_s / packet.time_base)
+        packet.dts -= shift
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        return True
+
+    def _is_inside(self, packet: Packet, copied: _Copied) -> bool:
+        first_s, end_s = self._window.first_s, self._window.end_s
+        pts_s = self._time_s(packet, by_pts=True)
+        if end_s is not None and pts_s >= end_s:
+            return False
+        if first_s is None:
+            return True
+        if copied.is_video and not copied.started:
+            copied.started = packet.is_keyframe and pts_s >= first_s
+            return copied.started
+        if copied.is_subtitle and pts_s < first_s:
+            return self._shorten(packet, first_s)
+        return pts_s >= first_s
+
+    def _shorten(self, packet: Packet, first_s: Fraction) -> bool:
+        """Lets a subtitle that is shown when the window begins start with it."""
+        if packet.pts is None or not packet.duration:
+            return False
+        late = round(first_s / packet.time_base) - packet.pts
+        if late >= packet.duration:
+            return False
+        packet.duration -= late
+        packet.pts += late
+        packet.dts = packet.pts
+        return True
+
+    @staticmethod
+    def _time_s(packet: Packet, *, by_pts: bool = False) -> Fraction:
+        ticks = packet.pts if by_pts and packet.pts is not None else packet.dts
+        assert ticks is not None
+        return ticks * packet.time_base
+
+    @staticmethod
+    def _readdressed(packet: Packet, copied: _Copied) -> Packet:
+        packet.stream = copied.output
+        return packet
+
+
+def _copied(source: Stream, output: Stream) -> _Copied:
+    context: CodecContext | None = source.codec_context
+    is_timed_text = context is not None and context.codec.canonical_name == "mov_text"
+    return _Copied(output, source.type == "video", source.type == "subtitle", is_timed_text)

@@ -1,0 +1,90 @@
+"""Titles, languages, chapters and other tags: what is carried over, and what muxers write anew."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from vidrestore.video.read.probe import StreamInfo, VideoInfo
+from vidrestore.video.read.window import Window
+from vidrestore.video.write.timecode import advance_timecode
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter as AvChapter
+
+__all__ = ["chapters_for", "container_tags", "stream_tags"]
+
+_WRITTEN_ANEW = frozenset(
+    ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id")
+)
+
+_STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")
+"""Beginnings of Matroska's tags about the encoded stream."""
+
+_MILLISECONDS = Fraction(1, 1000)
+
+
+def container_tags(source: VideoInfo, window: Window) -> dict[str, str]:
+    """Tags of the whole file, the timecode of the first frame written among them."""
+    tags = {key: text for key, text in source.metadata.items() if key.lower() not in _WRITTEN_ANEW}
+    if source.timecode:
+        tags = {key: text for key, text in tags.items() if key.lower() != "timecode"}
+        tags["timecode"] = source.timecode
+        if window.first_s is not None and source.average_rate:
+            skipped = round((window.first_s - source.start_s) * source.average_rate)
+            tags["timecode"] = advance_timecode(source.timecode, skipped, source.average_rate)
+    return tags
+
+
+def stream_tags(stream: StreamInfo, *, encoded: bool) -> dict[str, str]:
+    """Tags of one stream.
+
+    Args:
+        stream: of the input.
+        encoded: whether its packets are new, so that statistics and encoder's name are stale.
+    """
+    tags = {
+        key: text
+        for key, text in stream.metadata.items()
+        if key.lower() not in _WRITTEN_ANEW
+        and key.lower() != "timecode"
+        and not key.lower().startswith(_STATISTICS)
+    }
+    if not encoded and "encoder" in stream.metadata:
+        tags["encoder"] = stream.metadata["encoder"]
+    if "title" not in tags and "name" in tags:
+        tags["title"] = tags["name"]  # MP4 reads a title as "name", and writes "title" as one
+    return tags
+
+
+def chapters_for(
+    source: VideoInfo, window: Window, clock_s: Fraction = Fraction(0)
+) -> list[AvChapter]:
+    """Chapters for the output, clipped to the window and moved with it.
+
+    Args:
+        source: the input.
+        window: the part that is written.
+        clock_s: subtracted from all times where the window has no beginning of its own.
+    """
+    first_s = window.first_s
+    chapters: list[AvChapter] = []
+    for chapter in source.chapters:
+        start_s, end_s = chapter.start_s, chapter.end_s
+        if first_s is None:
+            start_s, end_s = start_s - clock_s, end_s - clock_s
+        if first_s is not None:
+            start_s, end_s = max(start_s - first_s, Fraction(0)), end_s - first_s
+        if window.end_s is not None:
+            end_s = min(end_s, window.end_s - (first_s or 0))
+        if start_s < end_s or (start_s == end_s and first_s is None and window.end_s is None):
+            chapters.append(
+                {
+                    "id": len(chapters) + 1,
+                    "start": round(start_s / _MILLISECONDS),
+                    "end": round(end_s / _MILLISECONDS),
+                    "time_base": _MILLISECONDS,
+                    "metadata": dict(chapter.metadata),
+                }
+            )
+    return chapters

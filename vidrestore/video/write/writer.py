@@ -1,0 +1,367 @@
+"""Writes the restored video: the picture encoded at its own times, everything else copied.
+
+    with VideoWriter(Path("out.mp4"), reader.info, EncodeConfig()) as writer:
+        for frame in reader.frames():
+            writer.write(frame)
+        writer.commit()
+
+The file grows under a hidden temporary name beside its final one, which it gets at `commit`; when
+anything fails before, the temporary is deleted. Two writers of one file exclude each other, see
+`runtime.output_file`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from vidrestore.config import DecodeConfig, EncodeConfig
+from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
+from vidrestore.runtime.memory import is_out_of_memory
+from vidrestore.runtime.output_file import OutputFile
+from vidrestore.structs import Frame
+from vidrestore.video.boundary import unexpected
+from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
+from vidrestore.video.read.window import window_of
+from vidrestore.video.write.encoder_options import (
+    encoder_options,
+    has_constant_rate,
+    muxer_options,
+    relaid,
+    set_threads,
+)
+from vidrestore.video.write.plan import OutputPlan, plan_output, stream_name
+from vidrestore.video.write.remux import StreamCopier
+from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
+
+__all__ = ["OutputPlan", "VideoWriter", "plan_output"]
+
+
+class VideoWriter:
+    """One output file.
+
+    Args:
+        destination: where it goes; its ending names the container.
+        source: the input, as probed.
+        config: codec, quality, what may be dropped.
+        start: seconds, as `DecodeConfig.start`.
+        end: seconds, as `DecodeConfig.end`.
+        threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
+        max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
+
+    Raises:
+        VideoWriteError: if the output cannot be made; nothing has been written then.
+    """
+
+    def __init__(
+        self,
+        destination: str | Path,
+        source: VideoInfo,
+        config: EncodeConfig,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        threads: int = 0,
+        max_broken: float | None = None,
+    ) -> None:
+        self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
+        self._shortfalls: list[Shortfall] = []
+        self._moved: list[str] = []
+        self.plan: OutputPlan = plan_output(source, destination, config)
+        self._source = source
+        self._config = config
+        self._window = window_of(source, start, end)
+        self._threads = threads
+        self._output = OutputFile(
+            self.plan.destination, inputs=[source.path], overwrite=config.overwrite
+        )
+        self._stack = ExitStack()
+        self._last_pts: int | None = None
+        self._step = 0
+        self._committed = False
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the video encoder."""
+        return self.plan.codec
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know: streams dropped; what is missing, once committed."""
+        return (*self.plan.notes, *map(str, self._shortfalls), *self._moved)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether more of a copied stream is missing than accepted; known once committed."""
+        return any(one.is_beyond(self._max_broken) for one in self._shortfalls)
+
+    def __enter__(self) -> VideoWriter:
+        self._output.__enter__()
+        try:
+            with self._told():
+                self._open()
+        except BaseException:
+            self.abort()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._committed:
+            self.abort()
+
+    def write(self, frame: Frame) -> None:
+        """Encodes a frame's picture at the frame's time; times must increase.
+
+        Raises:
+            VideoWriteError: if the disk is full, or the frame does not fit the file.
+        """
+        with self._told():
+            self._encode(self._timed(frame))
+
+    def commit(self) -> None:
+        """Finishes the file and gives it its final name.
+
+        Raises:
+            VideoWriteError: if that fails; nothing has the final name then, or what had it before.
+            VideoDecodeError: if too much of a copied stream is missing in the input.
+        """
+        with self._told():
+            if self._last_pts is None:
+                raise VideoWriteError(f"{self.plan.destination}: no frame was written")
+            self._encode(None)
+            self._copier.advance(None)
+            self._compare_copied()
+            self._close()
+            self._output.publish()
+        self._committed = True
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        """Encodes a frame, or flushes the encoder, and copies the other streams up to it."""
+        with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be encoded"):
+            packets = self._stream.encode(frame)
+        for packet in packets:
+            with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be written"):
+                self._container.mux(packet)
+            if packet.dts is not None:
+                self._copier.advance(packet.dts * packet.time_base)
+
+    def _compare_copied(self) -> None:
+        """Compares what was copied with what the input promised."""
+        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
+            if planned.action != "copy":
+                continue
+            missing = self._copier.shortfall(info.index, stream_name(info))
+            self._shortfalls += [missing] if missing else []
+            back = self._copier.went_back(info.index)
+            if back and info.type == "audio":
+                self._moved.append(
+                    f"{back} packets of {stream_name(info)} moved, for their times went back "
+                    "(parts doubled or joined)"
+                )
+        if self.is_damaged and not self._config.keep_damaged:
+            refuse_damaged(self._source.path, self._shortfalls, self._max_broken)
+
+    def abort(self) -> None:
+        """Gives up: deletes what was written."""
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            self._close()
+        self._output.abandon()
+
+    def _open(self) -> None:
+        plan, source = self.plan, self._source
+        # Two containers, for a stream must not be used after its own container is closed.
+        self._input = self._stack.enter_context(open_input(source.path))
+        self._container = av.open(
+            str(self._output.temporary),  # absolute, else "a:b.mp4" would name a protocol
+            "w",
+            format=plan.container.muxer,
+            container_options=muxer_options(plan, source),
+        )
+        self._stack.callback(self._container.close)
+        self._container.metadata.update(container_tags(source, self._window))
+        copied = self._add_streams(self._container)
+        if plan.with_chapters:
+            chapters = chapters_for(source, self._window, self.plan.clock_s)
+            self._container.set_chapters(chapters)
+        origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
+        self._container.start_encoding()
+        self._copier = StreamCopier(
+            self._input, self._container, copied, self._window, origin_s, source.path
+        )
+
+    def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
+        """Adds all streams in the input's order; gives those to copy by the input's index."""
+        copied: dict[int, Stream] = {}
+        covers = self._cover_files()
+        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
+            template = self._input.streams[planned.index]
+            if planned.action == "encode":
+                self._stream = self._add_video(container)
+            elif planned.action == "copy":
+                stream = container.add_stream_from_template(template, opaque=True)
+                stream.metadata.clear()
+                stream.metadata.update(stream_tags(info, encoded=False))
+                stream.disposition = Disposition(info.disposition)
+                copied[planned.index] = stream
+            elif planned.action == "attach":
+                name, kind, data = covers.get(planned.index) or _attached_file(template)
+                container.add_attachment(name, kind, data)
+        return copied
+
+    def _cover_files(self) -> dict[int, tuple[str, str, bytes]]:
+        """(name, MIME type, data) of cover art that goes into the file as an attachment."""
+        wanted = {
+            info.index: info
+            for planned, info in zip(self.plan.streams, self._source.streams, strict=True)
+            if planned.action == "attach" and info.is_cover
+        }
+        found: dict[int, tuple[str, str, bytes]] = {}
+        if not wanted:
+            return found
+        with open_input(self._source.path) as container:
+            streams = [container.streams[index] for index in wanted]
+            for packet in container.demux(streams):
+                index = packet.stream.index
+                if packet.size and index not in found:
+                    kind = "png" if wanted[index].codec == "png" else "jpeg"
+                    name = wanted[index].metadata.get("filename", f"cover.{kind[:3]}")
+                    mime = wanted[index].metadata.get("mimetype", f"image/{kind}")
+                    found[index] = (name.replace(".jpe", ".jpg"), mime, bytes(packet))
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def _add_video(self, container: OutputContainer) -> VideoStream:
+        source, plan = self._source, self.plan
+        rate = source.average_rate or Fraction(25)
+        self._time_base = 1 / rate if has_constant_rate(plan, source) else source.time_base
+        stream = container.add_stream(
+            plan.codec,
+            rate=rate,
+            width=source.width,
+            height=source.height,
+            pix_fmt=plan.pix_fmt,
+            time_base=self._time_base,
+            options=encoder_options(plan, source, self._config),
+        )
+        assert isinstance(stream, VideoStream)
+        self._set_codec(stream)
+        info = next(one for one in source.streams if one.index == source.stream_index)
+        stream.metadata.update(stream_tags(info, encoded=True))
+        stream.disposition = Disposition(info.disposition)
+        if plan.container.rotation and source.display_matrix is not None:
+            stream.set_display_matrix(source.display_matrix)
+        return stream
+
+    def _set_codec(self, stream: VideoStream) -> None:
+        source, context = self._source, stream.codec_context
+        set_threads(context, self.plan.codec, self._threads)
+        if source.sar != 1:
+            context.sample_aspect_ratio = source.sar
+        if source.colour.range:
+            context.color_range = source.colour.range
+        context.colorspace = source.colour.space
+        context.color_primaries = source.colour.primaries
+        context.color_trc = source.colour.transfer
+        context.flags |= Flags.frame_duration
+        if self.plan.codec == "libx265" and self.plan.container.muxer in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # what Apple's players ask for
+        if source.interlaced:
+            context.field_order = source.field_order
+            if self.plan.codec in ("libx264", "mpeg2video"):
+                context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+
+    def _timed(self, frame: Frame) -> av.VideoFrame:
+        """The frame's samples with its time, for the encoder, which takes a reference of its own.
+
+        Only fields of this very `av.VideoFrame` change, never samples: the decoder keeps its own.
+        """
+        picture = frame.picture
+        if (picture.width, picture.height) != (self._source.width, self._source.height):
+            raise VideoWriteError(
+                f"frame {frame.index} is {picture.width}x{picture.height}, the file "
+                f"{self._source.width}x{self._source.height}"
+            )
+        pts = self._ticks(frame)
+        if self._last_pts is not None:
+            if pts <= self._last_pts:
+                raise VideoWriteError(
+                    f"frame {frame.index} at {pts} does not come after the one at {self._last_pts}"
+                )
+            self._step = pts - self._last_pts
+        self._last_pts = pts
+        out = relaid(picture, self.plan.pix_fmt)
+        out.pts, out.time_base = pts, self._time_base
+        out.duration = self._duration(picture.handle, frame)
+        out.pict_type = 0
+        colour = self._source.colour
+        out.color_range = colour.range or out.color_range
+        out.colorspace, out.color_primaries = colour.space, colour.primaries
+        out.color_trc = colour.transfer
+        return out
+
+    def _ticks(self, frame: Frame) -> int:
+        """The frame's time in ticks of the encoder.
+
+        Raises:
+            VideoWriteError: if the container has a constant rate and the frame is off its beat.
+        """
+        clock = Fraction(0) if self._window.first_s is not None else self.plan.clock_s
+        exact = (frame.pts * frame.time_base - clock) / self._time_base
+        ticks = round(exact)
+        if abs(exact - ticks) * self._time_base > frame.time_base:
+            raise VideoWriteError(
+                f"{self.plan.destination}: frame {frame.index} is off the constant rate that "
+                f"{self.plan.codec} in {self.plan.destination.suffix} has; write .mkv or .mp4 with "
+                "--codec auto"
+            )
+        return ticks
+
+    def _duration(self, handle: av.VideoFrame, frame: Frame) -> int:
+        if handle.duration and handle.time_base == frame.time_base == self._time_base:
+            return int(handle.duration)
+        return self._step
+
+    def _close(self) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of FFmpeg and of the disk as errors for a person."""
+        try:
+            yield
+        except VidRestoreError:
+            raise
+        except (av.FFmpegError, OSError) as error:
+            if is_out_of_memory(error):
+                raise NotEnoughMemoryError(
+                    f"{self.plan.destination}: out of memory while encoding; take a faster "
+                    "--encode.preset, or free memory"
+                ) from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise VideoWriteError(
+                f"{self.plan.destination}: cannot be written ({reason}); check the space and "
+                "permissions of its folder, and --codec"
+            ) from error
+
+
+def _attached_file(stream: Stream) -> tuple[str, str, bytes]:
+    name = stream.metadata.get("filename") or f"attachment{stream.index}"
+    kind = stream.metadata.get("mimetype") or "application/octet-stream"
+    return name, kind, stream.data  # type: ignore[attr-defined]
