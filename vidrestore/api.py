@@ -23,7 +23,7 @@ from vidrestore.config import RestoreConfig, input_files, resolve_config
 from vidrestore.errors import ModelError, UsageError
 from vidrestore.geometry import identity
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
-from vidrestore.models.interfaces import FaceDetector, FaceRestorer
+from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.names import resolve
 from vidrestore.pipeline import followed_frames, restored_frames
@@ -369,7 +369,7 @@ def restore_frames(
 
 
 def _restore_frames(
-    src: str | Path, config: RestoreConfig, detector: FaceDetector, restorer: FaceRestorer
+    src: str | Path, config: RestoreConfig, detector: FaceDetector, restorer: RestorerRun
 ) -> Generator[Frame, None, None]:
     keep = config.encode.keep_damaged
     with VideoReader(src, config.decode, threads=config.run.threads, keep_damaged=keep) as reader:
@@ -480,7 +480,7 @@ def _resolved(
     return resolve_config(config, given, per_frame=per_frame)
 
 
-def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:
+def _load_models(config: RestoreConfig) -> tuple[FaceDetector, RestorerRun]:
     device = resolve_device(config.run.device)
     detector = load_detector(config.detect.detector, device=device)
     restorer = load_restorer(
@@ -488,9 +488,7 @@ def _load_models(config: RestoreConfig) -> tuple[FaceDetector, FaceRestorer]:
         device=device,
         precision=config.restore.precision,
         batch_size=config.restore.batch_size,
-        noise=config.restore.noise,
-        style_steadiness=config.steady.steadiness,
-    )
+    ).start_run(noise=config.restore.noise, style_strength=config.steady.steadiness)
     _log.info("model %s, detector %s, on %s", restorer.name, detector.name, device)
     return detector, restorer
 

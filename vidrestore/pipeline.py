@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 
 from vidrestore.config import RestoreConfig
-from vidrestore.models.interfaces import FaceDetector, FaceRestorer
+from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.templates import landmark_template
 from vidrestore.runtime.prefetch import prefetch
 from vidrestore.runtime.stage_clock import StageClock
@@ -31,7 +31,7 @@ __all__ = ["followed_frames", "restored_frames"]
 def restored_frames(
     decoded: Iterable[Frame],
     detector: FaceDetector,
-    restorer: FaceRestorer,
+    restorer: RestorerRun,
     config: RestoreConfig,
     clock: StageClock | None = None,
 ) -> Generator[Frame, None, None]:

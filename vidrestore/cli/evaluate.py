@@ -401,7 +401,7 @@ def detector(
         check_outputs([out], inputs=videos, overwrite=overwrite)
     from vidrestore.evaluation.conditions import CONDITIONS
     from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
-    from vidrestore.models.detectors.rotated import TurningDetector
+    from vidrestore.models.detectors.rotated import RotatedDetector
     from vidrestore.models.load import load_detector
 
     for name in (detector, reference):
@@ -409,7 +409,7 @@ def detector(
     trusted = load_detector(reference)
     judged: FaceDetector = MirroredDetector(trusted) if mirrored else load_detector(detector)
     if not (mirrored or upright):
-        judged = TurningDetector(judged)
+        judged = RotatedDetector(judged)
     results = {
         name: evaluate_detector(
             judged,

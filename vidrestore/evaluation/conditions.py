@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.geometry import turned_about_middle
-from vidrestore.models.detectors.rotated import moved
+from vidrestore.models.detectors.suppression import transform_detections
 from vidrestore.structs import Detections
 
 __all__ = ["CONDITIONS", "Condition"]
@@ -68,7 +68,7 @@ class Condition:
         if not self.degrees:
             return found
         matrix, _ = turned_about_middle(height, width, self.degrees)
-        return moved(found, matrix)
+        return transform_detections(found, matrix)
 
 
 CONDITIONS: Mapping[str, Condition] = {

@@ -11,7 +11,6 @@ itself: no other detector can be asked for more.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +24,7 @@ from vidrestore.config import DecodeConfig
 from vidrestore.datasets.names import distinct_names
 from vidrestore.evaluation.conditions import CONDITIONS, Condition
 from vidrestore.metrics.detections import LIKELY_SCORE, Agreement, agreement
-from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS, CompactFaceDetector
-from vidrestore.models.detectors.retinaface import RetinaFaceDetector
+from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections
 from vidrestore.video.picture.samples import shown_rgb
@@ -36,7 +34,6 @@ __all__ = [
     "Agreement",
     "MirroredDetector",
     "agreement",
-    "answering_from",
     "detect_scaled",
     "display_frames",
     "evaluate_detector",
@@ -72,10 +69,19 @@ class MirroredDetector:
     def __init__(self, detector: FaceDetector) -> None:
         self.detector, self.name = detector, f"{detector.name}, mirrored"
 
-    def __call__(self, images: torch.Tensor) -> list[Detections]:
-        """(N, 3, H, W) RGB in [0, 1]; see `FaceDetector`."""
+    def __call__(
+        self,
+        images: torch.Tensor,
+        *,
+        min_score: float | None = None,
+        max_roll_degrees: float | None = None,
+    ) -> list[Detections]:
+        """Find faces in the mirror images; see `FaceDetector`."""
         right = images.shape[3] - 1
-        return [_mirrored(found, right) for found in self.detector(images.flip(3))]
+        found = self.detector(
+            images.flip(3), min_score=min_score, max_roll_degrees=max_roll_degrees
+        )
+        return [_mirrored(one, right) for one in found]
 
 
 def _mirrored(found: Detections, right: int) -> Detections:
@@ -85,13 +91,20 @@ def _mirrored(found: Detections, right: int) -> Detections:
     return replace(found, boxes_xyxy=boxes, landmarks=landmarks)
 
 
-def detect_scaled(detector: FaceDetector, picture: RGB, size_px: int | None) -> Detections:
+def detect_scaled(
+    detector: FaceDetector,
+    picture: RGB,
+    size_px: int | None,
+    *,
+    min_score: float | None = None,
+) -> Detections:
     """Runs a detector on a small copy and gives its answers in pixels of the picture.
 
     Args:
         detector: the detector.
         picture: (H, W, 3) uint8 RGB.
         size_px: longer side of the copy at most; None for the picture itself.
+        min_score: least score of an answer; None for the detector's own threshold.
 
     Returns:
         The answers, in pixels of `picture`.
@@ -101,7 +114,7 @@ def detect_scaled(detector: FaceDetector, picture: RGB, size_px: int | None) -> 
     size = (round(width * scale), round(height * scale))
     small = picture if scale == 1.0 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     image = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].float() / 255
-    found = detector(image)[0]
+    found = detector(image, min_score=min_score)[0]
     ratio = np.array([width / size[0], height / size[1]], np.float32)
     return replace(
         found,
@@ -134,15 +147,17 @@ def evaluate_detector(
     Returns:
         The agreement on each video, by its file name, or by its path where two have one name.
     """
-    reference = answering_from(reference, LIKELY_SCORE)
+
+    def trusted(picture: RGB) -> Detections:
+        return detect_scaled(reference, picture, None, min_score=LIKELY_SCORE)
 
     def compared(picture: RGB) -> Agreement:
-        shown, upright = condition.turned(picture), detect_scaled(reference, picture, None)
+        shown, upright = condition.turned(picture), trusted(picture)
         return agreement(
             detect_scaled(detector, shown, size_px),
             condition.turned_along(upright, *picture.shape[:2]),
             min_side_px=min_side_px,
-            also=detect_scaled(reference, shown, None) if condition.degrees else None,
+            also=trusted(shown) if condition.degrees else None,
         )
 
     def total(video: Path) -> Agreement:
@@ -152,11 +167,3 @@ def evaluate_detector(
     videos = list(dict.fromkeys(videos))
     names = distinct_names([v.name for v in videos], [v.as_posix() for v in videos])
     return {name: total(video) for name, video in zip(names, videos, strict=True)}
-
-
-def answering_from(detector: FaceDetector, score: float) -> FaceDetector:
-    """The same detector with another threshold, where it is one of ours."""
-    if isinstance(detector, CompactFaceDetector | RetinaFaceDetector):
-        detector = copy.copy(detector)
-        detector.score_threshold = score
-    return detector

@@ -17,7 +17,6 @@ from vidrestore.config import DetectConfig, RestoreConfig
 from vidrestore.evaluation.detector import (
     Agreement,
     agreement,
-    answering_from,
     detect_scaled,
     display_frames,
 )
@@ -58,10 +57,10 @@ def evaluate_tracking(
     """
     config = RestoreConfig(detect=DetectConfig(every_frames=every_frames))
     tracks = inspect_video(video, detector=detector, config=config)
-    faces, reference = tracks.faces_by_frame(), answering_from(reference, LIKELY_SCORE)
+    faces = tracks.faces_by_frame()
     counts = Agreement()
     for place, picture in enumerate(display_frames(video, every=every)):
-        truth = detect_scaled(reference, picture, None)
+        truth = detect_scaled(reference, picture, None, min_score=LIKELY_SCORE)
         found = _detections(faces.get(place * every, ()))
         counts += agreement(found, truth, min_side_px=min_side_px)
     return TrackingResult(counts, len(tracks.looked) / max(1, tracks.frames))

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from vidrestore.models.detectors.compact import overlaps
+from vidrestore.models.detectors.suppression import overlaps
 from vidrestore.structs import Detections
 
 __all__ = ["LIKELY_SCORE", "Agreement", "agreement"]

@@ -1,13 +1,17 @@
-"""What the stages ask of a network, whatever the network: two small protocols.
+"""What the stages ask of a network, whatever the network.
 
-An implementation is an adapter: it alone knows the value range, size, precision and batch size of
-the network behind it. Crops and images are float32 RGB in [0, 1] on either side.
+A `FaceRestorer` or `FaceDetector` adapts a network: it alone knows the value range, size, precision
+and batch size of the network behind it. Crops and images are float32 RGB in [0, 1] on either side.
+
+A restorer is loaded once and serves many runs, also at the same time from several threads; what a
+run remembers (a person's style codes, the count of crops, notes) is in the `RestorerRun` that it
+starts. Every implementation passes the tests in `tests/models/test_conformance.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +19,22 @@ from torch import Tensor
 
 from vidrestore.structs import Detections
 
-__all__ = ["FaceDetector", "FaceRestorer"]
+__all__ = ["FaceDetector", "FaceRestorer", "Noise", "RestorerRun"]
+
+Noise = Literal["fixed", "fresh"]
+"""Of networks that have some: the one stored with the weights, or another in every crop."""
 
 
 @runtime_checkable
-class FaceRestorer(Protocol):
-    """Restores aligned face crops."""
+class RestorerRun(Protocol):
+    """One run of a restorer over the crops of one video, in the order of time."""
 
     name: str
-    """What it is, for reports: a name of the zoo or the path of a weights file."""
+    """As of the restorer."""
     size: int
-    """Side S of the crops in pixels."""
+    """As of the restorer."""
     template: npt.NDArray[np.float64]
-    """(5, 2): where the five landmarks lie in a crop, (x, y) in pixels, pixel centres at integers;
-    order of `Detections.landmarks`."""
+    """As of the restorer."""
     batch_size: int
     """Crops in every call of the network; shorter batches are padded to it. May shrink in a run."""
     notes: list[str]
@@ -40,7 +46,7 @@ class FaceRestorer(Protocol):
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1], any N.
             people: Whose each crop is, in the order of time, for networks that follow a person's
-                looks; nobody is known from one shot to the next.
+                appearance; nobody is known from one shot to the next.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1], on the device and in the order of `crops`; NaN
@@ -50,19 +56,56 @@ class FaceRestorer(Protocol):
 
 
 @runtime_checkable
+class FaceRestorer(Protocol):
+    """Restores aligned face crops; remembers nothing."""
+
+    name: str
+    """What it is, for reports: a name of the zoo or the path of a weights file."""
+    size: int
+    """Side S of the crops in pixels."""
+    template: npt.NDArray[np.float64]
+    """(5, 2): where the five landmarks lie in a crop, (x, y) in pixels, pixel centres at integers;
+    order of `Detections.landmarks`."""
+
+    def start_run(self, *, noise: Noise = "fixed", style_strength: float = 0.0) -> RestorerRun:
+        """Begin a run with an empty memory.
+
+        Args:
+            noise: "fixed" for that stored with the weights; "fresh" for another in every crop, crop
+                number n of a run always having the same. Networks without noise do not mind.
+            style_strength: How strongly a person's style codes are averaged over time, 0 to 1;
+                networks without such codes do not mind.
+        """
+        ...
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """Restore crops in a run of their own; see `RestorerRun`."""
+        ...
+
+
+@runtime_checkable
 class FaceDetector(Protocol):
-    """Finds faces and their five landmarks."""
+    """Finds faces and their five landmarks; remembers nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""
 
-    def __call__(self, images: Tensor) -> list[Detections]:
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        min_score: float | None = None,
+        max_roll_degrees: float | None = None,
+    ) -> list[Detections]:
         """Find the faces of each image.
 
         Args:
             images: (N, 3, H, W) float RGB in [0, 1].
+            min_score: Least score of an answer; None for the detector's own threshold.
+            max_roll_degrees: Heads that lean further to either side are not answered; None for the
+                detector's own limit. Detectors without a limit do not mind.
 
         Returns:
-            One `Detections` for each image, in pixels of that image.
+            One `Detections` for each image, best first, in pixels of that image.
         """
         ...

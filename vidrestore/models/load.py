@@ -27,7 +27,7 @@ from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.names import resolve, split_arch
 from vidrestore.models.registry import build
 from vidrestore.models.restorers.debug import DebugRestorer
-from vidrestore.models.restorers.network import GanRestorer, Noise
+from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.weights import store as weights
 from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
@@ -67,8 +67,6 @@ def load_restorer(
     device: str | torch.device = "auto",
     precision: Precision = "auto",
     batch_size: int = 0,
-    noise: Noise = "fixed",
-    style_steadiness: float = 0.0,
     on_download: weights.OnDownload | None = None,
 ) -> FaceRestorer:
     """Load a face restorer.
@@ -79,8 +77,6 @@ def load_restorer(
         device: Where to run; see `resolve_device`.
         precision: Number format of the network; "auto" picks one for the device.
         batch_size: Crops in every call of the network; 0 picks one for the device.
-        noise: Of networks that have some: "fixed" is the stored one, "fresh" is new for every crop.
-        style_steadiness: Of networks with style codes: how steadily they are followed, 0 to 1.
         on_download: Told of a download; see `weights.OnDownload`.
 
     Raises:
@@ -93,7 +89,7 @@ def load_restorer(
     source = _open(chosen, on_download)
     if source.arch not in _TEMPLATES:
         raise source.error(f"a {source.arch}, which does not restore faces")
-    return GanRestorer(
+    return NetworkRestorer(
         source.network(build),
         name=source.name,
         size=source.crop_size,
@@ -101,8 +97,6 @@ def load_restorer(
         device=resolve_device(device),
         precision=precision,
         batch_size=batch_size,
-        noise=noise,
-        style_steadiness=style_steadiness,
     )
 
 

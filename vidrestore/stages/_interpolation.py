@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidrestore.geometry import apply, invert, similarity_from_points
+from vidrestore.landmarks import eye_distance
 from vidrestore.structs import Array, Face
 
 __all__ = ["Pose", "blended_path", "disagreement", "straight_path"]
@@ -50,7 +51,7 @@ def moved_box(box_xyxy: Array, motion: Array) -> Array:
 def disagreement(pose: Pose, face: Face) -> float:
     """How far flow is from a detection: rms over the landmarks, as a share of the eye distance."""
     apart = float(np.sqrt(((pose.landmarks - face.landmarks) ** 2).sum(-1).mean()))
-    eyes = float(np.hypot(*(face.landmarks[1] - face.landmarks[0])))
+    eyes = eye_distance(face.landmarks)
     return max(apart - _SCATTER_PX, 0.0) / max(eyes, 1e-6)
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from vidrestore.config import SmoothConfig
 from vidrestore.geometry import compose, similarity_from_points
+from vidrestore.landmarks import eye_distance
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Array, Display, Face, Frame
 
@@ -136,7 +137,7 @@ def steady_landmarks(own: Array, carried: Array, weights: Array) -> Array:
         weights: (N,) in [0, 1]; the frame itself has 1.
     """
     apart = carried - own
-    eyes_px = max(float(np.hypot(*(own[1] - own[0]))), 1e-6)
+    eyes_px = max(eye_distance(own), 1e-6)
     distance = np.sqrt((apart**2).sum(-1).mean(-1)) / eyes_px
     trusted = weights / (1.0 + (distance / _DOUBT) ** 2) ** 2
     mean: Array = own + np.tensordot(trusted, apart, 1) / (1.0 + trusted.sum())

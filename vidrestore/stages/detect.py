@@ -30,13 +30,13 @@ from vidrestore.geometry import (
     similarity_from_points,
     warp_affine,
 )
-from vidrestore.models.detectors.compact import tilt_degrees
+from vidrestore.landmarks import eye_distance, roll_degrees
 from vidrestore.models.detectors.rotated import (
-    LEAST_TILT_DEGREES,
-    TURNS_DEGREES,
-    detect_turned,
-    merged,
+    LEAST_ROLL_DEGREES,
+    ROTATIONS_DEGREES,
+    detect_rotated,
 )
+from vidrestore.models.detectors.suppression import merge_detections
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
 from vidrestore.stages.restore import crop_face
@@ -156,14 +156,16 @@ class _Turns:
 
     def now(self) -> Sequence[float]:
         """Degrees, counter-clockwise, of the turned copies to look at."""
-        return self._leaning if self._looks % _TURNED_LOOKS else TURNS_DEGREES
+        return self._leaning if self._looks % _TURNED_LOOKS else ROTATIONS_DEGREES
 
     def remember(self, faces: Sequence[Face]) -> None:
         """Takes what the look found."""
         self._looks += 1
-        tilts = tilt_degrees(np.array([face.landmarks for face in faces]).reshape(-1, 5, 2))
+        tilts = roll_degrees(np.array([face.landmarks for face in faces]).reshape(-1, 5, 2))
         self._leaning = tuple(
-            turn for turn in TURNS_DEGREES if (tilts * np.sign(turn) >= LEAST_TILT_DEGREES).any()
+            turn
+            for turn in ROTATIONS_DEGREES
+            if (tilts * np.sign(turn) >= LEAST_ROLL_DEGREES).any()
         )
 
 
@@ -172,13 +174,13 @@ def _look(
 ) -> tuple[tuple[Face, ...], int]:
     """The faces of a frame, best first, and how many more there are than may be."""
     image, display_from_small = small_rgb(frame.picture, frame.display, config.size_px)
-    turned = [detect_turned(detector, image, degrees) for degrees in turns]
-    found = merged([*detector(image[None]), *turned])
+    turned = [detect_rotated(detector, image, degrees) for degrees in turns]
+    found = merge_detections([*detector(image[None]), *turned])
     faces = [
         face
         for face in _faces_in_display(found, display_from_small)
         if (config.min_score is None or face.score >= config.min_score)
-        and _eye_distance(face.landmarks) >= config.min_face_px
+        and eye_distance(face.landmarks) >= config.min_face_px
     ]
     if config.faces == "largest" and faces:
         faces = [max(faces, key=lambda face: _area(face.box_xyxy))]
@@ -219,7 +221,7 @@ class _CloserLook:
             crop_from_display = compose(view, similarity_from_points(_ALIGNED, landmarks))
             found = self._detector(self._crop(crop_from_display)[None])[0].landmarks
             apart = np.sqrt(((found - expected) ** 2).sum(-1).mean(-1))
-            if not len(apart) or apart.min() > _MAX_CHANGE * _eye_distance(expected):
+            if not len(apart) or apart.min() > _MAX_CHANGE * eye_distance(expected):
                 return landmarks
             answers.append(apply(invert(crop_from_display), found[apart.argmin()]))
         better: Array = np.mean(answers, axis=0)
@@ -242,11 +244,6 @@ def _faces_in_display(found: Detections, display_from_small: Array) -> list[Face
         Face(box, points, float(score))
         for box, points, score in zip(boxes, landmarks, found.scores, strict=True)
     ]
-
-
-def _eye_distance(landmarks: Array) -> float:
-    """Distance between the eyes of (5, 2) landmarks, in their pixels."""
-    return float(np.hypot(*(landmarks[1] - landmarks[0])))
 
 
 def _area(box_xyxy: Array) -> float:

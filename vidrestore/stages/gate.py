@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.config import GateConfig
+from vidrestore.landmarks import eye_distance, eye_to_mouth_distance
 from vidrestore.models.templates import landmark_template
 from vidrestore.stages._windows import by_shot
 from vidrestore.stages.restore import crop_aligned
@@ -143,18 +144,10 @@ def _ramp(value: float, closed: float, opened: float) -> float:
     return t * t * (3 - 2 * t)
 
 
-def _eye_to_eye(landmarks: Array) -> float:
-    return float(np.hypot(*(landmarks[1] - landmarks[0])))
-
-
-def _eyes_to_mouth(landmarks: Array) -> float:
-    return float(np.hypot(*(landmarks[3:].mean(0) - landmarks[:2].mean(0))))
-
-
 def _eyes_px(landmarks: Array) -> float:
     """Distance between the eyes, were the face seen from the front: a turn shortens the way from
     eye to eye, a nod that from the eyes to the mouth, so the longer one tells."""
-    return max(_eye_to_eye(landmarks), _eyes_to_mouth(landmarks) / _FACE_HEIGHT)
+    return max(eye_distance(landmarks), eye_to_mouth_distance(landmarks) / _FACE_HEIGHT)
 
 
 def yaw_degrees(landmarks: Array) -> float:
@@ -164,7 +157,7 @@ def yaw_degrees(landmarks: Array) -> float:
         landmarks: (5, 2), order of `structs.Detections.landmarks`; the unit does not matter.
     """
     line = landmarks[1] - landmarks[0]
-    eyes = _eye_to_eye(landmarks)
+    eyes = eye_distance(landmarks)
     way = abs(float((landmarks[2] - landmarks[:2].mean(0)) @ line)) / max(eyes, 1e-6)
     return float(np.degrees(np.arctan2(_NOSE * way, eyes)))
 

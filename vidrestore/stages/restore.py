@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
-from vidrestore.models.interfaces import FaceRestorer
+from vidrestore.models.interfaces import RestorerRun
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.samples import region_to_rgb
 
@@ -26,16 +26,14 @@ MAX_WAITING_FRAMES = 32
 """Frames that may wait for a batch to fill, so that memory stays bounded where faces are rare."""
 
 
-def restore(
-    frames: Iterable[Frame], restorer: FaceRestorer, *, collect: int = 0
-) -> Iterator[Frame]:
+def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0) -> Iterator[Frame]:
     """Adds `source_crop` and `crop` to every face that has an alignment.
 
     A face for which the network gives no valid numbers keeps `crop=None`.
 
     Args:
         frames: with `Face.crop_from_frame` set.
-        restorer: the network's adapter.
+        restorer: a run of the network.
         collect: crops gathered before the network runs; 0 takes the restorer's batch size.
     """
     collect = collect or restorer.batch_size
@@ -92,7 +90,7 @@ def _with_source_crops(frame: Frame, size: int) -> Frame:
 
 
 def _run(
-    waiting: Iterable[Frame], people: Sequence[Hashable], restorer: FaceRestorer
+    waiting: Iterable[Frame], people: Sequence[Hashable], restorer: RestorerRun
 ) -> Iterator[Frame]:
     waiting, people = list(waiting), tuple(people)
     sources = [f.source_crop for frame in waiting for f in frame.faces if f.source_crop is not None]
@@ -106,7 +104,7 @@ def _run(
 
 
 def _restore_all(
-    sources: list[Tensor], people: Sequence[Hashable], restorer: FaceRestorer
+    sources: list[Tensor], people: Sequence[Hashable], restorer: RestorerRun
 ) -> Iterator[Tensor | None]:
     begin = 0
     while begin < len(sources):

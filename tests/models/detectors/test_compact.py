@@ -19,10 +19,9 @@ from vidrestore.models.detectors.compact import (
     CompactDetector,
     CompactFaceDetector,
     cell_centres,
-    detections_from_candidates,
     fold_batch_norms,
-    overlaps,
 )
+from vidrestore.models.detectors.suppression import detections_from_candidates, overlaps
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.weights.checkpoint import fill, read
 

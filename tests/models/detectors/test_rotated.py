@@ -14,13 +14,15 @@ from torch import Tensor
 
 from vidrestore.demo.clip import portrait
 from vidrestore.geometry import apply, turned_about_middle
-from vidrestore.models.detectors.compact import tilt_degrees
+from vidrestore.landmarks import roll_degrees
 from vidrestore.models.detectors.rotated import (
-    GREATEST_TILT_DEGREES,
-    TURNS_DEGREES,
-    TurningDetector,
-    detect_turned,
-    merged,
+    ROTATIONS_DEGREES,
+    RotatedDetector,
+    detect_rotated,
+)
+from vidrestore.models.detectors.suppression import (
+    GREATEST_ROLL_DEGREES,
+    merge_detections,
 )
 from vidrestore.models.load import load_detector
 from vidrestore.structs import Detections
@@ -37,23 +39,23 @@ def test_a_leaning_head_is_found_where_it_is(degrees: float) -> None:
     [upright] = find(tensor(picture)[None])
     matrix, size = turned_about_middle(*picture.shape[:2], degrees)
     leaning = tensor(cv2.warpAffine(picture, matrix, size[::-1]))
-    [found] = TurningDetector(find)(leaning[None])
+    [found] = RotatedDetector(find)(leaning[None])
     expected = apply(matrix, upright.landmarks[0])
     eyes = np.linalg.norm(expected[1] - expected[0])
     apart = np.linalg.norm(found.landmarks - expected, axis=2).mean(1)
     assert apart[0] < 0.08 * eyes and (apart < eyes).sum() == 1
-    assert tilt_degrees(found.landmarks)[0] == pytest.approx(
-        tilt_degrees(upright.landmarks)[0] - degrees, abs=4
+    assert roll_degrees(found.landmarks)[0] == pytest.approx(
+        roll_degrees(upright.landmarks)[0] - degrees, abs=4
     )
 
 
 def test_upright_heads_are_left_to_the_upright_look_and_lying_ones_not_answered() -> None:
     find = load_detector("embedded", device="cpu")
     picture = portrait()
-    for degrees in TURNS_DEGREES:
-        assert not len(detect_turned(find, tensor(picture), degrees))
+    for degrees in ROTATIONS_DEGREES:
+        assert not len(detect_rotated(find, tensor(picture), degrees))
     for lying in (np.rot90(picture), np.rot90(picture, -1)):
-        [found] = TurningDetector(find)(tensor(lying)[None])
+        [found] = RotatedDetector(find)(tensor(lying)[None])
         assert not len(found)
 
 
@@ -76,14 +78,14 @@ def leaning(degrees: float, score: float) -> Detections:
 
 @given(st.floats(-179, 179))
 def test_a_head_is_answered_unless_it_lies(degrees: float) -> None:
-    if abs(abs(degrees) - GREATEST_TILT_DEGREES) > 0.01:
-        found = merged([leaning(degrees, 0.9)])
-        assert len(found) == (abs(degrees) < GREATEST_TILT_DEGREES)
+    if abs(abs(degrees) - GREATEST_ROLL_DEGREES) > 0.01:
+        found = merge_detections([leaning(degrees, 0.9)])
+        assert len(found) == (abs(degrees) < GREATEST_ROLL_DEGREES)
 
 
 def test_an_upside_down_answer_gives_way_to_a_surer_one_that_has_it_lying() -> None:
-    assert not len(merged([leaning(-55, 0.84), leaning(125, 0.89)]))
-    [kept] = merged([leaning(-55, 0.89), leaning(125, 0.84)]).scores
+    assert not len(merge_detections([leaning(-55, 0.84), leaning(125, 0.89)]))
+    [kept] = merge_detections([leaning(-55, 0.89), leaning(125, 0.84)]).scores
     assert kept == pytest.approx(0.89)
 
 
@@ -100,7 +102,7 @@ def looks(draw: st.DrawFn) -> list[Detections]:
 
 @given(looks())
 def test_the_surest_answer_always_stays_best_first(found: list[Detections]) -> None:
-    joined = merged(found)
+    joined = merge_detections(found)
     every = np.concatenate([one.scores for one in found])
     assert (np.diff(joined.scores) <= 0).all()
     assert len(joined) <= len(every)
@@ -112,5 +114,5 @@ def test_the_surest_answer_always_stays_best_first(found: list[Detections]) -> N
 def test_one_face_seen_in_two_looks_is_one() -> None:
     upright = answers([(0, 0, 40, 40), (100, 0, 40, 40)], [0.9, 0.7])
     turned = answers([(102, 1, 40, 40), (200, 0, 40, 40)], [0.8, 0.75])
-    joined = merged([upright, turned])
+    joined = merge_detections([upright, turned])
     assert joined.boxes_xyxy[:, 0].tolist() == [0, 102, 200]

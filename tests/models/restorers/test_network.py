@@ -14,7 +14,7 @@ from vidrestore.errors import ModelError
 from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.registry import build
 from vidrestore.models.restorers import precision
-from vidrestore.models.restorers.network import GanRestorer
+from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.models.restorers.precision import MIN_PSNR_DB, drawn_face, prepare_fastest
 from vidrestore.models.templates import landmark_template
 
@@ -40,9 +40,9 @@ def crops(n: int, seed: int = 0, size: int = SIZE) -> torch.Tensor:
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def recording(batch_size: int = 3) -> tuple[GanRestorer, Recorder]:
+def recording(batch_size: int = 3) -> tuple[NetworkRestorer, Recorder]:
     network = Recorder()
-    restorer = GanRestorer(network, size=SIZE, batch_size=batch_size, precision="float32")
+    restorer = NetworkRestorer(network, size=SIZE, batch_size=batch_size, precision="float32")
     return restorer, network
 
 
@@ -62,7 +62,7 @@ def test_the_network_sees_one_batch_size_and_its_own_range(n, batch_size):
 def test_a_crop_comes_out_the_same_in_any_company():
     torch.manual_seed(0)
     network = build("GFPGANv1Clean", out_size=32, narrow=0.1)
-    restorer = GanRestorer(network, size=32, batch_size=4, precision="float32")
+    restorer = NetworkRestorer(network, size=32, batch_size=4, precision="float32")
     assert isinstance(restorer, FaceRestorer)
     faces = crops(6, size=32)
     together = restorer(faces)
@@ -85,9 +85,9 @@ def test_fresh_noise_is_another_for_every_crop_and_the_same_in_any_company():
     faces = crops(1, size=32).expand(4, -1, -1, -1)
 
     def restored(batch_size: int, noise: str) -> torch.Tensor:
-        return GanRestorer(
-            noisy_network(), size=32, batch_size=batch_size, precision="float32", noise=noise
-        )(faces)
+        return NetworkRestorer(
+            noisy_network(), size=32, batch_size=batch_size, precision="float32"
+        ).start_run(noise=noise)(faces)
 
     fresh = restored(1, "fresh")
     assert all((fresh[i] - fresh[j]).abs().max() > 0.01 for i in range(4) for j in range(i))
@@ -97,7 +97,7 @@ def test_fresh_noise_is_another_for_every_crop_and_the_same_in_any_company():
 
 
 def test_networks_without_noise_do_not_mind_fresh_noise():
-    restorer = GanRestorer(Recorder(), size=SIZE, precision="float32", noise="fresh")
+    restorer = NetworkRestorer(Recorder(), size=SIZE, precision="float32").start_run(noise="fresh")
     torch.testing.assert_close(restorer(crops(2)), 1 - crops(2))
 
 
@@ -121,7 +121,8 @@ class Overflowing(nn.Module):
 
 
 def test_an_overflow_is_repeated_in_float32_and_changes_no_other_crop(caplog):
-    restorer = GanRestorer(Overflowing(), size=SIZE, precision="float16", batch_size=2)
+    shared = NetworkRestorer(Overflowing(), size=SIZE, precision="float16", batch_size=2)
+    restorer = shared.start_run()
     faces = crops(4)
     faces[1] = 0.98
     with caplog.at_level(logging.WARNING):
@@ -143,7 +144,7 @@ class Failing(nn.Module):
 
 
 def test_a_face_without_valid_answer_is_nan_and_others_are_not():
-    restorer = GanRestorer(Failing(), size=SIZE, precision="float32", batch_size=2)
+    restorer = NetworkRestorer(Failing(), size=SIZE, precision="float32", batch_size=2)
     faces = crops(3)
     faces[1] = 0
     result = restorer(faces)
@@ -164,7 +165,8 @@ class Hungry(Recorder):
 
 def test_half_the_batch_after_memory_ran_out_is_noted():
     network = Hungry()
-    restorer = GanRestorer(network, size=SIZE, precision="float32", batch_size=8)
+    shared = NetworkRestorer(network, size=SIZE, precision="float32", batch_size=8)
+    restorer = shared.start_run()
     torch.testing.assert_close(restorer(crops(5)), 1 - crops(5))
     assert restorer.batch_size == 2
     assert {shape[0] for shape in network.batches} == {2}
@@ -177,7 +179,7 @@ def test_half_the_batch_after_memory_ran_out_is_noted():
 def test_no_memory_for_one_crop_is_an_error():
     network = Hungry()
     network.largest = 0
-    restorer = GanRestorer(network, size=SIZE, precision="float32", batch_size=1)
+    restorer = NetworkRestorer(network, size=SIZE, precision="float32", batch_size=1)
     with pytest.raises(ModelError, match="not enough memory on cpu for one crop"):
         restorer(crops(1))
 
@@ -207,9 +209,9 @@ def test_bfloat16_agrees_with_float32_on_a_real_course(monkeypatch):
     monkeypatch.setattr(precision, "fast_precision", lambda device: "bfloat16")
     torch.manual_seed(0)
     network = build("GFPGANv1Clean", out_size=64, narrow=0.25)
-    restorer = GanRestorer(network, size=64)
+    restorer = NetworkRestorer(network, size=64)
     torch.manual_seed(0)
-    exact = GanRestorer(
+    exact = NetworkRestorer(
         build("GFPGANv1Clean", out_size=64, narrow=0.25), size=64, precision="float32"
     )
     assert restorer.precision == "bfloat16"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.models.registry import build
-from vidrestore.models.restorers.network import GanRestorer
+from vidrestore.models.restorers.network import NetworkRestorer, NetworkRun
 from vidrestore.models.restorers.style_memory import StyleMemory
 
 NETWORKS = {
@@ -23,11 +23,11 @@ def network(arch: str) -> nn.Module:
     return build(arch, **NETWORKS[arch])  # type: ignore[arg-type]
 
 
-def restorer(made: nn.Module, steadiness: float, batch_size: int = 1) -> GanRestorer:
-    return GanRestorer(
-        copy.deepcopy(made), size=64, precision="float32", batch_size=batch_size,
-        style_steadiness=steadiness,
-    )  # fmt: skip
+def restorer(made: nn.Module, strength: float, batch_size: int = 1) -> NetworkRun:
+    shared = NetworkRestorer(
+        copy.deepcopy(made), size=64, precision="float32", batch_size=batch_size
+    )
+    return shared.start_run(style_strength=strength)
 
 
 def noisy_crops(count: int) -> Tensor:

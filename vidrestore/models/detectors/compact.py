@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vidrestore.landmarks import roll_degrees
+from vidrestore.models.detectors.suppression import detections_from_candidates
 from vidrestore.structs import Detections
 
 __all__ = [
@@ -30,10 +31,7 @@ __all__ = [
     "CompactDetector",
     "CompactFaceDetector",
     "cell_centres",
-    "detections_from_candidates",
     "fold_batch_norms",
-    "overlaps",
-    "tilt_degrees",
 ]
 
 STRIDES = (8, 16, 32, 64)
@@ -387,7 +385,7 @@ a crowd are harder to judge than the made-up ones that made it so sure."""
 DEFAULT_SCORE_THRESHOLD = 0.62
 """Least score of an answer, chosen on clips and held-out scenes (see the model's card)."""
 
-DEFAULT_MAX_TILT_DEGREES = 65.0
+DEFAULT_MAX_ROLL_DEGREES = 65.0
 """Heads tilted further to the side are not answered: frames are shown upright, and a "face" that
 lies on its side is nearly always a picture or an ornament."""
 
@@ -405,7 +403,7 @@ class CompactFaceDetector:
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         first_threshold: float = 0.3,
         overlap: float = 0.4,
-        max_tilt_degrees: float = DEFAULT_MAX_TILT_DEGREES,
+        max_roll_degrees: float = DEFAULT_MAX_ROLL_DEGREES,
         device: torch.device | str = "cpu",
     ) -> None:
         """Folds batch normalisation into the convolutions and moves the network to `device`.
@@ -415,21 +413,29 @@ class CompactFaceDetector:
             score_threshold: least score of an answer: the geometric mean of both looks' scores.
             first_threshold: least score of the first look for the second one to be taken.
             overlap: boxes with a greater IoU than this are one face.
-            max_tilt_degrees: heads tilted further to either side are not answered.
+            max_roll_degrees: heads that lean further to either side are not answered.
             device: where to run.
         """
         folded = fold_batch_norms(network)
         self.network = folded.to(device).to(memory_format=torch.channels_last)
         self.score_threshold, self.first_threshold = score_threshold, first_threshold
-        self.overlap, self.max_tilt_degrees = overlap, max_tilt_degrees
+        self.overlap, self.max_roll_degrees = overlap, max_roll_degrees
         self.device = torch.device(device)
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor) -> list[Detections]:
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        min_score: float | None = None,
+        max_roll_degrees: float | None = None,
+    ) -> list[Detections]:
         """Finds faces in a batch.
 
         Args:
             images: (N, 3, H, W) float RGB in [0, 1], any size.
+            min_score: least score of an answer; None for the detector's own threshold.
+            max_roll_degrees: heads that lean further are not answered; None for the own limit.
 
         Returns:
             One `Detections` for each image, best first, in its pixels.
@@ -441,8 +447,11 @@ class CompactFaceDetector:
         padded = F.pad(images, (0, -width % step, 0, -height % step), value=0.5)
         looks = [self._cells(padded)] + ([self._close_ups(padded)] if closer else [])
         candidates = zip(*(torch.cat(parts, 1) for parts in zip(*looks, strict=True)), strict=True)
+        least = self.score_threshold if min_score is None else min_score
+        most = self.max_roll_degrees if max_roll_degrees is None else max_roll_degrees
+        first = min(self.first_threshold, least)
         return [
-            self._refined(image, self._first_look(scores, boxes, landmarks))
+            self._refined(image, self._first_look(scores, boxes, landmarks, first), least, most)
             for image, (scores, boxes, landmarks) in zip(padded, candidates, strict=True)
         ]
 
@@ -458,12 +467,16 @@ class CompactFaceDetector:
         size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(2).sqrt()
         return torch.where(size > CLOSE_UP_PX, scores, 0.0), boxes, landmarks
 
-    def _first_look(self, scores: Tensor, boxes: Tensor, landmarks: Tensor) -> Detections:
+    def _first_look(
+        self, scores: Tensor, boxes: Tensor, landmarks: Tensor, least: float
+    ) -> Detections:
         return detections_from_candidates(
-            scores, boxes, landmarks, self.first_threshold, self.overlap, average=True
+            scores, boxes, landmarks, least, self.overlap, average=True
         )
 
-    def _refined(self, image: Tensor, found: Detections) -> Detections:
+    def _refined(
+        self, image: Tensor, found: Detections, min_score: float, max_roll_degrees: float
+    ) -> Detections:
         """Looks again at every face: its landmarks, and whether it is one.
 
         The refiner is asked twice, about crops of two sizes (`REFINER_ZOOMS`), as its first answer
@@ -487,19 +500,9 @@ class CompactFaceDetector:
         scores = (first * second).sqrt().cpu().numpy()
         placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")
-        upright = np.abs(tilt_degrees(placed)) < self.max_tilt_degrees
-        order = order[(upright & (scores >= self.score_threshold))[order]]
+        upright = np.abs(roll_degrees(placed)) < max_roll_degrees
+        order = order[(upright & (scores >= min_score))[order]]
         return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
-
-
-def tilt_degrees(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """(M,) how far the heads of (M, 5, 2) landmarks lean, clockwise in the picture.
-
-    It is that of the line from between the eyes to between the corners of the mouth, since a
-    profile's eyes nearly coincide.
-    """
-    down = landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)
-    return np.asarray(np.degrees(np.arctan2(-down[:, 0], down[:, 1])), np.float64)
 
 
 def fold_batch_norms(network: CompactDetector) -> CompactDetector:
@@ -519,69 +522,3 @@ def _fused(convolution: nn.Module, normalisation: nn.Module) -> nn.Conv2d:
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(normalisation, nn.BatchNorm2d)
     return fuse_conv_bn_eval(convolution, normalisation)
-
-
-def detections_from_candidates(
-    scores: Tensor,
-    boxes: Tensor,
-    landmarks: Tensor,
-    score_threshold: float,
-    overlap: float,
-    *,
-    average: bool = False,
-) -> Detections:
-    """Merges the many answers for each face into one, by greedy non-maximum suppression.
-
-    Args:
-        scores: (P,) in [0, 1].
-        boxes: (P, 4) as x0, y0, x1, y1.
-        landmarks: (P, 5, 2).
-        score_threshold: least score of a face; candidates count from half of it.
-        overlap: candidates with a greater IoU to a better one do not make a face of their own.
-        average: a face's box and landmarks are the mean over its candidates (IoU with the best one
-            at least 0.6) weighted by the square of the score, instead of the best candidate's;
-            steadier, as neighbouring cells err differently.
-
-    Returns:
-        Faces by falling score, float32 on the CPU.
-    """
-    chosen = (scores >= score_threshold / 2).nonzero()[:, 0]
-    order = chosen[scores[chosen].argsort(descending=True, stable=True)][:2000]
-    left = [t[order].float().cpu().numpy() for t in (scores, boxes, landmarks)]
-    faces: list[tuple[npt.NDArray[np.float32], ...]] = []
-    while len(left[0]) and left[0][0] >= score_threshold:
-        iou = overlaps(left[1][:1], left[1])[0]
-        near = iou >= 0.6 if average else np.zeros(len(iou), bool)
-        near[0] = True
-        weight = left[0][near] ** 2 / (left[0][near] ** 2).sum()
-        box, points = (np.tensordot(weight, part[near], 1) for part in left[1:])
-        faces.append((left[0][0], box, points))
-        keep = iou <= overlap
-        keep[0] = False
-        left = [part[keep] for part in left]
-    return Detections(
-        np.array([face[1] for face in faces], np.float32).reshape(-1, 4),
-        np.array([face[2] for face in faces], np.float32).reshape(-1, N_LANDMARKS, 2),
-        np.array([face[0] for face in faces], np.float32),
-    )
-
-
-def overlaps(
-    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Intersection over union of every pair of boxes.
-
-    Args:
-        first: (A, 4) as x0, y0, x1, y1.
-        second: (B, 4).
-
-    Returns:
-        (A, B) in [0, 1].
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    area_first = (first[:, 2:] - first[:, :2]).prod(-1)
-    area_second = (second[:, 2:] - second[:, :2]).prod(-1)
-    union = area_first[:, None] + area_second[None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)

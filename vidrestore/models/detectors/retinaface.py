@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vidrestore.models.detectors.compact import detections_from_candidates
+from vidrestore.models.detectors.suppression import detections_from_candidates, within_roll
 from vidrestore.structs import Detections
 
 __all__ = ["RetinaFaceDetector", "anchors", "build_retinaface"]
@@ -100,11 +100,19 @@ class RetinaFaceDetector:
         self.device = torch.device(device)
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor) -> list[Detections]:
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        min_score: float | None = None,
+        max_roll_degrees: float | None = None,
+    ) -> list[Detections]:
         """Finds faces in a batch.
 
         Args:
             images: (N, 3, H, W) float RGB in [0, 1].
+            min_score: least score of an answer; None for the detector's own threshold.
+            max_roll_degrees: heads that lean further are not answered; None for no limit.
 
         Returns:
             One `Detections` for each image, best first, in its pixels.
@@ -114,10 +122,14 @@ class RetinaFaceDetector:
         shifts, classes, points = self.network(pictures)
         priors = anchors(*images.shape[2:], device=self.device)
         boxes, landmarks = decode(shifts, points, priors)
-        return [
-            detections_from_candidates(*answers, self.score_threshold, self.overlap)
+        least = self.score_threshold if min_score is None else min_score
+        found = [
+            detections_from_candidates(*answers, least, self.overlap)
             for answers in zip(classes[..., 1], boxes, landmarks, strict=True)
         ]
+        if max_roll_degrees is None:
+            return found
+        return [within_roll(one, max_roll_degrees) for one in found]
 
 
 def decode(shifts: Tensor, points: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:

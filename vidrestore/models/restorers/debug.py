@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidrestore.models.interfaces import Noise
 from vidrestore.models.templates import landmark_template
 
 __all__ = ["DebugRestorer"]
@@ -20,7 +21,7 @@ _CONTRAST = 1.08
 
 
 class DebugRestorer:
-    """Follows the `FaceRestorer` protocol; see the module."""
+    """Follows `FaceRestorer` and, having no memory, `RestorerRun`; see the module."""
 
     def __init__(self, *, size: int = 256, batch_size: int = 4) -> None:
         """Makes the restorer.
@@ -34,6 +35,10 @@ class DebugRestorer:
         self.template = landmark_template("ffhq", size)
         self.batch_size = batch_size
         self.notes: list[str] = []
+
+    def start_run(self, *, noise: Noise = "fixed", style_strength: float = 0.0) -> DebugRestorer:
+        """Begin a run; there is nothing to remember."""
+        return DebugRestorer(size=self.size, batch_size=self.batch_size)
 
     def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
         """Sharpen crops.

@@ -1,8 +1,9 @@
-"""Adapters: what stands between a stage and a restoring network.
+"""From a network to a `FaceRestorer`.
 
-`GanRestorer` serves every network that takes and gives RGB in [-1, 1]: GFP-GAN, GPEN and the
-embedded one. It knows the value range, the precision, the memory layout and the batch size, and
-what to do when memory runs out or the network gives no valid numbers.
+`NetworkRestorer` serves every network that takes and gives RGB in [-1, 1]: GFP-GAN, GPEN, the
+embedded one, and others behind `adapt`. It knows the precision, the memory layout and the batch
+size, and is shared by all runs. `NetworkRun` is one run: it knows what to do when memory runs out
+or the network gives no valid numbers, and holds all that is remembered from crop to crop.
 """
 
 from __future__ import annotations
@@ -10,48 +11,48 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import threading
 from collections.abc import Hashable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ModelError
-from vidrestore.models.restorers.precision import prepare_fastest, restored
+from vidrestore.models.interfaces import Noise
+from vidrestore.models.restorers.precision import prepare_fastest, run_network
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 from vidrestore.models.restorers.style_memory import StyleMemory
 from vidrestore.models.templates import landmark_template
+from vidrestore.structs import Array
 
-__all__ = ["GanRestorer", "Noise"]
+__all__ = ["NetworkRestorer", "NetworkRun"]
 
 logger = logging.getLogger(__name__)
-
-Noise = Literal["fixed", "fresh"]
 
 _BATCH_SIZE = {"cuda": 8}
 """Crops at once by kind of device; one on all others, where more gain little."""
 
 
-class GanRestorer:
-    """A `vidrestore.models.interfaces.FaceRestorer` around a network.
+class NetworkRestorer:
+    """A `vidrestore.models.interfaces.FaceRestorer` around a network; runs share it.
 
     Every call of the network has exactly `batch_size` crops, shorter batches being padded, because
     convolutions may round differently at other sizes: so a crop comes out the same in whatever
-    company it is restored.
+    company it is restored. Calls from several threads take turns.
 
     Args:
-        network: From and to RGB in [-1, 1], with its weights; it is used up.
+        network: From and to RGB in [-1, 1], with its weights; modified in place, do not use it
+            afterwards.
         name: What the model is called in reports.
         size: Side of the crops in pixels.
-        template: Name of the crops' alignment template; see `vidrestore.models.templates`.
+        template: The crops' alignment: a name of `vidrestore.models.templates`, or (5, 2) landmarks
+            in pixels of a crop.
         device: Where to run.
-        precision: Number format; "auto" takes the fastest one that agrees with float32.
+        precision: Number format; "auto" takes the fastest one that agrees with float32, "as is"
+            leaves the network as it is given.
         batch_size: Crops in every call of the network; 0 picks a number for the device.
-        noise: "fixed" for that stored with the weights; "fresh" for another in every crop, crop
-            number n always having the same. Networks without noise do not mind.
-        style_steadiness: How steadily a person's style codes are followed, 0 to 1; networks
-            without such codes do not mind.
     """
 
     def __init__(
@@ -60,36 +61,95 @@ class GanRestorer:
         *,
         name: str = "restorer",
         size: int = 512,
-        template: str = "ffhq",
+        template: str | Array = "ffhq",
         device: torch.device | str = "cpu",
-        precision: Precision | Literal["auto"] = "auto",
+        precision: Precision | Literal["auto", "as is"] = "auto",
         batch_size: int = 0,
-        noise: Noise = "fixed",
-        style_steadiness: float = 0.0,
     ) -> None:
         self.name = name
         self.size = size
-        self.template = landmark_template(template, size)
+        named = isinstance(template, str)
+        self.template: Array = landmark_template(template, size) if named else template  # type: ignore[arg-type, assignment]
         self.device = torch.device(device)
         self.batch_size = batch_size or _BATCH_SIZE.get(self.device.type, 1)
-        self.notes: list[str] = []
-        self.precision: Precision
+        self.precision: Precision = "float32"
         if precision == "auto":
             prepared = prepare_fastest(network, self.device, self.template, size)
-            self._network, self.precision = prepared
+            self.network, self.precision = prepared
+        elif precision == "as is":
+            self.network = network
         else:
-            self._network = prepare_for_inference(network, self.device, precision)
+            self.network = prepare_for_inference(network, self.device, precision)
             self.precision = precision
         self._float32_network: nn.Module | None = None
-        decoder = getattr(self._network, "stylegan_decoder", None)
-        self._has_fresh_noise = noise == "fresh" and hasattr(decoder, "fresh_noise")
+        self._turn = threading.RLock()
+
+    @property
+    def takes_fresh_noise(self) -> bool:
+        """Whether the network has noise that can be drawn anew."""
+        return hasattr(getattr(self.network, "stylegan_decoder", None), "fresh_noise")
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether the network has style codes that can be steered."""
+        return "steer" in inspect.signature(self.network.forward).parameters
+
+    def start_run(self, *, noise: Noise = "fixed", style_strength: float = 0.0) -> NetworkRun:
+        """Begin a run with an empty memory; see `FaceRestorer`."""
+        return NetworkRun(self, noise, style_strength)
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """Restore crops in a run of their own; see `FaceRestorer`."""
+        return self.start_run()(crops)
+
+    def run(
+        self,
+        crops: Tensor,
+        noise: Sequence[Tensor] | None = None,
+        steer: partial[Tensor] | None = None,
+        *,
+        exact: bool = False,
+    ) -> Tensor:
+        """Run the network once; see `run_network`.
+
+        Args:
+            crops: (N, 3, S, S) float RGB in [0, 1].
+            noise: One map a layer, or None for the network's own.
+            steer: What to make of the latents.
+            exact: Whether to compute in float32.
+        """
+        with self._turn:
+            network = self._in_float32() if exact else self.network
+            return run_network(network, crops.to(self.device), noise, steer)
+
+    def _in_float32(self) -> nn.Module:
+        if self._float32_network is None:
+            self._float32_network = copy.deepcopy(self.network).float()
+        return self._float32_network
+
+
+class NetworkRun:
+    """One run of a `NetworkRestorer`; see `vidrestore.models.interfaces.RestorerRun`.
+
+    Args:
+        restorer: What is run.
+        noise: See `FaceRestorer.start_run`.
+        style_strength: See `FaceRestorer.start_run`.
+    """
+
+    def __init__(self, restorer: NetworkRestorer, noise: Noise, style_strength: float) -> None:
+        self._restorer = restorer
+        self.name, self.size, self.template = restorer.name, restorer.size, restorer.template
+        self.batch_size = restorer.batch_size
+        self.notes: list[str] = []
+        self._has_fresh_noise = noise == "fresh" and restorer.takes_fresh_noise
         self._n_crops = 0
         """Crops restored so far."""
-        has_styles = "steer" in inspect.signature(self._network.forward).parameters
-        self._styles = StyleMemory(style_steadiness) if has_styles and style_steadiness else None
+        has_styles = style_strength > 0 and restorer.has_styles
+        self._styles = StyleMemory(style_strength) if has_styles else None
 
     def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
-        """Restore crops; see `FaceRestorer`.
+        """Restore crops; see `RestorerRun`.
 
         Raises:
             ModelError: If memory does not suffice for one crop, or the crops have another size.
@@ -103,7 +163,7 @@ class GanRestorer:
             part = crops[begin : begin + self.batch_size]
             whose = people[begin : begin + self.batch_size]
             try:
-                done.append(self._restore(part.to(self.device), whose))
+                done.append(self._restore(part.to(self._restorer.device), whose))
                 self._n_crops += len(part)
                 continue
             except torch.OutOfMemoryError:
@@ -117,11 +177,15 @@ class GanRestorer:
         batch = torch.cat((crops, padding))
         noise = self._fresh_noise() if self._has_fresh_noise else None
         steer = partial(self._styles.smoothed, people=people) if self._styles and people else None
-        pictures = restored(self._network, batch, noise, steer)
+        pictures = self._restorer.run(batch, noise, steer)
         valid = _are_finite(pictures)
-        if self.precision != "float32" and not valid.all():
+        if self._restorer.precision != "float32" and not valid.all():
             # Only the failed ones, so that a crop does not depend on its company.
-            again = restored(self._in_float32(), batch, noise, steer)
+            self._note_once(
+                f"no valid numbers in {self._restorer.precision}: "
+                "such faces are repeated in float32"
+            )
+            again = self._restorer.run(batch, noise, steer, exact=True)
             pictures = torch.where(valid, pictures, again)
             valid = _are_finite(pictures)
         if self._styles is not None:
@@ -130,17 +194,12 @@ class GanRestorer:
 
     def _fresh_noise(self) -> list[Tensor]:
         """One map a layer for the next batch; every crop's seed is its number."""
+        decoder: Any = self._restorer.network.stylegan_decoder
         maps = []
         for crop in range(self._n_crops, self._n_crops + self.batch_size):
             generator = torch.Generator().manual_seed(crop)
-            maps.append(self._network.stylegan_decoder.fresh_noise(1, generator))  # type: ignore[union-attr, operator]
+            maps.append(decoder.fresh_noise(1, generator))
         return [torch.cat(layer) for layer in zip(*maps, strict=True)]
-
-    def _in_float32(self) -> nn.Module:
-        if self._float32_network is None:
-            self._note(f"no valid numbers in {self.precision}: such faces are repeated in float32")
-            self._float32_network = copy.deepcopy(self._network).float()
-        return self._float32_network
 
     def _halve_batch(self) -> None:
         """Go on with half the batch after memory ran out.
@@ -150,12 +209,16 @@ class GanRestorer:
         """
         if self.batch_size == 1:
             raise ModelError(
-                f"not enough memory on {self.device} for one crop of {self.name}; "
+                f"not enough memory on {self._restorer.device} for one crop of {self.name}; "
                 "choose a smaller model or another device"
             )
         torch.cuda.empty_cache()
         self._note(f"out of memory: batch size {self.batch_size} became {self.batch_size // 2}")
         self.batch_size //= 2
+
+    def _note_once(self, note: str) -> None:
+        if note not in self.notes:
+            self._note(note)
 
     def _note(self, note: str) -> None:
         self.notes.append(note)

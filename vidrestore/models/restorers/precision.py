@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 
-__all__ = ["MIN_PSNR_DB", "drawn_face", "fast_precision", "prepare_fastest", "restored"]
+__all__ = ["MIN_PSNR_DB", "drawn_face", "fast_precision", "prepare_fastest", "run_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def prepare_fastest(
     exact = prepare_for_inference(copy.deepcopy(network), device, "float32")
     candidate = prepare_for_inference(network, device, fast)
     face = drawn_face(template, size)[None].to(device)
-    psnr_db = _psnr_db(restored(candidate, face), restored(exact, face))
+    psnr_db = _psnr_db(run_network(candidate, face), run_network(exact, face))
     logger.info("%s agrees with float32 to %.1f dB", fast, psnr_db)
     if psnr_db >= MIN_PSNR_DB:
         return candidate, fast
@@ -65,7 +65,7 @@ def fast_precision(device: torch.device) -> Precision:
 
 
 @torch.inference_mode()
-def restored(
+def run_network(
     network: nn.Module,
     crops: Tensor,
     noise: Sequence[Tensor] | None = None,

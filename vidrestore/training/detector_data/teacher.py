@@ -15,7 +15,7 @@ import torch
 
 from vidrestore.metrics.files import NetworkFile
 from vidrestore.models import zoo
-from vidrestore.models.detectors.compact import overlaps
+from vidrestore.models.detectors.suppression import overlaps
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import load_detector
 from vidrestore.training.detector_data import Scene
@@ -45,9 +45,7 @@ def load_teacher(path: Path | None = None) -> FaceDetector:
     (spec,) = zoo.find("retinaface-mobile0.25", "detector")
     assert spec.url is not None and spec.sha256 is not None
     file = NetworkFile(spec.filename, spec.url, spec.sha256)
-    teacher = load_detector(weights_file(file, path, option="teacher"), device="cpu")
-    teacher.score_threshold = _PLAUSIBLE  # type: ignore[attr-defined]
-    return teacher
+    return load_detector(weights_file(file, path, option="teacher"), device="cpu")
 
 
 def taught(teacher: FaceDetector, scene: Scene, *, zoom: int = 1) -> Scene:
@@ -68,7 +66,8 @@ def taught(teacher: FaceDetector, scene: Scene, *, zoom: int = 1) -> Scene:
     picture = scene.picture
     if zoom != 1:
         picture = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
-    found = teacher(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)[0]
+    image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    found = teacher(image, min_score=_PLAUSIBLE)[0]
     found = replace(
         found,
         boxes_xyxy=((found.boxes_xyxy + 0.5) / zoom - 0.5).astype(np.float32),

@@ -1,0 +1,30 @@
+"""Measures of five landmarks: left eye, right eye, nose tip, left and right corner of the mouth."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vidrestore.structs import Array
+
+__all__ = ["eye_distance", "eye_to_mouth_distance", "roll_degrees"]
+
+
+def eye_distance(landmarks: Array) -> float:
+    """Distance between the eyes of (5, 2) landmarks, in their pixels."""
+    return float(np.hypot(*(landmarks[1] - landmarks[0])))
+
+
+def eye_to_mouth_distance(landmarks: Array) -> float:
+    """Distance from between the eyes to between the corners of the mouth, in pixels."""
+    return float(np.hypot(*(landmarks[3:].mean(0) - landmarks[:2].mean(0))))
+
+
+def roll_degrees(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """(M,) how far the heads of (M, 5, 2) landmarks lean, clockwise in the picture.
+
+    It is that of the line from between the eyes to between the corners of the mouth, since a
+    profile's eyes nearly coincide.
+    """
+    down = landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)
+    return np.asarray(np.degrees(np.arctan2(-down[:, 0], down[:, 1])), np.float64)
