@@ -33,7 +33,7 @@ def test_overrides_win_over_a_preset_and_a_preset_over_defaults(tmp_path: Path) 
 def test_per_frame_is_a_preset_that_what_is_said_overrides() -> None:
     config = resolve_config(None, {"detect.every_frames": 2}, per_frame=True)
     assert config.detect.every_frames == 2
-    assert config.steady.steadiness == config.smooth.window_s == 0
+    assert config.temporal_filter.strength == config.align.window_s == 0
     assert config.restore.noise == "fresh"
 
 

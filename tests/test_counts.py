@@ -94,7 +94,7 @@ def test_faces_beyond_the_limit_are_left_alone_and_counted(
         config=_preset(tmp_path, "detect: {max_faces: 1}"),
     )
     assert (given.faces, given.faces_left_alone, given.faces_beyond_limit) == (3, 3, 3)
-    assert sorted(str(track.held_back) for track in given.tracks) == ["{'count': 3}", "{}"]
+    assert sorted(str(track.gated_by) for track in given.tracks) == ["{'count': 3}", "{}"]
 
 
 def _preset(folder: Path, text: str) -> Path:

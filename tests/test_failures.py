@@ -54,7 +54,7 @@ def failing_after(count: int, stage: Callable[..., Iterator[Any]]) -> Callable[.
 
 @pytest.mark.parametrize("at", [0, 60])
 @pytest.mark.parametrize(
-    "stage", ["detect", "track", "smooth", "restore", "steady", "blend", "read", "write"]
+    "stage", ["detect", "track", "align", "restore", "temporal_filter", "blend", "read", "write"]
 )
 def test_an_exception_in_any_stage_ends_the_run(
     clip: Path,
@@ -78,7 +78,7 @@ def test_an_exception_in_any_stage_ends_the_run(
         monkeypatch.setattr(api.VideoWriter, "write", write)
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
-    quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.turned", "false"]
+    quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]
     code, said = run(capsys, clip, tmp_path / "out.mp4", *quick)
     assert code == 1
     assert len([line for line in said if line.startswith("vidrestore:")]) == 1

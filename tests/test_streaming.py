@@ -18,12 +18,12 @@ from moving_face import Moves, moving_face, pan, shake, turn
 from vidrestore import restore_frames
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.models.load import load_detector, load_restorer
-from vidrestore.stages.align import smooth
+from vidrestore.stages.align import align
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.restore import restore
-from vidrestore.stages.temporal_filter import steady
+from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
 from vidrestore.structs import Frame
 from vidrestore.video.picture.samples import shown_rgb
@@ -121,10 +121,10 @@ def offline(clip: Path, config: RestoreConfig) -> list[Frame]:
         frames = list(reader.frames())
     frames = list(detect(frames, detector, config.detect))
     frames = list(track(frames, config.track))
-    frames = list(smooth(frames, config.smooth, restorer.template))
+    frames = list(align(frames, config.align, restorer.template))
     frames = list(gate(frames, config.gate, config.detect.min_face_px, config.detect.max_faces))
     frames = list(restore(frames, restorer, collect=len(frames)))
-    frames = list(steady(frames, config.steady))
+    frames = list(temporal_filter(frames, config.temporal_filter))
     return list(blend(frames, config.blend))
 
 

@@ -54,7 +54,7 @@ def crowd(record: dict, count: int) -> None:
 def shorten(record: dict, frames: int) -> None:
     """Leaves the first frames of a file, in which track 0 is seen throughout."""
     record.update(frames=frames, times=record["times"][:frames], cuts=[])
-    record["looked"] = [frame for frame in record["looked"] if frame < frames]
+    record["detected_frames"] = [frame for frame in record["detected_frames"] if frame < frames]
     [person] = [track for track in record["tracks"] if track["frames"][:frames] == [*range(frames)]]
     record["tracks"] = [
         {key: part[:frames] if isinstance(part, list) else part for key, part in person.items()}
@@ -68,10 +68,10 @@ def pictures(clip: Path, **options: object) -> list[np.ndarray]:
 def test_the_file_says_what_was_found(tracks: Tracks, file: Path) -> None:
     assert load_tracks(file) == tracks
     assert (tracks.frames, tracks.cuts, tracks.detector) == (30, [], "embedded")
-    assert tracks.looked == list(range(0, 30, 5))
+    assert tracks.detected_frames == list(range(0, 30, 5))
     person = max(tracks.tracks, key=lambda track: len(track.frames))
     assert person.frames == list(range(30))
-    assert [i for i, seen in enumerate(person.detected) if seen] == tracks.looked
+    assert [i for i, seen in enumerate(person.detected) if seen] == tracks.detected_frames
     assert person.strengths == [1.0] * 30
 
 
@@ -124,7 +124,7 @@ def test_a_person_can_be_left_alone_or_restored_in_part(
         (lambda r: face(r, "landmarks", [float("nan")] * 10), "landmarks.7"),
         (lambda r: face(r, "frames", 10**30), r"tracks\.0\.frames\.7"),
         (lambda r: r["tracks"][0].update(id=10**400), r"tracks\.0\.id"),
-        (lambda r: r["looked"].append(1000), "looked: a frame that is none"),
+        (lambda r: r["detected_frames"].append(1000), "detected_frames: a frame that is none"),
         (lambda r: r["times"].pop(), "30, but 29 times"),
         (lambda r: r["times"].reverse(), "out of order"),
         (lambda r: r.update(width=0), "width"),
@@ -177,7 +177,7 @@ def test_inspect_writes_tracks_overlay_and_plot(
     out, video, plot = (tmp_path / name for name in ("t.json", "overlay.mp4", "plot.png"))
     command = ["inspect", str(clip), "--out", str(out), "--video", str(video), "--plot", str(plot)]
     assert main(command) == 0
-    assert "30 frames, 6 looked at, 0 cuts" in capsys.readouterr().out
+    assert "30 frames, 6 with detection, 0 cuts" in capsys.readouterr().out
     assert load_tracks(out).frames == 30
     with av.open(str(video)) as drawn:
         frames = [frame.to_ndarray(format="rgb24") for frame in drawn.decode(video=0)]

@@ -87,7 +87,7 @@ def frame_with_face(size: tuple[int, int], box: tuple[float, float, float, float
     picture = picture_from_rgb(np.full((height, width, 3), GREY, np.uint8))
     x0, y0, x1, y1 = box
     landmarks = np.array([[x0, y0], [x1, y0], [x0, y1], [x0, y1], [x1, y1]])
-    face = Face(np.array(box), landmarks, 0.9, 3, held_back=("size", "yaw"))
+    face = Face(np.array(box), landmarks, 0.9, 3, gated_by=("size", "yaw"))
     return Frame(5, 5, Fraction(1, 25), picture, Display(*size, identity()), True, (face,))
 
 

@@ -253,10 +253,10 @@ def crowd(count: int) -> bytes:
         "motions": [None],
         "alignments": [[1, 0, 0, 0, 1, 0]],
         "strengths": [1],
-        "held_back": [[]],
+        "gated_by": [[]],
     }
     head = {"source": "a", "start": None, "width": 64, "height": 48, "frames": 1, "times": [0.0]}
-    head |= {"looked": [0], "cuts": [], "detector": "embedded"}
+    head |= {"detected_frames": [0], "cuts": [], "detector": "embedded"}
     return json.dumps(head | {"tracks": [person | {"id": n} for n in range(count)]}).encode()
 
 

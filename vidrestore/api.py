@@ -26,7 +26,7 @@ from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.names import resolve
-from vidrestore.pipeline import followed_frames, restored_frames
+from vidrestore.pipeline import restored_frames, tracked_frames
 from vidrestore.runtime.memory import peak_memory_mib
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.runtime.printable import well_formed
@@ -73,7 +73,7 @@ class _Seen(NamedTuple):
     frame: int
     score: float
     strength: float
-    held_back: tuple[str, ...]
+    gated_by: tuple[str, ...]
     restored: bool
 
 
@@ -109,8 +109,8 @@ class _Tally:
             self.interlaced |= restored and frame.picture.handle.interlaced_frame
             self.faces_failed += wanted and face.crop is None
             self.faces_left_alone += not wanted
-            self.faces_beyond_limit += not wanted and "count" in face.held_back
-            seen = _Seen(frame.index, face.score, face.strength, face.held_back, restored)
+            self.faces_beyond_limit += not wanted and "count" in face.gated_by
+            seen = _Seen(frame.index, face.score, face.strength, face.gated_by, restored)
             self.tracks.setdefault(face.track_id, []).append(seen)
 
     def notes(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class _Tally:
                 mean_score=float(np.mean([one.score for one in seen])),
                 restored_frames=sum(one.restored for one in seen),
                 mean_strength=float(np.mean([one.strength for one in seen])),
-                held_back=dict(Counter(gate for one in seen for gate in one.held_back)),
+                gated_by=dict(Counter(gate for one in seen for gate in one.gated_by)),
             )
             for track, seen in sorted(self.tracks.items())
         )
@@ -316,7 +316,7 @@ def inspect_video(
     find = load_detector(resolved.detect.detector, device=resolve_device(resolved.run.device))
     builder, total, begun = TracksBuilder(), _expected_frames(info, resolved), time.perf_counter()
     with VideoReader(src, resolved.decode, threads=resolved.run.threads) as reader:
-        frames = followed_frames(reader.frames(), find, resolved)
+        frames = tracked_frames(reader.frames(), find, resolved)
         with closing(frames):
             for count, frame in enumerate(frames, start=1):
                 builder.add(frame)
@@ -488,7 +488,7 @@ def _load_models(config: RestoreConfig) -> tuple[FaceDetector, RestorerRun]:
         device=device,
         precision=config.restore.precision,
         batch_size=config.restore.batch_size,
-    ).start_run(noise=config.restore.noise, style_strength=config.steady.steadiness)
+    ).start_run(noise=config.restore.noise, style_strength=config.temporal_filter.strength)
     _log.info("model %s, detector %s, on %s", restorer.name, detector.name, device)
     return detector, restorer
 

@@ -18,6 +18,7 @@ from vidrestore.settings import read_yaml, shown
 
 __all__ = [
     "PER_FRAME",
+    "AlignConfig",
     "BlendConfig",
     "DecodeConfig",
     "DetectConfig",
@@ -26,8 +27,7 @@ __all__ = [
     "RestoreConfig",
     "RestoreStageConfig",
     "RunConfig",
-    "SmoothConfig",
-    "SteadyConfig",
+    "TemporalFilterConfig",
     "TrackConfig",
     "input_files",
     "load_config",
@@ -75,7 +75,7 @@ class DetectConfig(_Stage):
     refine_passes: int = Field(
         2, ge=0, le=4, description="closer looks at each face, for landmarks that hold still"
     )
-    turned: bool = Field(
+    rotated: bool = Field(
         True, description="about once a second, look for heads that lean far to the side as well"
     )
     min_face_px: float = Field(
@@ -105,7 +105,7 @@ class TrackConfig(_Stage):
     )
 
 
-class SmoothConfig(_Stage):
+class AlignConfig(_Stage):
     """How the alignment is steadied over time."""
 
     window_s: float = Field(1.0, ge=0, le=5, description="seconds looked ahead and back")
@@ -146,10 +146,10 @@ class RestoreStageConfig(_Stage):
     )
 
 
-class SteadyConfig(_Stage):
+class TemporalFilterConfig(_Stage):
     """How restored detail is filtered over time."""
 
-    steadiness: float = Field(
+    strength: float = Field(
         1.0, ge=0, le=1, description="how strongly restored detail is averaged over time, 0 to 1"
     )
     reach_frames: int = Field(5, ge=0, le=15, description="frames looked ahead and back")
@@ -217,10 +217,10 @@ class RestoreConfig(_Stage):
     decode: DecodeConfig = DecodeConfig()
     detect: DetectConfig = DetectConfig()
     track: TrackConfig = TrackConfig()
-    smooth: SmoothConfig = SmoothConfig()
+    align: AlignConfig = AlignConfig()
     gate: GateConfig = GateConfig()
     restore: RestoreStageConfig = RestoreStageConfig()
-    steady: SteadyConfig = SteadyConfig()
+    temporal_filter: TemporalFilterConfig = TemporalFilterConfig()
     blend: BlendConfig = BlendConfig()
     encode: EncodeConfig = EncodeConfig()
     run: RunConfig = RunConfig()
@@ -235,10 +235,10 @@ PER_FRAME: Mapping[str, Any] = {
     "detect.every_frames": 1,
     "detect.refine_passes": 0,
     "track.max_gap_frames": 0,
-    "smooth.window_s": 0.0,
+    "align.window_s": 0.0,
     "gate.fade_frames": 0,
     "restore.noise": "fresh",
-    "steady.steadiness": 0.0,
+    "temporal_filter.strength": 0.0,
 }
 """How restorers of pictures treat a video, every frame by itself: the baseline of all that is said
 about steadiness."""

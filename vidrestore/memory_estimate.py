@@ -56,12 +56,12 @@ def estimate_memory_mib(
         codec: name of the encoder; None where nothing is encoded.
         weights_bytes: of the restoring network, where it is not an embedded one.
     """
-    reach = config.steady.reach_frames if config.steady.steadiness else 0
+    reach = config.temporal_filter.reach_frames if config.temporal_filter.strength else 0
     waiting_for_faces = 2 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
     waiting = (
         _DECODER_FRAMES
         + config.detect.every_frames
-        + config.smooth.window_s * frames_per_s
+        + config.align.window_s * frames_per_s
         + config.gate.fade_frames
         + waiting_for_faces
     )
@@ -112,7 +112,8 @@ def check_memory(needed_mib: float, what: str) -> str | None:
     told = f"{what} needs about {needed_mib / 1024:.1f} GiB of memory, {free_mib / 1024:.1f} GiB"
     if share > 1:
         raise NotEnoughMemoryError(
-            f"{told} are free; lower --run.queue-frames, --smooth.window-s or "
-            "--steady.reach-frames, take a faster --encode.preset or --codec ffv1, or free memory"
+            f"{told} are free; lower --run.queue-frames, --align.window-s or "
+            "--temporal-filter.reach-frames, take a faster --encode.preset or --codec ffv1, or free "
+            "memory"
         )
     return f"{told} are free; it may not suffice" if share > _WARN_ABOVE else None

@@ -1,4 +1,5 @@
-"""The chain on one screen: decode → detect → track → smooth → gate → restore → steady → blend.
+"""The chain on one screen: decode → detect → track → align → gate →
+restore → temporal_filter → blend.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. However the run ends, stages are closed from
@@ -15,17 +16,17 @@ from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.templates import landmark_template
 from vidrestore.runtime.prefetch import prefetch
 from vidrestore.runtime.stage_clock import StageClock
-from vidrestore.stages.align import smooth
-from vidrestore.stages.apply_tracks import given
+from vidrestore.stages.align import align
+from vidrestore.stages.apply_tracks import apply_tracks
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.restore import restore
-from vidrestore.stages.temporal_filter import steady
+from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
 
-__all__ = ["followed_frames", "restored_frames"]
+__all__ = ["restored_frames", "tracked_frames"]
 
 
 def restored_frames(
@@ -40,12 +41,12 @@ def restored_frames(
         stage = _Stages(clock or StageClock(), closing)
         frames = _followed(stage, decoded, detector, config, restorer.template)
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
-        frames = stage("steady", steady(frames, config.steady))
+        frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend))
         yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
 
-def followed_frames(
+def tracked_frames(
     decoded: Iterable[Frame], detector: FaceDetector, config: RestoreConfig
 ) -> Generator[Frame, None, None]:
     """Decoded frames with their faces tracked, aligned to FFHQ crops of 512 px and gated."""
@@ -88,11 +89,11 @@ def _followed(
     frames = stage("decode", decoded)
     frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
     if config.track.file is not None:
-        frames = stage("track", given(frames, config.track.file, config.decode.start))
+        frames = stage("track", apply_tracks(frames, config.track.file, config.decode.start))
     else:
         frames = stage("detect", detect(frames, detector, config.detect))
         frames = stage("track", track(frames, config.track))
-    frames = stage("smooth", smooth(frames, config.smooth, template))
+    frames = stage("align", align(frames, config.align, template))
     return stage(
         "gate", gate(frames, config.gate, config.detect.min_face_px, config.detect.max_faces)
     )

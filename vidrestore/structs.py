@@ -110,7 +110,7 @@ class Face:
     """(2, 3) affine from coded pixels to crop pixels; None before smoothing."""
     strength: float = 1.0
     """How much of the restored face to use, 0 to 1 (tracks fade in and out)."""
-    held_back: tuple[str, ...] = ()
+    gated_by: tuple[str, ...] = ()
     """Which gates lowered the strength in this very frame: "size", "yaw", "blur", "score", and
     "count" where the frame has too many larger faces."""
     source_crop: Tensor | None = None
@@ -156,7 +156,7 @@ class FaceRecord:
     """Frames in which the face was restored, with a strength above 0."""
     mean_strength: float
     """Fades and gates included; 1 for a face restored in full throughout."""
-    held_back: dict[str, int]
+    gated_by: dict[str, int]
     """Frames in which each gate lowered the strength."""
 
 

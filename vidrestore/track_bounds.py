@@ -57,7 +57,7 @@ def _head_errors(tracks: Tracks) -> Iterable[str]:
     bad = _first(np.diff(times, prepend=-np.inf) < 0) if bad is None else bad
     if bad is not None:
         yield f"times: frame {bad} at {times[bad]:g} s is out of order"
-    for name in ("looked", "cuts"):
+    for name in ("detected_frames", "cuts"):
         if any(not 0 <= frame < tracks.frames for frame in getattr(tracks, name)):
             yield f"{name}: a frame that is none of the {tracks.frames}"
 

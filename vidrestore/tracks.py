@@ -55,7 +55,7 @@ class Track(_Part):
     computes its own."""
     strengths: list[float]
     """After gates and fades: what `inspect` saw; a run computes its own."""
-    held_back: list[list[str]]
+    gated_by: list[list[str]]
     """Which gates lowered the strength: what `inspect` saw."""
 
     @model_validator(mode="after")
@@ -85,8 +85,8 @@ class Tracks(_Part):
     """How many were looked at."""
     times: list[float]
     """Of each frame, in seconds."""
-    looked: list[_Number]
-    """Frames that the detector looked at."""
+    detected_frames: list[_Number]
+    """Numbers of the frames that the detector ran on."""
     cuts: list[_Number]
     """Frames at which a new shot begins, without the first."""
     detector: str
@@ -143,7 +143,7 @@ class TracksBuilder:
     def __init__(self) -> None:
         self._tracks: dict[int, Track] = {}
         self._times: list[float] = []
-        self._looked: list[int] = []
+        self._detected_frames: list[int] = []
         self._cuts: list[int] = []
         self._size = (0, 0)
 
@@ -152,7 +152,7 @@ class TracksBuilder:
         self._size = frame.display.width, frame.display.height
         self._times.append(round(float(frame.pts * frame.time_base), 6))
         if frame.detected:
-            self._looked.append(frame.index)
+            self._detected_frames.append(frame.index)
         if frame.is_cut and frame.index:
             self._cuts.append(frame.index)
         for face in frame.faces:
@@ -166,7 +166,7 @@ class TracksBuilder:
             assert face.crop_from_frame is not None, "tracks are gathered after smoothing"
             track.alignments.append(_numbers(face.crop_from_frame))
             track.strengths.append(round(face.strength, 4))
-            track.held_back.append(list(face.held_back))
+            track.gated_by.append(list(face.gated_by))
 
     def finish(self, *, source: str, start: float | None, detector: str) -> Tracks:
         """What was gathered."""
@@ -177,7 +177,7 @@ class TracksBuilder:
             height=self._size[1],
             frames=len(self._times),
             times=self._times,
-            looked=self._looked,
+            detected_frames=self._detected_frames,
             cuts=self._cuts,
             detector=detector,
             tracks=[self._tracks[key] for key in sorted(self._tracks)],
@@ -195,7 +195,7 @@ def _empty(key: int) -> Track:
         motions=[],
         alignments=[],
         strengths=[],
-        held_back=[],
+        gated_by=[],
     )
 
 

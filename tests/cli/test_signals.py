@@ -64,11 +64,12 @@ def test_a_signal_leaves_nothing(clip: Path, tmp_path: Path, number: signal.Sign
 
 
 SLOW = """
-import time, vidrestore.pipeline as pipeline
+import sys, time, vidrestore.pipeline as pipeline
 whole = pipeline.blend
 def blend(*arguments):
     for number, frame in enumerate(whole(*arguments)):
         if number == 30:
+            print("stuck", file=sys.stderr, flush=True)
             time.sleep(600)
         yield frame
 pipeline.blend = blend
@@ -79,7 +80,9 @@ pipeline.blend = blend
 def test_a_second_signal_ends_at_once(clip: Path, tmp_path: Path, second: signal.Signals) -> None:
     """The first one waits for a stage that is stuck; the second does not."""
     process = started(clip, tmp_path / "out.mp4", code=f"exec({SLOW!r})")
-    time.sleep(0.5)
+    assert process.stderr is not None
+    while "stuck" not in process.stderr.readline():
+        pass
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert process.poll() is None

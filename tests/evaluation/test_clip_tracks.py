@@ -11,7 +11,7 @@ from clips import Image, empty_frames, write_clip
 from moving_face import LANDMARKS, PORTRAIT
 
 from vidrestore.config import resolve_config
-from vidrestore.evaluation.clip_tracks import Followed
+from vidrestore.evaluation.clip_tracks import ClipTracks
 from vidrestore.evaluation.clips import Pair, compare_clips
 from vidrestore.geometry import apply
 from vidrestore.metrics.openness import FACE_PX
@@ -56,12 +56,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_main_persons_face_is_aligned(folder: Path) -> None:
-    alignments = Followed(folder / "truth.mkv", resolve_config()).main_alignments()
+    alignments = ClipTracks(folder / "truth.mkv", resolve_config()).main_alignments()
     assert sorted(alignments) == list(range(FRAMES))
     found = np.stack([apply(one, LANDMARKS * SIZE / 336) for one in alignments.values()])
     assert np.abs(found - landmark_template("ffhq", FACE_PX)).max() < 10
     assert np.ptp(found, axis=0).max() < 1
-    assert Followed(folder / "empty.mkv", resolve_config()).main_alignments() == {}
+    assert ClipTracks(folder / "empty.mkv", resolve_config()).main_alignments() == {}
 
 
 @pytest.mark.parametrize(("name", "keeps"), [("half", True), ("lazy", False)])

@@ -190,8 +190,8 @@ def test_the_estimate_falls_with_the_options_that_the_message_names():
 
     for lower in (
         {"run": {"queue_frames": 1}},
-        {"smooth": {"window_s": 0.2}},
-        {"steady": {"reach_frames": 1}},
+        {"align": {"window_s": 0.2}},
+        {"temporal_filter": {"reach_frames": 1}},
         {"encode": {"preset": "veryfast"}},
         {"codec": "ffv1"},
     ):
@@ -203,7 +203,9 @@ def test_too_little_memory_ends_before_work(clip, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(memory_estimate, "current_memory_mib", lambda: 256.0)
     assert main([str(clip), str(tmp_path / "out.mkv"), "--model", "debug"]) == 1
     [said] = capsys.readouterr().err.splitlines()
-    assert "GiB" in said and "--run.queue-frames" in said and "--steady.reach-frames" in said
+    assert (
+        "GiB" in said and "--run.queue-frames" in said and "--temporal-filter.reach-frames" in said
+    )
     assert list(tmp_path.iterdir()) == []
 
 

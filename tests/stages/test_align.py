@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vidrestore.config import SmoothConfig
+from vidrestore.config import AlignConfig
 from vidrestore.geometry import (
     apply,
     compose,
@@ -23,12 +23,12 @@ from vidrestore.geometry import (
     similarity_from_points,
 )
 from vidrestore.models.templates import landmark_template
-from vidrestore.stages.align import smooth, steady_landmarks
+from vidrestore.stages.align import align, smooth_landmarks
 from vidrestore.structs import Array, Display, Face, Frame
 
 TEMPLATE = landmark_template("ffhq", 512)
 FACE = np.array([(147.2, 103.0), (190.0, 103.8), (168.7, 129.6), (145.9, 139.3), (190.0, 139.9)])
-CONFIG = SmoothConfig(window_s=0.4)
+CONFIG = AlignConfig(window_s=0.4)
 SIMILARITIES = st.builds(
     compose_similarity,
     st.floats(-1, 1),
@@ -65,10 +65,10 @@ def random_shot(seed: int, count: int = 24, noise_px: float = 1.0) -> list[Frame
     return shot(np.stack(points) + rng.normal(0, noise_px, (count, 5, 2)), motions)
 
 
-def crops(frames: list[Frame], config: SmoothConfig = CONFIG) -> Array:
+def crops(frames: list[Frame], config: AlignConfig = CONFIG) -> Array:
     """(T, 2, 3) the alignments."""
     out = []
-    for frame in smooth(frames, config, TEMPLATE):
+    for frame in align(frames, config, TEMPLATE):
         assert frame.faces[0].crop_from_frame is not None
         out.append(frame.faces[0].crop_from_frame)
     return np.stack(out)
@@ -119,19 +119,17 @@ def test_time_has_no_direction(seed: int) -> None:
 
 def test_noise_is_averaged_and_motion_is_not() -> None:
     frames = random_shot(3, count=60)
-    steady, raw = (
-        seen_in_crop(crops(frames, SmoothConfig(window_s=w)), frames) for w in (1.0, 0.0)
-    )
+    steady, raw = (seen_in_crop(crops(frames, AlignConfig(window_s=w)), frames) for w in (1.0, 0.0))
     scatter = [np.abs(np.diff(path, 2, axis=0)).mean() for path in (steady, raw)]
     assert scatter[0] < 0.05 * scatter[1]
     exact = random_shot(3, count=60, noise_px=0)
-    still = seen_in_crop(crops(exact, SmoothConfig(window_s=1.0)), exact)
+    still = seen_in_crop(crops(exact, AlignConfig(window_s=1.0)), exact)
     assert np.abs(still - still[0]).max() < 1e-6, "with exact landmarks nothing may lag"
 
 
 def test_without_a_window_every_frame_stands_alone() -> None:
     frames = random_shot(1)
-    for frame, one in zip(frames, crops(frames, SmoothConfig(window_s=0)), strict=True):
+    for frame, one in zip(frames, crops(frames, AlignConfig(window_s=0)), strict=True):
         expected = similarity_from_points(TEMPLATE, frame.faces[0].landmarks)
         np.testing.assert_array_equal(one, expected)
 
@@ -156,7 +154,7 @@ def test_people_do_not_mix() -> None:
     for a, b in zip(one, other, strict=True):
         face = replace(b.faces[0], track_id=1, landmarks=b.faces[0].landmarks + 200)
         both.append(replace(a, faces=(face, *a.faces)))
-    out = list(smooth(both, CONFIG, TEMPLATE))
+    out = list(align(both, CONFIG, TEMPLATE))
     assert all([face.track_id for face in frame.faces] == [1, 0] for frame in out)
     np.testing.assert_array_equal([f.faces[1].crop_from_frame for f in out], crops(one))
 
@@ -192,7 +190,7 @@ def test_the_window_is_in_seconds(fps: float) -> None:
             yield frame
 
     given = []
-    for frame in smooth(feed(), CONFIG, TEMPLATE):
+    for frame in align(feed(), CONFIG, TEMPLATE):
         if len(taken) < len(frames):
             assert taken[-1].pts - frame.pts == pytest.approx(0.4 * 90000, abs=90000 / fps)
         given.append(frame)
@@ -201,7 +199,7 @@ def test_the_window_is_in_seconds(fps: float) -> None:
 
 def test_frames_without_faces_pass() -> None:
     frames = [replace(frame, faces=()) for frame in random_shot(9)]
-    out = list(smooth(frames, CONFIG, TEMPLATE))
+    out = list(align(frames, CONFIG, TEMPLATE))
     assert [frame.index for frame in out] == list(range(len(frames)))
 
 
@@ -212,8 +210,8 @@ def test_frames_without_faces_pass() -> None:
 @settings(max_examples=50, deadline=None)
 def test_a_mean_lies_between(errors: Array, weights: Array) -> None:
     own, carried = FACE + errors[0], FACE + errors[1:]
-    mean = steady_landmarks(own, carried, weights)
+    mean = smooth_landmarks(own, carried, weights)
     everything = np.concatenate([own[None], carried])
     assert (mean >= everything.min(0) - 1e-9).all() and (mean <= everything.max(0) + 1e-9).all()
-    np.testing.assert_allclose(mean, steady_landmarks(own, carried[::-1], weights[::-1]))
-    np.testing.assert_array_equal(steady_landmarks(own, np.repeat(own[None], 5, 0), weights), own)
+    np.testing.assert_allclose(mean, smooth_landmarks(own, carried[::-1], weights[::-1]))
+    np.testing.assert_array_equal(smooth_landmarks(own, np.repeat(own[None], 5, 0), weights), own)

@@ -46,7 +46,7 @@ class Finds:
 
 
 def plain(**options: object) -> DetectConfig:
-    return DetectConfig(refine_passes=0, turned=False).model_copy(update=options)
+    return DetectConfig(refine_passes=0, rotated=False).model_copy(update=options)
 
 
 def frames(count: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
@@ -86,11 +86,11 @@ def test_turned_copies_are_seen_at_first_once_in_five_looks_and_while_a_head_lea
 
     empty, leaning = Finds(), Leaning((0.5, 0.5, 0.1, 0.9))
     given = frames(14, cuts=(0, 12))
-    list(detect(given, empty, plain(every_frames=1, turned=True)))
+    list(detect(given, empty, plain(every_frames=1, rotated=True)))
     both = [index for index, shape in enumerate(empty.shapes) if shape[3] == 396]
     looks = np.cumsum([shape[3] == 320 for shape in empty.shapes])
     assert sorted(looks[both].tolist()) == [0, 0, 5, 5, 10, 10, 12, 12]
-    seen = list(detect(frames(3), leaning, plain(every_frames=1, turned=True)))
+    seen = list(detect(frames(3), leaning, plain(every_frames=1, rotated=True)))
     assert [len(frame.faces) for frame in seen] == [1, 0, 0]
     assert leaning.turned_looks == 3, "both sides, then the side where a head leant, then none"
     tilt = seen[0].faces[0].landmarks
@@ -133,7 +133,7 @@ def test_a_closer_look_that_finds_nothing_near_changes_nothing() -> None:
             return found if len(self.shapes) == 1 else Finds((0.1, 0.1, 0.2, 0.9))(images)
 
     coarse, fine = (
-        next(detect(frames(1), detector, DetectConfig(refine_passes=passes, turned=False)))
+        next(detect(frames(1), detector, DetectConfig(refine_passes=passes, rotated=False)))
         for detector, passes in (
             (Finds((0.5, 0.5, 0.1, 0.9)), 0),
             (Blinded((0.5, 0.5, 0.1, 0.9)), 2),
@@ -183,7 +183,9 @@ def test_closer_looks_are_taken_where_the_face_is(size_px: int) -> None:
     frame = replace(frame, picture=picture_from_rgb(np.repeat(spot[..., None], 3, 2).astype("u1")))
     truth = (LANDMARKS - LANDMARKS.mean(0)) * 1.3 + centre
     detector = Leans(truth, frame.display)
-    [seen] = detect([frame], detector, DetectConfig(size_px=size_px, refine_passes=2, turned=False))
+    [seen] = detect(
+        [frame], detector, DetectConfig(size_px=size_px, refine_passes=2, rotated=False)
+    )
     assert len(detector.views) == 1 + 1 + 2
     assert {tuple(view.shape) for view in detector.views[1:]} == {(1, 3, 256, 256)}
     assert np.abs(seen.faces[0].landmarks.mean(0) - centre).max() < 0.5
@@ -195,7 +197,7 @@ def test_real_faces_are_found_where_they_are(detector: object, matrix: np.ndarra
     seen = detect(
         moving_face(moves, 480, 480, matrix=matrix, sar=64 / 45),
         detector,  # type: ignore[arg-type]
-        DetectConfig(every_frames=1, turned=False),
+        DetectConfig(every_frames=1, rotated=False),
     )
     for frame, true, move in zip(seen, landmarks(moves), moves, strict=True):
         assert len(frame.faces) == 1
@@ -210,7 +212,7 @@ def test_closer_looks_make_landmarks_hold_still(detector: object) -> None:
     moves = shake(8)
 
     def scatter(passes: int) -> float:
-        config = DetectConfig(every_frames=1, refine_passes=passes, turned=False)
+        config = DetectConfig(every_frames=1, refine_passes=passes, rotated=False)
         seen = detect(moving_face(moves), detector, config)  # type: ignore[arg-type]
         found = np.stack([frame.faces[0].landmarks for frame in seen])
         return float((found - landmarks(moves)).std(0).mean())

@@ -72,7 +72,7 @@ def test_only_the_largest_faces_are_restored_and_the_others_fade() -> None:
     assert small[:5] == [1.0] * 5 and small[15:] == [0.0] * 15
     assert sorted(small, reverse=True) == small and len(set(small)) > 3
     assert all(sum(f.strength > 0 for f in frame.faces) <= 2 for frame in given_back)
-    assert given_back[20].faces[0].held_back == ("count",)
+    assert given_back[20].faces[0].gated_by == ("count",)
 
 
 def test_a_face_that_stays_is_restored_in_full_from_the_first_frame_to_the_last() -> None:
@@ -110,7 +110,7 @@ def test_a_head_that_turns_away_fades_before_the_limit_and_says_why() -> None:
     assert shares[:20].min() == 1 and shares[40:].max() == 0
     assert np.abs(np.diff(shares)).max() < 0.3
     [*_, last] = gate(frames, GateConfig(max_yaw=70), 8, 64)
-    assert last.faces[0].held_back == ("yaw",)
+    assert last.faces[0].gated_by == ("yaw",)
 
 
 def test_small_and_doubtful_faces_are_left_alone() -> None:

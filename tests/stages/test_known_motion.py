@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from moving_face import Moves, moving_face, pan, shake, still, turn, zoom
 
-from vidrestore.config import DetectConfig, SmoothConfig, TrackConfig
+from vidrestore.config import AlignConfig, DetectConfig, TrackConfig
 from vidrestore.geometry import apply, compose, display_from_coded, invert
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
-from vidrestore.stages.align import smooth
+from vidrestore.stages.align import align
 from vidrestore.stages.detect import detect
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
@@ -53,7 +53,7 @@ def aligned(
 ) -> list[Frame]:
     """Frames with alignments, as the pipeline makes them."""
     looked = detect(frames, detector, looks)
-    return list(smooth(track(looked, TrackConfig()), SmoothConfig(window_s=window_s), TEMPLATE))
+    return list(align(track(looked, TrackConfig()), AlignConfig(window_s=window_s), TEMPLATE))
 
 
 def path(frames: list[Frame], moves: Moves) -> Array:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidrestore.config import SteadyConfig
+from vidrestore.config import TemporalFilterConfig
 from vidrestore.geometry import identity
-from vidrestore.stages.temporal_filter import steady
+from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.structs import Display, Face, Frame
 
 SIZE = 256
-CONFIG = SteadyConfig(steadiness=1.0, reach_frames=3)
+CONFIG = TemporalFilterConfig(strength=1.0, reach_frames=3)
 
 
 def texture(seed: int = 0, size: int = SIZE) -> NDArray[np.float32]:
@@ -61,7 +61,7 @@ def frames_of(
 
 
 def crops(frames: Sequence[Frame]) -> list[NDArray[np.float32]]:
-    given = [frame.faces[0].crop for frame in steady(frames, CONFIG)]
+    given = [frame.faces[0].crop for frame in temporal_filter(frames, CONFIG)]
     return [crop.numpy().transpose(1, 2, 0) for crop in given if crop is not None]
 
 
@@ -92,8 +92,11 @@ def test_equal_frames_come_out_bit_for_bit() -> None:
 
 def test_no_steadiness_changes_nothing() -> None:
     frames = frames_of([texture(0)] * 4, [texture(i) for i in range(4)])
-    for config in (SteadyConfig(steadiness=0), SteadyConfig(steadiness=1, reach_frames=0)):
-        assert all(a is b for a, b in zip(steady(frames, config), frames, strict=True))
+    for config in (
+        TemporalFilterConfig(strength=0),
+        TemporalFilterConfig(strength=1, reach_frames=0),
+    ):
+        assert all(a is b for a, b in zip(temporal_filter(frames, config), frames, strict=True))
 
 
 def test_what_is_invented_anew_in_every_frame_is_averaged_out() -> None:
@@ -176,6 +179,8 @@ def test_every_frame_leaves_once_and_in_order(
         replace(frame, faces=(replace(frame.faces[0], crop=None),)) if failed[i] else frame
         for i, frame in enumerate(frames)
     ]
-    given_back = list(steady(frames, SteadyConfig(steadiness=0.7, reach_frames=reach)))
+    given_back = list(
+        temporal_filter(frames, TemporalFilterConfig(strength=0.7, reach_frames=reach))
+    )
     assert [frame.index for frame in given_back] == list(range(len(cuts)))
     assert [frame.faces[0].crop is None for frame in given_back] == failed[: len(cuts)]

@@ -481,7 +481,7 @@ def tracking(
             result = evaluate_tracking(video, trusted, detector=detector, every_frames=every)
             count = result.counts
             echo(
-                f"{video.name:32}{every:6}{100 * result.looked_share:7.0f}%{count.n_sure:7}"
+                f"{video.name:32}{every:6}{100 * result.detected_share:7.0f}%{count.n_sure:7}"
                 f"{100 * count.found_share:7.1f}%{100 * count.false_share:7.1f}%"
                 f"{100 * count.landmark_distance:10.2f}%"
             )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect"]
 
-_STAGES = ("decode", "detect", "track", "smooth", "gate", "run")
+_STAGES = ("decode", "detect", "track", "align", "gate", "run")
 _OPTIONS = [
     name for name in dotted_fields() if name.partition(".")[0] in _STAGES and name != "track.file"
 ]
@@ -120,12 +120,12 @@ def inspect(
 
 def _summary(tracks: Tracks) -> Iterator[str]:
     yield (
-        f"{counted(tracks.frames, 'frame')}, {len(tracks.looked)} looked at, "
+        f"{counted(tracks.frames, 'frame')}, {len(tracks.detected_frames)} with detection, "
         f"{counted(len(tracks.cuts), 'cut')}, {counted(len(tracks.tracks), 'track')}"
     )
     for track in tracks.tracks:
         seconds = [tracks.times[index] for index in (track.frames[0], track.frames[-1])]
-        reasons = sorted({gate for gates in track.held_back for gate in gates})
+        reasons = sorted({gate for gates in track.gated_by for gate in gates})
         yield (
             f"{track.id:4}  {seconds[0]:8.2f} to {seconds[1]:.2f} s, "
             f"{counted(len(track.frames), 'frame')}, "

@@ -108,8 +108,8 @@ def _out_of_memory(error: Exception) -> str | None:
     if isinstance(error, NotEnoughMemoryError) or not is_out_of_memory(error):
         return None
     return (
-        "out of memory; close other programs, or lower --run.queue-frames, --smooth.window-s, "
-        "--steady.reach-frames or --max-faces"
+        "out of memory; close other programs, or lower --run.queue-frames, --align.window-s, "
+        "--temporal-filter.reach-frames or --max-faces"
     )
 
 

@@ -24,13 +24,13 @@ from vidrestore.metrics.openness import (
 from vidrestore.structs import Array, Frame
 from vidrestore.visual.track_plot import TrackPlot
 
-__all__ = ["Followed", "Openings"]
+__all__ = ["ClipTracks", "EyeMouthOpening"]
 
 _INSPECTED_PX = 512
 """Side of the crops that inspected frames are aligned to."""
 
 
-class Followed:
+class ClipTracks:
     """Follows the faces of a clip and restores nothing.
 
     Args:
@@ -69,7 +69,7 @@ class Followed:
         return {index: compose(smaller, one) for index, one in self._alignments[main].items()}
 
 
-class Openings:
+class EyeMouthOpening:
     """Looks how open eyes and mouth of one person are, in all versions of a clip.
 
     Args:

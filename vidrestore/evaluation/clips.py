@@ -25,7 +25,7 @@ from vidrestore.api import frame_to_rgb, restore_frames
 from vidrestore.config import DecodeConfig, RestoreConfig, resolve_config
 from vidrestore.datasets.names import distinct_names
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.evaluation.clip_tracks import Followed, Openings
+from vidrestore.evaluation.clip_tracks import ClipTracks, EyeMouthOpening
 from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.faces import Progress, evenly
 from vidrestore.evaluation.measures import (
@@ -38,7 +38,7 @@ from vidrestore.evaluation.measures import (
     number,
     require_available,
 )
-from vidrestore.evaluation.models import Contender, contenders, header
+from vidrestore.evaluation.models import ModelEntry, contenders, header
 from vidrestore.evaluation.protocols import PAIRS, Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison, Row, Sample, Tile
 from vidrestore.geometry import box_iou
@@ -162,10 +162,10 @@ def compare_clips(
         names = [INPUT, *(one.name for one in named), TRUTH]
         meter = _ClipMeter(pair.name, names, measures, finder, embed)
         ways = _ways(named, config)
-        followed = {way: Followed(pair.degraded, one) for way, one in ways.items()}
+        followed = {way: ClipTracks(pair.degraded, one) for way, one in ways.items()}
         tracks |= {f"{pair.name}: {way}": one.plot for way, one in followed.items()}
         if {"eyes", "mouth"}.intersection(measures):
-            meter.openings = Openings(Followed(pair.truth, config).main_alignments())
+            meter.openings = EyeMouthOpening(ClipTracks(pair.truth, config).main_alignments())
         for frames, pictures in enumerate(_in_step(pair, named, config), start=1):
             meter.look(pictures)
             if progress is not None:
@@ -257,7 +257,7 @@ def _identity(
         return None, {name: str(error) for name in names}
 
 
-def _ways(models: Sequence[Contender], config: RestoreConfig) -> dict[str, RestoreConfig]:
+def _ways(models: Sequence[ModelEntry], config: RestoreConfig) -> dict[str, RestoreConfig]:
     """How the models follow faces, by what the page calls it."""
     names = {False: "alignments", True: "alignments, every frame by itself"}
     return {
@@ -267,7 +267,7 @@ def _ways(models: Sequence[Contender], config: RestoreConfig) -> dict[str, Resto
 
 
 def _in_step(
-    pair: Pair, models: Sequence[Contender], config: RestoreConfig
+    pair: Pair, models: Sequence[ModelEntry], config: RestoreConfig
 ) -> Iterator[dict[str, RGB]]:
     """The frames of truth, input and every model's output, by name, one after the other."""
     with ExitStack() as stack:
@@ -317,7 +317,7 @@ class _ClipMeter:
             {"warping_error", "temporal_difference", "flicker"}.intersection(measures)
         )
         self._detector, self._identity = detector, identity
-        self.openings = Openings({})
+        self.openings = EyeMouthOpening({})
         """Of nobody, unless it is replaced."""
         self._before: _Moment | None = None
         self._series: Series = {}

@@ -16,14 +16,14 @@ from vidrestore.models.load import choose_restorer
 from vidrestore.models.names import resolve
 from vidrestore.models.weights import store as weights
 
-__all__ = ["Contender", "contenders", "header", "versions"]
+__all__ = ["ModelEntry", "contenders", "header", "versions"]
 
 
 _PER_FRAME = "(per frame)"
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class ModelEntry:
     """One model to compare."""
 
     name: str
@@ -40,7 +40,7 @@ class Contender:
         return {"name": self.name, "sha256": self.sha256}
 
 
-def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Contender]:
+def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[ModelEntry]:
     """The models that the user named; "input", which is always there, is left out.
 
     Args:
@@ -52,7 +52,7 @@ def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Conten
         WeightsError: A file is missing.
         UsageError: A model was named twice.
     """
-    found: list[Contender] = []
+    found: list[ModelEntry] = []
     for source in models:
         if source == INPUT:
             continue
@@ -67,7 +67,7 @@ def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Conten
             sha256 = weights.sha256_of(path) if chosen.needs_file and path.is_file() else None
         if name in {INPUT, TRUTH} | {c.name for c in found}:
             raise UsageError(f"model {source}: {name!r} is there already; name each model once")
-        found.append(Contender(name, source, sha256))
+        found.append(ModelEntry(name, source, sha256))
     if per_frame:
         baselines = [replace(one, name=f"{one.name} {_PER_FRAME}", per_frame=True) for one in found]
         found = [one for both in zip(found, baselines, strict=True) for one in both]
@@ -77,7 +77,7 @@ def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[Conten
 def header(
     protocol: Protocol,
     seed: int,
-    models: Sequence[Contender],
+    models: Sequence[ModelEntry],
     measures: Sequence[str],
     not_available: Mapping[str, str],
 ) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from vidrestore.errors import DataError, UsageError
 from vidrestore.evaluation.faces import Progress, TrueFace, evenly, paired_faces, true_faces
 from vidrestore.evaluation.measures import PICTURE_MEASURES, choose, require_available
 from vidrestore.evaluation.meter import PictureMeter
-from vidrestore.evaluation.models import Contender, contenders, header
+from vidrestore.evaluation.models import ModelEntry, contenders, header
 from vidrestore.evaluation.protocols import PAIRS, Protocol, find_protocol
 from vidrestore.evaluation.restoring import restore_faces
 from vidrestore.evaluation.results import (
@@ -169,7 +169,7 @@ def _add_reference(
     return {"data": folder.name, "pictures": len(pictures)}
 
 
-def _load(named: Sequence[Contender], device: str, precision: Precision) -> Restorers:
+def _load(named: Sequence[ModelEntry], device: str, precision: Precision) -> Restorers:
     return {
         one.name: load_restorer(one.source, device=device, precision=precision) for one in named
     }

@@ -32,7 +32,7 @@ class TrackingResult:
     """One video."""
 
     counts: Agreement
-    looked_share: float
+    detected_share: float
     """Frames that the detector looked at, of all, 0 to 1."""
 
 
@@ -63,7 +63,7 @@ def evaluate_tracking(
         truth = detect_scaled(reference, picture, None, min_score=LIKELY_SCORE)
         found = _detections(faces.get(place * every, ()))
         counts += agreement(found, truth, min_side_px=min_side_px)
-    return TrackingResult(counts, len(tracks.looked) / max(1, tracks.frames))
+    return TrackingResult(counts, len(tracks.detected_frames) / max(1, tracks.frames))
 
 
 def _detections(faces: tuple[Face, ...]) -> Detections:

@@ -89,8 +89,10 @@ def _check_place(output: Path) -> None:
 def _check_not_input(output: Path, inputs: Iterable[Path]) -> None:
     for source in inputs:
         if is_same_file(output, source):
-            name = "the input itself" if output == source else f"the input {source} itself"
-            raise VideoWriteError(f"{output} is {name}; choose another name for the output")
+            name = "" if output == source else f" ({source})"
+            raise VideoWriteError(
+                f"{output} is the input itself{name}; choose another name for the output"
+            )
 
 
 def _check_writable(folder: Path) -> None:

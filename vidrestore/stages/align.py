@@ -1,4 +1,4 @@
-"""Smooth: a steady alignment for every face, without lag.
+"""Align: a smoothed alignment for every face, without lag.
 
 Detectors scatter by a pixel or more from frame to frame, optical flow by hundredths. So the
 landmarks of the neighbours in time are first carried into a frame along the measured motion; what
@@ -20,13 +20,13 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.config import SmoothConfig
+from vidrestore.config import AlignConfig
 from vidrestore.geometry import compose, similarity_from_points
 from vidrestore.landmarks import eye_distance
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Array, Display, Face, Frame
 
-__all__ = ["smooth", "steady_landmarks"]
+__all__ = ["align", "smooth_landmarks"]
 
 _DOUBT = 0.2
 """Carried landmarks that differ by this share of the eye distance count a quarter: flow was led
@@ -35,8 +35,8 @@ astray, or the head turned."""
 _Points = npt.NDArray[np.complex128]
 
 
-def smooth(
-    frames: Iterable[Frame], config: SmoothConfig, template: Array
+def align(
+    frames: Iterable[Frame], config: AlignConfig, template: Array
 ) -> Generator[Frame, None, None]:
     """Adds `crop_from_frame` to every face.
 
@@ -123,10 +123,10 @@ class _Window:
         apart_s = np.array([float(time_s - now.time_s) for time_s, _ in carried])
         weights = np.cos(np.pi / 2 * np.clip(apart_s / self._window_s, -1, 1)) ** 2
         points = np.stack([points for _, points in carried])
-        return steady_landmarks(face.landmarks, np.stack([points.real, points.imag], -1), weights)
+        return smooth_landmarks(face.landmarks, np.stack([points.real, points.imag], -1), weights)
 
 
-def steady_landmarks(own: Array, carried: Array, weights: Array) -> Array:
+def smooth_landmarks(own: Array, carried: Array, weights: Array) -> Array:
     """The weighted mean of a face's landmarks and its neighbours', carried to the same frame.
 
     Only deviations from the frame's own are averaged, so equal landmarks come out bit for bit.

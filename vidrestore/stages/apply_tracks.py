@@ -14,10 +14,12 @@ from vidrestore.errors import UsageError
 from vidrestore.structs import Frame
 from vidrestore.tracks import Tracks, load_tracks
 
-__all__ = ["given"]
+__all__ = ["apply_tracks"]
 
 
-def given(frames: Iterable[Frame], path: Path, start: float | None) -> Generator[Frame, None, None]:
+def apply_tracks(
+    frames: Iterable[Frame], path: Path, start: float | None
+) -> Generator[Frame, None, None]:
     """Gives every frame the faces that the file has for it.
 
     Args:
@@ -32,7 +34,7 @@ def given(frames: Iterable[Frame], path: Path, start: float | None) -> Generator
         UsageError: The file cannot be read, or is of another video.
     """
     tracks = load_tracks(path)
-    faces, looked = tracks.faces_by_frame(), set(tracks.looked)
+    faces, looked = tracks.faces_by_frame(), set(tracks.detected_frames)
     for frame in frames:
         if not frame.index:
             _check_fit(tracks, path, frame, start)

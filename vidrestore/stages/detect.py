@@ -98,7 +98,7 @@ def detect(
             turns = _Turns()
         if frame.is_cut or since_look == 0 or watch.sees_much_change(frame):
             since_look = 0
-            faces, ignored = _look(frame, detector, config, turns.now() if config.turned else ())
+            faces, ignored = _look(frame, detector, config, turns.now() if config.rotated else ())
             turns.remember(faces)
             watch.begin(frame, faces)
             yield replace(frame, faces=faces, detected=True, faces_ignored=ignored)

@@ -41,7 +41,7 @@ _FACE_HEIGHT = 1.04
 def gate(
     frames: Iterable[Frame], config: GateConfig, least_eyes_px: float, max_faces: int
 ) -> Generator[Frame, None, None]:
-    """Sets every face's `strength` and says in `held_back` which gates lowered it.
+    """Sets every face's `strength` and says in `gated_by` which gates lowered it.
 
     Args:
         frames: with aligned faces, in order.
@@ -76,8 +76,8 @@ class _Window:
         for face in frame.faces:
             found = _shares(face, frame, self._config, self._least_eyes_px)
             found["count"] = 0.0 if face.track_id in too_many else 1.0
-            held_back = tuple(name for name, share in found.items() if share < 1)
-            faces.append(replace(face, held_back=held_back))
+            gated_by = tuple(name for name, share in found.items() if share < 1)
+            faces.append(replace(face, gated_by=gated_by))
             shares[face.track_id] = min(found.values())
         self._frames.append(replace(frame, faces=tuple(faces)) if faces else frame)
         self._shares.append(shares)

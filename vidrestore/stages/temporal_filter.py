@@ -32,11 +32,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vidrestore.config import SteadyConfig
+from vidrestore.config import TemporalFilterConfig
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
 
-__all__ = ["steady"]
+__all__ = ["temporal_filter"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -62,7 +62,9 @@ _MEMORY_FRAMES = 50
 """So many frames, about, tell how strong detail is."""
 
 
-def steady(frames: Iterable[Frame], config: SteadyConfig) -> Generator[Frame, None, None]:
+def temporal_filter(
+    frames: Iterable[Frame], config: TemporalFilterConfig
+) -> Generator[Frame, None, None]:
     """Averages the restored crops of each track over time.
 
     Args:
@@ -72,7 +74,7 @@ def steady(frames: Iterable[Frame], config: SteadyConfig) -> Generator[Frame, No
     Yields:
         The same frames in order, `reach_frames` later.
     """
-    if config.steadiness == 0 or config.reach_frames == 0:
+    if config.strength == 0 or config.reach_frames == 0:
         yield from frames
         return
     yield from by_shot(frames, lambda: _Window(config))
@@ -108,7 +110,7 @@ class _Slot:
 class _Window:
     """The frames of a shot that are near enough to matter."""
 
-    def __init__(self, config: SteadyConfig) -> None:
+    def __init__(self, config: TemporalFilterConfig) -> None:
         self._config = config
         self._slots: deque[_Slot] = deque()
         self._next = 0
@@ -159,7 +161,7 @@ class _Window:
         total = np.zeros_like(lent)
         weights = np.ones(lent.shape[:2], np.float32)
         for other, flow, distance in self._neighbours(face.track_id):
-            share = self._config.steadiness * _fade(distance, self._config.reach_frames)
+            share = self._config.strength * _fade(distance, self._config.reach_frames)
             weight = share * _agreement(own, other, flow)
             moved = _moved(self._lent(face.track_id, other), flow)
             weight = _enlarged(weight, lent.shape[0])

@@ -61,7 +61,7 @@ def _draw(image: Image, face: Face, frame: Frame) -> None:
 
 
 def _label(image: Image, face: Face) -> None:
-    text = f"{face.track_id}  {face.strength:.2f}" + "".join(f" {g}" for g in face.held_back)
+    text = f"{face.track_id}  {face.strength:.2f}" + "".join(f" {g}" for g in face.gated_by)
     draw_label(image, text, (face.box_xyxy[0], face.box_xyxy[1] - 4), plate=_colour(face))
 
 

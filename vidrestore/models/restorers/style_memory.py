@@ -19,7 +19,7 @@ from torch import Tensor
 __all__ = ["StyleMemory"]
 
 _KEEP = 0.6
-"""Share of the code so far that stays in a frame, at full steadiness."""
+"""Share of the code so far that stays in a frame, at full strength."""
 _JUMP = 3.0
 """Steps of the code more than this many times the usual one are followed at once."""
 _PEOPLE = 64
@@ -37,11 +37,11 @@ class StyleMemory:
     """The codes of the people seen last.
 
     Args:
-        steadiness: 0 to 1; 0 takes every frame's own codes.
+        strength: 0 to 1; 0 takes every frame's own codes.
     """
 
-    def __init__(self, steadiness: float) -> None:
-        self._keep = _KEEP * steadiness
+    def __init__(self, strength: float) -> None:
+        self._keep = _KEEP * strength
         self._known: OrderedDict[Hashable, _Style] = OrderedDict()
         self._found: dict[Hashable, _Style] = {}
 
