@@ -113,7 +113,7 @@ def check_memory(needed_mib: float, what: str) -> str | None:
     if share > 1:
         raise NotEnoughMemoryError(
             f"{told} are free; lower --run.queue-frames, --align.window-s or "
-            "--temporal-filter.reach-frames, take a faster --encode.preset or --codec ffv1, or free "
-            "memory"
+            "--temporal-filter.reach-frames, take a faster --encode.preset or --codec ffv1, or "
+            "free memory"
         )
     return f"{told} are free; it may not suffice" if share > _WARN_ABOVE else None

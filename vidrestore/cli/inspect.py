@@ -86,8 +86,8 @@ def inspect(
     start_logging(verbose)
     config = resolve_config(presets, given_options(values))
     rule: dict[str, Any] = {"inputs": [source, *presets], "overwrite": overwrite}
-    check_video(source)
     check_outputs([path for path in (out, video, plot) if path is not None], **rule)
+    check_video(source)
     check_config_inputs(config)
     from vidrestore.api import inspect_video
     from vidrestore.visual.overlay import OverlayWriter

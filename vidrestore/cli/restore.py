@@ -79,12 +79,12 @@ def restore(
     start_logging(verbose)
     config = resolve_config(presets, given_options(values), per_frame=per_frame)
     inputs = [*input_files(source, config), *presets]
-    check_video(source)
     check_outputs(
         [path for path in (output, preview, report) if path is not None],
         inputs=inputs,
         overwrite=config.encode.overwrite,
     )
+    check_video(source)
     check_config_inputs(config)
     if dry_run:
         _show_plan(source, output, config)
