@@ -186,7 +186,7 @@ def _compare(
         raise UsageError("evaluate: name the --data, or a --pair of videos or of folders")
     check_restorers(model for model in models if model != "input")
     check_detectors([common["detector"]])
-    for path in {path for pair in pairs for path in pair if path.is_file()}:
+    for path in {path for pair in pairs for path in pair if not path.is_dir()}:
         check_video(path)
     from vidrestore.evaluation.clips import has_clips
     from vidrestore.evaluation.page import require_report, write_report
