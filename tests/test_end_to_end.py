@@ -11,8 +11,8 @@ import torch
 from clips import decoded_planes, empty_frames, face_frames, frame_times, write_clip
 
 from vidrestore import frame_to_rgb, restore_frames, restore_image, restore_video
-from vidrestore.api import Progress
 from vidrestore.config import resolve_config
+from vidrestore.session import Progress
 from vidrestore.stages.blend import face_changes
 from vidrestore.video.picture.residual import planes_mask
 

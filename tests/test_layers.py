@@ -24,6 +24,8 @@ LAYERS = [
     {"degradations"},
     {"stages", "training"},
     {"pipeline", "visual", "demo"},
+    {"job", "report"},
+    {"session"},
     {"api"},
     {"evaluation", "bench"},
     {"cli"},

@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Job": "vidrestore.job",
+    "Options": "vidrestore.session",
+    "Progress": "vidrestore.session",
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
+    "Session": "vidrestore.session",
+    "Tracks": "vidrestore.tracks",
     "VidRestoreError": "vidrestore.errors",
     "frame_to_rgb": "vidrestore.api",
     "inspect_video": "vidrestore.api",
@@ -28,8 +33,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Job",
+    "Options",
+    "Progress",
     "RestoreConfig",
     "RestoreReport",
+    "Session",
+    "Tracks",
     "VidRestoreError",
     "__version__",
     "frame_to_rgb",
@@ -53,7 +63,10 @@ if TYPE_CHECKING:
     )
     from vidrestore.config import RestoreConfig
     from vidrestore.errors import VidRestoreError
+    from vidrestore.job import Job
+    from vidrestore.session import Options, Progress, Session
     from vidrestore.structs import RestoreReport
+    from vidrestore.tracks import Tracks
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ from vidrestore.stages.restore import restore
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
+from vidrestore.tracks import Tracks
 
 __all__ = ["restored_frames", "tracked_frames"]
 
@@ -35,11 +36,22 @@ def restored_frames(
     restorer: RestorerRun,
     config: RestoreConfig,
     clock: StageClock | None = None,
+    *,
+    tracks: Tracks | None = None,
 ) -> Generator[Frame, None, None]:
-    """Restores decoded frames; one leaves for each that enters, in order, at its own time."""
+    """Restore decoded frames; one leaves for each that enters, in order, at its own time.
+
+    Args:
+        decoded: Frames of a source.
+        detector: Finds the faces, unless tracks are given.
+        restorer: A run of the network.
+        config: Options of every stage.
+        clock: Books the time of each stage.
+        tracks: Faces that are known already.
+    """
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
-        frames = _followed(stage, decoded, detector, config, restorer.template)
+        frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend))
@@ -47,12 +59,17 @@ def restored_frames(
 
 
 def tracked_frames(
-    decoded: Iterable[Frame], detector: FaceDetector, config: RestoreConfig
+    decoded: Iterable[Frame],
+    detector: FaceDetector,
+    config: RestoreConfig,
+    *,
+    tracks: Tracks | None = None,
 ) -> Generator[Frame, None, None]:
     """Decoded frames with their faces tracked, aligned to FFHQ crops of 512 px and gated."""
     with ExitStack() as closing:
         stage = _Stages(StageClock(), closing)
-        yield from _followed(stage, decoded, detector, config, landmark_template("ffhq", 512))
+        template = landmark_template("ffhq", 512)
+        yield from _tracked(stage, decoded, detector, config, template, tracks)
 
 
 class _Stages:
@@ -79,17 +96,19 @@ class _Stages:
         return self(f"wait for {what}", prefetch(frames, depth, name=name))
 
 
-def _followed(
+def _tracked(
     stage: _Stages,
     decoded: Iterable[Frame],
     detector: FaceDetector,
     config: RestoreConfig,
     template: Array,
+    tracks: Tracks | None,
 ) -> Generator[Frame, None, None]:
     frames = stage("decode", decoded)
     frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
-    if config.track.file is not None:
-        frames = stage("track", apply_tracks(frames, config.track.file, config.decode.start))
+    if tracks is not None:
+        name = str(config.track.file or "given")
+        frames = stage("track", apply_tracks(frames, tracks, config.decode.start, name))
     else:
         frames = stage("detect", detect(frames, detector, config.detect))
         frames = stage("track", track(frames, config.track))

@@ -33,7 +33,7 @@ def restored(source: Path, output: Path, **options: float | bool) -> tuple[int, 
     encode = EncodeConfig(preset="ultrafast", keep_damaged=keep)
     with (
         VideoReader(source, DecodeConfig(**part), threads=1, keep_damaged=keep) as reader,
-        VideoWriter(output, reader.info, encode, threads=1, **part) as writer,
+        VideoWriter(output, reader.info, encode, window=reader.window, threads=1) as writer,
     ):
         count = 0
         for frame in reader.frames():

@@ -20,7 +20,7 @@ from vidrestore.runtime.output_file import after_writing, check_outputs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vidrestore.api import Progress
+    from vidrestore.session import Progress
 
 __all__ = ["degrade"]
 
@@ -133,7 +133,7 @@ def degrade(
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:
     """Adds speed and time left to counts."""
-    from vidrestore.api import Progress
+    from vidrestore.session import Progress
 
     begun = time.perf_counter()
 

@@ -89,7 +89,7 @@ def inspect(
     check_outputs([path for path in (out, video, plot) if path is not None], **rule)
     check_video(source)
     check_config_inputs(config)
-    from vidrestore.api import inspect_video
+    from vidrestore.session import Session
     from vidrestore.visual.overlay import OverlayWriter
     from vidrestore.visual.track_plot import TrackPlot
 
@@ -107,7 +107,8 @@ def inspect(
                 viewer.add(frame)
 
         callback = stack.enter_context(show_progress(progress))
-        tracks = inspect_video(source, config=config, each=show, progress=callback)
+        session = stack.enter_context(Session(config))
+        tracks = session.inspect(source, each=show, progress=callback)
     written = [] if video is None else [video]
     with after_writing(*written):
         write_whole(out, tracks.to_json().encode(), **rule)

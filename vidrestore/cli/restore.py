@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidrestore.cli.inputs import check_config_inputs, check_video
+from vidrestore.cli.inputs import check_config_inputs
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
@@ -20,16 +21,15 @@ from vidrestore.cli.options import (
 from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.cli.terminal import echo
-from vidrestore.config import RestoreConfig, input_files, resolve_config
+from vidrestore.config import input_files, resolve_config
 from vidrestore.errors import VideoDecodeError
+from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.runtime.words import counted
 
 if TYPE_CHECKING:
-    from vidrestore.models.zoo import ModelSpec
+    from vidrestore.job import Job
     from vidrestore.structs import RestoreReport
-    from vidrestore.video.read.probe import VideoInfo
-    from vidrestore.video.write.plan import OutputPlan
 
 __all__ = ["restore"]
 
@@ -78,33 +78,35 @@ def restore(
     """
     start_logging(verbose)
     config = resolve_config(presets, given_options(values), per_frame=per_frame)
-    inputs = [*input_files(source, config), *presets]
+    extra = [path for path in (preview, report) if path is not None]
     check_outputs(
-        [path for path in (output, preview, report) if path is not None],
-        inputs=inputs,
+        [output, *extra],
+        inputs=[*input_files(source, config), *presets],
         overwrite=config.encode.overwrite,
     )
-    check_video(source)
     check_config_inputs(config)
-    if dry_run:
-        _show_plan(source, output, config)
-        return
-    _limit_threads(config.run.threads)
-    from vidrestore.api import plan, restore_video
+    from vidrestore.job import make_job
 
-    info, planned, _ = plan(source, output, config=config)
-    echo(_first_line(source, output, info, planned), err=True)
+    job = make_job(source, output, config, extra_outputs=extra)
+    if dry_run:
+        echo(*_plan_lines(job))
+        return
+    assert job.output is not None
+    _limit_threads(config.run.threads)
+    echo(_first_line(job), err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
-    with show_progress(progress) as callback:
-        done = restore_video(source, output, config=config, preview=preview, progress=callback)
+    from vidrestore.session import Session
+
+    with Session(config) as session, show_progress(progress) as callback:
+        done = session.run(job, preview=preview, progress=callback)
     if report is not None:
         written = [output] if preview is None else [output, preview]
         with after_writing(*written):
             write_json(
                 report,
                 dataclasses.asdict(done),
-                inputs=inputs,
+                inputs=[*job.inputs, *presets],
                 overwrite=config.encode.overwrite,
             )
     echo(*_summary(done), err=True)
@@ -123,30 +125,34 @@ def _limit_threads(threads: int) -> None:
         cv2.setNumThreads(threads)
 
 
-def _show_plan(source: Path, output: Path, config: RestoreConfig) -> None:
+def _plan_lines(job: Job) -> Iterator[str]:
+    """What would be done, for `--dry-run`."""
     import yaml
 
-    from vidrestore.api import plan
-    from vidrestore.models.names import resolve
     from vidrestore.video.read.probe import describe
 
-    info, planned, resolved = plan(source, output, config=config)
-    echo(*describe(info))
-    echo(f"output     {output}: {planned.codec}, {planned.pix_fmt}")
-    for note in (*info.warnings, *planned.notes):
-        echo(f"           {note}")
-    echo(f"model      {_named(resolve(resolved.restore.model, 'restorer'))}")
-    echo(f"detector   {_named(resolve(resolved.detect.detector, 'detector'))}")
-    echo(*yaml.safe_dump(resolved.record(), sort_keys=False).splitlines())
+    assert job.output is not None
+    yield from describe(job.info)
+    yield f"output     {_output(job)}"
+    for note in (*job.warnings, *job.output.notes):
+        yield f"           {note}"
+    yield f"model      {_named(job.model)}"
+    yield f"detector   {_named(job.detector)}"
+    yield from yaml.safe_dump(job.config.record(), sort_keys=False).splitlines()
 
 
-def _named(chosen: ModelSpec | Path) -> str:
-    return str(chosen) if isinstance(chosen, Path) else f"{chosen.name} ({chosen.licence})"
+def _named(chosen: ModelSpec | Path | None) -> str:
+    return f"{chosen.name} ({chosen.licence})" if isinstance(chosen, ModelSpec) else str(chosen)
 
 
-def _first_line(source: Path, output: Path, info: VideoInfo, planned: OutputPlan) -> str:
-    warnings = "".join(f"; {warning}" for warning in info.warnings)
-    return f"{source} → {output}: {planned.codec}, {planned.pix_fmt}{warnings}"
+def _output(job: Job) -> str:
+    assert job.output is not None
+    return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt}"
+
+
+def _first_line(job: Job) -> str:
+    warnings = "".join(f"; {warning}" for warning in job.info.warnings)
+    return f"{job.source} → {_output(job)}{warnings}"
 
 
 def _summary(done: RestoreReport) -> list[str]:

@@ -92,13 +92,11 @@ def degrade_video(
     decode, encode = decode or DecodeConfig(), encode or EncodeConfig()
     drawn = recipe.draw(np.random.default_rng(seed))
     info = probe(src)
-    plan_output(info, dst, encode)
+    planned = plan_output(info, dst, encode)
     written = 0
     with (
-        VideoReader(src, decode, threads=threads) as reader,
-        VideoWriter(
-            dst, info, encode, start=decode.start, end=decode.end, threads=threads
-        ) as writer,
+        VideoReader(info, decode, threads=threads) as reader,
+        VideoWriter(planned, info, encode, window=reader.window, threads=threads) as writer,
     ):
         turns = round(info.rotation / 90) % 4
         for frame in degraded_frames(reader.frames(), drawn, seed, turns=turns):

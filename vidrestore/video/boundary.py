@@ -75,9 +75,9 @@ def unexpected(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
         raise kind(f"{doing} ({reason_of(error)})") from error
 
 
-def read_packets(container: InputContainer, stream: Stream) -> Iterator[AvPacket[Any]]:
-    """Packets of one stream up to the end, or to where the file cannot be read any more."""
-    packets = iter(container.demux(stream))
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator[AvPacket[Any]]:
+    """Packets of some streams up to the end, or to where the file cannot be read any more."""
+    packets = iter(container.demux(*streams))
     while True:
         try:
             packet = next(packets, None)

@@ -46,7 +46,7 @@ def pass_through(
     encode = EncodeConfig(**(QUICK | config))
     with (
         VideoReader(source, DecodeConfig(start=start, end=end), threads=2) as reader,
-        VideoWriter(destination, reader.info, encode, start=start, end=end, threads=2) as writer,
+        VideoWriter(destination, reader.info, encode, window=reader.window, threads=2) as writer,
     ):
         for frame in reader.frames():
             writer.write(frame)

@@ -36,6 +36,7 @@ __all__ = [
     "describe",
     "open_input",
     "probe",
+    "read_info",
     "select_video",
 ]
 
@@ -173,9 +174,19 @@ def probe(path: str | Path) -> VideoInfo:
     """
     path = Path(path)
     with open_input(path) as container:
-        stream = select_video(container, path)
-        frame = _first_frame(container, stream, path)
-        return _gather(path, container, stream, frame)
+        return read_info(container, path)
+
+
+def read_info(container: InputContainer, path: Path) -> VideoInfo:
+    """Read what an open file holds and decode its first frame; see `probe`.
+
+    Args:
+        container: the file, just opened. It is read on; seek before it is used again.
+        path: its name.
+    """
+    stream = select_video(container, path)
+    frame = _first_frame(container, stream, path)
+    return _gather(path, container, stream, frame)
 
 
 @contextmanager

@@ -52,10 +52,11 @@ class VideoReader:
     """The frames of one video stream, in order of presentation.
 
     Args:
-        path: the file.
+        source: the file, or what `probe` found of it.
         config: which part to read, and how much damage to accept.
         threads: for decoding; 0 takes all.
         keep_damaged: go on, whatever is missing; `is_damaged` tells.
+        window: the part to read, where it is known; else from `config`.
 
     Raises:
         VideoOpenError: if the file cannot be read, or nothing lies between start and end.
@@ -64,17 +65,18 @@ class VideoReader:
 
     def __init__(
         self,
-        path: str | Path,
+        source: str | Path | VideoInfo,
         config: DecodeConfig,
         threads: int = 0,
         *,
         keep_damaged: bool = False,
+        window: Window | None = None,
     ) -> None:
         self._config = config
         self._threads = threads
         self._keep_damaged = keep_damaged
-        self.info: VideoInfo = probe(path)
-        self.window: Window = window_of(self.info, config.start, config.end)
+        self.info: VideoInfo = source if isinstance(source, VideoInfo) else probe(source)
+        self.window: Window = window or window_of(self.info, config.start, config.end)
         self.frames_read = 0
         """Frames given so far, repaired ones included."""
         self.frames_repaired = 0

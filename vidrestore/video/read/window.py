@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from av.container import InputContainer
+
 from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.read.probe import VideoInfo, open_input
@@ -56,8 +58,19 @@ class Window:
         )
 
 
-def window_of(info: VideoInfo, start: float | None, end: float | None) -> Window:
+def window_of(
+    info: VideoInfo,
+    start: float | None,
+    end: float | None,
+    container: InputContainer | None = None,
+) -> Window:
     """The part from `start` to `end`, in seconds from the beginning of the file.
+
+    Args:
+        info: what `probe` found.
+        start: first second, or None for the beginning.
+        end: stop before this second, or None for the end.
+        container: the open file, which is read on; None opens it again where needed.
 
     Raises:
         VideoOpenError: if no frame lies in it.
@@ -71,7 +84,11 @@ def window_of(info: VideoInfo, start: float | None, end: float | None) -> Window
     if not start:
         return Window(None, end_pts, info.time_base)
     target = math.ceil((info.start_s + Fraction(repr(float(start)))) / info.time_base)
-    first = _first_pts_from(info, target)
+    if container is None:
+        with open_input(info.path) as opened:
+            first = _first_pts_from(opened, info, target)
+    else:
+        first = _first_pts_from(container, info, target)
     if first is None or (end_pts is not None and first >= end_pts):
         length = f"; the video is {info.duration_s:.2f} s long" if info.duration_s else ""
         upto = f" and before {end} s" if end is not None else ""
@@ -79,21 +96,20 @@ def window_of(info: VideoInfo, start: float | None, end: float | None) -> Window
     return Window(first, end_pts, info.time_base)
 
 
-def _first_pts_from(info: VideoInfo, target: int) -> int | None:
+def _first_pts_from(container: InputContainer, info: VideoInfo, target: int) -> int | None:
     """The least presentation time that is not before `target`, from packets alone."""
     best, looked = None, 0
-    with open_input(info.path) as container:
-        stream = container.streams[info.stream_index]
-        with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
-            wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
-        for packet in read_packets(container, stream):
-            if packet.size == 0 or packet.is_discard:
-                continue
-            pts = packet.pts if packet.pts is not None else packet.dts
-            if pts is not None and pts >= target and (best is None or pts < best):
-                best = pts
-            looked += best is not None
-            passed = best is not None and packet.dts is not None and packet.dts >= best
-            if passed or looked > _SCAN_PACKETS:
-                break
+    stream = container.streams[info.stream_index]
+    with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
+        wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
+    for packet in read_packets(container, stream):
+        if packet.size == 0 or packet.is_discard:
+            continue
+        pts = packet.pts if packet.pts is not None else packet.dts
+        if pts is not None and pts >= target and (best is None or pts < best):
+            best = pts
+        looked += best is not None
+        passed = best is not None and packet.dts is not None and packet.dts >= best
+        if passed or looked > _SCAN_PACKETS:
+            break
     return best

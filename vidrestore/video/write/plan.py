@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import av
+from av.container import InputContainer
 from av.stream import Stream
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import UsageError, VideoWriteError, nearest
+from vidrestore.errors import UsageError, VideoDecodeError, VideoWriteError, nearest
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.words import counted
+from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
 from vidrestore.video.write.codecs import CONTAINERS, Container, choose_codec, container_of
 
@@ -78,6 +81,8 @@ class OutputPlan:
     with_chapters: bool
     clock_s: Fraction
     """Subtracted from all times: a broadcast's clock, which only MPEG-TS carries on; else 0."""
+    covers: Mapping[int, tuple[str, str, bytes]]
+    """Cover art that becomes an attachment: (name, MIME type, data) by the input's stream."""
     notes: tuple[str, ...]
     """What a person should know: streams dropped."""
 
@@ -86,20 +91,34 @@ class OutputPlan:
         return next(stream.action for stream in self.streams if stream.index == index)
 
 
-def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) -> OutputPlan:
+def plan_output(
+    info: VideoInfo,
+    destination: str | Path,
+    config: EncodeConfig,
+    source: InputContainer | None = None,
+) -> OutputPlan:
     """Settles how `info`'s video is written to `destination`, without writing anything.
+
+    Args:
+        info: what `probe` found.
+        destination: where it goes; its ending names the container.
+        config: codec, quality, what may be dropped.
+        source: the open input, which is read on; None opens it again.
 
     Raises:
         UsageError: if the codec, the preset or the quality does not exist.
         VideoWriteError: if it cannot be written there, or the container cannot hold all of it.
     """
+    if source is None:
+        with open_input(info.path) as opened:
+            return plan_output(info, destination, config, opened)
     destination = Path(destination)
     container = container_of(destination)
     check_outputs([destination], inputs=[info.path], overwrite=config.overwrite)
     choice = choose_codec(container, info.pix_fmt, info.width, info.height, config.codec)
     _check_quality(choice.codec, config)
     _check_turn(info, destination, container)
-    streams, notes = _plan_streams(info, destination, container, config)
+    streams, notes = _plan_streams(source, info, destination, container, config)
     with_chapters = bool(info.chapters)
     if with_chapters and not container.chapters:
         if "chapters" not in config.drop:
@@ -121,6 +140,7 @@ def plan_output(info: VideoInfo, destination: str | Path, config: EncodeConfig) 
         streams=tuple(streams),
         with_chapters=with_chapters,
         clock_s=clock_s,
+        covers=_read_covers(source, info, streams),
         notes=tuple(notes),
     )
 
@@ -163,24 +183,53 @@ def _check_turn(info: VideoInfo, destination: Path, container: Container) -> Non
 
 
 def _plan_streams(
-    info: VideoInfo, destination: Path, container: Container, config: EncodeConfig
+    source: InputContainer,
+    info: VideoInfo,
+    destination: Path,
+    container: Container,
+    config: EncodeConfig,
 ) -> tuple[list[StreamPlan], list[str]]:
     plans: list[StreamPlan] = []
     notes: list[str] = []
-    with open_input(info.path) as source:
-        for stream in info.streams:
-            if stream.index == info.stream_index:
-                plans.append(StreamPlan(stream.index, "encode"))
-                continue
-            if stream.is_made_by_muxer:
-                plans.append(StreamPlan(stream.index, "rewrite"))
-                continue
-            av_stream = source.streams[stream.index]
-            way = _way_to_keep(av_stream, stream, container)
-            if way is None:
-                notes.append(_drop_or_raise(av_stream, stream, destination, config))
-            plans.append(StreamPlan(stream.index, way or "drop"))
+    for stream in info.streams:
+        if stream.index == info.stream_index:
+            plans.append(StreamPlan(stream.index, "encode"))
+            continue
+        if stream.is_made_by_muxer:
+            plans.append(StreamPlan(stream.index, "rewrite"))
+            continue
+        av_stream = source.streams[stream.index]
+        way = _way_to_keep(av_stream, stream, container)
+        if way is None:
+            notes.append(_drop_or_raise(av_stream, stream, destination, config))
+        plans.append(StreamPlan(stream.index, way or "drop"))
     return plans, notes
+
+
+def _read_covers(
+    source: InputContainer, info: VideoInfo, plans: Sequence[StreamPlan]
+) -> dict[int, tuple[str, str, bytes]]:
+    """(name, MIME type, data) of cover art that goes into the file as an attachment."""
+    wanted = {
+        stream.index: stream
+        for planned, stream in zip(plans, info.streams, strict=True)
+        if planned.action == "attach" and stream.is_cover
+    }
+    found: dict[int, tuple[str, str, bytes]] = {}
+    if not wanted:
+        return found
+    with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
+        wind(source, 0)
+    for packet in read_packets(source, *(source.streams[index] for index in wanted)):
+        index = packet.stream.index
+        if packet.size and index not in found:
+            kind = "png" if wanted[index].codec == "png" else "jpeg"
+            name = wanted[index].metadata.get("filename", f"cover.{kind[:3]}")
+            mime = wanted[index].metadata.get("mimetype", f"image/{kind}")
+            found[index] = (name.replace(".jpe", ".jpg"), mime, bytes(packet))
+        if len(found) == len(wanted):
+            break
+    return found
 
 
 def _way_to_keep(

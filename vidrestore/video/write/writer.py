@@ -13,7 +13,7 @@ anything fails before, the temporary is deleted. Two writers of one file exclude
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +33,7 @@ from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
-from vidrestore.video.read.window import window_of
+from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoder_options import (
     encoder_options,
     has_constant_rate,
@@ -52,13 +52,13 @@ class VideoWriter:
     """One output file.
 
     Args:
-        destination: where it goes; its ending names the container.
+        destination: where it goes, or the plan made by `plan_output`.
         source: the input, as probed.
         config: codec, quality, what may be dropped.
-        start: seconds, as `DecodeConfig.start`.
-        end: seconds, as `DecodeConfig.end`.
+        window: the part of the input that is written; None for all of it.
         threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
         max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
+        inputs: other files that are never replaced.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -66,25 +66,28 @@ class VideoWriter:
 
     def __init__(
         self,
-        destination: str | Path,
+        destination: str | Path | OutputPlan,
         source: VideoInfo,
         config: EncodeConfig,
         *,
-        start: float | None = None,
-        end: float | None = None,
+        window: Window | None = None,
         threads: int = 0,
         max_broken: float | None = None,
+        inputs: Sequence[Path] = (),
     ) -> None:
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
-        self.plan: OutputPlan = plan_output(source, destination, config)
+        is_planned = isinstance(destination, OutputPlan)
+        self.plan: OutputPlan = (
+            destination if is_planned else plan_output(source, destination, config)  # type: ignore[assignment, arg-type]
+        )
         self._source = source
         self._config = config
-        self._window = window_of(source, start, end)
+        self._window = window or Window(time_base=source.time_base)
         self._threads = threads
         self._output = OutputFile(
-            self.plan.destination, inputs=[source.path], overwrite=config.overwrite
+            self.plan.destination, inputs=[source.path, *inputs], overwrite=config.overwrite
         )
         self._stack = ExitStack()
         self._last_pts: int | None = None
@@ -208,7 +211,6 @@ class VideoWriter:
     def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
         """Adds all streams in the input's order; gives those to copy by the input's index."""
         copied: dict[int, Stream] = {}
-        covers = self._cover_files()
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
             template = self._input.streams[planned.index]
             if planned.action == "encode":
@@ -220,32 +222,9 @@ class VideoWriter:
                 stream.disposition = Disposition(info.disposition)
                 copied[planned.index] = stream
             elif planned.action == "attach":
-                name, kind, data = covers.get(planned.index) or _attached_file(template)
+                name, kind, data = self.plan.covers.get(planned.index) or _attached_file(template)
                 container.add_attachment(name, kind, data)
         return copied
-
-    def _cover_files(self) -> dict[int, tuple[str, str, bytes]]:
-        """(name, MIME type, data) of cover art that goes into the file as an attachment."""
-        wanted = {
-            info.index: info
-            for planned, info in zip(self.plan.streams, self._source.streams, strict=True)
-            if planned.action == "attach" and info.is_cover
-        }
-        found: dict[int, tuple[str, str, bytes]] = {}
-        if not wanted:
-            return found
-        with open_input(self._source.path) as container:
-            streams = [container.streams[index] for index in wanted]
-            for packet in container.demux(streams):
-                index = packet.stream.index
-                if packet.size and index not in found:
-                    kind = "png" if wanted[index].codec == "png" else "jpeg"
-                    name = wanted[index].metadata.get("filename", f"cover.{kind[:3]}")
-                    mime = wanted[index].metadata.get("mimetype", f"image/{kind}")
-                    found[index] = (name.replace(".jpe", ".jpg"), mime, bytes(packet))
-                if len(found) == len(wanted):
-                    break
-        return found
 
     def _add_video(self, container: OutputContainer) -> VideoStream:
         source, plan = self._source, self.plan

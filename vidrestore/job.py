@@ -1,0 +1,152 @@
+"""A job: one input and what becomes of it, everything that is decided before work.
+
+    job = make_job("tape.mp4", "restored.mp4", config)
+
+It is made once, from one opening of the input, printed by `--dry-run`, and taken by reader, writer
+and report. Making it loads no network and decodes no more than a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidrestore.config import RestoreConfig, input_files
+from vidrestore.memory_estimate import check_memory, estimate_memory_mib
+from vidrestore.models.names import resolve
+from vidrestore.models.zoo import ModelSpec
+from vidrestore.runtime.output_file import check_outputs
+from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.video.read.probe import VideoInfo, open_input, read_info
+from vidrestore.video.read.window import Window, window_of
+from vidrestore.video.write.plan import OutputPlan, plan_output
+
+__all__ = ["Job", "expected_frames", "make_job"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Everything that is decided before work."""
+
+    source: Path
+    config: RestoreConfig
+    info: VideoInfo
+    """What the input holds."""
+    window: Window
+    """The part of it that is restored."""
+    output: OutputPlan | None
+    """How the output is written; None where frames are only given."""
+    tracks: Tracks | None
+    """Faces that are known already; None where they are detected."""
+    model: ModelSpec | Path | None
+    """The restorer's row of the zoo or its weights file; None for a network that was given."""
+    detector: ModelSpec | Path | None
+    """The detector's."""
+    expected_frames: int | None
+    """From what the container says, for progress; None where it does not."""
+    inputs: tuple[Path, ...]
+    """All files that are read; none of them is ever replaced."""
+    warnings: tuple[str, ...]
+    """What a person should know before work."""
+
+
+def make_job(
+    source: str | Path,
+    destination: str | Path | None,
+    config: RestoreConfig,
+    *,
+    tracks: Tracks | None = None,
+    extra_outputs: Sequence[Path] = (),
+    own_restorer: bool = False,
+    own_detector: bool = False,
+) -> Job:
+    """Decide everything about one input.
+
+    Args:
+        source: The video.
+        destination: The file to write; None to give frames only.
+        config: The resolved configuration.
+        tracks: Faces that are known already; else those of `track.file`, if it names one.
+        extra_outputs: Other files that the run writes.
+        own_restorer: Whether a restorer was given, so that `restore.model` does not count.
+        own_detector: Whether a detector was given, so that `detect.detector` does not count.
+
+    Raises:
+        UsageError: For tracks that cannot be used, unknown codecs and models.
+        VidRestoreError: For files: what is missing, exists already or does not fit.
+        NotEnoughMemoryError: If the memory that is free does not suffice.
+    """
+    source = Path(source)
+    inputs = tuple(input_files(source, config))
+    outputs = [*([] if destination is None else [Path(destination)]), *extra_outputs]
+    check_outputs(outputs, inputs=inputs, overwrite=config.encode.overwrite)
+    model = None if own_restorer else resolve(config.restore.model, "restorer")
+    detector = None if own_detector else resolve(config.detect.detector, "detector")
+    if tracks is None and config.track.file is not None:
+        tracks = load_tracks(config.track.file)
+    with open_input(source) as container:
+        info = read_info(container, source)
+        window = window_of(info, config.decode.start, config.decode.end, container)
+        planned = None
+        if destination is not None:
+            planned = plan_output(info, destination, config.encode, container)
+    expected = expected_frames(info, config)
+    tight = _check_memory(info, config, planned, expected, model)
+    return Job(
+        source=source,
+        config=config,
+        info=info,
+        window=window,
+        output=planned,
+        tracks=tracks,
+        model=model,
+        detector=detector,
+        expected_frames=expected,
+        inputs=inputs,
+        warnings=(*info.warnings, *tight),
+    )
+
+
+def expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
+    """Frames that will come, from what the container says; an estimate for progress only."""
+    if info.n_frames_estimate is None or info.duration_s is None:
+        return info.n_frames_estimate
+    begin = config.decode.start or 0.0
+    end = min(config.decode.end or info.duration_s, info.duration_s)
+    share = max(0.0, end - begin) / max(info.duration_s, 1e-9)
+    return max(1, round(info.n_frames_estimate * share))
+
+
+def _check_memory(
+    info: VideoInfo,
+    config: RestoreConfig,
+    planned: OutputPlan | None,
+    expected: int | None,
+    model: ModelSpec | Path | None,
+) -> tuple[str, ...]:
+    """A warning if memory is tight.
+
+    Raises:
+        NotEnoughMemoryError: If it does not suffice.
+    """
+    needed = estimate_memory_mib(
+        info.picture_bytes,
+        info.width * info.height,
+        expected,
+        float(info.average_rate or 25),
+        config,
+        None if planned is None else planned.codec,
+        _weights_bytes(model),
+    )
+    warning = check_memory(needed, f"{info.path} ({info.width}x{info.height})")
+    return () if warning is None else (warning,)
+
+
+def _weights_bytes(model: ModelSpec | Path | None) -> int:
+    """Of the restorer's file if it is none of the small ones that ship; 0 where not yet known."""
+    if isinstance(model, Path):
+        return model.stat().st_size if model.is_file() else 0
+    if model is None or model.name in ("embedded", "debug"):
+        return 0
+    return model.bytes or 0

@@ -1,0 +1,101 @@
+"""What a run tells of itself: counted as frames pass by, put together at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from vidrestore.config import RestoreConfig
+from vidrestore.errors import ModelError
+from vidrestore.runtime.words import counted
+from vidrestore.structs import FaceRecord, Frame
+from vidrestore.video.read.probe import INTERLACED_WARNING
+
+__all__ = ["Tally", "check_failures"]
+
+
+class _Seen(NamedTuple):
+    """One face in one frame."""
+
+    frame: int
+    score: float
+    strength: float
+    gated_by: tuple[str, ...]
+    restored: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """Count what passes by."""
+
+    strength: float = 1.0
+    """Of all faces: `blend.strength`."""
+    frames: int = 0
+    faces: int = 0
+    faces_left_alone: int = 0
+    faces_beyond_limit: int = 0
+    faces_failed: int = 0
+    frames_detected: int = 0
+    frames_repaired: int = 0
+    interlaced: bool = False
+    """Whether a frame with a restored face was interlaced."""
+    cuts: list[int] = field(default_factory=list)
+    tracks: dict[int, list[_Seen]] = field(default_factory=dict)
+
+    def add(self, frame: Frame) -> None:
+        self.frames += 1
+        self.frames_detected += frame.detected
+        self.frames_repaired += frame.repaired
+        if frame.is_cut and frame.index:
+            self.cuts.append(frame.index)
+        self.faces_beyond_limit += frame.faces_ignored
+        for face in frame.faces:
+            wanted = face.strength * self.strength > 0
+            restored = wanted and face.crop is not None
+            self.faces += restored
+            self.interlaced |= restored and frame.picture.handle.interlaced_frame
+            self.faces_failed += wanted and face.crop is None
+            self.faces_left_alone += not wanted
+            self.faces_beyond_limit += not wanted and "count" in face.gated_by
+            seen = _Seen(frame.index, face.score, face.strength, face.gated_by, restored)
+            self.tracks.setdefault(face.track_id, []).append(seen)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know."""
+        told = [INTERLACED_WARNING] if self.interlaced else []
+        if self.faces_beyond_limit:
+            count = counted(self.faces_beyond_limit, "face")
+            told.append(f"{count} beyond --max-faces left alone, the smallest of their frames")
+        return tuple(told)
+
+    def records(self) -> tuple[FaceRecord, ...]:
+        return tuple(
+            FaceRecord(
+                track_id=track,
+                first_frame=seen[0].frame,
+                last_frame=seen[-1].frame,
+                frames=len(seen),
+                mean_score=float(np.mean([one.score for one in seen])),
+                restored_frames=sum(one.restored for one in seen),
+                mean_strength=float(np.mean([one.strength for one in seen])),
+                gated_by=dict(Counter(gate for one in seen for gate in one.gated_by)),
+            )
+            for track, seen in sorted(self.tracks.items())
+        )
+
+
+def check_failures(tally: Tally, config: RestoreConfig) -> None:
+    """Refuse a result in which the network failed for too many faces.
+
+    Raises:
+        ModelError: The share is above `run.max_failed_faces`.
+    """
+    tried = tally.faces + tally.faces_failed
+    if tried and tally.faces_failed / tried > config.run.max_failed_faces:
+        raise ModelError(
+            f"the network gave no valid numbers for {tally.faces_failed} of "
+            f"{counted(tried, 'face')}; try --restore.precision float32 or another --model"
+        )
