@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -15,8 +16,9 @@ import pytest
 from videos import Audio, make_video
 
 from vidrestore.config import DecodeConfig, EncodeConfig
-from vidrestore.errors import VideoDecodeError, VideoOpenError
+from vidrestore.errors import VideoDecodeError, VideoOpenError, VidRestoreError
 from vidrestore.video.boundary import av_boundary, unexpected
+from vidrestore.video.read.damage import ends_within_packet
 from vidrestore.video.read.probe import open_input
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.write.remux import StreamCopier
@@ -141,6 +143,53 @@ def test_a_stream_without_a_header_is_a_loss(tmp_path: Path) -> None:
     _, notes, is_damaged = restored(source, tmp_path / "out.avi", keep=True)
     assert is_damaged
     assert any("streams that the header promises" in note for note in notes)
+
+
+def test_sizes_beyond_the_file_are_followed_nowhere(tmp_path: Path) -> None:
+    """A damaged size may be larger than any place in a file."""
+    source = clip(tmp_path / "size.mkv")
+    data = bytearray(source.read_bytes())
+    at = data.index(b"\x11\x4d\x9b\x74") + 4  # SeekHead, the first element of the segment
+    data[at : at + 8] = b"\x01" + bytes([0xFE] * 7)
+    source.write_bytes(data)
+    with contextlib.suppress(VidRestoreError):  # whatever is said, it is said on purpose
+        restored(source, tmp_path / "out.mkv")
+
+
+@pytest.mark.parametrize("entry", [4, 8, 12])
+def test_frames_thrown_away_by_damaged_times_are_a_loss(tmp_path: Path, entry: int) -> None:
+    """An edit list that is read by wild composition offsets drops most of the pictures."""
+    reordered = {"preset": "ultrafast", "bf": "3", "b-pyramid": "none", "g": "20"}
+    source = make_video(tmp_path / "wild.mp4", pts=range(50), options=reordered)
+    data = bytearray(source.read_bytes())
+    at = data.index(b"ctts") + 12 + 8 * entry + 4
+    data[at : at + 4] = b"\x3f\xff\xff\xff"
+    source.write_bytes(data)
+    try:
+        count, notes, _ = restored(source, tmp_path / "out.mkv")
+    except VideoDecodeError:
+        return
+    assert count >= 48 or notes
+
+
+def test_a_second_picture_without_packets_is_a_loss(tmp_path: Path) -> None:
+    """A stream that states its length and gives nothing, whatever kind it has become."""
+    source = clip(tmp_path / "kind.mkv")
+    data = bytearray(source.read_bytes())
+    number = b"\xd7\x81\x02"  # TrackNumber 2, the sound's: nothing belongs to number 3
+    at = data.index(number)
+    data[at + 2] = 3
+    source.write_bytes(data)
+    with pytest.raises((VideoDecodeError, VideoOpenError), match="kind"):
+        restored(source, tmp_path / "out.mkv")
+
+
+def test_a_broadcast_cut_within_a_packet_is_compared(tmp_path: Path) -> None:
+    source = clip(tmp_path / "cut.ts")
+    data = source.read_bytes()
+    assert not ends_within_packet(source)
+    source.write_bytes(data[: len(data) * 3 // 5 // 188 * 188 + 101])
+    assert ends_within_packet(source)
 
 
 def test_a_part_that_begins_in_a_hole(tmp_path: Path) -> None:

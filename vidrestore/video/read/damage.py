@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 
 __all__ = [
+    "ends_within_packet",
     "first_byte_of_data",
     "frames_beyond_end",
     "has_cut_index",
@@ -74,6 +76,22 @@ def has_cut_index(path: Path) -> bool:
         return any(kind == b"moov" and end > size for kind, end in _boxes(file))
 
 
+def ends_within_packet(path: Path) -> bool:
+    """Whether an MPEG transport stream ends in the middle of one of its packets."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(800)
+    for length, first in ((188, 0), (192, 4), (204, 0)):
+        marks = head[first::length]
+        if len(marks) > 3 and set(marks) == {_SYNC}:
+            return size % length != 0
+    return False
+
+
+_SYNC = 0x47
+"""With which packets of a transport stream begin (ISO/IEC 13818-1, section 2.4.3.2)."""
+
+
 def streams_of_avi(path: Path) -> int:
     """How many streams the main header of an AVI file promises; 0 for other files."""
     with path.open("rb") as file:
@@ -85,8 +103,10 @@ def streams_of_avi(path: Path) -> int:
 
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """(kind, where it ends) of the outermost boxes: ISO/IEC 14496-12, section 4.2."""
-    at = 0
+    at, length = 0, file.seek(0, os.SEEK_END)
     for _ in range(_MOST_BOXES):
+        if at >= length:
+            return
         file.seek(at)
         head = file.read(16)
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
@@ -105,8 +125,8 @@ def first_byte_of_data(path: Path) -> int | None:
     """
     with path.open("rb") as file:
         segment = _segment(file.read(4096))
-        at = None if segment is None else segment[0]
-        while at is not None:
+        at, length = None if segment is None else segment[0], file.seek(0, os.SEEK_END)
+        while at is not None and at < length:
             file.seek(at)
             head = file.read(16)
             name = head[: _length(head, 0)]

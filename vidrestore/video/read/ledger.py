@@ -23,6 +23,7 @@ from av.stream import Stream
 
 from vidrestore.video.boundary import UNEXPECTED
 from vidrestore.video.read.damage import (
+    ends_within_packet,
     first_byte_of_data,
     has_cut_index,
     is_cut_off,
@@ -150,6 +151,9 @@ class Ledger:
         """Whether all was read."""
         self.cut_off = is_cut_off(path)
         """Whether the file is shorter than its own structure says."""
+        self._ends_within_packet = self._format == "mpegts" and ends_within_packet(path)
+        self.wild_delays = False
+        """Whether a packet is shown so long after it is decoded that its times are damaged."""
         self.has_cut_index = self.cut_off and has_cut_index(path)
         """Whether even the list of its streams may be cut off."""
         self.lost_streams = max(0, streams_of_avi(path) - len(container.streams))
@@ -179,7 +183,15 @@ class Ledger:
     @property
     def is_suspect(self) -> bool:
         """Whether anything but missing times says that the file is damaged."""
-        return bool(self.holes or self.corrupt or self.broke_off or self.cut_off or self.shrank_by)
+        return bool(
+            self.holes
+            or self.corrupt
+            or self.broke_off
+            or self.cut_off
+            or self.shrank_by
+            or self.wild_delays
+            or self._ends_within_packet
+        )
 
     @property
     def times_count(self) -> bool:
@@ -290,6 +302,9 @@ class Ledger:
         tally = self.streams[packet.stream.index]
         if packet.is_corrupt:
             self.corrupt += 1
+        if packet.pts is not None and packet.dts is not None:
+            delay_s = (packet.pts - packet.dts) * packet.time_base
+            self.wild_delays |= packet.stream.type == "video" and delay_s > _LONGEST_DELAY_S
         if packet.is_corrupt and is_indexed(self._container):
             tally.cut_off += 1
         elif self._counts(packet.dts if packet.dts is not None else packet.pts, packet.time_base):
@@ -305,6 +320,10 @@ class Ledger:
             self.holes += 1
             self.lacks_beginning |= self._at < 0
         self._at, self._read_to = at, at + size
+
+
+_LONGEST_DELAY_S = 60
+"""From decoding to showing; pictures are reordered by a second or two."""
 
 
 def is_indexed(container: InputContainer) -> bool:
