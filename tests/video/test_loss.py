@@ -18,7 +18,7 @@ from videos import Audio, make_video
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import VideoDecodeError, VideoOpenError, VidRestoreError
 from vidrestore.video.boundary import av_boundary, unexpected
-from vidrestore.video.read.damage import ends_within_packet
+from vidrestore.video.read.damage import cut_within_packets
 from vidrestore.video.read.probe import open_input
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.write.remux import StreamCopier
@@ -184,12 +184,14 @@ def test_a_second_picture_without_packets_is_a_loss(tmp_path: Path) -> None:
         restored(source, tmp_path / "out.mkv")
 
 
-def test_a_broadcast_cut_within_a_packet_is_compared(tmp_path: Path) -> None:
+def test_a_broadcast_cut_within_a_packet_is_known(tmp_path: Path) -> None:
     source = clip(tmp_path / "cut.ts")
     data = source.read_bytes()
-    assert not ends_within_packet(source)
+    assert cut_within_packets(source) == (False, False)
     source.write_bytes(data[: len(data) * 3 // 5 // 188 * 188 + 101])
-    assert ends_within_packet(source)
+    assert cut_within_packets(source) == (False, True)
+    source.write_bytes(data[188 * 30 + 77 :])
+    assert cut_within_packets(source) == (True, False)
 
 
 def test_a_part_that_begins_in_a_hole(tmp_path: Path) -> None:

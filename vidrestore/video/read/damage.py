@@ -13,7 +13,7 @@ from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 
 __all__ = [
-    "ends_within_packet",
+    "cut_within_packets",
     "first_byte_of_data",
     "frames_beyond_end",
     "has_cut_index",
@@ -76,16 +76,17 @@ def has_cut_index(path: Path) -> bool:
         return any(kind == b"moov" and end > size for kind, end in _boxes(file))
 
 
-def ends_within_packet(path: Path) -> bool:
-    """Whether an MPEG transport stream ends in the middle of one of its packets."""
+def cut_within_packets(path: Path) -> tuple[bool, bool]:
+    """Whether an MPEG transport stream begins, and ends, in the middle of one of its packets."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(800)
+        head = file.read(2048)
     for length, first in ((188, 0), (192, 4), (204, 0)):
-        marks = head[first::length]
-        if len(marks) > 3 and set(marks) == {_SYNC}:
-            return size % length != 0
-    return False
+        for start in range(length):
+            marks = head[start::length]
+            if len(marks) > 5 and set(marks) == {_SYNC}:
+                return start != first, (size - start + first) % length != 0
+    return False, False
 
 
 _SYNC = 0x47

@@ -23,7 +23,7 @@ from av.stream import Stream
 
 from vidrestore.video.boundary import UNEXPECTED
 from vidrestore.video.read.damage import (
-    ends_within_packet,
+    cut_within_packets,
     first_byte_of_data,
     has_cut_index,
     is_cut_off,
@@ -151,7 +151,10 @@ class Ledger:
         """Whether all was read."""
         self.cut_off = is_cut_off(path)
         """Whether the file is shorter than its own structure says."""
-        self._ends_within_packet = self._format == "mpegts" and ends_within_packet(path)
+        is_ts = self._format == "mpegts"
+        cuts = cut_within_packets(path) if is_ts else (False, False)
+        self.begins_within_packet = cuts[0] and from_start
+        self._cut_within_packets = any(cuts)
         self.wild_delays = False
         """Whether a packet is shown so long after it is decoded that its times are damaged."""
         self.has_cut_index = self.cut_off and has_cut_index(path)
@@ -190,7 +193,7 @@ class Ledger:
             or self.cut_off
             or self.shrank_by
             or self.wild_delays
-            or self._ends_within_packet
+            or self._cut_within_packets
         )
 
     @property
@@ -204,6 +207,15 @@ class Ledger:
     def end_s(self) -> Fraction | None:
         """The latest end of a packet of any stream."""
         return max((one.end_s for one in self.streams.values() if one.end_s), default=None)
+
+    def start_of_others_s(self, stream: Stream) -> Fraction | None:
+        """The earliest start of the other streams of picture and sound."""
+        starts = (
+            self.streams[other.index].first_s
+            for other in self._container.streams
+            if other.index != stream.index and other.type in ("audio", "video")
+        )
+        return min((start for start in starts if start is not None), default=None)
 
     def end_of_others_s(self, stream: Stream) -> Fraction | None:
         """The latest end of the other streams of picture and sound."""

@@ -48,7 +48,7 @@ def missing_frames(
             listed = max(listed, len(stream.index_entries) - times.frames)
         return listed, at_s
     tail = 0 if to_window_end else _missing_at_end(container, stream, ledger, times, end_s)
-    head = _missing_at_start(ledger, times, base)
+    head = _missing_at_start(stream, ledger, times, base)
     parts = (head, inner, tail)
     missing = sum(n for n in parts if not _is_wild(n, times.frames, times.step * base))
     return max(listed, missing), Fraction(0) if head else at_s
@@ -63,8 +63,12 @@ def _beyond_index(stream: Stream, ledger: Ledger) -> int:
     return max(0, stream.frames - len(stream.index_entries)) if ledger.has_cut_index else 0
 
 
-def _missing_at_start(ledger: Ledger, times: FrameTimes, base: Fraction) -> int:
+def _missing_at_start(stream: Stream, ledger: Ledger, times: FrameTimes, base: Fraction) -> int:
     """Frames before the first, where the beginning of a file whose clock starts at 0 is gone."""
+    if ledger.begins_within_packet and times.step and times.first is not None:
+        other_s = ledger.start_of_others_s(stream)
+        late_s = times.first * base - other_s if other_s is not None else Fraction(0)
+        return max(0, int(late_s / (times.step * base)))
     if not (ledger.lacks_beginning and times.step and times.first):
         return 0
     return int(times.first / times.step)
