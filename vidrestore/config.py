@@ -44,86 +44,125 @@ class _Stage(BaseModel):
 class DecodeConfig(_Stage):
     """Which part of the video is read, and how much damage is accepted."""
 
-    start: float | None = Field(None, ge=0, le=1e7, description="first second to restore")
-    end: float | None = Field(None, gt=0, le=1e7, description="stop before this second")
+    start: float | None = Field(None, ge=0, le=1e7, description="restore from this second on")
+    end: float | None = Field(None, gt=0, le=1e7, description="restore until before this second")
     max_broken: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="share of frames, or of a copied stream's packets, that may be lost",
+        description="largest accepted share of lost frames, or of lost packets of a copied stream",
     )
     cut_threshold: float = Field(
-        0.35, gt=0, le=1, description="how different two frames must look to be a shot cut, 0 to 1"
+        0.35,
+        gt=0,
+        le=1,
+        description="difference between two frames, 0 to 1, above which a new shot begins",
     )
 
 
 class DetectConfig(_Stage):
-    """Where and how often faces are looked for."""
+    """Where and how often the face detector runs."""
 
     detector: str = Field(
         "auto", description="face detector: embedded, retinaface-mobile0.25, retinaface-resnet50"
     )
     every_frames: int = Field(
-        5, ge=1, le=100_000, description="look for faces every so many frames, and at cuts"
+        5, ge=1, le=100_000, description="run the detector on every n-th frame, and at shot cuts"
     )
     size_px: int = Field(
-        640, ge=64, le=4096, description="longer side of the small copy the detector sees"
+        640,
+        ge=64,
+        le=4096,
+        description="longer side of the reduced picture given to the detector, in pixels",
     )
     min_score: float | None = Field(
-        None, ge=0, le=1, description="least detection score; the detector's own when not given"
+        None,
+        ge=0,
+        le=1,
+        description=(
+            "discard detections with a lower score; by default the detector's own threshold"
+        ),
     )
     refine_passes: int = Field(
-        2, ge=0, le=4, description="closer looks at each face, for landmarks that hold still"
+        2,
+        ge=0,
+        le=4,
+        description="how often the landmarks of each detected face are refined in an enlarged crop",
     )
     rotated: bool = Field(
-        True, description="about once a second, look for heads that lean far to the side as well"
+        True,
+        description=(
+            "also detect heads that lean far to the side, in rotated copies, about once a second"
+        ),
     )
     min_face_px: float = Field(
-        8.0, ge=0, le=16_384, description="least distance between the eyes, in pixels"
+        8.0,
+        ge=0,
+        le=16_384,
+        description="faces with a smaller distance between the eyes, in pixels, are not restored",
     )
-    faces: Literal["all", "largest"] = Field("all", description="which faces to restore")
+    faces: Literal["all", "largest"] = Field(
+        "all", description="restore all faces, or the largest of each frame"
+    )
     max_faces: int = Field(
-        64, ge=1, le=64, description="most faces restored in a frame; the largest come first"
+        64, ge=1, le=64, description="restore at most so many faces of a frame, the largest first"
     )
 
 
 class TrackConfig(_Stage):
-    """How faces are followed from frame to frame."""
+    """How faces are tracked from frame to frame."""
 
     file: Path | None = Field(
-        None, description="take the faces of a file by `vidrestore inspect`, instead of looking"
+        None,
+        description="use the faces in this file, written by `vidrestore inspect`, and detect none",
     )
     max_gap_frames: int = Field(
-        25, ge=0, le=100_000, description="a face lost for longer than this begins a new track"
+        25,
+        ge=0,
+        le=100_000,
+        description="a face that is lost for more frames than this begins a new track",
     )
-    min_iou: float = Field(0.2, ge=0, le=1, description="least overlap with the predicted box")
+    min_iou: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="smallest overlap (IoU) of a detection with the predicted box of a track",
+    )
     max_flow_error: float = Field(
         0.15,
         gt=0,
         le=10,
-        description="flow and detection disagree above this share of the eye distance",
+        description="largest accepted distance between optical flow and detection, "
+        "as a share of the eye distance",
     )
 
 
 class AlignConfig(_Stage):
-    """How the alignment is steadied over time."""
+    """How the alignment is smoothed over time."""
 
-    window_s: float = Field(1.0, ge=0, le=5, description="seconds looked ahead and back")
+    window_s: float = Field(
+        1.0,
+        ge=0,
+        le=5,
+        description="the alignment is smoothed over this many seconds before and after",
+    )
 
 
 class GateConfig(_Stage):
-    """Which faces are left alone; what they fade over."""
+    """Which faces are not restored, and how gradually."""
 
     max_yaw: float = Field(
-        75.0, gt=0, le=120, description="faces turned aside by more degrees are left alone"
+        75.0, gt=0, le=120, description="faces turned to the side by more degrees are not restored"
     )
     max_blur: float = Field(
-        1.0, gt=0.1, le=1, description="so are faces blurrier than this, 0 (sharp) to 1"
+        1.0, gt=0.1, le=1, description="faces with more blur, 0 (sharp) to 1, are not restored"
     )
     min_score: float = Field(
-        0.0, ge=0, le=1, description="so are faces that the detector is less sure of"
+        0.0, ge=0, le=1, description="faces with a lower detection score are not restored"
     )
-    fade_frames: int = Field(6, ge=0, le=50, description="frames in which a face fades in and out")
+    fade_frames: int = Field(
+        6, ge=0, le=50, description="number of frames over which restoration fades in and out"
+    )
 
 
 class RestoreStageConfig(_Stage):
@@ -152,7 +191,12 @@ class TemporalFilterConfig(_Stage):
     strength: float = Field(
         1.0, ge=0, le=1, description="how strongly restored detail is averaged over time, 0 to 1"
     )
-    reach_frames: int = Field(5, ge=0, le=15, description="frames looked ahead and back")
+    reach_frames: int = Field(
+        5,
+        ge=0,
+        le=15,
+        description="restored detail is averaged over so many frames before and after",
+    )
     grain: float = Field(
         0.2,
         ge=0,
@@ -180,11 +224,20 @@ class EncodeConfig(_Stage):
     crf: float | None = Field(
         None, ge=0, le=63, description="constant quality, lower is better; the codec's own default"
     )
-    preset: str = Field("medium", description="speed against size, for x264 and x265")
-    drop: tuple[Literal["attachments", "subtitles", "data", "chapters"], ...] = Field(
-        (), description="kinds of streams that may be left out where the container cannot hold them"
+    preset: str = Field(
+        "medium",
+        description=(
+            "preset of x264 and x265, ultrafast to veryslow: encoding time against file size"
+        ),
     )
-    overwrite: bool = Field(False, description="replace an existing output")
+    drop: tuple[Literal["attachments", "subtitles", "data", "chapters"], ...] = Field(
+        (),
+        description="streams to leave out where the container cannot hold them: attachments, "
+        "subtitles, data, chapters",
+    )
+    overwrite: bool = Field(
+        False, description="replace existing outputs (an input is never replaced)"
+    )
     keep_damaged: bool = Field(
         False,
         description="keep the output of an input that lacks more than decode.max_broken "
@@ -200,14 +253,25 @@ class RunConfig(_Stage):
         0,
         ge=0,
         le=1024,
-        description="CPU threads, 0 takes all; most encoders always have four, to repeat exactly",
+        description=(
+            "number of CPU threads, 0 for all; most encoders always use four, so that output "
+            "bytes do not depend on it"
+        ),
     )
-    queue_frames: int = Field(8, ge=1, le=256, description="frames that wait between threads")
+    queue_frames: int = Field(
+        8, ge=1, le=256, description="number of frames that may wait between two threads"
+    )
     collect_faces: int = Field(
-        0, ge=0, le=256, description="faces gathered before the network runs; 0 fills one batch"
+        0,
+        ge=0,
+        le=256,
+        description="number of faces to collect before the network runs; 0 for one batch",
     )
     max_failed_faces: float = Field(
-        1.0, ge=0, le=1, description="share of faces that may fail before the run does"
+        1.0,
+        ge=0,
+        le=1,
+        description="largest accepted share of faces for which the network gives no valid numbers",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
@@ -107,6 +107,9 @@ def _option(dotted: str) -> _ConfigOption:
         settings["help"] += "" if not default else f"  [default: {default}]"
     elif isinstance(default, tuple):
         settings |= {"callback": _split, "metavar": "A,B,…"}
+    elif get_origin(field.annotation) is Literal:
+        settings |= {"type": click.Choice(get_args(field.annotation))}
+        settings["help"] += f"  [default: {default}]"
     else:
         settings |= {"metavar": _metavar(default, field.annotation)}
         if default is not None:
