@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from videos import make_video
 
-from tests.videos import make_video
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.degradations.compression import video_codec
 from vidrestore.demo.clip import make_clip
