@@ -1,4 +1,4 @@
-"""Affines obey the laws of affines, and warping agrees with SciPy and OpenCV."""
+"""Affines obey the laws of affines, and warping agrees with SciPy, OpenCV and kornia."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from kornia.geometry.transform import warp_affine as kornia_warp_affine
 from scipy import ndimage
 from torch.nn import functional
 
@@ -216,6 +217,24 @@ def test_bicubic_agrees_with_opencv(affine: Array) -> None:
     # Older OpenCV knows positions to 1/32 of a pixel only: compare on a smooth scale there.
     tolerance = 1e-4 if int(cv2.__version__.split(".")[0]) >= 5 else 0.1
     np.testing.assert_allclose(warped.permute(1, 2, 0), expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("affine", MILD)
+def test_enlarging_agrees_with_kornia_in_double_precision(affine: Array, mode: str) -> None:
+    """To rounding: both take pixel centres at integers and repeat the border."""
+    larger = geometry.compose(np.array([[1.5, 0.0, 2.25], [0.0, 1.5, -3.75]]), affine)
+    image = picture().double()
+    expected = kornia_warp_affine(
+        image,
+        torch.from_numpy(larger)[None].expand(2, 2, 3),
+        (70, 50),
+        mode=mode,
+        padding_mode="border",
+        align_corners=True,
+    )
+    warped = geometry.warp_affine(image, larger, (70, 50), mode=mode)
+    torch.testing.assert_close(warped, expected, atol=1e-10, rtol=0)
 
 
 @given(similarities().filter(lambda a: abs(geometry.decompose_similarity(a)[0]) < 0.35))

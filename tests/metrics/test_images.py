@@ -32,20 +32,52 @@ def gray(images: torch.Tensor) -> np.ndarray:
 def test_psnr_is_that_of_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     ours = metrics.psnr(*pair)
     for value, image, truth in zip(ours, *map(gray, pair), strict=True):
-        assert value == pytest.approx(peak_signal_noise_ratio(truth, image, data_range=1), abs=1e-3)
+        assert value == pytest.approx(peak_signal_noise_ratio(truth, image, data_range=1), abs=1e-5)
 
 
 def test_ssim_is_that_of_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     options = {"data_range": 1, "gaussian_weights": True, "sigma": 1.5}
     for value, image, truth in zip(metrics.ssim(*pair), *map(gray, pair), strict=True):
         theirs = structural_similarity(image, truth, use_sample_covariance=False, **options)
-        assert value == pytest.approx(theirs, abs=2e-4)
+        assert value == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ssim_of_a_single_window_is_the_formula(dtype: torch.dtype) -> None:
+    """Eleven pixels hold one window: every mean is a sum under one Gaussian, C1 and C2 are for a
+    range of 1."""
+    generator = torch.Generator().manual_seed(5)
+    pair = torch.rand(2, 1, 3, 11, 11, generator=generator, dtype=dtype)
+    line = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window = np.outer(line, line) / line.sum() ** 2
+    x, y = (gray(images)[0] for images in pair)
+    mean_x, mean_y = (window * x).sum(), (window * y).sum()
+    spread_x, spread_y = (window * (x - mean_x) ** 2).sum(), (window * (y - mean_y) ** 2).sum()
+    both = (window * (x - mean_x) * (y - mean_y)).sum()
+    c1, c2 = 0.01**2, 0.03**2
+    expected = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    expected *= (2 * both + c2) / (spread_x + spread_y + c2)
+    assert metrics.ssim(*pair).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_psnr_is_each_picture_s_own(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, truth = pair
+    mixed = torch.stack([truth[0], images[1]])
+    first, second = metrics.psnr(mixed, truth).tolist()
+    assert first == math.inf and second == metrics.psnr(images, truth)[1].item()
+
+
+@pytest.mark.parametrize("size", [(10, 64), (64, 4)])
+def test_ssim_of_a_picture_below_its_window_is_refused(size: tuple[int, int]) -> None:
+    image = torch.zeros(1, 3, *size)
+    with pytest.raises(ValueError, match=f"needs 11 pixels a side, got {size[1]}x{size[0]}"):
+        metrics.ssim(image, image)
 
 
 def test_equal_pictures(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     _, truth = pair
     assert metrics.psnr(truth, truth).tolist() == [math.inf, math.inf]
-    assert metrics.ssim(truth, truth).tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert metrics.ssim(truth, truth).tolist() == pytest.approx([1, 1], abs=1e-6)
 
 
 def test_sharpness_of_a_step() -> None:
