@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from vidrestore.training.config import Recipe
 from vidrestore.training.data.faces import load_faces
-from vidrestore.training.distributed import Machine, leave_processes, process_environment
+from vidrestore.training.distributed import Distributed, leave_processes, process_environment
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Data
-from vidrestore.training.train import course
+from vidrestore.training.train import batch_schedule
 
 _linear = F.linear
 
@@ -26,7 +26,7 @@ Gradients = list[Tensor]
 """One vector for each step of an optimiser, in order."""
 
 
-def gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gradients:
+def gradients(recipe: Recipe, folder: Path, steps: int, distributed: Distributed) -> Gradients:
     """What every step of every optimiser saw in the first steps of a training.
 
     Each sample is computed as if alone. Otherwise a layer rounds in another way in a larger batch,
@@ -34,17 +34,17 @@ def gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gra
     more than rounding, for no fault of what is tested here.
     """
     with torch.backends.mkldnn.flags(enabled=False), patch.object(F, "linear", _row_by_row):
-        return _gradients(recipe, folder, steps, machine)
+        return _gradients(recipe, folder, steps, distributed)
 
 
 def _row_by_row(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.cat([_linear(row[None], weight, bias) for row in x])
 
 
-def _gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gradients:
+def _gradients(recipe: Recipe, folder: Path, steps: int, distributed: Distributed) -> Gradients:
     size = recipe.data.size_px
     data = Data(partial(load_faces, folder, size=size))
-    task: Any = open_task(recipe, data, machine)
+    task: Any = open_task(recipe, data, distributed)
     seen: Gradients = []
 
     def record(optimiser: torch.optim.Optimizer, *_: object) -> None:
@@ -53,12 +53,12 @@ def _gradients(recipe: Recipe, folder: Path, steps: int, machine: Machine) -> Gr
 
     optimisers = [
         task.optimiser,
-        getattr(task.critic, "optimiser", None),
+        getattr(task.discriminator, "optimiser", None),
         getattr(task, "component_optimiser", None),
     ]
     for optimiser in filter(None, optimisers):
         optimiser.register_step_pre_hook(record)
-    for counters, batch, _ in course(task.stretches(), 0, machine, 0):
+    for counters, batch, _ in batch_schedule(task.stages(), 0, distributed, 0):
         if counters.step == steps:
             break
         task.step(batch, counters)
@@ -84,10 +84,10 @@ def _part(
 ) -> None:
     os.environ.update(process_environment(rank, 2, port, 1))
     torch.set_num_threads(1)
-    machine = Machine("cpu")
-    assert (machine.n_processes, machine.rank) == (2, rank)
-    found = [gradients(recipe, folder, steps, machine) for recipe in recipes]
-    if machine.is_main:
+    distributed = Distributed("cpu")
+    assert (distributed.n_processes, distributed.rank) == (2, rank)
+    found = [gradients(recipe, folder, steps, distributed) for recipe in recipes]
+    if distributed.is_main:
         torch.save(found, results)
-    machine.wait()
+    distributed.wait()
     leave_processes()

@@ -16,8 +16,8 @@ from vidrestore.models.weights.checkpoint import Unfilled
 from vidrestore.training.config import (
     RECIPES,
     CompactGeneratorRecipe,
+    GeneratorStage,
     ScheduleRecipe,
-    Stage,
     load_recipe,
     parse_recipe,
 )
@@ -137,7 +137,9 @@ def test_the_learning_rate_falls_at_milestones() -> None:
 
 
 def test_the_compact_rate_warms_up_and_falls() -> None:
-    stage = Stage(images=1000, learning_rate=1.0, final_learning_rate=0.1, warmup_images=100)
+    stage = GeneratorStage(
+        images=1000, learning_rate=1.0, final_learning_rate=0.1, warmup_images=100
+    )
     rates = [learning_rate(stage, seen) for seen in range(0, 1001, 10)]
     assert rates[0] == pytest.approx(0.01, rel=0.01)
     assert rates.index(max(rates)) == 10

@@ -61,7 +61,7 @@ def test_weights_can_be_blended(checkpoints: dict[str, Path], tmp_path: Path) ->
     save_file({name: value + 1 for name, value in state.items()}, other)
     said = export(checkpoint, mean, blend=(other, 0.25))
     assert (said["blended_with"], said["blended_share"]) == ("other.safetensors", "0.25")
-    assert "figures" not in said
+    assert "metrics" not in said
     for name, value in read(mean).state.items():
         torch.testing.assert_close(value, state[name] + 0.25)
     with pytest.raises(DataError, match="between 0 and 1"):
@@ -99,7 +99,7 @@ def test_a_network_is_run_with_the_alignment_it_was_trained_with(
 def test_files_say_how_they_were_made(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     metadata = export(checkpoints["compact_generator"], tmp_path / "a.safetensors")
     assert metadata["images_seen"] == "2"
-    assert json.loads(metadata["figures"])["psnr_db"] > 0
+    assert json.loads(metadata["metrics"])["psnr_db"] > 0
     assert json.loads(metadata["recipe"])["stages"][0]["window"] == SIZE
 
 

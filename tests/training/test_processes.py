@@ -11,7 +11,7 @@ from labelled_faces import write_faces
 from tiny_recipes import SIZE, tiny_recipe
 
 from vidrestore.training.config import Recipe
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 
 STEPS = 3  # Lazy terms on the first and the third.
 
@@ -50,11 +50,11 @@ def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -
         still("gpen", identity, batch_size=6),
     ]
     found = gradients_of_two(recipes, data, STEPS, tmp_path / "gradients.pt")
-    machine = Machine("cpu")
+    distributed = Distributed("cpu")
     # Generator, discriminator, and what is lazy or by the component discriminators.
     numbers = [2 * 3 + 4, 3 * 3 + 2, 2 * 3 + 4, 2 * 3 + 4, 2 * 3, 2 * 3 + 4, 2 * 3 + 4]
     for recipe, shared_out, count in zip(recipes, found, numbers, strict=True):
-        alone = gradients(recipe, data, STEPS, machine)
+        alone = gradients(recipe, data, STEPS, distributed)
         assert len(alone) == len(shared_out) == count
         for step, (one, two) in enumerate(zip(alone, shared_out, strict=True)):
             distance = (one - two).norm() / one.norm()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vidrestore.errors import DataError, NotAvailableError, VidRestoreError
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoint import read_checkpoint
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.identity import UNIT_LENGTH_SCALE, identity_distance
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Data
@@ -83,7 +83,7 @@ def test_twenty_steps_are_ten_and_ten_after_a_stop(
     assert after.images == 40
     moved = [n for n, v in leaves(after.state["average"], ".average") if not v.equal(before[n])]
     assert len(moved) > 10
-    assert all(math.isfinite(value) for value in after.figures.values())
+    assert all(math.isfinite(value) for value in after.metrics.values())
 
 
 def compact(**changes: Any) -> Any:
@@ -245,7 +245,7 @@ TERMS = {
 
 def logged(folder: Path) -> set[str]:
     line = json.loads((folder / "log.jsonl").read_text().splitlines()[0])
-    return line.keys() - {"images", "step", "stretch", "images_per_s", "seconds_left"}
+    return line.keys() - {"images", "step", "stage", "images_per_s", "seconds_left"}
 
 
 @pytest.mark.parametrize("task", TERMS)
@@ -358,7 +358,9 @@ def test_the_identity_weight_is_brought_to_the_networks_scale(
     for through, distance in (("mobilefacenet", "l1"), ("mobilefacenet", "cosine")):
         losses = {**off, "identity_through": through, "identity_distance": distance}
         recipe = tiny_recipe("gfpgan", identity, steps=1, batch_size=1, losses=losses)
-        task: Any = open_task(recipe, Data(lambda split: pytest.fail("not needed")), Machine("cpu"))
+        task: Any = open_task(
+            recipe, Data(lambda split: pytest.fail("not needed")), Distributed("cpu")
+        )
         found[distance] = task.identity_weight
     assert found == {"l1": pytest.approx(113.1, abs=0.1), "cosine": 10}
     assert "losses.identity: 10, for ArcFace's vectors, becomes 113.1" in caplog.text

@@ -34,7 +34,7 @@ _CUTOUT = 1 / 2
 
 
 class _Source:
-    """Draws numbers for a batch, (N,) on the device of its pictures."""
+    """Draw numbers for a batch, (N,) on the device of its pictures."""
 
     def __init__(self, pictures: Tensor, randomness: Randomness) -> None:
         self.count, self.device = len(pictures), pictures.device

@@ -35,10 +35,10 @@ class TrainingState:
     """Images seen."""
     state: dict[str, Any]
     """Networks, optimisers and counters of the task; "average" is what ships."""
-    figures: dict[str, float]
+    metrics: dict[str, float]
     """What the last validation gave."""
     best: float | None = None
-    """Of the figure by which the best checkpoint is chosen."""
+    """Of the metric by which the best checkpoint is chosen."""
 
 
 def write_checkpoint(path: Path, content: TrainingState) -> None:
@@ -49,7 +49,7 @@ def write_checkpoint(path: Path, content: TrainingState) -> None:
         "recipe": json.dumps(content.recipe),
         "images": content.images,
         "state": content.state,
-        "figures": dict(content.figures),
+        "metrics": dict(content.metrics),
         "best": content.best,
     }
     with OutputFile(path, overwrite=True) as output:
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> TrainingState:
             json.loads(table["recipe"]),
             table["images"],
             table["state"],
-            table["figures"],
+            table["metrics"],
             table["best"],
         )
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:

@@ -31,11 +31,11 @@ __all__ = [
     "GFPGANRecipe",
     "GPENLosses",
     "GPENRecipe",
+    "GeneratorStage",
     "PriorLosses",
     "Recipe",
     "ReportRecipe",
     "ScheduleRecipe",
-    "Stage",
     "StyleGAN2PriorRecipe",
     "TermFiles",
     "load_recipe",
@@ -148,7 +148,7 @@ class Recipe(_Part):
 
 
 class _StepsRecipe(Recipe):
-    """A recipe of one stretch, counted in steps."""
+    """A recipe of one stage, counted in steps."""
 
     steps: int = Field(800_000, ge=1)
     batch_size: int = Field(12, ge=1, description="over all processes")
@@ -288,8 +288,8 @@ class GPENRecipe(_StepsRecipe):
         return self
 
 
-class Stage(_Part):
-    """A stretch of the compact generator's training with one setting."""
+class GeneratorStage(_Part):
+    """A stage of the compact generator's training with one setting."""
 
     images: int = Field(ge=1, description="samples to see")
     batch_size: int = Field(8, ge=1, description="over all processes")
@@ -321,7 +321,7 @@ class Stage(_Part):
         return bool(self.adversarial_weight or self.feature_matching_weight)
 
     @model_validator(mode="after")
-    def _whole_batches(self) -> Stage:
+    def _whole_batches(self) -> GeneratorStage:
         if self.images % self.batch_size:
             raise ValueError(f"{self.images} images are no whole batches of {self.batch_size}")
         return self
@@ -346,11 +346,11 @@ class CompactGeneratorRecipe(Recipe):
     r1: Weight = Field(0.0, description="gradient penalty of the discriminator")
     r1_every: int = Field(16, ge=1, description="steps from one gradient penalty to the next")
     start_from: Path | None = Field(None, description="weights to begin with")
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[GeneratorStage, ...] = Field(min_length=1)
 
 
 class DetectorStage(_Part):
-    """A stretch of the compact detector's training, of one of its looks."""
+    """A stage of the compact detector's training, of one of its looks."""
 
     look: Literal["first", "second"] = Field(
         description="the network of cells, or the one that looks again at each face"

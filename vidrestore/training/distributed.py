@@ -2,7 +2,7 @@
 
 A run on several processes is the run on one with the same batch: each takes its part of every
 batch, and the parts' gradients are averaged before each step of an optimiser. The averaging is one
-explicit call, `Machine.average_gradients`, and not a wrapper round the networks: adversarial
+explicit call, `Distributed.average_gradients`, and not a wrapper round the networks: adversarial
 training calls parts of a network, calls it several times a step, and differentiates gradients, of
 which such wrappers support none.
 """
@@ -23,7 +23,7 @@ from vidrestore.runtime.extras import require_extra
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Machine", "Precision", "leave_processes", "process_environment"]
+__all__ = ["Distributed", "Precision", "leave_processes", "process_environment"]
 
 Precision = Literal["float32", "bfloat16"]
 """bfloat16: convolutions and matrix products in bfloat16, weights and losses in float32."""
@@ -31,7 +31,7 @@ Precision = Literal["float32", "bfloat16"]
 _MIXED = {"float32": "no", "bfloat16": "bf16"}
 
 
-class Machine:
+class Distributed:
     """The devices and processes of a run.
 
     Args:
@@ -56,7 +56,7 @@ class Machine:
         )
         self.device: torch.device = self.accelerator.device if self.n_processes > 1 else wanted
         if self.device.type == "cuda":
-            torch.backends.cudnn.benchmark = True  # Batches have one shape for a stretch.
+            torch.backends.cudnn.benchmark = True  # Batches have one shape for a stage.
 
     @property
     def n_processes(self) -> int:

@@ -87,7 +87,7 @@ def export(
     metadata = _metadata(found)
     if blend is not None:
         found = _blended(found, *blend)
-        del metadata["figures"]  # They are of the checkpoint, not of the mean.
+        del metadata["metrics"]  # They are of the checkpoint, not of the mean.
         metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
     with OutputFile(destination, inputs=inputs, overwrite=overwrite) as output:
         if destination.suffix == ".onnx":
@@ -232,7 +232,7 @@ def _metadata(found: TrainingState) -> dict[str, str]:
         "template": NAMES_IN_FILES[recipe.data.template],
         "task": recipe.task,
         "images_seen": str(found.images),
-        "figures": json.dumps(_rounded(found.figures), sort_keys=True),
+        "metrics": json.dumps(_rounded(found.metrics), sort_keys=True),
         "recipe": json.dumps(_without_folders(recipe.model_dump()), sort_keys=True),
     }
 
@@ -270,5 +270,5 @@ def _without_folders(value: Any) -> Any:
     return value.name if isinstance(value, Path) else value
 
 
-def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(f"{value:.5g}") for name, value in figures.items()}
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.5g}") for name, value in metrics.items()}

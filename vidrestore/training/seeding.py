@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Draws", "draw_source"]
+__all__ = ["SeededDraws", "draw_source"]
 
 
 def draw_source(seed: int, index: int, stream: str) -> np.random.Generator:
@@ -23,7 +23,7 @@ def draw_source(seed: int, index: int, stream: str) -> np.random.Generator:
     return np.random.default_rng([seed, index, zlib.crc32(stream.encode())])
 
 
-class Draws:
+class SeededDraws:
     """The draws of one batch: a row for each of its samples, which depends on that sample alone.
 
     Args:

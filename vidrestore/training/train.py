@@ -33,17 +33,17 @@ from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from vidrestore.training.config import CompactDetectorRecipe, Recipe
 from vidrestore.training.data.faces import batches, open_faces
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.resume import require_same
 from vidrestore.training.tasks import open_task
-from vidrestore.training.tasks.task import Batch, Counters, Data, Stretch, Task
+from vidrestore.training.tasks.task import Batch, Counters, Data, Stage, Task
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
     from vidrestore.training.tasks.compact_detector import SceneData
 
-__all__ = ["TrainingProgress", "course", "train"]
+__all__ = ["TrainingProgress", "batch_schedule", "train"]
 
 _LAST = "last.pt"
 _logger = logging.getLogger(__name__)
@@ -106,28 +106,28 @@ def train(
     """
     require_extra("tensorboard")
     _require_free(out, resume)
-    machine = Machine(device, recipe.precision)
-    with _only_run(out, machine):
+    distributed = Distributed(device, recipe.precision)
+    with _only_run(out, distributed):
         source = _data(recipe, data, out, workers, preparing)
-        run = _Run(recipe, open_task(recipe, source, machine), machine, out)
+        run = _Run(recipe, open_task(recipe, source, distributed), distributed, out)
         if resume:
             run.load()
         source.open()  # Last, as it may take long: whatever else is wrong has been found by now.
-        stretches = run.task.stretches()
-        run.begin(stretches)
+        stages = run.task.stages()
+        run.begin(stages)
         _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
-        for counters, batch, stretch in course(stretches, run.images, machine, workers):
+        for counters, batch, stage in batch_schedule(stages, run.images, distributed, workers):
             if stop_at_step is not None and counters.step >= stop_at_step:
                 break
-            terms = run.task.step(batch.to(machine.device), counters)
-            run.after_step(counters, stretch, terms, progress)
+            terms = run.task.step(batch.to(distributed.device), counters)
+            run.after_step(counters, stage, terms, progress)
         return run.finish()
 
 
 @contextmanager
-def _only_run(out: Path, machine: Machine) -> Iterator[None]:
+def _only_run(out: Path, distributed: Distributed) -> Iterator[None]:
     """Keep a second training off the folder, from before the pictures are read."""
-    if not machine.is_main:
+    if not distributed.is_main:
         yield
         return
     is_new = not out.exists()
@@ -188,28 +188,28 @@ def _data(
     )
 
 
-def course(
-    stretches: Sequence[Stretch], seen: int, machine: Machine, workers: int
-) -> Iterator[tuple[Counters, Batch, Stretch]]:
+def batch_schedule(
+    stages: Sequence[Stage], seen: int, distributed: Distributed, workers: int
+) -> Iterator[tuple[Counters, Batch, Stage]]:
     """The batches of this process from image `seen` of the training on, with their counters."""
     start = step = 0
-    for number, stretch in enumerate(stretches):
-        done = min(max(seen - start, 0), stretch.images)
-        step += done // stretch.batch_size
+    for number, stage in enumerate(stages):
+        done = min(max(seen - start, 0), stage.images)
+        step += done // stage.batch_size
         loader = batches(
-            stretch.samples,
+            stage.samples,
             start + done,
-            start + stretch.images,
-            stretch.batch_size,
+            start + stage.images,
+            stage.batch_size,
             workers=workers,
-            rank=machine.rank,
-            n_processes=machine.n_processes,
-            pin=machine.device.type == "cuda",
+            rank=distributed.rank,
+            n_processes=distributed.n_processes,
+            pin=distributed.device.type == "cuda",
         )
         for batch in loader:
-            yield Counters(start + done, step, number, done), batch, stretch
-            done, step = done + stretch.batch_size, step + 1
-        start += stretch.images
+            yield Counters(start + done, step, number, done), batch, stage
+            done, step = done + stage.batch_size, step + 1
+        start += stage.images
 
 
 @dataclass
@@ -218,14 +218,14 @@ class _Run:
 
     recipe: Recipe
     task: Task
-    machine: Machine
+    distributed: Distributed
     out: Path
     total: int = 0
     """Images of the whole training."""
-    n_stretches: int = 0
+    n_stages: int = 0
     images: int = 0
     best: float | None = None
-    figures: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     writer: SummaryWriter | None = None
     began: float = field(default_factory=time.monotonic)
     began_at: int = 0
@@ -245,13 +245,13 @@ class _Run:
         else:
             _logger.warning("%s holds no training to go on with: it begins anew", self.out)
 
-    def begin(self, stretches: Sequence[Stretch]) -> None:
+    def begin(self, stages: Sequence[Stage]) -> None:
         """Open the files."""
-        self.total = sum(stretch.images for stretch in stretches)
-        self.n_stretches = len(stretches)
-        self.machine.wait()
+        self.total = sum(stage.images for stage in stages)
+        self.n_stages = len(stages)
+        self.distributed.wait()
         self.began, self.began_at = time.monotonic(), self.images
-        if self.machine.is_main:
+        if self.distributed.is_main:
             from torch.utils.tensorboard.writer import SummaryWriter
 
             resolved = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False)
@@ -261,12 +261,12 @@ class _Run:
     def after_step(
         self,
         counters: Counters,
-        stretch: Stretch,
+        stage: Stage,
         terms: Mapping[str, Tensor],
         progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         """Count, and do what is due."""
-        self.images = counters.images + stretch.batch_size
+        self.images = counters.images + stage.batch_size
         for name, value in terms.items():
             number = float(value.detach())
             if not math.isfinite(number):
@@ -287,9 +287,9 @@ class _Run:
             self.writer.add_image("samples", self.task.sample_grid(), self.images)
         if end or step % report.save_every_steps == 0:
             self._save(self.last)
-        if self.n_stretches > 1 and counters.stretch_images + stretch.batch_size >= stretch.images:
-            self._save(self.out / f"stage-{counters.stretch + 1}.pt")
-        if progress is not None and self.machine.is_main:
+        if self.n_stages > 1 and counters.stage_images + stage.batch_size >= stage.images:
+            self._save(self.out / f"stage-{counters.stage + 1}.pt")
+        if progress is not None and self.distributed.is_main:
             progress(TrainingProgress(self.images, self.total, self._speed(), means))
 
     def finish(self) -> Path:
@@ -298,7 +298,7 @@ class _Run:
             self._save(self.last)
         if self.writer is not None:
             self.writer.close()
-        self.machine.wait()
+        self.distributed.wait()
         return self.last
 
     def _seconds_left(self) -> int | None:
@@ -315,7 +315,7 @@ class _Run:
         line: dict[str, Any] = {
             "images": self.images,
             "step": step,
-            "stretch": counters.stretch,
+            "stage": counters.stage,
             "images_per_s": round(self._speed(), 3),
             "seconds_left": self._seconds_left(),
             **{name: float(f"{value:.6g}") for name, value in means.items()},
@@ -324,17 +324,17 @@ class _Run:
         return means
 
     def _validate(self) -> None:
-        if not self.machine.is_main:
+        if not self.distributed.is_main:
             return
-        self.figures = self.task.validate()
-        figures = {name: float(f"{value:.6g}") for name, value in self.figures.items()}
-        self._write("held_out", self.figures, {"images": self.images, **figures})
-        figure = self.figures[self.task.best_figure]
+        self.metrics = self.task.validate()
+        metrics = {name: float(f"{value:.6g}") for name, value in self.metrics.items()}
+        self._write("held_out", self.metrics, {"images": self.images, **metrics})
+        metric = self.metrics[self.task.best_metric]
         sign = 1 if self.task.larger_is_better else -1
-        if not math.isfinite(figure):
-            _logger.warning("held-out faces: %s is %s", self.task.best_figure, figure)
-        elif self.best is None or sign * figure > sign * self.best:
-            self.best = figure
+        if not math.isfinite(metric):
+            _logger.warning("held-out faces: %s is %s", self.task.best_metric, metric)
+        elif self.best is None or sign * metric > sign * self.best:
+            self.best = metric
             self._save(self.out / "best.pt")
 
     def _write(self, group: str, values: Mapping[str, float], line: Mapping[str, Any]) -> None:
@@ -349,11 +349,11 @@ class _Run:
     def _save(self, path: Path) -> None:
         if path == self.last:
             self.saved_at = self.images
-        if not self.machine.is_main:
+        if not self.distributed.is_main:
             return
         recipe = self.recipe.model_dump(mode="json")
         content = TrainingState(
-            self.recipe.task, recipe, self.images, self.task.state(), self.figures, self.best
+            self.recipe.task, recipe, self.images, self.task.state(), self.metrics, self.best
         )
         write_checkpoint(path, content)
 
@@ -362,8 +362,8 @@ class _Run:
         if found.task != self.recipe.task:
             raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.recipe.task}")
         require_same(self.recipe, found, path)
-        self.images, self.figures = found.images, dict(found.figures)
-        if self.task.best_figure in found.figures:  # Else the best one is of another figure.
+        self.images, self.metrics = found.images, dict(found.metrics)
+        if self.task.best_metric in found.metrics:  # Else the best one is of another metric.
             self.best = found.best
         try:
             self.task.load_state(found.state)

@@ -104,10 +104,10 @@ def test_the_deviation_equals_numpys(count: int, group: int, seed: int) -> None:
         np.testing.assert_allclose(found[index].numpy(), wanted, rtol=1e-4)
 
 
-def test_component_critics_see_two_scales_and_give_maps_of_logits() -> None:
-    critics = ComponentDiscriminators(width=4)
+def test_component_discriminators_see_two_scales_and_give_maps_of_logits() -> None:
+    discriminators = ComponentDiscriminators(width=4)
     regions = (pictures(2, 80), pictures(2, 80, 1), pictures(2, 120, 2))
-    verdicts = critics(regions, with_features=True)
+    verdicts = discriminators(regions, with_features=True)
     assert [tuple(v.logits.shape) for v in verdicts] == [
         (2, 1, 20, 20),
         (2, 1, 20, 20),
@@ -118,14 +118,16 @@ def test_component_critics_see_two_scales_and_give_maps_of_logits() -> None:
         [(8, 40, 40), (16, 20, 20)],
         [(8, 60, 60), (16, 30, 30)],
     ]
-    both = critics((regions[0], regions[0], regions[2]))
-    assert not torch.allclose(both[0].logits, both[1].logits), "each region has its own critic"
+    both = discriminators((regions[0], regions[0], regions[2]))
+    assert not torch.allclose(both[0].logits, both[1].logits), (
+        "each region has its own discriminator"
+    )
 
 
 def test_components_of_published_width_have_a_plausible_size() -> None:
     with torch.device("meta"):
-        critics = ComponentDiscriminators()
-    per_region = sum(parameter.numel() for parameter in critics.parameters()) / 3
+        discriminators = ComponentDiscriminators()
+    per_region = sum(parameter.numel() for parameter in discriminators.parameters()) / 3
     convs = 9 * (3 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 256 * 256 + 256)
     biases = 64 + 128 + 128 + 256 + 256 + 1
     assert per_region == convs + biases

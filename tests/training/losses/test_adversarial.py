@@ -23,7 +23,7 @@ from vidrestore.training.losses.adversarial import (
 LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=6)
 
 
-class LinearCritic(nn.Module):
+class LinearDiscriminator(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(3 * size * size))
@@ -81,15 +81,15 @@ def test_short_formats_give_float32_losses() -> None:
 
 @pytest.mark.parametrize("autocast", [False, True])
 def test_r1_of_a_linear_discriminator_is_the_squared_weight(autocast: bool) -> None:
-    critic = LinearCritic(8)
+    discriminator = LinearDiscriminator(8)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        penalty = r1_penalty(critic, torch.rand(5, 3, 8, 8))
+        penalty = r1_penalty(discriminator, torch.rand(5, 3, 8, 8))
     assert penalty.dtype == torch.float32
-    assert float(penalty) == pytest.approx(float(critic.weight.square().sum()), rel=1e-5)
+    assert float(penalty) == pytest.approx(float(discriminator.weight.square().sum()), rel=1e-5)
     penalty.backward()
-    assert torch.allclose(critic.weight.grad, 2 * critic.weight.detach(), rtol=1e-5)
-    assert critic.bias.grad is not None, "a parameter without influence still takes part"
-    assert float(critic.bias.grad) == 0
+    assert torch.allclose(discriminator.weight.grad, 2 * discriminator.weight.detach(), rtol=1e-5)
+    assert discriminator.bias.grad is not None, "a parameter without influence still takes part"
+    assert float(discriminator.bias.grad) == 0
 
 
 def test_r1_is_the_mean_over_pictures() -> None:
@@ -101,27 +101,27 @@ def test_r1_is_the_mean_over_pictures() -> None:
 
 def test_r1_works_where_no_graph_is_kept() -> None:
     with torch.no_grad():
-        penalty = r1_penalty(LinearCritic(4), torch.rand(2, 3, 4, 4))
+        penalty = r1_penalty(LinearDiscriminator(4), torch.rand(2, 3, 4, 4))
     penalty.backward()
 
 
 @settings(max_examples=20, deadline=None)
 @given(interval=st.integers(1, 16), cycles=st.integers(1, 3))
 def test_laziness_keeps_the_expected_gradient(interval: int, cycles: int) -> None:
-    critic, pictures = LinearCritic(4), torch.rand(2, 3, 4, 4)
+    discriminator, pictures = LinearDiscriminator(4), torch.rand(2, 3, 4, 4)
     steps = range(interval * cycles)
 
     def mean_gradient(every: int) -> torch.Tensor:
         penalty = GradientPenalty(weight=10, interval=every)
-        total = torch.zeros_like(critic.weight)
+        total = torch.zeros_like(discriminator.weight)
         for step in steps:
             if penalty.due(step):
-                term = penalty(critic, pictures)
-                total += torch.autograd.grad(term, critic.weight)[0]
+                term = penalty(discriminator, pictures)
+                total += torch.autograd.grad(term, discriminator.weight)[0]
         return total / len(steps)
 
     assert torch.allclose(mean_gradient(interval), mean_gradient(1), rtol=1e-4)
-    assert torch.allclose(mean_gradient(1), 10 * critic.weight.detach(), rtol=1e-4)
+    assert torch.allclose(mean_gradient(1), 10 * discriminator.weight.detach(), rtol=1e-4)
 
 
 def test_a_weight_of_0_is_never_due() -> None:

@@ -87,7 +87,7 @@ def test_an_aligned_face_has_the_published_sizes() -> None:
 
 
 @pytest.mark.parametrize("size", [64, 128, 192, 256, 320, 512])
-def test_every_size_suits_the_critics(size: int) -> None:
+def test_every_size_suits_the_discriminators(size: int) -> None:
     assert all(side % 4 == 0 and side >= 8 for side in region_sizes(size))
     eye, _, mouth = region_sizes(size)
     assert eye == pytest.approx(80 * size / 512, abs=2)
@@ -180,12 +180,12 @@ def test_style_without_features_is_an_error() -> None:
 
 def test_gradients_reach_the_picture_at_eyes_and_mouth_alone() -> None:
     torch.manual_seed(0)
-    critics = ComponentDiscriminators(width=4)
+    discriminators = ComponentDiscriminators(width=4)
     points = template(128)
     landmarks = torch.from_numpy(points)[None]
     restored = torch.rand(1, 3, 128, 128, requires_grad=True)
-    own = critics(cut_regions(restored, landmarks), with_features=True)
-    wanted = critics(cut_regions(torch.rand(1, 3, 128, 128), landmarks), with_features=True)
+    own = discriminators(cut_regions(restored, landmarks), with_features=True)
+    wanted = discriminators(cut_regions(torch.rand(1, 3, 128, 128), landmarks), with_features=True)
     (component_generator(own) + 200 * component_style(own, wanted)).backward()
     influence = restored.grad.abs().sum((0, 1))
     for x, y in (points[0], points[1], points[3:].mean(0)):

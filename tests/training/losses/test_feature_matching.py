@@ -17,11 +17,11 @@ def test_layers_count_alike_whatever_their_size() -> None:
 
 def test_equal_pictures_match_and_only_the_restored_one_learns() -> None:
     torch.manual_seed(0)
-    critic = UNetDiscriminator(width=8, levels=1).eval()
+    discriminator = UNetDiscriminator(width=8, levels=1).eval()
     truth, restored = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16, requires_grad=True)
-    wanted = critic(truth, with_features=True).features
+    wanted = discriminator(truth, with_features=True).features
     assert float(feature_matching(wanted, wanted)) == 0
-    feature_matching(critic(restored, with_features=True).features, wanted).backward()
+    feature_matching(discriminator(restored, with_features=True).features, wanted).backward()
     assert restored.grad.abs().sum() > 0
 
 

@@ -16,7 +16,7 @@ from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.training.config import DetectorStage
 from vidrestore.training.detector_data import SceneMaker, bank_parts, build_face_bank, scene_targets
 from vidrestore.training.detector_data.scene_data import FaceCrops, SceneBatch
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.compact_detector import (
     CompactDetectorTask,
@@ -30,7 +30,7 @@ from vidrestore.training.tasks.task import Counters
 def opened(**changes: Any) -> CompactDetectorTask:
     recipe = tiny_recipe("compact_detector", **changes)
     data = SceneData(lambda split: portrait_bank(), [])
-    task = open_task(recipe, data, Machine("cpu"))
+    task = open_task(recipe, data, Distributed("cpu"))
     assert isinstance(task, CompactDetectorTask)
     return task
 
@@ -84,7 +84,7 @@ def test_a_stage_begins_with_the_average_of_the_one_before() -> None:
         for parameter in task.average.parameters():
             parameter.add_(1.0)
     wanted = task.average.stem[0].weight.clone()
-    crops = task.stretches()[1].samples[0]
+    crops = task.stages()[1].samples[0]
     batch = type(crops)(*(part[None] for part in crops))
     task.step(batch, Counters(start, 8, 1, 0))
     torch.testing.assert_close(task.network.stem[0].weight, wanted)
@@ -105,14 +105,14 @@ def test_the_rate_rises_and_falls() -> None:
 
 def test_figures_and_pictures_are_of_held_out_scenes() -> None:
     task = opened(report={"held_out_faces": 3, "sample_faces": 5})
-    figures = task.validate()
-    assert {"loss", "first_score", "second_landmark", "false_share"} <= figures.keys()
-    assert figures == task.validate()
+    metrics = task.validate()
+    assert {"loss", "first_score", "second_landmark", "false_share"} <= metrics.keys()
+    assert metrics == task.validate()
     assert task.sample_grid().shape == (3, 256, 1024)
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Machine, "n_processes", 2)
+    monkeypatch.setattr(Distributed, "n_processes", 2)
     with pytest.raises(DataError, match="one process"):
         opened()
 
@@ -131,7 +131,7 @@ def test_a_teacher_labels_the_taught_stages_only(shared: Path) -> None:
         for taught in (False, True)
     ]
     file = shared / "weights" / "detection_mobilenet0.25_Final.pth"
-    first, second = opened(stages=stages, teacher=file).stretches()
+    first, second = opened(stages=stages, teacher=file).stages()
     assert first.samples.teacher is None
     assert second.samples.teacher is not None
 
@@ -207,9 +207,9 @@ def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_terms_can_be_switched_off() -> None:
-    figures = opened(losses={"first_box": 0, "second_score": 0}).validate()
-    assert {"first_score", "first_landmark", "second_landmark"} <= figures.keys()
-    assert not {"first_box", "second_score"} & figures.keys()
+    metrics = opened(losses={"first_box": 0, "second_score": 0}).validate()
+    assert {"first_score", "first_landmark", "second_landmark"} <= metrics.keys()
+    assert not {"first_box", "second_score"} & metrics.keys()
     off = opened(losses={"second_landmark": 0, "second_score": 0})
     with pytest.raises(DataError, match="every loss term of the second look"):
         off.validate()

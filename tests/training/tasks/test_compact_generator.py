@@ -13,7 +13,7 @@ from tiny_recipes import tiny_recipe
 
 from vidrestore.errors import DataError
 from vidrestore.training.data.faces import Pair, load_faces
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.perceptual import relative_matching
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.compact_generator import (
@@ -33,13 +33,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def task_of(data: Data, identity: Path | None = None, **stage: object) -> CompactGeneratorTask:
     stages = [{"images": 100, "batch_size": 2, "window": 128, "learning_rate": 1e-3, **stage}]
     recipe = tiny_recipe("compact_generator", identity, data={"size_px": 128}, stages=stages)
-    task = open_task(recipe, data, Machine("cpu"))
+    task = open_task(recipe, data, Distributed("cpu"))
     assert isinstance(task, CompactGeneratorTask)
     return task
 
 
 def first_batch(task: CompactGeneratorTask) -> Pair:
-    samples = [task.stretches()[0].samples[i] for i in range(2)]
+    samples = [task.stages()[0].samples[i] for i in range(2)]
     return Pair(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
 
 
@@ -91,7 +91,7 @@ def test_face_terms_vanish_for_the_truth_alone(data: Data, shared: Path) -> None
     assert at_input["feature"] > 1e-3
 
 
-def test_the_critic_learns_to_tell(data: Data) -> None:
+def test_the_discriminator_learns_to_tell(data: Data) -> None:
     task = task_of(data, adversarial_weight=1e-4, discriminator_learning_rate=3e-3)
     batch = first_batch(task)
     found = [task.step(batch, Counters())["discriminator"].item() for _ in range(12)]
@@ -104,7 +104,7 @@ def test_other_networks_take_whole_crops_only(data: Data) -> None:
     recipe = tiny_recipe("compact_generator", stages=[stage], data={"size_px": 128})
     recipe = recipe.model_copy(update={"network": network})
     with pytest.raises(DataError, match="whole crops of 128 px only"):
-        open_task(recipe, data, Machine("cpu"))
+        open_task(recipe, data, Distributed("cpu"))
 
 
 def test_a_narrow_gfpgan_learns_by_the_same_losses(data: Data) -> None:
@@ -112,7 +112,7 @@ def test_a_narrow_gfpgan_learns_by_the_same_losses(data: Data) -> None:
     stage = {"images": 100, "batch_size": 2, "window": 128, "learning_rate": 3e-3}
     recipe = tiny_recipe("compact_generator", stages=[stage], data={"size_px": 128})
     recipe = recipe.model_copy(update={"network": network})
-    task = open_task(recipe, data, Machine("cpu"))
+    task = open_task(recipe, data, Distributed("cpu"))
     assert isinstance(task, CompactGeneratorTask)
     batch = first_batch(task)
     found = [sum(task.step(batch, Counters()).values()).item() for _ in range(10)]
@@ -136,19 +136,19 @@ ADVERSARIAL = {"images": 2, "batch_size": 2, "window": 16, "adversarial_weight":
 def test_fields_that_do_not_fit_are_named(changes: Any, words: str, data: Data) -> None:
     recipe = tiny_recipe("compact_generator", **changes)
     with pytest.raises(DataError, match=words):
-        open_task(recipe, data, Machine("cpu"))
+        open_task(recipe, data, Distributed("cpu"))
 
 
 def test_a_stage_may_begin_with_a_new_discriminator(data: Data) -> None:
     stages = [ADVERSARIAL, ADVERSARIAL | {"new_discriminator": True}]
-    task = open_task(tiny_recipe("compact_generator", stages=stages), data, Machine("cpu"))
+    task = open_task(tiny_recipe("compact_generator", stages=stages), data, Distributed("cpu"))
     assert isinstance(task, CompactGeneratorTask)
-    assert task.critic is not None
-    before = [p.clone() for p in task.critic.network.parameters()]
+    assert task.discriminator is not None
+    before = [p.clone() for p in task.discriminator.network.parameters()]
     task.step(first_batch(task), Counters())
-    learnt = [p.clone() for p in task.critic.network.parameters()]
+    learnt = [p.clone() for p in task.discriminator.network.parameters()]
     moved = max(float((a - b).abs().max()) for a, b in zip(before, learnt, strict=True))
     task.step(first_batch(task), Counters(2, 1, 1, 0))
-    anew = [p.clone() for p in task.critic.network.parameters()]
+    anew = [p.clone() for p in task.discriminator.network.parameters()]
     apart = max(float((a - b).abs().max()) for a, b in zip(learnt, anew, strict=True))
     assert apart > 10 * moved

@@ -14,8 +14,8 @@ from torch import Tensor
 from vidrestore.degradations import load_recipe
 from vidrestore.models.nets.gpen import GPENFullGenerator
 from vidrestore.training.data.faces import Pair, load_faces
-from vidrestore.training.distributed import Machine
-from vidrestore.training.seeding import Draws
+from vidrestore.training.distributed import Distributed
+from vidrestore.training.seeding import SeededDraws
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.gpen import sample_decoder
 from vidrestore.training.tasks.task import Counters, Data
@@ -30,11 +30,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def opened(faces: Data, **changes: Any) -> Any:
-    return open_task(tiny_recipe("gpen", **{**STILL, **changes}), faces, Machine("cpu"))
+    return open_task(tiny_recipe("gpen", **{**STILL, **changes}), faces, Distributed("cpu"))
 
 
 def batch_of(task: Any) -> Pair:
-    samples = task.stretches()[0].samples
+    samples = task.stages()[0].samples
     return Pair(*(torch.stack(parts) for parts in zip(samples[0], samples[1], strict=True)))
 
 
@@ -58,7 +58,9 @@ def test_the_path_length_is_the_root_mean_square_over_the_layers(data: Data) -> 
     batch = batch_of(task)
     terms = task.step(batch, Counters())
     found = float(terms["path_mean"]) / task.path_length.decay
-    draws = Draws(task.recipe.seed, torch.tensor([0]), torch.device("cpu"))  # The batch's half.
+    draws = SeededDraws(
+        task.recipe.seed, torch.tensor([0]), torch.device("cpu")
+    )  # The batch's half.
     with torch.no_grad():
         y = draws.normal("path direction", (3, SIZE, SIZE)) / SIZE
         lengths = layer_lengths(task.network, batch.degraded[:1], y)
@@ -68,7 +70,7 @@ def test_the_path_length_is_the_root_mean_square_over_the_layers(data: Data) -> 
 def test_the_priors_paths_are_those_of_each_layers_latent(data: Data) -> None:
     task = opened(data, phase="prior", losses={})
     generator = task.network.generator
-    draws = Draws(0, torch.tensor([0, 1]), torch.device("cpu"))
+    draws = SeededDraws(0, torch.tensor([0, 1]), torch.device("cpu"))
     pictures, latents = sample_decoder(generator, draws, "path")
     assert latents.shape == (2, generator.n_latents, 16)
     (slopes,) = torch.autograd.grad(pictures.square().sum(), latents)
@@ -82,13 +84,13 @@ def gray(pictures: Tensor) -> list[bool]:
 def test_input_and_truth_are_gray_together_and_only_where_faces_are_restored(data: Data) -> None:
     assert "black_and_white" not in {step.name for step in load_recipe("gpen").steps}
     recipe = {"data": {"size_px": SIZE}, "degradation": "super_resolution_x4", "steps": 30}
-    [stretch] = opened(data, **recipe).stretches()
-    pairs = [stretch.samples[index] for index in range(60)]
+    [stage] = opened(data, **recipe).stages()
+    pairs = [stage.samples[index] for index in range(60)]
     degraded, truth = (gray(torch.stack(part)) for part in list(zip(*pairs, strict=True))[:2])
     assert degraded == truth
     assert 0.08 < sum(truth) / len(truth) < 0.35
-    [stretch] = opened(data, phase="prior", **recipe).stretches()
-    assert not any(gray(torch.stack([stretch.samples[index].truth for index in range(30)])))
+    [stage] = opened(data, phase="prior", **recipe).stages()
+    assert not any(gray(torch.stack([stage.samples[index].truth for index in range(30)])))
 
 
 def test_the_degradations_lengths_are_for_512_px(data: Data) -> None:

@@ -18,7 +18,7 @@ from vidrestore.errors import NotAvailableError
 from vidrestore.models.nets.mobilefacenet import MobileFaceNet
 from vidrestore.training.checkpoint import read_checkpoint, write_checkpoint
 from vidrestore.training.data.faces import open_faces
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.restorer_task import RestoringTask, named_degradation
 from vidrestore.training.tasks.task import Data
@@ -51,7 +51,7 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def task_of(data: Path, **changes: Any) -> RestoringTask:
     recipe = tiny_recipe(**changes)
     faces = Data(*(open_faces(data, split, size=SIZE) for split in ("train", "val")))
-    task = open_task(recipe, faces, Machine("cpu", "float32"))
+    task = open_task(recipe, faces, Distributed("cpu", "float32"))
     assert isinstance(task, RestoringTask)
     return task
 
@@ -91,15 +91,15 @@ def test_a_sharper_face_is_better_though_less_like_the_truth(data: Path, identit
     soft = blurred(truth)
     sharp = (truth + truth.roll(1, 3)) / 2  # All detail is there, half a pixel off.
     sharp = sharp + 0.5 * (sharp - blurred(sharp))
-    figures = []
+    metrics = []
     for answer in (soft, sharp, truth):
         task.average = Fixed(answer)
-        figures.append(task.validate())
-    assert figures[0]["psnr_db"] > figures[1]["psnr_db"]
-    assert figures[0]["score"] < figures[1]["score"] < figures[2]["score"]
-    assert figures[2]["score"] == pytest.approx(1, abs=1e-4)
-    assert figures[2]["identity"] == pytest.approx(1, abs=1e-4)
-    assert task.best_figure == "score"
+        metrics.append(task.validate())
+    assert metrics[0]["psnr_db"] > metrics[1]["psnr_db"]
+    assert metrics[0]["score"] < metrics[1]["score"] < metrics[2]["score"]
+    assert metrics[2]["score"] == pytest.approx(1, abs=1e-4)
+    assert metrics[2]["identity"] == pytest.approx(1, abs=1e-4)
+    assert task.best_metric == "score"
 
 
 def test_the_best_checkpoint_is_that_of_the_score(
@@ -108,7 +108,7 @@ def test_the_best_checkpoint_is_that_of_the_score(
     recipe = tiny_recipe("compact_generator", identity, stages=ONE_STAGE)
     train(recipe, data, tmp_path / "run")
     found = read_checkpoint(tmp_path / "run" / "best.pt")
-    assert found.best == found.figures["score"]
+    assert found.best == found.metrics["score"]
 
 
 def test_without_the_embedding_the_score_bears_another_name(
@@ -118,8 +118,8 @@ def test_without_the_embedding_the_score_bears_another_name(
         train(tiny_recipe("compact_generator", stages=ONE_STAGE), data, tmp_path / "run")
     assert "identity has no part in the score: not available: mobilefacenet.pt" in caplog.text
     found = read_checkpoint(tmp_path / "run" / "best.pt")
-    assert found.best == found.figures["score_without_identity"]
-    assert "identity" not in found.figures
+    assert found.best == found.metrics["score_without_identity"]
+    assert "identity" not in found.metrics
     named = tiny_recipe("compact_generator", tmp_path / "no.pt", stages=ONE_STAGE)
     with pytest.raises(NotAvailableError, match=r"no\.pt"):
         train(named, data, tmp_path / "other")
@@ -132,7 +132,7 @@ def test_a_best_of_another_figure_does_not_count(
     recipe = tiny_recipe("compact_generator", identity, stages=ONE_STAGE)
     last = train(recipe, data, tmp_path, stop_at_step=1)
     before = read_checkpoint(last)
-    write_checkpoint(last, dataclasses.replace(before, best=30.0, figures={"psnr_db": 30.0}))
+    write_checkpoint(last, dataclasses.replace(before, best=30.0, metrics={"psnr_db": 30.0}))
     train(recipe, data, tmp_path, resume=True)
     found = read_checkpoint(tmp_path / "best.pt")
-    assert found.images == 4 and found.best == found.figures["score"]
+    assert found.images == 4 and found.best == found.metrics["score"]

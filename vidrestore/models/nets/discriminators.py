@@ -1,7 +1,7 @@
-"""The critics of adversarial training: networks that tell restored pictures from real ones.
+"""The discriminators of adversarial training: networks that tell restored pictures from real ones.
 
 * `StyleGAN2Discriminator` (Karras et al., arXiv:1912.04958, figure 7 and appendix B) judges a
-  whole face: the critic of the prior, of GFP-GAN and of GPEN.
+  whole face: the discriminator of the prior, of GFP-GAN and of GPEN.
 * `ComponentDiscriminators` (Wang et al., arXiv:2101.04061, section 3.3) holds one small network for
   each of both eyes and the mouth.
 * `UNetDiscriminator` (Schönfeld et al., arXiv:2002.12655) judges every pixel, with spectral
@@ -127,7 +127,7 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
 
 
 class ComponentDiscriminator(nn.Module):
-    """Critic of one region of a face, (N, 3, h, w) with sides divisible by 4 (80 or 120 px).
+    """Discriminator of one region of a face, (N, 3, h, w) with sides divisible by 4 (80 or 120 px).
 
     Five convolutions with equalised learning rate and FIR halving, then one to a map of logits.
 
@@ -161,7 +161,7 @@ class ComponentDiscriminator(nn.Module):
 
 
 class ComponentDiscriminators(nn.Module):
-    """One critic each for left eye, right eye and mouth.
+    """One discriminator each for left eye, right eye and mouth.
 
     Args:
         width: See `ComponentDiscriminator`.
@@ -169,14 +169,18 @@ class ComponentDiscriminators(nn.Module):
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
-        self.critics = nn.ModuleList(ComponentDiscriminator(width) for _ in range(_COMPONENTS))
+        self.discriminators = nn.ModuleList(
+            ComponentDiscriminator(width) for _ in range(_COMPONENTS)
+        )
 
     def forward(
         self, regions: Sequence[Tensor], *, with_features: bool = False
     ) -> tuple[Verdict, ...]:
         """Judge the regions of `vidrestore.training.losses.components`, in their order."""
-        pairs = zip(self.critics, regions, strict=True)
-        return tuple(critic(region, with_features=with_features) for critic, region in pairs)
+        pairs = zip(self.discriminators, regions, strict=True)
+        return tuple(
+            discriminator(region, with_features=with_features) for discriminator, region in pairs
+        )
 
 
 class UNetDiscriminator(nn.Module):

@@ -124,7 +124,7 @@ def component_discriminator(real: Sequence[Verdict], fake: Sequence[Verdict]) ->
 
 
 def component_style(own: Sequence[Verdict], wanted: Sequence[Verdict]) -> Tensor:
-    """L1 of the Gram matrices of the critics' features (equation 4), summed over regions.
+    """L1 of the Gram matrices of the discriminators' features (equation 4), summed over regions.
 
     The finer of the two scales counts half, as in the published code.
 

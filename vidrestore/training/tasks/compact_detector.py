@@ -48,12 +48,12 @@ from vidrestore.training.detector_data.scene_data import (
     WholeScenes,
 )
 from vidrestore.training.detector_data.teacher import load_teacher
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.detection import first_look_losses, second_look_losses
 from vidrestore.training.tasks.task import (
     Counters,
     Parts,
-    Stretch,
+    Stage,
     available,
     averaged,
     build_network,
@@ -109,24 +109,24 @@ class CompactDetectorTask(Parts):
     Args:
         recipe: What to do.
         data: What to learn from.
-        machine: Where to run.
+        distributed: Where to run.
         network: On its device.
         teacher: Of the stages that are taught; None leaves them the scenes' own labels.
     """
 
-    best_figure: ClassVar[str] = "loss"
+    best_metric: ClassVar[str] = "loss"
     larger_is_better: ClassVar[bool] = False
 
     def __init__(
         self,
         recipe: CompactDetectorRecipe,
         data: SceneData,
-        machine: Machine,
+        distributed: Distributed,
         network: CompactDetector,
         teacher: FaceDetector | None,
     ) -> None:
         super().__init__()
-        self.recipe, self.data, self.machine, self.teacher = recipe, data, machine, teacher
+        self.recipe, self.data, self.distributed, self.teacher = recipe, data, distributed, teacher
         self.network, self.average = network, averaged(network)
         second = list(network.refiner.parameters())
         known = {id(parameter) for parameter in second}
@@ -137,7 +137,7 @@ class CompactDetectorTask(Parts):
         }
         self.parts = {"network": network, "average": self.average, **self.optimisers}
 
-    def stretches(self) -> Sequence[Stretch]:
+    def stages(self) -> Sequence[Stage]:
         """One a stage."""
         found, start = [], 0
         for stage in self.recipe.stages:
@@ -146,23 +146,23 @@ class CompactDetectorTask(Parts):
             samples = WholeScenes if stage.look == "first" else FaceCrops
             teacher = self.teacher if stage.taught else None
             made = samples(maker, self.recipe.seed, start, teacher)
-            found.append(Stretch(stage.images, stage.batch_size, made))
+            found.append(Stage(stage.images, stage.batch_size, made))
         return found
 
     def step(self, batch: SceneBatch | CropBatch, counters: Counters) -> dict[str, Tensor]:
         """One step of the stage's look."""
-        stage = self.recipe.stages[counters.stretch]
+        stage = self.recipe.stages[counters.stage]
         optimiser = self.optimisers[stage.look]
-        if counters.stretch_images == 0:
+        if counters.stage_images == 0:
             self.network.load_state_dict(self.average.state_dict())
             optimiser.state.clear()
-        set_rate(optimiser, learning_rate(stage, counters.stretch_images))
+        set_rate(optimiser, learning_rate(stage, counters.stage_images))
         self.network.train()
-        coarse = counters.stretch_images < stage.bfloat16_share * stage.images
+        coarse = counters.stage_images < stage.bfloat16_share * stage.images
         terms = self._terms(self.network, batch, bfloat16=coarse)
         total = torch.stack(list(terms.values())).sum()
-        descend(total, optimiser, self.machine, most_norm=_MOST_NORM[stage.look])
-        done = counters.stretch_images // stage.batch_size + 1
+        descend(total, optimiser, self.distributed, most_norm=_MOST_NORM[stage.look])
+        done = counters.stage_images // stage.batch_size + 1
         _move_average(self.average, self.network, min(stage.average_keep, done / (done + 9)))
         return terms
 
@@ -170,7 +170,7 @@ class CompactDetectorTask(Parts):
         self, network: CompactDetector, batch: SceneBatch | CropBatch, *, bfloat16: bool
     ) -> dict[str, Tensor]:
         """The weighted terms of either look."""
-        low = torch.autocast(self.machine.device.type, torch.bfloat16, enabled=bfloat16)
+        low = torch.autocast(self.distributed.device.type, torch.bfloat16, enabled=bfloat16)
         if isinstance(batch, SceneBatch):
             pictures = _as_seen(batch.pictures)
             with low:
@@ -201,18 +201,18 @@ class CompactDetectorTask(Parts):
             made = samples(self._held_out(), self.recipe.seed, count)
             for index in range(count):
                 one = made[index]
-                batch = type(one)(*(part[None] for part in one)).to(self.machine.device)
+                batch = type(one)(*(part[None] for part in one)).to(self.distributed.device)
                 for name, value in self._terms(self.average, batch, bfloat16=False).items():
                     terms.setdefault(name, []).append(float(value))
-        figures = {name: float(np.mean(values)) for name, values in terms.items()}
-        figures["loss"] = sum(figures.values())
+        metrics = {name: float(np.mean(values)) for name, values in terms.items()}
+        metrics["loss"] = sum(metrics.values())
         agreed = sum((one for _, _, one in self._shown(count)), Agreement())
-        figures["false_share"] = agreed.false_share
+        metrics["false_share"] = agreed.false_share
         if agreed.n_sure:
-            figures["found_share"] = agreed.found_share
+            metrics["found_share"] = agreed.found_share
         if agreed.n_found:
-            figures["landmark_distance"] = agreed.landmark_distance
-        return figures
+            metrics["landmark_distance"] = agreed.landmark_distance
+        return metrics
 
     @torch.no_grad()
     def sample_grid(self) -> Tensor:
@@ -230,7 +230,7 @@ class CompactDetectorTask(Parts):
 
     def _shown(self, most: int) -> list[tuple[np.ndarray[Any, Any], Detections, Agreement]]:
         """Held-out scenes, what the average finds in them, and how well that agrees."""
-        detector = CompactFaceDetector(self.average, device=self.machine.device)
+        detector = CompactFaceDetector(self.average, device=self.distributed.device)
         shown = []
         for index in range(most):
             scene = self._held_out().make(np.random.default_rng([self.recipe.seed, index, 2]))
@@ -295,10 +295,10 @@ def scene_data(
 
 
 def open_task(
-    recipe: CompactDetectorRecipe, data: SceneData, machine: Machine
+    recipe: CompactDetectorRecipe, data: SceneData, distributed: Distributed
 ) -> CompactDetectorTask:
     """The task of a recipe."""
-    if machine.n_processes > 1:
+    if distributed.n_processes > 1:
         raise DataError(
             "task compact_detector: its batch normalisation would see a part of each batch only; "
             "train it in one process"
@@ -307,8 +307,8 @@ def open_task(
     assert isinstance(network, CompactDetector)
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from, arch=recipe.arch)
-    network = network.to(machine.device).to(memory_format=torch.channels_last)
-    return CompactDetectorTask(recipe, data, machine, network, _open_teacher(recipe))
+    network = network.to(distributed.device).to(memory_format=torch.channels_last)
+    return CompactDetectorTask(recipe, data, distributed, network, _open_teacher(recipe))
 
 
 def _open_teacher(recipe: CompactDetectorRecipe) -> FaceDetector | None:

@@ -20,9 +20,9 @@ from vidrestore.errors import DataError, nearest
 from vidrestore.metrics import images as metrics
 from vidrestore.models.nets.compact_unet import CompactUNet
 from vidrestore.models.nets.discriminators import UNetDiscriminator
-from vidrestore.training.config import CompactGeneratorRecipe, Stage
+from vidrestore.training.config import CompactGeneratorRecipe, GeneratorStage
 from vidrestore.training.data.faces import BlindDegrade, Degrade, Pair, PairDataset
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import GradientPenalty
 from vidrestore.training.losses.detail import (
     grid_distance,
@@ -35,12 +35,12 @@ from vidrestore.training.losses.perceptual import (
     feature_l1,
     relative_matching,
 )
-from vidrestore.training.tasks.discriminator import Critic
+from vidrestore.training.tasks.discriminator import DiscriminatorTrainer
 from vidrestore.training.tasks.restorer_task import RestoringTask, identity_network
 from vidrestore.training.tasks.task import (
     Counters,
     Data,
-    Stretch,
+    Stage,
     build_discriminator,
     build_network,
     descend,
@@ -68,42 +68,48 @@ class CompactGeneratorTask(RestoringTask):
     Args:
         recipe: What to do.
         data: What to learn from.
-        machine: Where to run.
+        distributed: Where to run.
         network: `CompactUNet`, or another network that restores whole crops, on its device.
     """
 
     def __init__(
-        self, recipe: CompactGeneratorRecipe, data: Data, machine: Machine, network: nn.Module
+        self,
+        recipe: CompactGeneratorRecipe,
+        data: Data,
+        distributed: Distributed,
+        network: nn.Module,
     ) -> None:
-        super().__init__(recipe, data, machine, network, BlindDegrade(BlindVideo()))
+        super().__init__(recipe, data, distributed, network, BlindDegrade(BlindVideo()))
         self.recipe = recipe
         self.mixture = _mixture(recipe)
         _check_windows(recipe, network)
         self.identity = None
         if any(stage.looks_at_faces for stage in recipe.stages):
             file = recipe.weights.identity
-            self.identity = identity_network(file, recipe, machine, "identity, feature")
+            self.identity = identity_network(file, recipe, distributed, "identity, feature")
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=0.0, betas=recipe.betas, weight_decay=1e-4, fused=True
         )
         self.parts["optimiser"] = self.optimiser
-        self.critic = None
+        self.discriminator = None
         if any(stage.is_adversarial for stage in recipe.stages):
-            self.critic = Critic(
-                self._new_discriminator(0).to(machine.device).to(memory_format=torch.channels_last),
-                machine,
+            self.discriminator = DiscriminatorTrainer(
+                self._new_discriminator(0)
+                .to(distributed.device)
+                .to(memory_format=torch.channels_last),
+                distributed,
                 loss=recipe.adversarial_loss,
                 penalty=GradientPenalty(recipe.r1, recipe.r1_every),
                 betas=(0.5, 0.99),
             )
-            self.parts["critic"] = self.critic
+            self.parts["discriminator"] = self.discriminator
 
     def restore(self, network: nn.Module, degraded: Tensor) -> Tensor:
         """Restore whole crops."""
         restored: Tensor = network(_last(degraded))
         return restored
 
-    def stretches(self) -> Sequence[Stretch]:
+    def stages(self) -> Sequence[Stage]:
         """One a stage."""
         found, start = [], 0
         for stage in self.recipe.stages:
@@ -117,33 +123,33 @@ class CompactGeneratorTask(RestoringTask):
                 gray_share=self.recipe.data.gray_share,
                 mirror_share=self.recipe.data.mirror_share,
             )
-            found.append(Stretch(stage.images, stage.batch_size, samples))
+            found.append(Stage(stage.images, stage.batch_size, samples))
         return found
 
     def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
         """The generator's step, then, in adversarial stages, the discriminator's."""
-        stage = self.recipe.stages[counters.stretch]
-        set_rate(self.optimiser, learning_rate(stage, counters.stretch_images))
-        if self.critic is not None and stage.new_discriminator and not counters.stretch_images:
-            made = self._new_discriminator(counters.stretch)
-            self.critic.network.load_state_dict(made.state_dict())
-            self.critic.optimiser.state.clear()
-        with self.machine.autocast():
+        stage = self.recipe.stages[counters.stage]
+        set_rate(self.optimiser, learning_rate(stage, counters.stage_images))
+        if self.discriminator is not None and stage.new_discriminator and not counters.stage_images:
+            made = self._new_discriminator(counters.stage)
+            self.discriminator.network.load_state_dict(made.state_dict())
+            self.discriminator.optimiser.state.clear()
+        with self.distributed.autocast():
             restored = self._forward(batch).float()
-        networks = [self.critic.network] if self.critic is not None else []
+        networks = [self.discriminator.network] if self.discriminator is not None else []
         with frozen(*networks):
             terms = self._terms(stage, restored, batch)
             if not terms:
                 raise DataError("recipe: every loss term is switched off; nothing can be learnt")
             total = torch.stack(list(terms.values())).sum()
-            descend(total, self.optimiser, self.machine, most_norm=stage.gradient_clip)
-        if self.critic is not None and stage.is_adversarial:
+            descend(total, self.optimiser, self.distributed, most_norm=stage.gradient_clip)
+        if self.discriminator is not None and stage.is_adversarial:
             rate = stage.discriminator_learning_rate
             real, fake = (
                 self._as_judged(batch.truth, batch),
                 self._as_judged(restored.detach(), batch),
             )
-            learnt, _ = self.critic.learn(real, fake, step=counters.step, rate=rate)
+            learnt, _ = self.discriminator.learn(real, fake, step=counters.step, rate=rate)
             terms |= learnt
         keep = keep_share(stage.batch_size, stage.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
@@ -164,7 +170,7 @@ class CompactGeneratorTask(RestoringTask):
         )
         return restored
 
-    def _terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+    def _terms(self, stage: GeneratorStage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
         """Terms by name, already weighted; those of weight 0 are not computed."""
         terms = {}
         if stage.pixel_weight:
@@ -179,14 +185,16 @@ class CompactGeneratorTask(RestoringTask):
             terms["grid"] = stage.grid_weight * grid_distance(restored, batch.truth)
         if self.identity is not None and stage.looks_at_faces:
             terms |= self._face_terms(stage, restored, batch)
-        if self.critic is not None and stage.is_adversarial:
-            terms |= self._critic_terms(stage, restored, batch)
+        if self.discriminator is not None and stage.is_adversarial:
+            terms |= self._discriminator_terms(stage, restored, batch)
         return terms
 
     def _as_judged(self, pictures: Tensor, batch: Pair) -> Tensor:
         return _last(judged_detail(pictures, batch.degraded))
 
-    def _face_terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
+    def _face_terms(
+        self, stage: GeneratorStage, restored: Tensor, batch: Pair
+    ) -> dict[str, Tensor]:
         assert self.identity is not None
         with torch.no_grad():
             wanted = self.identity(batch.truth, batch.landmarks)
@@ -200,18 +208,20 @@ class CompactGeneratorTask(RestoringTask):
             terms["feature"] = stage.feature_weight * distance
         return terms
 
-    def _critic_terms(self, stage: Stage, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
-        assert self.critic is not None
+    def _discriminator_terms(
+        self, stage: GeneratorStage, restored: Tensor, batch: Pair
+    ) -> dict[str, Tensor]:
+        assert self.discriminator is not None
         matching = bool(stage.feature_matching_weight)
-        verdict = self.critic.judge(self._as_judged(restored, batch), with_features=matching)
+        verdict = self.discriminator.judge(self._as_judged(restored, batch), with_features=matching)
         terms = {}
         if stage.adversarial_weight:
-            value = self.critic.loss.generator(verdict.logits)
+            value = self.discriminator.loss.generator(verdict.logits)
             terms["adversarial"] = stage.adversarial_weight * value
         if matching:
             with torch.no_grad():
                 real = self._as_judged(batch.truth, batch)
-                wanted = self.critic.judge(real, with_features=True).features
+                wanted = self.discriminator.judge(real, with_features=True).features
             distance = relative_matching(verdict.features, wanted)
             terms["feature_matching"] = stage.feature_matching_weight * distance
         return terms
@@ -238,7 +248,7 @@ def gradient_difference(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack(terms).sum() / 4
 
 
-def learning_rate(stage: Stage, seen: int) -> float:
+def learning_rate(stage: GeneratorStage, seen: int) -> float:
     """Rate after ``seen`` images of the stage: linear warm-up, then half a cosine."""
     warmup = min(1.0, (seen + 1) / stage.warmup_images) if stage.warmup_images else 1.0
     wave = 0.5 * (1 + math.cos(math.pi * seen / stage.images))
@@ -246,15 +256,17 @@ def learning_rate(stage: Stage, seen: int) -> float:
     return warmup * (final + (stage.learning_rate - final) * wave)
 
 
-def open_task(recipe: CompactGeneratorRecipe, data: Data, machine: Machine) -> CompactGeneratorTask:
+def open_task(
+    recipe: CompactGeneratorRecipe, data: Data, distributed: Distributed
+) -> CompactGeneratorTask:
     """The task of a recipe."""
     network = build_network(recipe)
     if recipe.start_from is not None:
         load_weights(network, recipe.start_from, arch=recipe.arch)
-    network = network.to(machine.device)
+    network = network.to(distributed.device)
     if isinstance(network, CompactUNet):  # Modulated layers have weights of five dimensions.
         network = network.to(memory_format=torch.channels_last)
-    return CompactGeneratorTask(recipe, data, machine, network)
+    return CompactGeneratorTask(recipe, data, distributed, network)
 
 
 def _last(pictures: Tensor) -> Tensor:

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.models.nets.discriminators import StyleGAN2Discriminator, Verdict
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import ADVERSARIAL, GradientPenalty, lazy_adam
 from vidrestore.training.tasks.task import build_discriminator, descend, set_rate
 
-__all__ = ["Critic", "stylegan2_critic"]
+__all__ = ["DiscriminatorTrainer", "open_stylegan2_discriminator"]
 
 
-class Critic:
+class DiscriminatorTrainer:
     """What learns to tell generated pictures from true ones.
 
     Args:
         network: The discriminator, on its device.
-        machine: Where it learns.
+        distributed: Where it learns.
         loss: Which adversarial loss; see `ADVERSARIAL`.
         penalty: R1; None for none.
         betas: Of Adam, before the lazy penalty's share.
@@ -31,14 +31,14 @@ class Critic:
     def __init__(
         self,
         network: nn.Module,
-        machine: Machine,
+        distributed: Distributed,
         *,
         loss: str = "logistic",
         penalty: GradientPenalty | None = None,
         betas: tuple[float, float] = (0.0, 0.99),
         share: float = 1.0,
     ) -> None:
-        self.network, self.machine, self.penalty = network, machine, penalty
+        self.network, self.distributed, self.penalty = network, distributed, penalty
         self.loss = ADVERSARIAL[loss]
         lazy = penalty.interval if penalty is not None and penalty.weight else 0
         rate_share, betas = lazy_adam(share, betas, lazy)
@@ -47,7 +47,7 @@ class Critic:
 
     def judge(self, pictures: Tensor, *, with_features: bool = False) -> Verdict:
         """The verdict on pictures, in the run's number format."""
-        with self.machine.autocast():
+        with self.distributed.autocast():
             verdict: Verdict = self.network(pictures, with_features=with_features)
         return verdict
 
@@ -68,11 +68,11 @@ class Critic:
         set_rate(self.optimiser, rate)
         logits = self.judge(real).logits
         loss = self.loss.discriminator(logits, self.judge(fake).logits)
-        descend(loss, self.optimiser, self.machine)
+        descend(loss, self.optimiser, self.distributed)
         terms = {"discriminator": loss}
         if self.penalty is not None and self.penalty.due(step):
             penalty = self.penalty(self._one_logit, real)
-            descend(penalty, self.optimiser, self.machine)
+            descend(penalty, self.optimiser, self.distributed)
             terms["r1"] = penalty
         return terms, logits.detach()
 
@@ -92,22 +92,22 @@ class Critic:
         self.optimiser.load_state_dict(state_dict["optimiser"])
 
 
-def stylegan2_critic(
+def open_stylegan2_discriminator(
     size: int,
     arguments: dict[str, Any],
-    machine: Machine,
+    distributed: Distributed,
     *,
     seed: int,
     r1: float,
     r1_every: int,
     share: float = 1.0,
-) -> Critic:
+) -> DiscriminatorTrainer:
     """StyleGAN2's discriminator with R1.
 
     Args:
         size: Side of the pictures.
         arguments: Further arguments of `StyleGAN2Discriminator`.
-        machine: Where it learns.
+        distributed: Where it learns.
         seed: Of its weights.
         r1: Weight of R1; 0 for none.
         r1_every: Steps from one R1 to the next.
@@ -116,4 +116,6 @@ def stylegan2_critic(
     settings = {"size": size, **arguments}
     network = build_discriminator(StyleGAN2Discriminator, settings, seed + 1)
     penalty = GradientPenalty(r1, r1_every)
-    return Critic(network.to(machine.device), machine, penalty=penalty, share=share)
+    return DiscriminatorTrainer(
+        network.to(distributed.device), distributed, penalty=penalty, share=share
+    )

@@ -20,7 +20,7 @@ from vidrestore.models.nets.discriminators import ComponentDiscriminators, Verdi
 from vidrestore.models.nets.gfpgan import GFPGAN
 from vidrestore.training.config import GFPGANRecipe
 from vidrestore.training.data.faces import Pair
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import logistic_generator
 from vidrestore.training.losses.components import (
     component_discriminator,
@@ -45,8 +45,8 @@ from vidrestore.training.losses.perceptual import (
     weights_file,
 )
 from vidrestore.training.losses.style import style_l1
-from vidrestore.training.seeding import Draws
-from vidrestore.training.tasks.discriminator import stylegan2_critic
+from vidrestore.training.seeding import SeededDraws
+from vidrestore.training.tasks.discriminator import open_stylegan2_discriminator
 from vidrestore.training.tasks.restorer_task import (
     RestoringTask,
     identity_network,
@@ -56,7 +56,7 @@ from vidrestore.training.tasks.restorer_task import (
 from vidrestore.training.tasks.task import (
     Counters,
     Data,
-    Stretch,
+    Stage,
     available,
     build_network,
     build_seeded,
@@ -80,41 +80,43 @@ class GFPGANTask(RestoringTask):
     Args:
         recipe: What to do.
         data: What to learn from.
-        machine: Where to run.
+        distributed: Where to run.
         network: The network, on its device.
     """
 
-    def __init__(self, recipe: GFPGANRecipe, data: Data, machine: Machine, network: GFPGAN) -> None:
+    def __init__(
+        self, recipe: GFPGANRecipe, data: Data, distributed: Distributed, network: GFPGAN
+    ) -> None:
         self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
-        super().__init__(recipe, data, machine, network, self.degrade)
+        super().__init__(recipe, data, distributed, network, self.degrade)
         self.recipe, self.losses, self.gfpgan = recipe, recipe.losses, network
         self._open_features()
         network.stylegan_decoder.requires_grad_(recipe.train_decoder)
         learning = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(learning, lr=0.0, betas=(0.0, 0.99))
         self.parts["optimiser"] = self.optimiser
-        losses, self.critic, self.components = recipe.losses, None, None
+        losses, self.discriminator, self.components = recipe.losses, None, None
         if losses.adversarial:
-            self.critic = stylegan2_critic(
+            self.discriminator = open_stylegan2_discriminator(
                 recipe.data.size_px,
                 recipe.discriminator,
-                machine,
+                distributed,
                 seed=recipe.seed,
                 r1=losses.r1,
                 r1_every=losses.r1_every_steps,
             )
-            self.parts["critic"] = self.critic
+            self.parts["discriminator"] = self.discriminator
         if losses.component_adversarial or losses.component_style:
             width = recipe.component_width
             made = build_seeded(lambda: ComponentDiscriminators(width), recipe.seed + 2)
-            self.components = made.to(machine.device)
+            self.components = made.to(distributed.device)
             self.component_optimiser = torch.optim.Adam(
                 self.components.parameters(), lr=0.0, betas=(0.9, 0.99)
             )
             self.parts["components"] = self.components
             self.parts["component_optimiser"] = self.component_optimiser
 
-    def stretches(self) -> Sequence[Stretch]:
+    def stages(self) -> Sequence[Stage]:
         """One, of whole degraded faces."""
         return whole_faces(self.recipe, self.data, self.degrade)
 
@@ -124,8 +126,8 @@ class GFPGANTask(RestoringTask):
         rate = recipe.schedule.rate_at(step)
         set_rate(self.optimiser, rate)
         terms, restored = self._generator_step(batch, counters)
-        if self.critic is not None:
-            terms |= self.critic.learn(batch.truth, restored, step=step, rate=rate)[0]
+        if self.discriminator is not None:
+            terms |= self.discriminator.learn(batch.truth, restored, step=step, rate=rate)[0]
         if self.components is not None:
             set_rate(self.component_optimiser, rate)
             terms |= self._components_step(batch, restored)
@@ -134,23 +136,23 @@ class GFPGANTask(RestoringTask):
         return terms
 
     def _generator_step(self, batch: Pair, counters: Counters) -> tuple[_Terms, Tensor]:
-        draws = Draws(self.recipe.seed, batch.number, self.machine.device)
+        draws = SeededDraws(self.recipe.seed, batch.number, self.distributed.device)
         decoder = self.gfpgan.stylegan_decoder
         noise = draws.normals("noise", [kept.shape[1:] for kept in decoder.stored_noise()])
         wants_pyramid = self.losses.pyramid and counters.step < self.losses.pyramid_until_step
-        with self.machine.autocast():
+        with self.distributed.autocast():
             encoding = self.gfpgan.encode(batch.degraded)
             restored = self.gfpgan.decode(encoding, noise)
             pyramid = self.gfpgan.pyramid(encoding) if wants_pyramid else []
-        critics = [self.critic.network] if self.critic else []
-        critics += [self.components] if self.components else []
-        with frozen(*critics):
+        discriminators = [self.discriminator.network] if self.discriminator else []
+        discriminators += [self.components] if self.components else []
+        with frozen(*discriminators):
             terms = self._picture_terms(restored, pyramid, batch)
             terms |= self._feature_terms(restored, batch)
-            terms |= self._critics_terms(restored, batch)
+            terms |= self._discriminator_terms(restored, batch)
             if not terms:
                 raise DataError("recipe: every loss term is switched off; nothing can be learnt")
-            descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.machine)
+            descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.distributed)
         return terms, restored.detach()
 
     def _picture_terms(self, restored: Tensor, pyramid: Sequence[Tensor], batch: Pair) -> _Terms:
@@ -193,20 +195,20 @@ class GFPGANTask(RestoringTask):
         batch: Pair,
     ) -> tuple[_Terms, _Terms]:
         """Features of the restored and of the true pictures."""
-        with self.machine.autocast():
+        with self.distributed.autocast():
             with torch.no_grad():
                 wanted = network(batch.truth, batch.landmarks)
             return network(restored, batch.landmarks), wanted
 
-    def _critics_terms(self, restored: Tensor, batch: Pair) -> _Terms:
+    def _discriminator_terms(self, restored: Tensor, batch: Pair) -> _Terms:
         losses, terms = self.losses, _Terms()
-        if self.critic is not None:
+        if self.discriminator is not None:
             looks = bool(losses.perceptual) and isinstance(self.features, IdentityFeatures)
-            verdict = self.critic.judge(restored, with_features=looks)
+            verdict = self.discriminator.judge(restored, with_features=looks)
             terms["adversarial"] = losses.adversarial * logistic_generator(verdict.logits)
             if looks:
                 with torch.no_grad():
-                    wanted = self.critic.judge(batch.truth, with_features=True).features
+                    wanted = self.discriminator.judge(batch.truth, with_features=True).features
                 distance = relative_matching(verdict.features, wanted)
                 terms["perceptual_discriminator"] = losses.perceptual * distance
         if self.components is not None:
@@ -223,19 +225,19 @@ class GFPGANTask(RestoringTask):
     def _components_step(self, batch: Pair, restored: Tensor) -> _Terms:
         real = self._judge_components(batch.truth, batch)
         loss = component_discriminator(real, self._judge_components(restored, batch))
-        descend(loss, self.component_optimiser, self.machine)
+        descend(loss, self.component_optimiser, self.distributed)
         return {"component_discriminators": loss}
 
     def _judge_components(self, pictures: Tensor, batch: Pair) -> tuple[Verdict, ...]:
         assert self.components is not None
         regions = cut_regions(pictures, batch.landmarks)
-        with self.machine.autocast():
+        with self.distributed.autocast():
             verdicts: tuple[Verdict, ...] = self.components(regions, with_features=True)
         return verdicts
 
     def _open_features(self) -> None:
         """Open the networks that terms look through; what is not there is said."""
-        recipe, losses, machine = self.recipe, self.losses, self.machine
+        recipe, losses, distributed = self.recipe, self.losses, self.distributed
         files = recipe.weights
         self.features: Vgg19Features | IdentityFeatures | None = None
         self.identity: IdentityFeatures | ArcFaceFeatures | None = None
@@ -254,16 +256,16 @@ class GFPGANTask(RestoringTask):
                 if files.vgg19 is not None:
                     raise
                 through = "identity"
-                critic = " and the discriminator's" if losses.adversarial else ""
+                discriminator = " and the discriminator's" if losses.adversarial else ""
                 _logger.warning(
                     "perceptual and style look through the face embedding's inner layers%s, not "
-                    "through VGG19: %s", critic, error,
+                    "through VGG19: %s", discriminator, error,
                 )  # fmt: skip
         if through == "identity":
             self.features = (
                 self.identity
                 if isinstance(self.identity, IdentityFeatures)
-                else identity_network(files.identity, recipe, machine, "perceptual, style")
+                else identity_network(files.identity, recipe, distributed, "perceptual, style")
             )
             return
         opened = available(
@@ -271,7 +273,7 @@ class GFPGANTask(RestoringTask):
             "perceptual, style",
             recipe,
         )
-        self.features = None if opened is None else opened.to(machine.device)
+        self.features = None if opened is None else opened.to(distributed.device)
 
     def _scale_identity_weight(self) -> None:
         """Bring the weight, which is for ArcFace's vectors, to the scale of MobileFaceNet's."""
@@ -284,25 +286,25 @@ class GFPGANTask(RestoringTask):
             )  # fmt: skip
 
     def _open_identity(self) -> IdentityFeatures | ArcFaceFeatures | None:
-        recipe, machine = self.recipe, self.machine
+        recipe, distributed = self.recipe, self.distributed
         files, through = recipe.weights, recipe.losses.identity_through
         if through == "mobilefacenet":
-            return identity_network(files.identity, recipe, machine, "identity")
+            return identity_network(files.identity, recipe, distributed, "identity")
         if through == "auto" and files.arcface is None:
             try:
-                return open_arcface(option="weights.arcface").to(machine.device)
+                return open_arcface(option="weights.arcface").to(distributed.device)
             except NotAvailableError as error:
                 _logger.warning(
                     "identity looks through MobileFaceNet, not through ArcFace: %s", error
                 )
-                return identity_network(files.identity, recipe, machine, "identity")
+                return identity_network(files.identity, recipe, distributed, "identity")
         opened = available(
             lambda: open_arcface(files.arcface, option="weights.arcface"), "identity", recipe
         )
-        return None if opened is None else opened.to(machine.device)
+        return None if opened is None else opened.to(distributed.device)
 
 
-def open_task(recipe: GFPGANRecipe, data: Data, machine: Machine) -> GFPGANTask:
+def open_task(recipe: GFPGANRecipe, data: Data, distributed: Distributed) -> GFPGANTask:
     """The task of a recipe."""
     network = build_network(recipe)
     if not isinstance(network, GFPGAN):
@@ -315,4 +317,4 @@ def open_task(recipe: GFPGANRecipe, data: Data, machine: Machine) -> GFPGANTask:
             "recipe: a decoder of random weights that does not learn restores nothing; name the "
             "prior's weights (prior: FILE) or say train_decoder: true"
         )
-    return GFPGANTask(recipe, data, machine, network.to(machine.device))
+    return GFPGANTask(recipe, data, distributed, network.to(distributed.device))

@@ -18,12 +18,12 @@ from vidrestore.errors import DataError
 from vidrestore.models.nets.gpen import Generator, GPENFullGenerator
 from vidrestore.training.config import GPENRecipe
 from vidrestore.training.data.faces import Pair
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
 from vidrestore.training.losses.feature_matching import feature_matching
 from vidrestore.training.losses.identity import identity_loss
-from vidrestore.training.seeding import Draws
-from vidrestore.training.tasks.discriminator import stylegan2_critic
+from vidrestore.training.seeding import SeededDraws
+from vidrestore.training.tasks.discriminator import open_stylegan2_discriminator
 from vidrestore.training.tasks.restorer_task import (
     RestoringTask,
     identity_network,
@@ -34,7 +34,7 @@ from vidrestore.training.tasks.stylegan2_prior import PriorTask, path_length_row
 from vidrestore.training.tasks.task import (
     Counters,
     Data,
-    Stretch,
+    Stage,
     Task,
     build_network,
     descend,
@@ -48,7 +48,7 @@ from vidrestore.training.tasks.task import (
 __all__ = ["GPENTask", "open_task", "sample_decoder"]
 
 
-def sample_decoder(network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+def sample_decoder(network: nn.Module, draws: SeededDraws, stream: str) -> tuple[Tensor, Tensor]:
     """Pictures of GPEN's decoder from random latents, noise in place of features; a `Sampler`."""
     assert isinstance(network, Generator)
     names = ("conv1", *(f"convs.{2 * level}" for level in range(len(network.to_rgbs))))
@@ -72,40 +72,40 @@ class GPENTask(RestoringTask):
     Args:
         recipe: What to do.
         data: What to learn from.
-        machine: Where to run.
+        distributed: Where to run.
         network: The network, on its device.
     """
 
     def __init__(
-        self, recipe: GPENRecipe, data: Data, machine: Machine, network: GPENFullGenerator
+        self, recipe: GPENRecipe, data: Data, distributed: Distributed, network: GPENFullGenerator
     ) -> None:
         self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
-        super().__init__(recipe, data, machine, network, self.degrade)
+        super().__init__(recipe, data, distributed, network, self.degrade)
         losses = recipe.losses
         self.recipe, self.losses, self.gpen = recipe, losses, network
         self.identity = (
-            identity_network(recipe.weights.identity, recipe, machine, "identity")
+            identity_network(recipe.weights.identity, recipe, distributed, "identity")
             if losses.identity
             else None
         )
         self.path_length = PathLength(losses.path_length, losses.path_length_every_steps)
-        self.path_length.to(machine.device)
+        self.path_length.to(distributed.device)
         self.optimiser = _optimiser(recipe, network)
         self.parts |= {"optimiser": self.optimiser, "path_length": self.path_length}
-        self.critic = None
+        self.discriminator = None
         if losses.adversarial or losses.feature_matching:
-            self.critic = stylegan2_critic(
+            self.discriminator = open_stylegan2_discriminator(
                 recipe.data.size_px,
                 recipe.discriminator,
-                machine,
+                distributed,
                 seed=recipe.seed,
                 r1=losses.r1,
                 r1_every=losses.r1_every_steps,
                 share=recipe.discriminator_rate,
             )
-            self.parts["critic"] = self.critic
+            self.parts["discriminator"] = self.discriminator
 
-    def stretches(self) -> Sequence[Stretch]:
+    def stages(self) -> Sequence[Stage]:
         """One, of whole degraded faces."""
         return whole_faces(self.recipe, self.data, self.degrade)
 
@@ -114,10 +114,10 @@ class GPENTask(RestoringTask):
         recipe, step = self.recipe, counters.step
         rate = recipe.schedule.rate_at(step)
         terms: dict[str, Tensor] = {}
-        if self.critic is not None:
+        if self.discriminator is not None:
             with torch.no_grad():
                 restored = self._restore(batch.degraded)[0]
-            terms |= self.critic.learn(batch.truth, restored, step=step, rate=rate)[0]
+            terms |= self.discriminator.learn(batch.truth, restored, step=step, rate=rate)[0]
         set_rate(self.optimiser, rate)
         terms |= self._generator_step(batch)
         if self.path_length.due(step):
@@ -128,17 +128,17 @@ class GPENTask(RestoringTask):
 
     def _restore(self, degraded: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures and the latents they were made from, (N, layers, D)."""
-        with self.machine.autocast():
+        with self.distributed.autocast():
             latents, features = self.gpen.encode(degraded)
             latents = _for_each_layer(self.gpen.generator, latents)
             return self.gpen.generator(latents, features), latents
 
     def _generator_step(self, batch: Pair) -> dict[str, Tensor]:
-        with frozen(*([self.critic.network] if self.critic else [])):
+        with frozen(*([self.discriminator.network] if self.discriminator else [])):
             terms = self._terms(self._restore(batch.degraded)[0], batch)
             if not terms:
                 raise DataError("recipe: every loss term is switched off; nothing can be learnt")
-            descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.machine)
+            descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.distributed)
         return terms
 
     def _terms(self, restored: Tensor, batch: Pair) -> dict[str, Tensor]:
@@ -150,29 +150,29 @@ class GPENTask(RestoringTask):
                 self.identity, restored, batch.truth, batch.landmarks, losses.identity_distance
             )
             terms["identity"] = losses.identity * distance
-        if self.critic is None:
+        if self.discriminator is None:
             return terms
-        verdict = self.critic.judge(restored, with_features=bool(losses.feature_matching))
+        verdict = self.discriminator.judge(restored, with_features=bool(losses.feature_matching))
         if losses.adversarial:
             terms["adversarial"] = losses.adversarial * logistic_generator(verdict.logits)
         if losses.feature_matching:
             with torch.no_grad():
-                wanted = self.critic.judge(batch.truth, with_features=True).features
+                wanted = self.discriminator.judge(batch.truth, with_features=True).features
             distance = feature_matching(verdict.features, wanted)
             terms["feature_matching"] = losses.feature_matching * distance
         return terms
 
     def _path_length_step(self, batch: Pair) -> dict[str, Tensor]:
-        draws = Draws(self.recipe.seed, batch.number, self.machine.device)
+        draws = SeededDraws(self.recipe.seed, batch.number, self.distributed.device)
         share = self.losses.path_length_batch_share
-        some, weight = path_length_rows(draws, share, self.machine)
+        some, weight = path_length_rows(draws, share, self.distributed)
         rows = [draws.indices.index(index) for index in some.indices]
         pictures, latents = self._restore(batch.degraded[rows])
         noise = some.normal("path direction", pictures.shape[1:])
         loss = weight * self.path_length(
-            pictures, latents, noise, average=lambda newest: self.machine.mean(weight * newest)
+            pictures, latents, noise, average=lambda newest: self.distributed.mean(weight * newest)
         )
-        descend(loss, self.optimiser, self.machine)
+        descend(loss, self.optimiser, self.distributed)
         return {"path_length": loss, "path_mean": self.path_length.mean}
 
 
@@ -191,17 +191,17 @@ def _optimiser(recipe: GPENRecipe, network: GPENFullGenerator) -> torch.optim.Op
     return torch.optim.Adam(groups, lr=0.0, betas=betas)
 
 
-def open_task(recipe: GPENRecipe, data: Data, machine: Machine) -> Task:
+def open_task(recipe: GPENRecipe, data: Data, distributed: Distributed) -> Task:
     """The task of a recipe's phase."""
     network = build_network(recipe)
     if not isinstance(network, GPENFullGenerator):
         raise DataError(f"task gpen: {recipe.arch} is no GPEN")
     if recipe.prior is not None:
         load_weights(network.generator, recipe.prior, arch=recipe.arch, prefix="generator.")
-    network.to(machine.device)
+    network.to(distributed.device)
     if recipe.phase == "prior":
         # Gray samples are for those who restore; a prior is not to draw gray faces.
         coloured = recipe.data.model_copy(update={"gray_share": 0.0})
         recipe = recipe.model_copy(update={"data": coloured})
-        return PriorTask(recipe, data, machine, network, sample_decoder, "generator")
-    return GPENTask(recipe, data, machine, network)
+        return PriorTask(recipe, data, distributed, network, sample_decoder, "generator")
+    return GPENTask(recipe, data, distributed, network)

@@ -1,4 +1,4 @@
-"""What the tasks that restore faces share: held-out pairs, figures, sample pictures.
+"""What the tasks that restore faces share: held-out pairs, metrics, sample pictures.
 
 The best checkpoint is the one of the highest `score` on the held-out faces: fidelity, sharpness and
 identity in one number, see `vidrestore.metrics.score`.
@@ -21,13 +21,13 @@ from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.score import restoration_score
 from vidrestore.training.config import GFPGANRecipe, GPENRecipe, Recipe
 from vidrestore.training.data.faces import Degrade, PairDataset, blind_pair
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.identity import open_identity
 from vidrestore.training.losses.perceptual import IdentityFeatures
 from vidrestore.training.tasks.task import (
     Data,
     Parts,
-    Stretch,
+    Stage,
     available,
     averaged,
     evenly,
@@ -55,7 +55,7 @@ class RestoringTask(Parts):
     Args:
         recipe: What to do.
         data: What to learn from.
-        machine: Where to run.
+        distributed: Where to run.
         network: The network, on its device.
         held_out: How held-out faces are degraded; a named recipe without its changes of colour.
     """
@@ -63,16 +63,21 @@ class RestoringTask(Parts):
     larger_is_better: ClassVar[bool] = True
 
     def __init__(
-        self, recipe: Recipe, data: Data, machine: Machine, network: nn.Module, held_out: Degrade
+        self,
+        recipe: Recipe,
+        data: Data,
+        distributed: Distributed,
+        network: nn.Module,
+        held_out: Degrade,
     ) -> None:
         super().__init__()
-        self.data, self.machine, self.network = data, machine, network
+        self.data, self.distributed, self.network = data, distributed, network
         self.average = averaged(network)
         if isinstance(held_out, _NamedDegrade):
             held_out = held_out.without_colour_changes()
         self._report, self._held_out, self._pairs = recipe.report, held_out, list[Any]()
-        self._likeness = _open_likeness(recipe, machine)
-        self.best_figure = "score" if self._likeness is not None else "score_without_identity"
+        self._likeness = _open_likeness(recipe, distributed)
+        self.best_metric = "score" if self._likeness is not None else "score_without_identity"
         self.parts = {"network": network, "average": self.average}
 
     def restore(self, network: nn.Module, degraded: Tensor) -> Tensor:
@@ -83,7 +88,7 @@ class RestoringTask(Parts):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """PSNR, SSIM and sharpness on luma, identity and score, means over the held-out faces."""
-        rows = [self._figures(shown) for shown in self._shown(self._report.held_out_faces)]
+        rows = [self._metrics(shown) for shown in self._shown(self._report.held_out_faces)]
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
     @torch.no_grad()
@@ -99,8 +104,8 @@ class RestoringTask(Parts):
             self._pairs = [self._held_out_pair(index) for index in places]
         shown = []
         for degraded, truth, landmarks in self._pairs[:most]:
-            with self.machine.autocast():
-                restored = self.restore(self.average, degraded.to(self.machine.device))
+            with self.distributed.autocast():
+                restored = self.restore(self.average, degraded.to(self.distributed.device))
             shown.append(_Shown(degraded, restored.float().cpu().clamp(-1, 1), truth, landmarks))
         return shown
 
@@ -109,7 +114,7 @@ class RestoringTask(Parts):
         landmarks = torch.from_numpy(self.data.held_out.face(index)[1])
         return degraded[None], truth[None], landmarks[None]
 
-    def _figures(self, shown: _Shown) -> dict[str, float]:
+    def _metrics(self, shown: _Shown) -> dict[str, float]:
         given, restored, truth = ((picture + 1) / 2 for picture in shown[:3])
         ssim = metrics.ssim(restored, truth)
         sharpness = metrics.sharpness(restored) / metrics.sharpness(truth)
@@ -125,21 +130,21 @@ class RestoringTask(Parts):
             own, wanted = (self._embed(one, shown.landmarks) for one in (restored, truth))
             cosine = (own * wanted).sum(1)
             found["identity"] = cosine.item()
-        return found | {self.best_figure: restoration_score(ssim, sharpness, cosine).item()}
+        return found | {self.best_metric: restoration_score(ssim, sharpness, cosine).item()}
 
     def _embed(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
         """(N, D) of unit length, of pictures in [0, 1]."""
         assert self._likeness is not None
-        faces = self._likeness.align(pictures.to(self.machine.device), landmarks)
+        faces = self._likeness.align(pictures.to(self.distributed.device), landmarks)
         embeddings: Tensor = self._likeness(faces)[0].cpu()
         return embeddings
 
 
-def _open_likeness(recipe: Recipe, machine: Machine) -> FaceIdentity | None:
-    """The face embedding of the held-out figures; None, said in the log, where it is not there."""
+def _open_likeness(recipe: Recipe, distributed: Distributed) -> FaceIdentity | None:
+    """The face embedding of the held-out metrics; None, said in the log, where it is not there."""
     named = recipe.weights.identity
     try:
-        return open_identity(named, option="weights.identity").to(machine.device)
+        return open_identity(named, option="weights.identity").to(distributed.device)
     except NotAvailableError as error:
         if named is not None:
             raise
@@ -147,8 +152,8 @@ def _open_likeness(recipe: Recipe, machine: Machine) -> FaceIdentity | None:
         return None
 
 
-def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade) -> list[Stretch]:
-    """The course of a training on whole degraded faces, counted in steps."""
+def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade) -> list[Stage]:
+    """The stages of a training on whole degraded faces, counted in steps."""
     images = recipe.steps * recipe.batch_size
     samples = PairDataset(
         data.train,
@@ -159,7 +164,7 @@ def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade)
         gray_share=recipe.data.gray_share,
         mirror_share=recipe.data.mirror_share,
     )
-    return [Stretch(images, recipe.batch_size, samples)]
+    return [Stage(images, recipe.batch_size, samples)]
 
 
 def named_degradation(name: str, size_px: int) -> Degrade:
@@ -183,8 +188,8 @@ class _NamedDegrade:
 
 
 def identity_network(
-    weights: Path | None, recipe: Recipe, machine: Machine, term: str
+    weights: Path | None, recipe: Recipe, distributed: Distributed, term: str
 ) -> IdentityFeatures | None:
     """The face embedding of a term; None where it is not there and the recipe skips it."""
     found = available(lambda: open_identity(weights, option="weights.identity"), term, recipe)
-    return None if found is None else IdentityFeatures(found).to(machine.device)
+    return None if found is None else IdentityFeatures(found).to(distributed.device)

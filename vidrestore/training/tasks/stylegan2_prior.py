@@ -18,15 +18,15 @@ from vidrestore.models.nets.stylegan2 import Synthesis
 from vidrestore.training.augment import AdaController, AdaptiveAugment, DiffAugment
 from vidrestore.training.config import AugmentRecipe, GPENRecipe, StyleGAN2PriorRecipe
 from vidrestore.training.data.faces import Pair, PairDataset, to_network
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
-from vidrestore.training.seeding import Draws
-from vidrestore.training.tasks.discriminator import stylegan2_critic
+from vidrestore.training.seeding import SeededDraws
+from vidrestore.training.tasks.discriminator import open_stylegan2_discriminator
 from vidrestore.training.tasks.task import (
     Counters,
     Data,
     Parts,
-    Stretch,
+    Stage,
     averaged,
     build_network,
     descend,
@@ -42,9 +42,11 @@ __all__ = ["PriorTask", "Sampler", "StyleGAN2Sampler", "open_task", "path_length
 
 
 class Sampler(Protocol):
-    """Draws pictures from a generator."""
+    """Draw pictures from a generator."""
 
-    def __call__(self, network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, network: nn.Module, draws: SeededDraws, stream: str
+    ) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, S, S) in [-1, 1], and the latents they were made from.
 
         Args:
@@ -56,7 +58,7 @@ class Sampler(Protocol):
 
 
 class StyleGAN2Sampler:
-    """Draws from `StyleGAN2Generator`, fresh noise for every picture.
+    """Draw from `StyleGAN2Generator`, fresh noise for every picture.
 
     Args:
         mixing_share: Share of pictures whose finer layers have a second style.
@@ -65,7 +67,9 @@ class StyleGAN2Sampler:
     def __init__(self, mixing_share: float) -> None:
         self.mixing_share = mixing_share
 
-    def __call__(self, network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, network: nn.Module, draws: SeededDraws, stream: str
+    ) -> tuple[Tensor, Tensor]:
         """See `Sampler`."""
         assert isinstance(network, Synthesis)
         length = network.get_parameter("style_conv1.modulated_conv.modulation.weight").shape[1]
@@ -90,54 +94,54 @@ class PriorTask(Parts):
     Args:
         recipe: What to do.
         data: What to learn from.
-        machine: Where to run.
+        distributed: Where to run.
         network: What holds the generator, on its device; all of it is kept and averaged.
         generator: The part that learns, `network` itself or a name in it.
         sampler: Draws its pictures.
     """
 
-    best_figure: ClassVar[str] = "patch_distance"
+    best_metric: ClassVar[str] = "patch_distance"
     larger_is_better: ClassVar[bool] = False
 
     def __init__(
         self,
         recipe: StyleGAN2PriorRecipe | GPENRecipe,
         data: Data,
-        machine: Machine,
+        distributed: Distributed,
         network: nn.Module,
         sampler: Sampler,
         generator: str = "",
     ) -> None:
         super().__init__()
         losses = recipe.losses
-        self.recipe, self.data, self.machine, self.sampler = recipe, data, machine, sampler
+        self.recipe, self.data, self.distributed, self.sampler = recipe, data, distributed, sampler
         self.network, self.average, self.generator = network, averaged(network), generator
-        self.critic = stylegan2_critic(
+        self.discriminator = open_stylegan2_discriminator(
             recipe.data.size_px,
             recipe.discriminator,
-            machine,
+            distributed,
             seed=recipe.seed,
             r1=losses.r1,
             r1_every=losses.r1_every_steps,
         )
         self.path_length = PathLength(losses.path_length, losses.path_length_every_steps)
-        self.path_length.to(machine.device)
+        self.path_length.to(distributed.device)
         lazy = losses.path_length_every_steps if losses.path_length else 0
         share, betas = lazy_adam(1.0, (0.0, 0.99), lazy)
         learning = list(network.get_submodule(generator).parameters())
         groups = [{"params": learning, "share": share}]
         self.optimiser = torch.optim.Adam(groups, lr=0.0, betas=betas)
-        self.augment = Augmentation(recipe.augment, machine)
+        self.augment = Augmentation(recipe.augment, distributed)
         self.parts = {
             "network": network,
             "average": self.average,
             "optimiser": self.optimiser,
-            "critic": self.critic,
+            "discriminator": self.discriminator,
             "path_length": self.path_length,
             "augmentation": self.augment.controller,
         }
 
-    def stretches(self) -> Sequence[Stretch]:
+    def stages(self) -> Sequence[Stage]:
         """One, of true faces alone."""
         recipe = self.recipe
         images = recipe.steps * recipe.batch_size
@@ -150,12 +154,12 @@ class PriorTask(Parts):
             gray_share=recipe.data.gray_share,
             mirror_share=recipe.data.mirror_share,
         )
-        return [Stretch(images, recipe.batch_size, samples)]
+        return [Stage(images, recipe.batch_size, samples)]
 
     def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
         """The discriminator's step, then the generator's."""
         recipe, step = self.recipe, counters.step
-        draws = Draws(recipe.seed, batch.number, self.machine.device)
+        draws = SeededDraws(recipe.seed, batch.number, self.distributed.device)
         rate = recipe.schedule.rate_at(step)
         terms = self._discriminator_step(batch.truth, draws, step, rate)
         set_rate(self.optimiser, rate)
@@ -190,50 +194,51 @@ class PriorTask(Parts):
         """(count, 3, S, S) of the average, always of the same latents, on the CPU."""
         rows = []
         for index in range(count):
-            draws = Draws(self.recipe.seed, torch.tensor([index]), self.machine.device)
+            draws = SeededDraws(self.recipe.seed, torch.tensor([index]), self.distributed.device)
             rows.append(self._sample(self.average, draws, "shown")[0].cpu())
         return torch.cat(rows)
 
-    def _sample(self, network: nn.Module, draws: Draws, stream: str) -> tuple[Tensor, Tensor]:
-        with self.machine.autocast():
+    def _sample(self, network: nn.Module, draws: SeededDraws, stream: str) -> tuple[Tensor, Tensor]:
+        with self.distributed.autocast():
             return self.sampler(network.get_submodule(self.generator), draws, stream)
 
     def _discriminator_step(
-        self, truth: Tensor, draws: Draws, step: int, rate: float
+        self, truth: Tensor, draws: SeededDraws, step: int, rate: float
     ) -> dict[str, Tensor]:
         with torch.no_grad():
+            # "critic" is the stream's name and part of its seed; another word is another training.
             fake = self._sample(self.network, draws, "critic")[0]
             real = self.augment(truth, draws, "real")
             fake = self.augment(fake, draws, "critic")
-        terms, logits = self.critic.learn(real, fake, step=step, rate=rate)
-        self.augment.controller.update(self.machine.gather(logits))
-        return terms | self.augment.figures()
+        terms, logits = self.discriminator.learn(real, fake, step=step, rate=rate)
+        self.augment.controller.update(self.distributed.gather(logits))
+        return terms | self.augment.metrics()
 
-    def _generator_step(self, draws: Draws) -> dict[str, Tensor]:
+    def _generator_step(self, draws: SeededDraws) -> dict[str, Tensor]:
         fake = self._sample(self.network, draws, "generator")[0]
-        with frozen(self.critic.network):
+        with frozen(self.discriminator.network):
             seen = self.augment(fake, draws, "generator")
-            loss = logistic_generator(self.critic.judge(seen).logits)
-            descend(loss, self.optimiser, self.machine)
+            loss = logistic_generator(self.discriminator.judge(seen).logits)
+            descend(loss, self.optimiser, self.distributed)
         return {"adversarial": loss}
 
-    def _path_length_step(self, draws: Draws) -> dict[str, Tensor]:
+    def _path_length_step(self, draws: SeededDraws) -> dict[str, Tensor]:
         share = self.recipe.losses.path_length_batch_share
-        some, weight = path_length_rows(draws, share, self.machine)
+        some, weight = path_length_rows(draws, share, self.distributed)
         pictures, latents = self._sample(self.network, some, "path")
         noise = some.normal("path direction", pictures.shape[1:])
         loss = weight * self.path_length(
-            pictures, latents, noise, average=lambda newest: self.machine.mean(weight * newest)
+            pictures, latents, noise, average=lambda newest: self.distributed.mean(weight * newest)
         )
-        descend(loss, self.optimiser, self.machine)
+        descend(loss, self.optimiser, self.distributed)
         return {"path_length": loss, "path_mean": self.path_length.mean}
 
 
 class Augmentation:
     """The recipe's augmentation of what the discriminator sees, and the control of its strength."""
 
-    def __init__(self, recipe: AugmentRecipe, machine: Machine) -> None:
-        self.recipe, self.machine = recipe, machine
+    def __init__(self, recipe: AugmentRecipe, distributed: Distributed) -> None:
+        self.recipe, self.distributed = recipe, distributed
         self.controller = AdaController(
             target=recipe.ada_target,
             images=recipe.ada_speed_images,
@@ -242,7 +247,7 @@ class Augmentation:
         self._fixed = DiffAugment(tuple(recipe.policy))
         self._adaptive = AdaptiveAugment(upright=recipe.upright)
 
-    def __call__(self, pictures: Tensor, draws: Draws, stream: str) -> Tensor:
+    def __call__(self, pictures: Tensor, draws: SeededDraws, stream: str) -> Tensor:
         """Pictures (N, 3, S, S) as the discriminator is to see them."""
         if self.recipe.kind == "none":
             return pictures
@@ -251,20 +256,22 @@ class Augmentation:
             return self._fixed(pictures, generators)
         return self._adaptive(pictures, self.controller.probability, generators)
 
-    def figures(self) -> dict[str, Tensor]:
+    def metrics(self) -> dict[str, Tensor]:
         """ADA's probability, where it is in use."""
         if self.recipe.kind != "ada":
             return {}
         return {"ada_probability": torch.tensor(self.controller.probability)}
 
 
-def path_length_rows(draws: Draws, share: float, machine: Machine) -> tuple[Draws, Tensor]:
+def path_length_rows(
+    draws: SeededDraws, share: float, distributed: Distributed
+) -> tuple[SeededDraws, Tensor]:
     """Every so many samples of a batch: the same ones however many processes share it.
 
     Args:
         draws: Of this process's part of the batch.
         share: Of the batch.
-        machine: Where the other parts are.
+        distributed: Where the other parts are.
 
     Returns:
         The samples, and the weight, in the mean over the processes, of what is a mean over them: a
@@ -274,14 +281,14 @@ def path_length_rows(draws: Draws, share: float, machine: Machine) -> tuple[Draw
     every = max(1, round(1 / share))
     some = [index for index in draws.indices if index % every == 0]
     own = torch.tensor(float(len(some)), device=draws.device)
-    weight = own / machine.mean(own)
-    return Draws(draws.seed, torch.tensor(some or draws.indices[:1]), draws.device), weight
+    weight = own / distributed.mean(own)
+    return SeededDraws(draws.seed, torch.tensor(some or draws.indices[:1]), draws.device), weight
 
 
-def open_task(recipe: StyleGAN2PriorRecipe, data: Data, machine: Machine) -> PriorTask:
+def open_task(recipe: StyleGAN2PriorRecipe, data: Data, distributed: Distributed) -> PriorTask:
     """The task of a recipe."""
     network = build_network(recipe)
     if not isinstance(network, Synthesis):
         raise DataError(f"task stylegan2_prior: {recipe.arch} is no StyleGAN2 generator")
     sampler = StyleGAN2Sampler(recipe.mixing_share)
-    return PriorTask(recipe, data, machine, network.to(machine.device), sampler)
+    return PriorTask(recipe, data, distributed, network.to(distributed.device), sampler)

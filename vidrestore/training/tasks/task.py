@@ -2,7 +2,7 @@
 
 A task owns its networks, running averages and optimisers. The loop gives it batches and counters;
 it takes steps, validates, draws sample pictures, and gives and takes its state. All randomness of a
-step comes from `vidrestore.training.seeding.Draws` of the batch's sample numbers.
+step comes from `vidrestore.training.seeding.SeededDraws` of the batch's sample numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vidrestore.models.weights.checkpoint import Checkpoint, fill, read
 from vidrestore.training.checkpoint import read_checkpoint
 from vidrestore.training.config import Recipe
 from vidrestore.training.data.faces import FaceSource
-from vidrestore.training.distributed import Machine
+from vidrestore.training.distributed import Distributed
 
 __all__ = [
     "Batch",
@@ -34,7 +34,7 @@ __all__ = [
     "Data",
     "Part",
     "Parts",
-    "Stretch",
+    "Stage",
     "Task",
     "available",
     "averaged",
@@ -67,9 +67,9 @@ class Counters:
     """Images seen before this step."""
     step: int = 0
     """Steps done before this one."""
-    stretch: int = 0
-    """Number of the stretch."""
-    stretch_images: int = 0
+    stage: int = 0
+    """Number of the stage."""
+    stage_images: int = 0
     """Images seen of it."""
 
 
@@ -100,7 +100,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Stage:
     """A part of a training with one kind of batch."""
 
     images: int
@@ -112,7 +112,7 @@ class Stretch:
 
 
 class Batch(Protocol):
-    """What a stretch's samples are when stacked, such as `Pair`."""
+    """What a stage's samples are when stacked, such as `Pair`."""
 
     def to(self, device: torch.device) -> Any:
         """The batch on a device."""
@@ -127,24 +127,24 @@ class Task(Protocol):
     """
 
     @property
-    def best_figure(self) -> str:
-        """The figure of `validate` by which the best checkpoint is chosen."""
+    def best_metric(self) -> str:
+        """The metric of `validate` by which the best checkpoint is chosen."""
         ...
 
     larger_is_better: ClassVar[bool]
     """Which way it counts."""
 
-    def stretches(self) -> Sequence[Stretch]:
-        """The course of the training."""
+    def stages(self) -> Sequence[Stage]:
+        """The stages of the training, in their order."""
         ...
 
     def step(self, batch: Any, counters: Counters) -> dict[str, Tensor]:
-        """Learn from a stretch's batch on the machine's device; gives the weighted loss terms by
+        """Learn from a stage's batch on the run's device; gives the weighted loss terms by
         name."""
         ...
 
     def validate(self) -> dict[str, float]:
-        """Figures of the running average on held-out faces; changes nothing."""
+        """Metrics of the running average on held-out faces; changes nothing."""
         ...
 
     def sample_grid(self) -> Tensor:
@@ -246,7 +246,7 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
 def descend(
     loss: Tensor,
     optimiser: torch.optim.Optimizer,
-    machine: Machine,
+    distributed: Distributed,
     *,
     most_norm: float | None = None,
 ) -> None:
@@ -255,13 +255,13 @@ def descend(
     Args:
         loss: Scalar, the mean over this process's part of the batch.
         optimiser: Whose parameters move.
-        machine: Where the other processes are.
+        distributed: Where the other processes are.
         most_norm: Longer gradients are shortened to this.
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    machine.average_gradients(parameters)
+    distributed.average_gradients(parameters)
     if most_norm is not None:
         torch.nn.utils.clip_grad_norm_(parameters, most_norm)
     optimiser.step()
