@@ -163,8 +163,10 @@ def missing_packets(
         return listed, listed + tally.packets, at_s
     lost_s = tally.missing_s if ledger.times_count else Fraction(0)
     told_s = min(told_s, end_s) if told_s is not None and end_s is not None else told_s
-    # Streams of whole files end a little apart; those of damaged ones by what was lost.
-    slack_s = 2 * step_s if ledger.is_suspect else max(4 * step_s, Fraction(1, 10))
+    # Streams of whole files end a little apart, unless each states its own end; those of damaged
+    # ones by what was lost.
+    is_exact = ledger.is_suspect or _duration_tag_s(stream) is not None
+    slack_s = 2 * step_s if is_exact else max(4 * step_s, Fraction(1, 10))
     if told_s is not None and told_s - tally.end_s > slack_s:
         lost_s += told_s - tally.end_s
     if from_start and ledger.lacks_beginning and tally.first_s > 0:
