@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: its examples, applied to a copy of the package, pass ruff and their tests."""
+"""CONTRIBUTING.md: its examples, applied to a copy of the package, pass their tests and ruff."""
 
 from __future__ import annotations
 
