@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidrestore.errors import UsageError, nearest
 from vidrestore.runtime.printable import well_formed_record
-from vidrestore.settings import read_yaml, shown
+from vidrestore.settings import PRESETS, find_settings, read_yaml, shown
 
 __all__ = [
     "PER_FRAME",
     "AlignConfig",
     "BlendConfig",
+    "ConfigSource",
     "DecodeConfig",
     "DetectConfig",
     "EncodeConfig",
@@ -29,6 +30,7 @@ __all__ = [
     "RunConfig",
     "TemporalFilterConfig",
     "TrackConfig",
+    "find_preset",
     "input_files",
     "load_config",
     "resolve_config",
@@ -318,30 +320,53 @@ def dotted_fields() -> dict[str, tuple[type[_Stage], str]]:
     }
 
 
-def load_config(path: str | Path) -> dict[str, Any]:
-    """Reads a YAML preset as {'stage.field': value}.
+ConfigPart: TypeAlias = Mapping[str, Any] | str | Path
+ConfigSource: TypeAlias = RestoreConfig | ConfigPart | Sequence[ConfigPart] | None
+"""What `resolve_config` takes for a configuration."""
+
+
+def find_preset(given: str | Path) -> Path:
+    """Find the file of a preset by its name, or a YAML file by its path.
 
     Raises:
-        UsageError: if the file is missing, is not YAML, or names an unknown option.
+        UsageError: No preset has the name, or a file in the current folder has it too.
     """
-    loaded = read_yaml(Path(path), f"configuration {path}") or {}
-    if not isinstance(loaded, dict):
-        raise UsageError(f"configuration {path}: expected stages with options, got {shown(loaded)}")
+    return find_settings(given, PRESETS, "preset")
+
+
+def load_config(source: ConfigPart) -> dict[str, Any]:
+    """Return the options of a preset, a YAML file or a dictionary as {'stage.field': value}.
+
+    Args:
+        source: The name of a preset, the path of a YAML file, or `{"stage": {"field": value}}`.
+
+    Raises:
+        UsageError: The file is missing or is not YAML, or it names an unknown option.
+    """
+    if isinstance(source, Mapping):
+        return _dotted(source, "configuration")
+    named = f"configuration {source}"
+    return _dotted(read_yaml(find_preset(source), named) or {}, named)
+
+
+def _dotted(stages: object, named: str) -> dict[str, Any]:
+    if not isinstance(stages, Mapping):
+        raise UsageError(f"{named}: expected stages with options, got {shown(stages)}")
     values: dict[str, Any] = {}
-    for stage, options in loaded.items():
+    for stage, options in stages.items():
         if stage not in RestoreConfig.model_fields:
             raise UsageError(
-                f"configuration {path}: unknown stage {shown(stage)}"
+                f"{named}: unknown stage {shown(stage)}"
                 + nearest(str(stage), RestoreConfig.model_fields)
             )
-        if not isinstance(options, dict):
-            raise UsageError(f"configuration {path}: {stage} needs options, got {shown(options)}")
+        if not isinstance(options, Mapping):
+            raise UsageError(f"{named}: {stage} needs options, got {shown(options)}")
         values |= {f"{stage}.{name}": value for name, value in options.items()}
     return values
 
 
 def resolve_config(
-    config: RestoreConfig | str | Path | Sequence[str | Path] | None = None,
+    config: ConfigSource = None,
     overrides: Mapping[str, Any] | None = None,
     *,
     per_frame: bool = False,
@@ -349,8 +374,9 @@ def resolve_config(
     """The configuration of a run: defaults, then `config`, then `PER_FRAME`, then `overrides`.
 
     Args:
-        config: a ready configuration, the path of a YAML preset, several of which the later win,
-            or None for the defaults.
+        config: A ready configuration; the name of a preset, the path of a YAML file, a dictionary
+            `{"stage": {"field": value}}`, or several of these, of which the later win; or None for
+            the defaults.
         overrides: {'stage.field': value}; wins over all else.
         per_frame: whether `PER_FRAME` applies.
 
@@ -359,8 +385,8 @@ def resolve_config(
     """
     base = config if isinstance(config, RestoreConfig) else RestoreConfig()
     values: dict[str, Any] = {}
-    for path in _paths(config):
-        values |= load_config(path)
+    for part in _parts(config):
+        values |= load_config(part)
     values |= PER_FRAME if per_frame else {}
     values |= overrides or {}
     known = dotted_fields()
@@ -389,9 +415,7 @@ def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
     return [*files, *(Path(name) for name in named if Path(name).is_file())]
 
 
-def _paths(
-    config: RestoreConfig | str | Path | Sequence[str | Path] | None,
-) -> Sequence[str | Path]:
+def _parts(config: ConfigSource) -> Sequence[ConfigPart]:
     if config is None or isinstance(config, RestoreConfig):
         return ()
-    return (config,) if isinstance(config, str | Path) else config
+    return (config,) if isinstance(config, Mapping | str | Path) else config

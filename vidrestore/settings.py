@@ -14,10 +14,24 @@ from typing import Any
 
 import yaml
 
-from vidrestore.errors import UsageError, VidRestoreError
-from vidrestore.runtime.inputs import read_bytes
+from vidrestore.errors import UsageError, VidRestoreError, nearest
+from vidrestore.runtime.inputs import is_bare_name, read_bytes
 
-__all__ = ["parse_yaml", "read_yaml", "shown"]
+__all__ = [
+    "PRESETS",
+    "TRAINING_PRESETS",
+    "find_settings",
+    "parse_yaml",
+    "read_yaml",
+    "settings_names",
+    "shown",
+]
+
+_INSTALLED = Path(__file__).parent / "presets"
+PRESETS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "configs"
+"""The folder of presets: `configs/` of a checkout, which is installed inside the package."""
+TRAINING_PRESETS = PRESETS / "train"
+"""The folder of training recipes."""
 
 _MOST_BYTES = 1_000_000
 _MOST_DEPTH = 20
@@ -89,6 +103,43 @@ def read_yaml(path: Path, named: str, error: type[VidRestoreError] = UsageError)
     except UnicodeDecodeError as cause:
         raise error(f"{named}: not a text file in UTF-8; name a YAML file") from cause
     return parse_yaml(text, named, error)
+
+
+def settings_names(folder: Path) -> list[str]:
+    """Return the names of the settings files in a folder that ships, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def find_settings(given: str | Path, folder: Path, kind: str) -> Path:
+    """Find the settings file that a user means by the name of one that ships, or by a path.
+
+    Args:
+        given: A text without a slash, a drive and `.yaml` is a name; every `Path` is a path.
+        folder: Where the files that ship lie.
+        kind: How messages call one, such as "preset".
+
+    Returns:
+        The path of a file; one that was given as a path may not exist.
+
+    Raises:
+        UsageError: No file that ships has the name, or a file in the current folder has it too.
+    """
+    if isinstance(given, Path) or not is_bare_name(given) or given.endswith((".yaml", ".yml")):
+        return Path(given)
+    names = settings_names(folder)
+    beside = [name for name in (given, f"{given}.yaml", f"{given}.yml") if Path(name).is_file()]
+    if beside:
+        known = f"rename it to take the {kind}" if given in names else f"no {kind} has this name"
+        raise UsageError(
+            f"{kind} {shown(given)}: the current folder has a file {beside[0]}; write "
+            f"./{beside[0]} to read that file ({known})"
+        )
+    if given not in names:
+        raise UsageError(
+            f"unknown {kind} {shown(given)}{nearest(given, names)}; known: {', '.join(names)}; "
+            "a file of your own is given by its path, such as ./mine.yaml"
+        )
+    return folder / f"{given}.yaml"
 
 
 def parse_yaml(text: str, named: str, error: type[VidRestoreError] = UsageError) -> Any:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidrestore.cli import main
 from vidrestore.degradations import (
     BlindVideo,
     apply,
@@ -243,6 +245,18 @@ def test_down_without_up_comes_back_to_its_size(picture: np.ndarray) -> None:
 def test_mistakes_are_named(content: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_recipe(content, "mine")
+
+
+def test_a_file_of_a_recipes_name_is_refused_where_a_user_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("vhs.yaml").write_text("steps: [h264]")
+    cv2.imwrite("in.png", np.zeros((64, 64, 3), np.uint8))
+    assert main(["degrade", "in.png", "out.png", "--recipe", "vhs"]) == 2
+    assert "has a file vhs.yaml; write ./vhs.yaml" in capsys.readouterr().err
+    assert main(["degrade", "in.png", "out.png", "--recipe", "./vhs.yaml"]) == 0
+    assert [step.name for step in load_recipe("vhs").steps] != ["h264"]  # What the code means.
 
 
 def test_recipes_from_files(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.errors import DataError
+from vidrestore.errors import DataError, UsageError
 from vidrestore.models.registry import build
 from vidrestore.models.weights.checkpoint import Unfilled
 from vidrestore.training.config import (
@@ -54,6 +54,17 @@ def test_full_recipes_spell_out_the_defaults(task: str) -> None:
     if task == "gpen":
         defaults |= {"batch_size": 4}
     assert shipped == {name: defaults[name] for name in shipped}
+
+
+def test_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("gfpgan") == load_recipe(FOLDER / "gfpgan.yaml")
+    with pytest.raises(UsageError, match="unknown training recipe 'gfpgn'; did you mean 'gfpgan'"):
+        load_recipe("gfpgn")
+    Path("gfpgan.yaml").write_text("task: gpen", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"has a file gfpgan.yaml; write ./gfpgan.yaml"):
+        load_recipe("gfpgan")
+    assert load_recipe("./gfpgan.yaml").task == "gpen"
 
 
 LOOK = {"look": "first", "images": 8}

@@ -16,6 +16,7 @@ from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.config import resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs
+from vidrestore.settings import find_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,10 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option(
-    "--recipe", metavar="NAME|FILE", required=True, help="a recipe's name, or a YAML file"
+    "--recipe",
+    metavar="NAME|FILE",
+    required=True,
+    help="a recipe's name (--list-recipes), or the path of a YAML file",
 )
 @click.option(
     "--list-recipes",
@@ -97,14 +101,16 @@ def degrade(
         check_folder(output)
     else:
         check_source(source)
+    from vidrestore.degradations.recipe import RECIPES, load_recipe
+
+    recipe_file = find_settings(recipe, RECIPES, "recipe")
     rule: dict[str, Any] = {
-        "inputs": [source, *([Path(recipe)] if Path(recipe).is_file() else [])],
+        "inputs": [source, recipe_file],
         "overwrite": config.encode.overwrite,
     }
     outputs = [path for path in (None if source.is_dir() else output, report) if path is not None]
     check_outputs(outputs, **rule)
     from vidrestore.degradations.files import degrade as run
-    from vidrestore.degradations.recipe import load_recipe
 
     chosen = load_recipe(recipe)
     with show_progress(progress) as callback:

@@ -14,6 +14,7 @@ from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import (
     HelpInSections,
     given_options,
+    presets_option,
     some_config_options,
     start_logging,
     verbose_option,
@@ -55,14 +56,7 @@ _OPTIONS = [
     type=click.Path(path_type=Path),
     help="scale, angle and place over time",
 )
-@click.option(
-    "--config",
-    "presets",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="a YAML preset; may be given several times, the later ones win",
-)
+@presets_option
 @some_config_options(*_OPTIONS)
 @overwrite_option
 @progress_option

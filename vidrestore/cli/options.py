@@ -10,11 +10,13 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 
 from vidrestore.cli.terminal import PrintableFormatter
-from vidrestore.config import RestoreConfig, dotted_fields
+from vidrestore.config import RestoreConfig, dotted_fields, find_preset
+from vidrestore.settings import PRESETS, settings_names
 
 __all__ = [
     "ALIASES",
     "config_options",
+    "presets_option",
     "some_config_options",
     "start_logging",
     "verbose_option",
@@ -126,6 +128,23 @@ def _metavar(default: object, kind: object) -> str:
 def _split(ctx: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
     return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
 
+
+def _find_presets(
+    ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[Path, ...]:
+    return tuple(find_preset(one) for one in given)
+
+
+presets_option = click.option(
+    "--config",
+    "presets",
+    metavar="NAME|FILE",
+    multiple=True,
+    callback=_find_presets,
+    help=f"a preset by its name ({', '.join(settings_names(PRESETS))}), or a YAML file by its "
+    "path; may be given several times, the later ones win",
+)
+"""Arrives as the paths of files."""
 
 verbose_option = click.option("-v", "--verbose", count=True, help="log what happens (-vv: more)")
 

@@ -15,6 +15,7 @@ from vidrestore.cli.options import (
     HelpInSections,
     config_options,
     given_options,
+    presets_option,
     start_logging,
     verbose_option,
 )
@@ -37,14 +38,7 @@ __all__ = ["restore"]
 @click.command(cls=HelpInSections)
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
-@click.option(
-    "--config",
-    "presets",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="a YAML preset; may be given several times, the later ones win",
-)
+@presets_option
 @config_options
 @click.option(
     "--per-frame",

@@ -18,6 +18,7 @@ import click
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError, VidRestoreError
+from vidrestore.settings import TRAINING_PRESETS, settings_names
 
 if TYPE_CHECKING:
     from vidrestore.training.train import TrainingProgress
@@ -37,8 +38,11 @@ def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
     return pairs
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("recipe", metavar="RECIPE.yaml", type=click.Path(path_type=Path))
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"Recipes that ship: {', '.join(settings_names(TRAINING_PRESETS))}.",
+)
+@click.argument("recipe", metavar="RECIPE")
 @click.option(
     "--data",
     metavar="FOLDER",
@@ -88,7 +92,7 @@ def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 )
 @verbose_option
 def train(
-    recipe: Path,
+    recipe: str,
     data: Path,
     out: Path,
     resume: bool,
@@ -100,10 +104,10 @@ def train(
     processes: int,
     verbose: int,
 ) -> None:
-    """Train a network as RECIPE.yaml says (see configs/train).
+    """Train a network as RECIPE says: the name of one that ships, or a YAML file by its path.
 
     \b
-    vidrestore train configs/train/compact_generator.yaml --data faces --out runs/compact
+    vidrestore train compact_generator --data faces --out runs/compact
     tensorboard --logdir runs
     vidrestore export runs/compact/best.pt compact.safetensors
 
@@ -125,7 +129,7 @@ def train(
 class _Run:
     """One process's part of a training; it can be sent to another process."""
 
-    recipe: Path
+    recipe: str
     changes: Mapping[str, str]
     data: Path
     out: Path

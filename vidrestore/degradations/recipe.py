@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from importlib import resources
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,9 +38,20 @@ from vidrestore.degradations.step import ClipStep, Step
 from vidrestore.degradations.steps import STEPS, DrawnBlindVideo
 from vidrestore.degradations.timeline import Timeline
 from vidrestore.errors import UsageError, nearest
-from vidrestore.settings import parse_yaml, read_yaml, shown
+from vidrestore.settings import find_settings, read_yaml, settings_names, shown
 
-__all__ = ["DrawnRecipe", "Recipe", "Still", "load_recipe", "parse_recipe", "recipe_names"]
+__all__ = [
+    "RECIPES",
+    "DrawnRecipe",
+    "Recipe",
+    "Still",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_names",
+]
+
+RECIPES = Path(__file__).parent / "recipes"
+"""The folder of the recipes that come with the package."""
 
 _COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
 """They change what there is to restore: a part of training, never of a test."""
@@ -179,28 +189,21 @@ class Recipe(BaseModel):
 
 def recipe_names() -> list[str]:
     """The recipes that come with the package."""
-    return sorted(_packaged())
+    return settings_names(RECIPES)
 
 
 def load_recipe(recipe: str | Path) -> Recipe:
-    """Reads a recipe by its name (`recipe_names`) or from a YAML file.
+    """Reads a recipe by its name (`recipe_names`) or from a YAML file; a `Path` is always a file.
 
     Raises:
         UsageError: If there is no such recipe, or it is not well formed; names the place and the
             nearest known word.
     """
-    packaged = _packaged()
-    if str(recipe) in packaged:
-        text = packaged[str(recipe)]
+    if isinstance(recipe, str) and recipe in recipe_names():
+        path = RECIPES / f"{recipe}.yaml"  # Whatever the current folder holds.
     else:
-        path = Path(recipe)
-        if not path.suffix and not path.exists():
-            raise UsageError(
-                f"unknown recipe {str(recipe)!r}{nearest(str(recipe), packaged)}; "
-                f"known: {', '.join(sorted(packaged))}, or name a YAML file"
-            )
-        return parse_recipe(read_yaml(path, f"recipe {recipe}"), str(recipe))
-    return parse_recipe(parse_yaml(text, f"recipe {recipe}"), str(recipe))
+        path = find_settings(recipe, RECIPES, "recipe")
+    return parse_recipe(read_yaml(path, f"recipe {recipe}"), str(recipe))
 
 
 def parse_recipe(content: Any, named: str = "given") -> Recipe:
@@ -287,16 +290,6 @@ def _written(step: Step) -> dict[str, Any]:
     if inner is not None:
         values["steps"] = [_written(one) for one in inner]
     return {step.name: values}
-
-
-def _packaged() -> dict[str, str]:
-    """Texts of the recipes in the package, by name."""
-    folder = resources.files("vidrestore.degradations") / "recipes"
-    return {
-        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    }
 
 
 def _motion(still: Still, rng: np.random.Generator) -> np.typing.NDArray[np.float64]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from vidrestore.errors import UsageError, VidRestoreError
 
-__all__ = ["read_bytes", "require_file"]
+__all__ = ["is_bare_name", "read_bytes", "require_file"]
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe (FIFO)"),
@@ -19,6 +19,14 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def is_bare_name(text: str) -> bool:
+    r"""Return whether a text names no folder: it has no `/`, no `\` and no drive such as `C:`.
+
+    The same on every system, so that a command means the same everywhere.
+    """
+    return text not in ("", "..") and PureWindowsPath(text).name == text
 
 
 def require_file(path: Path, named: str, error: type[VidRestoreError] = UsageError) -> int:

@@ -1,6 +1,6 @@
 """Training recipes: readable YAML that decides everything about a run but the data and the machine.
 
-    recipe = load_recipe(Path("configs/train/gfpgan.yaml"), {"batch_size": "4"})
+    recipe = load_recipe("gfpgan", {"batch_size": "4"})
 
 `task` says what is trained and with it which of the classes below the file must fit. The defaults
 here are the papers' values (Karras et al., arXiv:1912.04958; Wang et al., arXiv:2101.04061; Yang et
@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidrestore.errors import DataError, nearest
-from vidrestore.settings import parse_yaml, read_yaml, shown
+from vidrestore.settings import TRAINING_PRESETS, find_settings, parse_yaml, read_yaml, shown
 
 __all__ = [
     "RECIPES",
@@ -423,14 +423,15 @@ RECIPES: Mapping[str, type[Recipe]] = {
 """The tasks of `vidrestore.training.train.train` and their recipes."""
 
 
-def load_recipe(path: Path, changes: Mapping[str, str] | None = None) -> Recipe:
+def load_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: A YAML file.
+        path: The name of a recipe that ships (`configs/train`), or the path of a YAML file.
         changes: {"dotted.key": "YAML value"}, which win over the file.
 
     Raises:
+        UsageError: No recipe has the name, or a file in the current folder has it too.
         DataError: It cannot be read, or has an unknown key or a bad value.
     """
     content = read_recipe(path, changes)
@@ -459,13 +460,15 @@ def parse_recipe(kind: type[Recipe], content: Mapping[str, Any], named: str) -> 
         raise DataError(f"{named}: {_explain(error, kind)}") from error
 
 
-def read_recipe(path: Path, changes: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The contents of a recipe file with changes, not yet checked.
+def read_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The contents of a recipe with changes, not yet checked; see `load_recipe`.
 
     Raises:
+        UsageError: No recipe has the name, or a file in the current folder has it too.
         DataError: It cannot be read.
     """
-    content = read_yaml(path, f"recipe {path}", DataError)
+    file = find_settings(path, TRAINING_PRESETS, "training recipe")
+    content = read_yaml(file, f"recipe {path}", DataError)
     if not isinstance(content, dict):
         raise DataError(f"recipe {path}: expected fields with values, got {shown(content)}")
     for key, text in (changes or {}).items():
@@ -473,7 +476,7 @@ def read_recipe(path: Path, changes: Mapping[str, str] | None = None) -> dict[st
     return content
 
 
-def _set(content: dict[str, Any], dotted: str, value: Any, path: Path) -> None:
+def _set(content: dict[str, Any], dotted: str, value: Any, path: str | Path) -> None:
     """Put a value where a dotted key says; numbers are places in lists."""
     *parents, last = dotted.split(".")
     place: Any = content

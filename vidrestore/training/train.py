@@ -1,6 +1,6 @@
 """The training loop, for every task.
 
-    train(load_recipe(Path("configs/train/gfpgan.yaml")), Path("faces"), Path("run"))
+    train(load_recipe("gfpgan"), Path("faces"), Path("run"))
 
 The one counter is the number of images seen. Samples, random numbers, learning rate and lazy terms
 follow from it, so `resume` goes on bit for bit (on a CPU with the same number of threads), and
