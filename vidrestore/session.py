@@ -113,7 +113,7 @@ def resolve_options(config: ConfigLike, options: Mapping[str, Any]) -> RestoreCo
         if name in OPTION_FIELDS and value is not None
     }
     per_frame = bool(options.get("per_frame"))
-    return resolve_config(config, given, per_frame=per_frame)  # type: ignore[arg-type]
+    return resolve_config(config, given, per_frame=per_frame)
 
 
 @dataclass(frozen=True, slots=True)
