@@ -57,9 +57,17 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vidrestore' has no attribute {name!r}")
+    try:
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'vidrestore' has no attribute {name!r}")
+    except ImportError as error:
+        from vidrestore.errors import NotAvailableError
+        from vidrestore.runtime.system_libraries import explain_import_error
+
+        if told := explain_import_error(error):
+            raise NotAvailableError(told) from error
+        raise
 
 
 def __dir__() -> list[str]:
