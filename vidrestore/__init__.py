@@ -15,9 +15,37 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Chapter": "vidrestore.video.read.probe",
+    "ColourTags": "vidrestore.video.read.probe",
+    "DataError": "vidrestore.errors",
+    "Detections": "vidrestore.structs",
+    "Display": "vidrestore.structs",
+    "DownloadError": "vidrestore.errors",
+    "Face": "vidrestore.structs",
+    "FaceDetector": "vidrestore.models.interfaces",
+    "FaceRecord": "vidrestore.structs",
+    "FaceRestorer": "vidrestore.models.interfaces",
+    "Frame": "vidrestore.structs",
+    "ImageOpenError": "vidrestore.errors",
+    "ModelError": "vidrestore.errors",
+    "NotAvailableError": "vidrestore.errors",
+    "NotEnoughMemoryError": "vidrestore.errors",
+    "Picture": "vidrestore.structs",
+    "Progress": "vidrestore.api",
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
+    "RestorerRun": "vidrestore.models.interfaces",
+    "StreamInfo": "vidrestore.video.read.probe",
+    "Track": "vidrestore.tracks",
+    "Tracks": "vidrestore.tracks",
+    "UnknownModelError": "vidrestore.errors",
+    "UsageError": "vidrestore.errors",
     "VidRestoreError": "vidrestore.errors",
+    "VideoDecodeError": "vidrestore.errors",
+    "VideoInfo": "vidrestore.video.read.probe",
+    "VideoOpenError": "vidrestore.errors",
+    "VideoWriteError": "vidrestore.errors",
+    "WeightsError": "vidrestore.errors",
     "frame_to_rgb": "vidrestore.api",
     "inspect_video": "vidrestore.api",
     "load_restorer": "vidrestore.api",
@@ -28,9 +56,37 @@ _HOMES = {
 }
 
 __all__ = [
+    "Chapter",
+    "ColourTags",
+    "DataError",
+    "Detections",
+    "Display",
+    "DownloadError",
+    "Face",
+    "FaceDetector",
+    "FaceRecord",
+    "FaceRestorer",
+    "Frame",
+    "ImageOpenError",
+    "ModelError",
+    "NotAvailableError",
+    "NotEnoughMemoryError",
+    "Picture",
+    "Progress",
     "RestoreConfig",
     "RestoreReport",
+    "RestorerRun",
+    "StreamInfo",
+    "Track",
+    "Tracks",
+    "UnknownModelError",
+    "UsageError",
     "VidRestoreError",
+    "VideoDecodeError",
+    "VideoInfo",
+    "VideoOpenError",
+    "VideoWriteError",
+    "WeightsError",
     "__version__",
     "frame_to_rgb",
     "inspect_video",
@@ -43,6 +99,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from vidrestore.api import (
+        Progress,
         frame_to_rgb,
         inspect_video,
         load_restorer,
@@ -51,9 +108,48 @@ if TYPE_CHECKING:
         restore_image,
         restore_video,
     )
-    from vidrestore.config import RestoreConfig
-    from vidrestore.errors import VidRestoreError
-    from vidrestore.structs import RestoreReport
+    from vidrestore.config import (
+        RestoreConfig,
+    )
+    from vidrestore.errors import (
+        DataError,
+        DownloadError,
+        ImageOpenError,
+        ModelError,
+        NotAvailableError,
+        NotEnoughMemoryError,
+        UnknownModelError,
+        UsageError,
+        VideoDecodeError,
+        VideoOpenError,
+        VideoWriteError,
+        VidRestoreError,
+        WeightsError,
+    )
+    from vidrestore.models.interfaces import (
+        FaceDetector,
+        FaceRestorer,
+        RestorerRun,
+    )
+    from vidrestore.structs import (
+        Detections,
+        Display,
+        Face,
+        FaceRecord,
+        Frame,
+        Picture,
+        RestoreReport,
+    )
+    from vidrestore.tracks import (
+        Track,
+        Tracks,
+    )
+    from vidrestore.video.read.probe import (
+        Chapter,
+        ColourTags,
+        StreamInfo,
+        VideoInfo,
+    )
 
 
 def __getattr__(name: str) -> Any:
