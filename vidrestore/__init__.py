@@ -15,16 +15,50 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Chapter": "vidrestore.video.read.probe",
+    "ColourTags": "vidrestore.video.read.probe",
+    "ConfigLike": "vidrestore.session",
+    "DataError": "vidrestore.errors",
+    "Detections": "vidrestore.structs",
+    "Display": "vidrestore.structs",
+    "DownloadError": "vidrestore.errors",
+    "Face": "vidrestore.structs",
+    "FaceDetector": "vidrestore.models.interfaces",
+    "FaceRecord": "vidrestore.structs",
+    "FaceRestorer": "vidrestore.models.interfaces",
+    "Frame": "vidrestore.structs",
+    "FrameSink": "vidrestore.video.write.sink",
+    "FrameSource": "vidrestore.video.read.source",
+    "ImageOpenError": "vidrestore.errors",
     "Job": "vidrestore.job",
+    "ModelError": "vidrestore.errors",
+    "ModelSpec": "vidrestore.models.zoo",
+    "NotAvailableError": "vidrestore.errors",
+    "NotEnoughMemoryError": "vidrestore.errors",
     "Options": "vidrestore.session",
+    "OutputPlan": "vidrestore.video.write.plan",
+    "Picture": "vidrestore.structs",
     "Progress": "vidrestore.session",
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
+    "RestorerRun": "vidrestore.models.interfaces",
     "Session": "vidrestore.session",
+    "StreamInfo": "vidrestore.video.read.probe",
+    "StreamPlan": "vidrestore.video.write.plan",
+    "Track": "vidrestore.tracks",
     "Tracks": "vidrestore.tracks",
+    "UnknownModelError": "vidrestore.errors",
+    "UsageError": "vidrestore.errors",
     "VidRestoreError": "vidrestore.errors",
+    "VideoDecodeError": "vidrestore.errors",
+    "VideoInfo": "vidrestore.video.read.probe",
+    "VideoOpenError": "vidrestore.errors",
+    "VideoWriteError": "vidrestore.errors",
+    "WeightsError": "vidrestore.errors",
+    "Window": "vidrestore.video.read.window",
     "frame_to_rgb": "vidrestore.api",
     "inspect_video": "vidrestore.api",
+    "load_detector": "vidrestore.models.load",
     "load_restorer": "vidrestore.api",
     "probe": "vidrestore.api",
     "restore_frames": "vidrestore.api",
@@ -33,17 +67,51 @@ _HOMES = {
 }
 
 __all__ = [
+    "Chapter",
+    "ColourTags",
+    "ConfigLike",
+    "DataError",
+    "Detections",
+    "Display",
+    "DownloadError",
+    "Face",
+    "FaceDetector",
+    "FaceRecord",
+    "FaceRestorer",
+    "Frame",
+    "FrameSink",
+    "FrameSource",
+    "ImageOpenError",
     "Job",
+    "ModelError",
+    "ModelSpec",
+    "NotAvailableError",
+    "NotEnoughMemoryError",
     "Options",
+    "OutputPlan",
+    "Picture",
     "Progress",
     "RestoreConfig",
     "RestoreReport",
+    "RestorerRun",
     "Session",
+    "StreamInfo",
+    "StreamPlan",
+    "Track",
     "Tracks",
+    "UnknownModelError",
+    "UsageError",
     "VidRestoreError",
+    "VideoDecodeError",
+    "VideoInfo",
+    "VideoOpenError",
+    "VideoWriteError",
+    "WeightsError",
+    "Window",
     "__version__",
     "frame_to_rgb",
     "inspect_video",
+    "load_detector",
     "load_restorer",
     "probe",
     "restore_frames",
@@ -62,17 +130,55 @@ if TYPE_CHECKING:
         restore_video,
     )
     from vidrestore.config import RestoreConfig
-    from vidrestore.errors import VidRestoreError
+    from vidrestore.errors import (
+        DataError,
+        DownloadError,
+        ImageOpenError,
+        ModelError,
+        NotAvailableError,
+        NotEnoughMemoryError,
+        UnknownModelError,
+        UsageError,
+        VideoDecodeError,
+        VideoOpenError,
+        VideoWriteError,
+        VidRestoreError,
+        WeightsError,
+    )
     from vidrestore.job import Job
-    from vidrestore.session import Options, Progress, Session
-    from vidrestore.structs import RestoreReport
-    from vidrestore.tracks import Tracks
+    from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
+    from vidrestore.models.load import load_detector
+    from vidrestore.models.zoo import ModelSpec
+    from vidrestore.session import ConfigLike, Options, Progress, Session
+    from vidrestore.structs import (
+        Detections,
+        Display,
+        Face,
+        FaceRecord,
+        Frame,
+        Picture,
+        RestoreReport,
+    )
+    from vidrestore.tracks import Track, Tracks
+    from vidrestore.video.read.probe import Chapter, ColourTags, StreamInfo, VideoInfo
+    from vidrestore.video.read.source import FrameSource
+    from vidrestore.video.read.window import Window
+    from vidrestore.video.write.plan import OutputPlan, StreamPlan
+    from vidrestore.video.write.sink import FrameSink
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vidrestore' has no attribute {name!r}")
+    try:
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'vidrestore' has no attribute {name!r}")
+    except ImportError as error:
+        from vidrestore.errors import NotAvailableError
+        from vidrestore.runtime.system_libraries import explain_import_error
+
+        if told := explain_import_error(error):
+            raise NotAvailableError(told) from error
+        raise
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@ __all__ = [
     "PER_FRAME",
     "AlignConfig",
     "BlendConfig",
-    "ConfigSource",
+    "ConfigLike",
     "DecodeConfig",
     "DetectConfig",
     "EncodeConfig",
@@ -321,7 +321,7 @@ def dotted_fields() -> dict[str, tuple[type[_Stage], str]]:
 
 
 ConfigPart: TypeAlias = Mapping[str, Any] | str | Path
-ConfigSource: TypeAlias = RestoreConfig | ConfigPart | Sequence[ConfigPart] | None
+ConfigLike: TypeAlias = RestoreConfig | ConfigPart | Sequence[ConfigPart] | None
 """What `resolve_config` takes for a configuration."""
 
 
@@ -366,7 +366,7 @@ def _dotted(stages: object, named: str) -> dict[str, Any]:
 
 
 def resolve_config(
-    config: ConfigSource = None,
+    config: ConfigLike = None,
     overrides: Mapping[str, Any] | None = None,
     *,
     per_frame: bool = False,
@@ -415,7 +415,7 @@ def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
     return [*files, *(Path(name) for name in named if Path(name).is_file())]
 
 
-def _parts(config: ConfigSource) -> Sequence[ConfigPart]:
+def _parts(config: ConfigLike) -> Sequence[ConfigPart]:
     if config is None or isinstance(config, RestoreConfig):
         return ()
     return (config,) if isinstance(config, Mapping | str | Path) else config

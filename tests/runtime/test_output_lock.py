@@ -132,7 +132,7 @@ def test_without_locks_of_the_system_the_heartbeat_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On some network shares `flock` is refused: a holder on this machine is not seen then."""
-    monkeypatch.setattr(output_lock, "_try_lock", lambda file: None)
+    monkeypatch.setattr(output_lock, "try_lock", lambda file, offset: None)
     first = OutputLock(tmp_path / "out.mp4", clock=lambda: 1000.0)
     first.acquire()
     with pytest.raises(VideoWriteError, match=f"process {os.getpid()}"):

@@ -17,6 +17,7 @@ from vidrestore.cli.terminal import accept_any_text, echo, show_usage_error
 from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
 from vidrestore.runtime.memory import is_out_of_memory, keep_freed_memory
 from vidrestore.runtime.output_file import abandon_outputs
+from vidrestore.runtime.system_libraries import explain_import_error
 
 __all__ = ["main"]
 
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         return _say(error, 2)
     except VidRestoreError as error:
-        return _say(_out_of_memory(error) or error, 1)
+        return _say(_out_of_memory(error) or explain_import_error(error) or error, 1)
     except EndedBySignal as error:
         return _say("ended by a signal; nothing was left half-written", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -93,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
-        if (said := _out_of_memory(error)) is not None:
+        if said := _out_of_memory(error) or explain_import_error(error):
             return _say(said, 1)
         logging.getLogger("vidrestore").debug("unexpected error", exc_info=True)
         named = f"{type(error).__name__}: {error}".splitlines()[0]

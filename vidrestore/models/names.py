@@ -13,7 +13,7 @@ from vidrestore.errors import WeightsError
 from vidrestore.models import zoo
 from vidrestore.models.weights import store as weights
 from vidrestore.models.zoo import ModelSpec, Task
-from vidrestore.runtime.inputs import require_file
+from vidrestore.runtime.inputs import is_bare_name, require_file
 
 __all__ = ["check_name", "resolve", "split_arch"]
 
@@ -61,11 +61,17 @@ def split_arch(path: Path) -> tuple[Path, str | None]:
     Raises:
         WeightsError: It does not, or is no file.
     """
-    bare, _, arch = str(path).partition("#")
     if os.path.isfile(path):
         return path, None
+    bare, arch = _without_arch(str(path))
     require_file(Path(bare), f"weights {bare}", WeightsError)
     return Path(bare), arch or None
+
+
+def _without_arch(name: str) -> tuple[str, str]:
+    """Cut `#ARCH` off; a `#` in the name of a folder is no such mark."""
+    bare, mark, arch = name.rpartition("#")
+    return (bare, arch) if mark and (not arch or is_bare_name(arch)) else (name, "")
 
 
 def _best_installed(task: Task) -> ModelSpec:
@@ -76,6 +82,9 @@ def _best_installed(task: Task) -> ModelSpec:
 
 
 def _looks_like_path(name: str) -> bool:
-    path = Path(name.partition("#")[0])
-    separated = any(mark in name for mark in (os.sep, os.altsep) if mark)
-    return separated or path.suffix in _WEIGHTS_ENDINGS or os.path.isfile(os.path.expanduser(name))
+    bare = _without_arch(name)[0]
+    return (
+        not is_bare_name(bare)
+        or Path(bare).suffix.lower() in _WEIGHTS_ENDINGS
+        or os.path.isfile(os.path.expanduser(bare))
+    )

@@ -31,6 +31,7 @@ from pathlib import Path
 import platformdirs
 
 from vidrestore.errors import VideoWriteError
+from vidrestore.runtime.file_lock import try_lock
 
 __all__ = ["HEARTBEAT_S", "STALE_S", "Host", "OutputLock", "is_temporary_name", "this_host"]
 
@@ -136,7 +137,7 @@ class OutputLock:
         while self._file is None:
             file = self._open()
             try:
-                locked = _try_lock(file)
+                locked = try_lock(file, _MAX_BYTES)
                 if locked is False:
                     self._refuse(_read_record(file))
                 if not self._is_current(file):  # its holder removed it in this very moment
@@ -371,34 +372,3 @@ def _forget_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: int) -> bool | None:
-        """Whether nobody else on this machine holds the file; one byte far behind its text."""
-        os.lseek(file, _MAX_BYTES, os.SEEK_SET)
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(file: int) -> bool | None:
-        """Whether nobody else on this machine holds the file; None if the file system cannot say.
-
-        The heartbeat in the file decides then.
-        """
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                raise
-            return None
-        return True

@@ -19,7 +19,6 @@ import ipaddress
 import logging
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vidrestore.errors import DownloadError
+from vidrestore.runtime.file_lock import try_lock, unlock
 
 __all__ = ["Progress", "fetch", "is_web_page", "locked"]
 
@@ -329,40 +329,16 @@ def locked(path: Path) -> Iterator[None]:
     The operating system frees the lock of a process that dies: a file left behind blocks nobody.
     """
     with open(path, "a+b") as file:
-        if not _try_lock(file):
+        if (held := try_lock(file.fileno())) is None:
+            raise DownloadError(
+                f"{path}: cannot be locked against other processes; choose a folder on a disk of "
+                "this machine with VIDRESTORE_HOME"
+            )
+        if not held:
             logger.info("waiting for another process to finish with %s", path.stem)
-            while not _try_lock(file):
+            while not try_lock(file.fileno()):
                 time.sleep(0.1)
         try:
             yield
         finally:
-            _unlock(file)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        file.seek(0)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
+            unlock(file.fileno())
