@@ -27,7 +27,7 @@ from vidrestore.errors import DataError, ModelError
 from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
 from vidrestore.models.registry import build
 from vidrestore.models.templates import NAMES_IN_FILES
-from vidrestore.models.weights.quantization import compressed
+from vidrestore.models.weights.quantization import quantize
 from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_file import OutputFile, check_outputs
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint
@@ -86,7 +86,7 @@ def export(
         )
     metadata = _metadata(found)
     if blend is not None:
-        found = _blended(found, *blend)
+        found = _blend(found, *blend)
         del metadata["metrics"]  # They are of the checkpoint, not of the mean.
         metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
     with OutputFile(destination, inputs=inputs, overwrite=overwrite) as output:
@@ -108,7 +108,7 @@ def _require_finite(checkpoint: Path, weights: Mapping[str, Tensor]) -> None:
             )
 
 
-def _blended(found: TrainingState, other: Path, share: float) -> TrainingState:
+def _blend(found: TrainingState, other: Path, share: float) -> TrainingState:
     """A checkpoint whose running average is the mean of its own and other weights."""
     if not 0 <= share <= 1:
         raise DataError(f"blend: the share must lie between 0 and 1, got {share}")
@@ -134,7 +134,7 @@ def export_safetensors(
 
     state = found.state["average"]
     if found.task == "compact_detector":
-        state = compressed(state)
+        state = quantize(state)
     else:
         dtype = torch.float16 if precision == "float16" else torch.float32
         state = {
@@ -232,8 +232,8 @@ def _metadata(found: TrainingState) -> dict[str, str]:
         "template": NAMES_IN_FILES[config.data.template],
         "task": config.task,
         "images_seen": str(found.images),
-        "metrics": json.dumps(_rounded(found.metrics), sort_keys=True),
-        "config": json.dumps(_without_folders(config.model_dump()), sort_keys=True),
+        "metrics": json.dumps(_round(found.metrics), sort_keys=True),
+        "config": json.dumps(_strip_folders(config.model_dump()), sort_keys=True),
     }
 
 
@@ -263,14 +263,14 @@ def _examples(config: TrainingConfig) -> dict[str, Tensor]:
     return {name: picture * 2 - 1 for name, picture in pictures.items()}
 
 
-def _without_folders(value: Any) -> Any:
+def _strip_folders(value: Any) -> Any:
     """Files by their names alone: where they lay is nobody's business."""
     if isinstance(value, dict):
-        return {name: _without_folders(part) for name, part in value.items()}
+        return {name: _strip_folders(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_folders(part) for part in value]
+        return [_strip_folders(part) for part in value]
     return value.name if isinstance(value, Path) else value
 
 
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+def _round(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.5g}") for name, value in metrics.items()}

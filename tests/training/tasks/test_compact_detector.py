@@ -14,7 +14,12 @@ from tiny_training import SIZE, tiny_config
 
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.training.config import DetectorStage
-from vidrestore.training.detector_data import SceneMaker, bank_parts, build_face_bank, scene_targets
+from vidrestore.training.detector_data import (
+    SceneComposer,
+    assign_targets,
+    bank_parts,
+    build_face_bank,
+)
 from vidrestore.training.detector_data.scene_data import FaceCrops, SceneBatch
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.tasks import open_task
@@ -56,10 +61,10 @@ def stage(look: str) -> list[dict[str, Any]]:
 def test_the_first_look_learns_a_scene() -> None:
     """Twelve steps on one scene lower its loss by half."""
     task = opened(stages=stage("first"), network=SHIPPED_SIZE)
-    maker = SceneMaker(portrait_bank(), [], size_px=128)
+    composer = SceneComposer(portrait_bank(), [], size_px=128)
     seeds = (np.random.default_rng(seed) for seed in range(20, 120))
-    scene = next(s for s in map(maker.make, seeds) if s.wanted.sum() == 1)
-    parts = [torch.from_numpy(part)[None] for part in scene_targets(scene).values()]
+    scene = next(s for s in map(composer.compose, seeds) if s.wanted.sum() == 1)
+    parts = [torch.from_numpy(part)[None] for part in assign_targets(scene).values()]
     batch = SceneBatch(*(part.repeat_interleave(2, 0) for part in parts))
     found = totals(task, batch, 12)
     assert found[-1] < found[0] / 2
@@ -67,7 +72,7 @@ def test_the_first_look_learns_a_scene() -> None:
 
 def test_the_second_look_learns_its_crops() -> None:
     task = opened(stages=stage("second"), network=SHIPPED_SIZE)
-    crops = FaceCrops(SceneMaker(portrait_bank(), [], size_px=128), 5, 30)
+    crops = FaceCrops(SceneComposer(portrait_bank(), [], size_px=128), 5, 30)
     face = next(crops[i] for i in range(30) if (crops[i].state == 1).sum() == 3)
     batch = type(face)(*(part[None] for part in face))
     before = {name: value.clone() for name, value in task.network.stem.state_dict().items()}

@@ -34,10 +34,10 @@ from vidrestore.training.config import CompactDetectorConfig, DetectorStage
 from vidrestore.training.detector_data import (
     TEXTURE_NAMES,
     FaceBank,
-    SceneMaker,
+    SceneComposer,
     bank_source,
     build_face_bank,
-    kept_from,
+    is_kept_from,
     load_textures,
 )
 from vidrestore.training.detector_data.bank_parts import Parts as BankParts
@@ -54,11 +54,11 @@ from vidrestore.training.tasks.task import (
     Counters,
     Parts,
     Stage,
-    available,
-    averaged,
     build_network,
     descend,
+    load_or_skip,
     load_weights,
+    make_average,
     picture_grid,
     set_rate,
 )
@@ -127,7 +127,7 @@ class CompactDetectorTask(Parts):
     ) -> None:
         super().__init__()
         self.config, self.data, self.distributed, self.teacher = config, data, distributed, teacher
-        self.network, self.average = network, averaged(network)
+        self.network, self.average = network, make_average(network)
         second = list(network.refiner.parameters())
         known = {id(parameter) for parameter in second}
         first = [p for p in network.parameters() if id(p) not in known]
@@ -142,10 +142,10 @@ class CompactDetectorTask(Parts):
         found, start = [], 0
         for stage in self.config.stages:
             start += stage.images
-            maker = SceneMaker(self.data.faces, self.data.textures, size_px=stage.scene_px)
+            composer = SceneComposer(self.data.faces, self.data.textures, size_px=stage.scene_px)
             samples = WholeScenes if stage.look == "first" else FaceCrops
             teacher = self.teacher if stage.taught else None
-            made = samples(maker, self.config.seed, start, teacher)
+            made = samples(composer, self.config.seed, start, teacher)
             found.append(Stage(stage.images, stage.batch_size, made))
         return found
 
@@ -225,15 +225,15 @@ class CompactDetectorTask(Parts):
         whole = len(pictures) // across * across
         return picture_grid([pictures[i : i + across] for i in range(0, whole, across)])
 
-    def _held_out(self) -> SceneMaker:
-        return SceneMaker(self.data.held_out, self.data.textures, size_px=_HELD_OUT_PX)
+    def _held_out(self) -> SceneComposer:
+        return SceneComposer(self.data.held_out, self.data.textures, size_px=_HELD_OUT_PX)
 
     def _shown(self, most: int) -> list[tuple[np.ndarray[Any, Any], Detections, Agreement]]:
         """Held-out scenes, what the average finds in them, and how well that agrees."""
         detector = CompactFaceDetector(self.average, device=self.distributed.device)
         shown = []
         for index in range(most):
-            scene = self._held_out().make(np.random.default_rng([self.config.seed, index, 2]))
+            scene = self._held_out().compose(np.random.default_rng([self.config.seed, index, 2]))
             picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 255
             [found] = detector(picture)
             scores = np.where(scene.wanted, 1.0, 0.6).astype(np.float32)
@@ -282,7 +282,7 @@ def scene_data(
 
     def open_bank(split: str) -> FaceBank:
         kept, source = cache / split, bank_source(folder, split)
-        if not kept_from(kept, source):
+        if not is_kept_from(kept, source):
             parts = BankParts(kept, source)
             bank = build_face_bank(
                 folder, split, workers=max(1, workers), parts=parts, progress=progress
@@ -315,7 +315,7 @@ def _open_teacher(config: CompactDetectorConfig) -> FaceDetector | None:
     """None where no stage is taught, or the teacher is absent and the configuration skips it."""
     if not any(stage.taught for stage in config.stages):
         return None
-    return available(lambda: load_teacher(config.teacher), "taught", config)
+    return load_or_skip(lambda: load_teacher(config.teacher), "taught", config)
 
 
 def _as_seen(pictures: Tensor) -> Tensor:

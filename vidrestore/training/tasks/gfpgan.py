@@ -57,12 +57,12 @@ from vidrestore.training.tasks.task import (
     Counters,
     Data,
     Stage,
-    available,
     build_network,
     build_seeded,
     descend,
     frozen,
     keep_share,
+    load_or_skip,
     load_weights,
     set_rate,
     update_average,
@@ -270,7 +270,7 @@ class GFPGANTask(RestoringTask):
                 else identity_network(files.identity, config, distributed, "perceptual, style")
             )
             return
-        opened = available(
+        opened = load_or_skip(
             lambda: Vgg19Features(weights_file(VGG19, files.vgg19, option="weights.vgg19")),
             "perceptual, style",
             config,
@@ -300,7 +300,7 @@ class GFPGANTask(RestoringTask):
                     "identity looks through MobileFaceNet, not through ArcFace: %s", error
                 )
                 return identity_network(files.identity, config, distributed, "identity")
-        opened = available(
+        opened = load_or_skip(
             lambda: open_arcface(files.arcface, option="weights.arcface"), "identity", config
         )
         return None if opened is None else opened.to(distributed.device)

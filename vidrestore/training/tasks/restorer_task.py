@@ -28,10 +28,10 @@ from vidrestore.training.tasks.task import (
     Data,
     Parts,
     Stage,
-    available,
-    averaged,
-    evenly,
+    load_or_skip,
+    make_average,
     picture_grid,
+    take_every_nth,
 )
 
 __all__ = ["RestoringTask", "identity_network", "named_degradation", "whole_faces"]
@@ -72,7 +72,7 @@ class RestoringTask(Parts):
     ) -> None:
         super().__init__()
         self.data, self.distributed, self.network = data, distributed, network
-        self.average = averaged(network)
+        self.average = make_average(network)
         if isinstance(held_out, _NamedDegrade):
             held_out = held_out.without_colour_changes()
         self._report, self._held_out, self._pairs = config.report, held_out, list[Any]()
@@ -100,7 +100,7 @@ class RestoringTask(Parts):
     def _shown(self, most: int) -> list[_Shown]:
         """Some held-out faces, restored by the average."""
         if not self._pairs:
-            places = evenly(len(self.data.held_out), self._report.held_out_faces)
+            places = take_every_nth(len(self.data.held_out), self._report.held_out_faces)
             self._pairs = [self._held_out_pair(index) for index in places]
         shown = []
         for degraded, truth, landmarks in self._pairs[:most]:
@@ -183,7 +183,7 @@ class _NamedDegrade:
         """The same for faces that are measured."""
         return _NamedDegrade(self.recipe.without_colour_changes())
 
-    def __call__(self, image: degradations.Picture, rng: Any) -> degradations.Picture:
+    def __call__(self, image: degradations.Image, rng: Any) -> degradations.Image:
         return self.recipe.draw(rng).picture(image, rng)
 
 
@@ -191,5 +191,5 @@ def identity_network(
     weights: Path | None, config: TrainingConfig, distributed: Distributed, term: str
 ) -> IdentityFeatures | None:
     """The face embedding of a term; None where it is not there and the configuration skips it."""
-    found = available(lambda: open_identity(weights, option="weights.identity"), term, config)
+    found = load_or_skip(lambda: open_identity(weights, option="weights.identity"), term, config)
     return None if found is None else IdentityFeatures(found).to(distributed.device)

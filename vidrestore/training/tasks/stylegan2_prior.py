@@ -27,14 +27,14 @@ from vidrestore.training.tasks.task import (
     Data,
     Parts,
     Stage,
-    averaged,
     build_network,
     descend,
-    evenly,
     frozen,
     keep_share,
+    make_average,
     picture_grid,
     set_rate,
+    take_every_nth,
     update_average,
 )
 
@@ -115,7 +115,7 @@ class PriorTask(Parts):
         super().__init__()
         losses = config.losses
         self.config, self.data, self.distributed, self.sampler = config, data, distributed, sampler
-        self.network, self.average, self.generator = network, averaged(network), generator
+        self.network, self.average, self.generator = network, make_average(network), generator
         self.discriminator = open_stylegan2_discriminator(
             config.data.size_px,
             config.discriminator,
@@ -173,7 +173,7 @@ class PriorTask(Parts):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Distance of patches between the average's pictures and held-out faces."""
-        places = evenly(len(self.data.held_out), self.config.report.held_out_faces)
+        places = take_every_nth(len(self.data.held_out), self.config.report.held_out_faces)
         truth = [
             to_network((self.data.held_out.face(i)[0] / 255).astype("float32")) for i in places
         ]

@@ -36,18 +36,18 @@ __all__ = [
     "Parts",
     "Stage",
     "Task",
-    "available",
-    "averaged",
     "build_discriminator",
     "build_network",
     "build_seeded",
     "descend",
-    "evenly",
     "frozen",
     "keep_share",
+    "load_or_skip",
     "load_weights",
+    "make_average",
     "picture_grid",
     "set_rate",
+    "take_every_nth",
     "update_average",
 ]
 
@@ -207,7 +207,7 @@ def build_discriminator(make: Callable[..., _N], arguments: dict[str, Any], seed
         raise DataError(f"configuration: discriminator: {error}") from error
 
 
-def averaged(network: _N) -> _N:
+def make_average(network: _N) -> _N:
     """A copy to hold the running average of a network's weights."""
     return copy.deepcopy(network).eval().requires_grad_(False)
 
@@ -273,7 +273,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("share", 1.0)
 
 
-def available(open_network: Callable[[], _T], term: str, config: TrainingConfig) -> _T | None:
+def load_or_skip(open_network: Callable[[], _T], term: str, config: TrainingConfig) -> _T | None:
     """Open the network of a loss term; say so where it is not there.
 
     Args:
@@ -342,7 +342,7 @@ def build_network(config: TrainingConfig) -> nn.Module:
     return build_seeded(lambda: build(config.arch, **config.hyperparameters), config.seed)
 
 
-def evenly(count: int, most: int) -> list[int]:
+def take_every_nth(count: int, most: int) -> list[int]:
     """At most `most` of the numbers below `count`, evenly spread."""
     step = max(1, -(-count // most))
     return list(range(0, count, step))
