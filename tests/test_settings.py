@@ -11,7 +11,7 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.degradations.recipe import load_recipe
 from vidrestore.errors import DataError, UsageError
 from vidrestore.settings import parse_yaml, read_yaml, shown
-from vidrestore.training.config import read_recipe
+from vidrestore.training.config import read_training_config
 
 LAUGHS = "- &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"- &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
@@ -36,7 +36,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("read", ["configuration", "training recipe", "degradation recipe"])
+@pytest.mark.parametrize("read", ["configuration", "training configuration", "degradation recipe"])
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_yaml_is_refused_at_once(tmp_path: Path, kind: str, read: str) -> None:
     text, said = HOSTILE[kind]
@@ -44,7 +44,7 @@ def test_hostile_yaml_is_refused_at_once(tmp_path: Path, kind: str, read: str) -
     path.write_text(text, encoding="utf-8")
     use, error = {
         "configuration": (resolve_config, UsageError),
-        "training recipe": (read_recipe, DataError),
+        "training configuration": (read_training_config, DataError),
         "degradation recipe": (load_recipe, UsageError),
     }[read]
     begun = time.perf_counter()

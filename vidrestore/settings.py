@@ -1,4 +1,4 @@
-"""Read YAML that a user or a stranger wrote: presets, training recipes, degradation recipes.
+"""Read YAML that a user or a stranger wrote: presets, training configurations, degradation recipes.
 
 Everything is bounded before it is built: the size of the file, its depth, how many entries it has,
 how long a number is. Anchors, aliases, tags and duplicate keys are refused, dates stay text. What

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from labelled_faces import write_faces
-from tiny_recipes import REPORT, SIZE, TINY
+from tiny_training import REPORT, SIZE, TINY
 
 from vidrestore.cli import main
 from vidrestore.cli.export import export
@@ -24,17 +24,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def config(tmp_path: Path) -> Path:
     stage = {"images": 8, "batch_size": 2, "window": 16}
     content = {**TINY["compact_generator"], "report": REPORT, "stages": [stage]}
-    path = tmp_path / "recipe.yaml"
+    path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"task": "compact_generator", **content}), encoding="utf-8")
     return path
 
 
-def test_training_stopping_resuming_exporting(recipe: Path, data: Path, tmp_path: Path) -> None:
+def test_training_stopping_resuming_exporting(config: Path, data: Path, tmp_path: Path) -> None:
     out, weights = tmp_path / "run", tmp_path / "weights.safetensors"
-    arguments = [str(recipe), "--data", str(data), "--out", str(out), "--workers", "0"]
+    arguments = [str(config), "--data", str(data), "--out", str(out), "--workers", "0"]
     arguments += ["--device", "cpu", "--set", f"data.size_px={SIZE}"]
     run = CliRunner().invoke(train, [*arguments, "--steps", "2", "--set", "seed=3"])
     assert run.exit_code == 0, run.output
@@ -43,7 +43,7 @@ def test_training_stopping_resuming_exporting(recipe: Path, data: Path, tmp_path
     assert again.exit_code == 0, again.output
     assert "8 of 8 images" in again.output and "0 min left: pixel" in again.output
     found = read_checkpoint(out / "last.pt")
-    assert found.images == 8 and found.recipe["seed"] == 3
+    assert found.images == 8 and found.config["seed"] == 3
     told = CliRunner().invoke(export, [str(out / "best.pt"), str(weights), "--half"])
     assert told.exit_code == 0, told.output
     assert "CompactUNet" in told.output and "8 images seen" in told.output
@@ -51,10 +51,10 @@ def test_training_stopping_resuming_exporting(recipe: Path, data: Path, tmp_path
 
 
 def test_two_processes_with_loaders_share_a_training(
-    recipe: Path, data: Path, tmp_path: Path
+    config: Path, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "vidrestore", "train", str(recipe), "--data", str(data)]
+    command = [sys.executable, "-m", "vidrestore", "train", str(config), "--data", str(data)]
     command += ["--out", str(out), "--processes", "2", "--workers", "1", "--device", "cpu"]
     command += ["--set", f"data.size_px={SIZE}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -63,16 +63,16 @@ def test_two_processes_with_loaders_share_a_training(
 
 
 def test_mistakes_are_one_line(
-    recipe: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--data", str(data), "--out", str(tmp_path / "run")]
     cases = [
         (["train", str(tmp_path / "no.yaml"), *common], 1, "check the path"),
-        (["train", str(recipe), *common, "--set", "sead=1"], 1, "did you mean 'seed'"),
-        (["train", str(recipe), *common, "--set", "seed"], 2, "dotted.key=value"),
-        (["train", str(recipe), "--data", str(data)], 2, "--out"),
-        (["train", str(recipe), *common, "--device", "tpu9"], 2, "tpu9"),
-        (["train", str(recipe), "--data", str(tmp_path / "no"), *common[2:]], 1, "no such folder"),
+        (["train", str(config), *common, "--set", "sead=1"], 1, "did you mean 'seed'"),
+        (["train", str(config), *common, "--set", "seed"], 2, "dotted.key=value"),
+        (["train", str(config), "--data", str(data)], 2, "--out"),
+        (["train", str(config), *common, "--device", "tpu9"], 2, "tpu9"),
+        (["train", str(config), "--data", str(tmp_path / "no"), *common[2:]], 1, "no such folder"),
         (["export", str(tmp_path / "no.pt"), str(tmp_path / "a.onnx")], 1, "no such file"),
         (["export", str(tmp_path / "no.pt"), str(tmp_path / "a.onnx"), "--half"], 2, "float32"),
     ]

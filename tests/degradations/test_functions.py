@@ -274,15 +274,15 @@ def test_dropouts_are_bright_dashes_on_single_lines() -> None:
 
 def test_combs_take_their_second_field_from_the_next_frame() -> None:
     clip = [flat(value, (6, 4)) for value in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)]
-    combed = list(interlacing.combed(clip))
-    assert len(combed) == 6
+    comb = list(interlacing.comb(clip))
+    assert len(comb) == 6
     for index in range(5):
-        assert np.array_equal(combed[index][0::2], clip[index][0::2])
-        assert np.array_equal(combed[index][1::2], clip[index + 1][1::2])
-    assert np.array_equal(combed[5], clip[5])
-    bottom_first = list(interlacing.combed(clip, top_first=False))
+        assert np.array_equal(comb[index][0::2], clip[index][0::2])
+        assert np.array_equal(comb[index][1::2], clip[index + 1][1::2])
+    assert np.array_equal(comb[5], clip[5])
+    bottom_first = list(interlacing.comb(clip, top_first=False))
     assert np.array_equal(bottom_first[0][1::2], clip[0][1::2])
-    telecined = list(interlacing.combed(clip, pulldown=True))
+    telecined = list(interlacing.comb(clip, pulldown=True))
     mixed = [np.ptp(frame) > 0 for frame in telecined]
     assert mixed == [False, False, True, True, False, False]
 
@@ -317,10 +317,10 @@ def test_codecs_take_any_size_and_stream(codec: str) -> None:
             taken += 1
             yield frame
 
-    stream = compression.coded(frames(), codec, quality=4)
+    stream = compression.recode(frames(), codec, quality=4)
     first = next(stream)
     assert first.shape == (21, 35, 3)
     assert np.abs(first - clip[0]).mean() < 0.02
     assert taken < 30 or codec == "h264"
     assert 1 + sum(1 for _ in stream) == 30
-    assert list(compression.coded([], codec, quality=4)) == []
+    assert list(compression.recode([], codec, quality=4)) == []

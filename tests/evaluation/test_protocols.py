@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidrestore.degradations import BlindVideo, apply
 from vidrestore.errors import UsageError
-from vidrestore.evaluation.faces import evenly
+from vidrestore.evaluation.faces import space_evenly
 from vidrestore.evaluation.protocols import PROTOCOLS, find_protocol
 
 FACE = face_frames(1, width=128, height=128)[0].astype(np.float32) / 255
@@ -77,7 +77,7 @@ def test_unknown_protocols_are_refused() -> None:
 @settings(max_examples=50)
 @given(st.integers(1, 500), st.integers(1, 40))
 def test_evenly_spaced(count: int, wanted: int) -> None:
-    chosen = evenly(count, wanted)
+    chosen = space_evenly(count, wanted)
     assert len(chosen) == min(count, wanted)
     assert chosen[0] == 0
     if wanted > 1:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidrestore.training.config import Recipe
+from vidrestore.training.config import TrainingConfig
 from vidrestore.training.data.faces import load_faces
 from vidrestore.training.distributed import Distributed, leave_processes, process_environment
 from vidrestore.training.tasks import open_task
@@ -26,7 +26,9 @@ Gradients = list[Tensor]
 """One vector for each step of an optimiser, in order."""
 
 
-def gradients(recipe: Recipe, folder: Path, steps: int, distributed: Distributed) -> Gradients:
+def gradients(
+    config: TrainingConfig, folder: Path, steps: int, distributed: Distributed
+) -> Gradients:
     """What every step of every optimiser saw in the first steps of a training.
 
     Each sample is computed as if alone. Otherwise a layer rounds in another way in a larger batch,
@@ -34,17 +36,19 @@ def gradients(recipe: Recipe, folder: Path, steps: int, distributed: Distributed
     more than rounding, for no fault of what is tested here.
     """
     with torch.backends.mkldnn.flags(enabled=False), patch.object(F, "linear", _row_by_row):
-        return _gradients(recipe, folder, steps, distributed)
+        return _gradients(config, folder, steps, distributed)
 
 
 def _row_by_row(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.cat([_linear(row[None], weight, bias) for row in x])
 
 
-def _gradients(recipe: Recipe, folder: Path, steps: int, distributed: Distributed) -> Gradients:
-    size = recipe.data.size_px
+def _gradients(
+    config: TrainingConfig, folder: Path, steps: int, distributed: Distributed
+) -> Gradients:
+    size = config.data.size_px
     data = Data(partial(load_faces, folder, size=size))
-    task: Any = open_task(recipe, data, distributed)
+    task: Any = open_task(config, data, distributed)
     seen: Gradients = []
 
     def record(optimiser: torch.optim.Optimizer, *_: object) -> None:
@@ -66,7 +70,7 @@ def _gradients(recipe: Recipe, folder: Path, steps: int, distributed: Distribute
 
 
 def gradients_of_two(
-    recipes: list[Recipe], folder: Path, steps: int, results: Path
+    configs: list[TrainingConfig], folder: Path, steps: int, results: Path
 ) -> list[Gradients]:
     """The same by two processes, from the first one."""
     from torch.multiprocessing.spawn import start_processes
@@ -74,19 +78,19 @@ def gradients_of_two(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    arguments = (port, recipes, folder, steps, results)
+    arguments = (port, configs, folder, steps, results)
     start_processes(_part, arguments, nprocs=2, start_method="spawn")
     return torch.load(results, weights_only=True)
 
 
 def _part(
-    rank: int, port: int, recipes: list[Recipe], folder: Path, steps: int, results: Path
+    rank: int, port: int, configs: list[TrainingConfig], folder: Path, steps: int, results: Path
 ) -> None:
     os.environ.update(process_environment(rank, 2, port, 1))
     torch.set_num_threads(1)
     distributed = Distributed("cpu")
     assert (distributed.n_processes, distributed.rank) == (2, rank)
-    found = [gradients(recipe, folder, steps, distributed) for recipe in recipes]
+    found = [gradients(config, folder, steps, distributed) for config in configs]
     if distributed.is_main:
         torch.save(found, results)
     distributed.wait()

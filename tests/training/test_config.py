@@ -1,4 +1,4 @@
-"""Training recipes: reading, changing, refusing."""
+"""Training configurations: reading, changing, refusing."""
 
 from __future__ import annotations
 
@@ -14,43 +14,45 @@ from vidrestore.errors import DataError, UsageError
 from vidrestore.models.registry import build
 from vidrestore.models.weights.checkpoint import Unfilled
 from vidrestore.training.config import (
-    RECIPES,
-    CompactGeneratorRecipe,
+    TRAINING_CONFIGS,
+    CompactGeneratorConfig,
     GeneratorStage,
-    ScheduleRecipe,
-    load_recipe,
-    parse_recipe,
+    ScheduleConfig,
+    load_training_config,
+    parse_training_config,
 )
 from vidrestore.training.tasks.compact_generator import learning_rate
 from vidrestore.training.tasks.task import keep_share
 
 FOLDER = Path(__file__).parents[2] / "configs" / "train"
-SHIPPED = [FOLDER / f"{task}.yaml" for task in RECIPES]
+SHIPPED = [FOLDER / f"{task}.yaml" for task in TRAINING_CONFIGS]
 
 
 def written(folder: Path, content: object) -> Path:
-    path = folder / "recipe.yaml"
+    path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_recipes_build_their_networks(path: Path) -> None:
-    recipe = load_recipe(path)
+def test_shipped_configurations_build_their_networks(path: Path) -> None:
+    config = load_training_config(path)
     with Unfilled():
-        build(recipe.arch, **recipe.hyperparameters)
+        build(config.arch, **config.hyperparameters)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_recipes_say_which_checkpoint_is_used(path: Path) -> None:
+def test_configurations_say_which_checkpoint_is_used(path: Path) -> None:
     head = path.read_text(encoding="utf-8").partition("\ntask:")[0]
     assert re.search(r"[Ww]hat (ships|goes into GFP-GAN|is compared) is (best|last)\.pt", head)
 
 
 @pytest.mark.parametrize("task", ["stylegan2_prior", "gfpgan", "gpen"])
-def test_full_recipes_spell_out_the_defaults(task: str) -> None:
-    shipped = load_recipe(FOLDER / f"{task}.yaml").model_dump(exclude={"network", "discriminator"})
-    defaults = parse_recipe(RECIPES[task], {"task": task}, "test").model_dump()
+def test_full_configurations_spell_out_the_defaults(task: str) -> None:
+    shipped = load_training_config(FOLDER / f"{task}.yaml").model_dump(
+        exclude={"network", "discriminator"}
+    )
+    defaults = parse_training_config(TRAINING_CONFIGS[task], {"task": task}, "test").model_dump()
     if task == "gpen":
         defaults |= {"batch_size": 4}
     assert shipped == {name: defaults[name] for name in shipped}
@@ -58,13 +60,15 @@ def test_full_recipes_spell_out_the_defaults(task: str) -> None:
 
 def test_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load_recipe("gfpgan") == load_recipe(FOLDER / "gfpgan.yaml")
-    with pytest.raises(UsageError, match="unknown training recipe 'gfpgn'; did you mean 'gfpgan'"):
-        load_recipe("gfpgn")
+    assert load_training_config("gfpgan") == load_training_config(FOLDER / "gfpgan.yaml")
+    with pytest.raises(
+        UsageError, match="unknown training configuration 'gfpgn'; did you mean 'gfpgan'"
+    ):
+        load_training_config("gfpgn")
     Path("gfpgan.yaml").write_text("task: gpen", encoding="utf-8")
     with pytest.raises(UsageError, match=r"has a file gfpgan.yaml; write ./gfpgan.yaml"):
-        load_recipe("gfpgan")
-    assert load_recipe("./gfpgan.yaml").task == "gpen"
+        load_training_config("gfpgan")
+    assert load_training_config("./gfpgan.yaml").task == "gpen"
 
 
 LOOK = {"look": "first", "images": 8}
@@ -82,8 +86,8 @@ LOOK = {"look": "first", "images": 8}
         ({"task": "gfpgan", "losses": {"pixel": -1}}, r"losses\.pixel: .*got -1"),
         ({"task": "compact_generator"}, "stages is missing"),
         ({"task": "compact_generator", "stages": [{"images": 5, "batch_size": 2}]}, "whole batch"),
-        ({"task": "gpen", "phase": "prior", "losses": {"adversarial": 0}}, "is 1 in the phase"),
-        ({"task": "gpen", "augment": {"kind": "ada"}}, "is for the phase prior"),
+        ({"task": "gpen", "stage": "prior", "losses": {"adversarial": 0}}, "is 1 in the stage"),
+        ({"task": "gpen", "augment": {"kind": "ada"}}, "is for the stage prior"),
         (
             {"task": "compact_detector", "stages": [LOOK], "precision": "bfloat16"},
             "stages say how much",
@@ -100,15 +104,15 @@ LOOK = {"look": "first", "images": 8}
 )
 def test_mistakes_are_named(content: object, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
-        load_recipe(written(tmp_path, content))
+        load_training_config(written(tmp_path, content))
 
 
-def test_files_that_are_no_recipes(tmp_path: Path) -> None:
+def test_files_that_are_no_configurations(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="check the path"):
-        load_recipe(tmp_path / "absent.yaml")
+        load_training_config(tmp_path / "absent.yaml")
     (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(DataError, match="not valid YAML"):
-        load_recipe(tmp_path / "bad.yaml")
+        load_training_config(tmp_path / "bad.yaml")
 
 
 def test_values_can_be_replaced_by_dotted_keys() -> None:
@@ -118,25 +122,25 @@ def test_values_can_be_replaced_by_dotted_keys() -> None:
         "data.resize": "true",
         "mixture.nearly_clean": "0.5",
     }
-    recipe = load_recipe(FOLDER / "compact_generator.yaml", changes)
-    assert isinstance(recipe, CompactGeneratorRecipe)
-    assert [stage.batch_size for stage in recipe.stages][:2] == [8, 5]
-    assert recipe.report.save_every_steps == 7
-    assert recipe.data.resize and recipe.data.gray_share == 0.1
-    assert recipe.mixture == {"nearly_clean": 0.5}
+    config = load_training_config(FOLDER / "compact_generator.yaml", changes)
+    assert isinstance(config, CompactGeneratorConfig)
+    assert [stage.batch_size for stage in config.stages][:2] == [8, 5]
+    assert config.report.save_every_steps == 7
+    assert config.data.resize and config.data.gray_share == 0.1
+    assert config.mixture == {"nearly_clean": 0.5}
     for bad in ({"stages.9.images": "1"}, {"seed.x": "1"}):
         with pytest.raises(DataError, match="no place"):
-            load_recipe(FOLDER / "compact_generator.yaml", bad)
+            load_training_config(FOLDER / "compact_generator.yaml", bad)
 
 
-def test_recipes_survive_being_written(tmp_path: Path) -> None:
+def test_configurations_survive_being_written(tmp_path: Path) -> None:
     for path in SHIPPED:
-        recipe = load_recipe(path)
-        assert load_recipe(written(tmp_path, recipe.model_dump(mode="json"))) == recipe
+        config = load_training_config(path)
+        assert load_training_config(written(tmp_path, config.model_dump(mode="json"))) == config
 
 
 def test_the_learning_rate_falls_at_milestones() -> None:
-    schedule = ScheduleRecipe(learning_rate=1.0, milestones=(10, 20), factor=0.5)
+    schedule = ScheduleConfig(learning_rate=1.0, milestones=(10, 20), factor=0.5)
     assert [schedule.rate_at(step) for step in (0, 9, 10, 19, 20, 99)] == [
         1,
         1,
@@ -165,6 +169,6 @@ def test_half_of_the_average_is_gone_after_its_half_life(batch: int, half_life: 
 
 
 def test_the_papers_average() -> None:
-    recipe = load_recipe(FOLDER / "gfpgan.yaml")
-    half_life = recipe.ema_half_life_steps * recipe.batch_size
-    assert keep_share(recipe.batch_size, half_life, 10**9) == pytest.approx(0.5 ** (32 / 10_000))
+    config = load_training_config(FOLDER / "gfpgan.yaml")
+    half_life = config.ema_half_life_steps * config.batch_size
+    assert keep_share(config.batch_size, half_life, 10**9) == pytest.approx(0.5 ** (32 / 10_000))

@@ -15,18 +15,18 @@ from vidrestore.training.detector_data import (
     MAX_FACES,
     FaceBank,
     Scene,
-    SceneMaker,
+    SceneComposer,
+    assign_targets,
+    augment_image,
     build_face_bank,
     draw_hand,
+    light_from_side,
     load_textures,
     person_matte,
-    scene_targets,
-    side_lit,
-    spoil,
-    turned_scene,
+    rotate_scene,
 )
 from vidrestore.training.detector_data.face_bank import YAWS
-from vidrestore.training.detector_data.paste import warped
+from vidrestore.training.detector_data.paste import warp_face
 
 BOX = np.array([70, 60, 186, 216], np.float32)
 POINTS = np.array([[100, 120], [156, 120], [128, 155], [105, 185], [151, 185]], np.float32)
@@ -42,24 +42,24 @@ def marked_bank() -> FaceBank:
 
 
 def test_a_seed_makes_one_scene() -> None:
-    maker = SceneMaker(marked_bank(), [], size_px=192)
-    one, two = (maker.make(np.random.default_rng([3, 5])) for _ in range(2))
-    other = maker.make(np.random.default_rng([3, 6]))
+    composer = SceneComposer(marked_bank(), [], size_px=192)
+    one, two = (composer.compose(np.random.default_rng([3, 5])) for _ in range(2))
+    other = composer.compose(np.random.default_rng([3, 6]))
     assert np.array_equal(one.picture, two.picture)
     assert np.array_equal(one.landmarks, two.landmarks)
     assert not np.array_equal(one.picture, other.picture)
 
 
 def test_scenes_are_labelled_within_their_frame() -> None:
-    maker = SceneMaker(marked_bank(), [], size_px=192)
-    scenes = [maker.make(np.random.default_rng([1, i])) for i in range(30)]
+    composer = SceneComposer(marked_bank(), [], size_px=192)
+    scenes = [composer.compose(np.random.default_rng([1, i])) for i in range(30)]
     assert any(len(scene.wanted) == 0 for scene in scenes)
     assert any(len(scene.wanted) > 2 for scene in scenes)
     for scene in scenes:
         assert scene.picture.shape == (192, 192, 3)
         assert (scene.boxes_xyxy >= -0.5).all()
         assert (scene.boxes_xyxy <= 191.5).all()
-        targets = scene_targets(scene)
+        targets = assign_targets(scene)
         assert targets["state"].shape == (MAX_FACES,)
         assert (targets["state"] >= 0).sum() == len(scene.wanted)
 
@@ -78,7 +78,7 @@ def test_a_bent_face_keeps_its_labels() -> None:
         for point, (x, y) in enumerate(POINTS.astype(int)):
             spot = np.zeros((BANK_PX, BANK_PX, 3), np.uint8)
             cv2.circle(spot, (int(x), int(y)), 2, (255, 255, 255), -1, cv2.LINE_AA)
-            bent, _, points = warped(np.random.default_rng(seed), spot, matte, BOX, POINTS)
+            bent, _, points = warp_face(np.random.default_rng(seed), spot, matte, BOX, POINTS)
             light = bent[..., 0] / bent[..., 0].sum(dtype=np.float64)
             seen = (light * columns).sum(), (light * rows).sum()
             errors.append(np.linalg.norm(points[point] - seen))
@@ -88,11 +88,11 @@ def test_a_bent_face_keeps_its_labels() -> None:
 def test_spoiling_keeps_the_size_and_the_brightness_order() -> None:
     ramp = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (96, 1, 3))
     for seed in range(40):
-        spoilt = spoil(np.random.default_rng(seed), ramp)
+        spoilt = augment_image(np.random.default_rng(seed), ramp)
         assert spoilt.shape == ramp.shape
         assert spoilt.dtype == np.uint8
         assert spoilt[:, 60:].mean() >= spoilt[:, :36].mean()
-        assert (spoil(np.random.default_rng(seed), ramp, most=0.0) == ramp).all()
+        assert (augment_image(np.random.default_rng(seed), ramp, most=0.0) == ramp).all()
 
 
 def test_a_matte_holds_the_face_and_not_the_corners() -> None:
@@ -142,7 +142,7 @@ def test_a_turned_scene_s_labels_lie_where_its_picture_does() -> None:
     )
     wanted = []
     for seed in range(12):
-        turned = turned_scene(np.random.default_rng(seed), scene)
+        turned = rotate_scene(np.random.default_rng(seed), scene)
         for x, y in np.rint(turned.landmarks[0]).astype(int):
             assert turned.picture[y, x].min() > 128
         low, high = turned.boxes_xyxy[0, :2], turned.boxes_xyxy[0, 2:]
@@ -156,7 +156,7 @@ def test_a_turned_scene_s_labels_lie_where_its_picture_does() -> None:
 def test_light_from_one_side_leaves_the_other_darker() -> None:
     plain = np.full((64, 64, 3), 120, np.uint8)
     for seed in range(40):
-        lit = side_lit(np.random.default_rng(seed), plain).astype(np.float64)
+        lit = light_from_side(np.random.default_rng(seed), plain).astype(np.float64)
         slope = np.array(
             [lit[:, 32:].mean() - lit[:, :32].mean(), lit[32:].mean() - lit[:32].mean()]
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from labelled_faces import write_faces
-from tiny_recipes import SIZE, tiny_recipe
+from tiny_training import SIZE, tiny_config
 
 from vidrestore.errors import DataError, ModelError
 from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoints(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
     return {
-        task: train(tiny_recipe(task, **changes), data, folder / task)
+        task: train(tiny_config(task, **changes), data, folder / task)
         for task, changes in SHORT.items()
     }
 
@@ -90,9 +90,9 @@ def test_a_network_is_run_with_the_alignment_it_was_trained_with(
     data: Path, tmp_path: Path
 ) -> None:
     settings = {"size_px": SIZE, "template": "gpen"}
-    recipe = tiny_recipe("compact_generator", data=settings, **SHORT["compact_generator"])
+    config = tiny_config("compact_generator", data=settings, **SHORT["compact_generator"])
     file = tmp_path / "weights.safetensors"
-    export(train(recipe, data, tmp_path / "run"), file)
+    export(train(config, data, tmp_path / "run"), file)
     assert np.allclose(load_restorer(file, device="cpu").template, landmark_template("gpen", SIZE))
 
 
@@ -100,16 +100,16 @@ def test_files_say_how_they_were_made(checkpoints: dict[str, Path], tmp_path: Pa
     metadata = export(checkpoints["compact_generator"], tmp_path / "a.safetensors")
     assert metadata["images_seen"] == "2"
     assert json.loads(metadata["metrics"])["psnr_db"] > 0
-    assert json.loads(metadata["recipe"])["stages"][0]["window"] == SIZE
+    assert json.loads(metadata["config"])["stages"][0]["window"] == SIZE
 
 
 def test_nothing_is_told_of_the_folders_of_the_training(
     checkpoints: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe("gpen", prior=checkpoints["gpen"], **SHORT["gpen"])
-    last = train(recipe, data, tmp_path / "run")
+    config = tiny_config("gpen", prior=checkpoints["gpen"], **SHORT["gpen"])
+    last = train(config, data, tmp_path / "run")
     metadata = export(last, tmp_path / "a.safetensors")
-    assert json.loads(metadata["recipe"])["prior"] == "last.pt"
+    assert json.loads(metadata["config"])["prior"] == "last.pt"
     assert str(tmp_path) not in str(metadata)
 
 
@@ -138,10 +138,10 @@ def test_an_onnx_prior_draws_the_same(checkpoints: dict[str, Path], tmp_path: Pa
     onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "prior.onnx"
     export(checkpoints["stylegan2_prior"], file)
-    recipe = read_checkpoint(checkpoints["stylegan2_prior"]).recipe
-    network = build("StyleGAN2Generator", **recipe["network"]).eval()
+    config = read_checkpoint(checkpoints["stylegan2_prior"]).config
+    network = build("StyleGAN2Generator", **config["network"]).eval()
     network.load_state_dict(average(checkpoints["stylegan2_prior"]))
-    vectors = torch.randn(2, recipe["network"]["num_style_feat"])
+    vectors = torch.randn(2, config["network"]["num_style_feat"])
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"input": vectors.numpy()})
     with torch.no_grad():
@@ -225,6 +225,6 @@ def test_what_cannot_be_exported(checkpoints: dict[str, Path], data: Path, tmp_p
         export(checkpoints["gpen"], tmp_path / "a.pth")
     with pytest.raises(DataError, match="no such file"):
         export(tmp_path / "absent.pt", tmp_path / "a.onnx")
-    prior = train(tiny_recipe("gpen", phase="prior", **SHORT["gpen"]), data, tmp_path / "prior")
+    prior = train(tiny_config("gpen", stage="prior", **SHORT["gpen"]), data, tmp_path / "prior")
     with pytest.raises(DataError, match="encoder has learnt nothing"):
         export(prior, tmp_path / "a.safetensors")

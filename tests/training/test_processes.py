@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from gloo_gradients import gradients, gradients_of_two
 from labelled_faces import write_faces
-from tiny_recipes import SIZE, tiny_recipe
+from tiny_training import SIZE, tiny_config
 
-from vidrestore.training.config import Recipe
+from vidrestore.training.config import TrainingConfig
 from vidrestore.training.distributed import Distributed
 
 STEPS = 3  # Lazy terms on the first and the third.
 
 
-def still(task: str, identity: Path, **changes: Any) -> Recipe:
-    """A recipe of batches of four that does not move, so that no step's rounding enters the
+def still(task: str, identity: Path, **changes: Any) -> TrainingConfig:
+    """A configuration of batches of four that does not move, so that no step's rounding enters the
     next one.
     """
     common = {"batch_size": 4, "schedule": {"learning_rate": 0.0}}
-    if task == "stylegan2_prior" or changes.get("phase") == "prior":
+    if task == "stylegan2_prior" or changes.get("stage") == "prior":
         common["augment"] = {"kind": "ada"}
     if task == "compact_generator":
         terms = ("identity", "feature", "adversarial", "feature_matching")
@@ -34,32 +34,32 @@ def still(task: str, identity: Path, **changes: Any) -> Recipe:
         common["losses"] = lazy if task == "gfpgan" else {**lazy, "path_length_every_steps": 2}
     if task == "gpen":  # The embedding of noise sits on kinks; GFP-GAN and the compact one have it.
         common["losses"]["identity"] = 0.0
-    return tiny_recipe(task, identity, **(common | changes))
+    return tiny_config(task, identity, **(common | changes))
 
 
 def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -> None:
     identity = shared / "weights" / "mobilefacenet.pt"
     data = write_faces(tmp_path, {"train": 3, "val": 1}, size=SIZE)
-    recipes = [
+    configs = [
         still("stylegan2_prior", identity),
         still("gfpgan", identity),
         still("gpen", identity),
-        still("gpen", identity, phase="prior"),
+        still("gpen", identity, stage="prior"),
         still("compact_generator", identity),
         still("stylegan2_prior", identity, batch_size=6),  # Path lengths of two rows and of one.
         still("gpen", identity, batch_size=6),
     ]
-    found = gradients_of_two(recipes, data, STEPS, tmp_path / "gradients.pt")
+    found = gradients_of_two(configs, data, STEPS, tmp_path / "gradients.pt")
     distributed = Distributed("cpu")
     # Generator, discriminator, and what is lazy or by the component discriminators.
     numbers = [2 * 3 + 4, 3 * 3 + 2, 2 * 3 + 4, 2 * 3 + 4, 2 * 3, 2 * 3 + 4, 2 * 3 + 4]
-    for recipe, shared_out, count in zip(recipes, found, numbers, strict=True):
-        alone = gradients(recipe, data, STEPS, distributed)
+    for config, shared_out, count in zip(configs, found, numbers, strict=True):
+        alone = gradients(config, data, STEPS, distributed)
         assert len(alone) == len(shared_out) == count
         for step, (one, two) in enumerate(zip(alone, shared_out, strict=True)):
             distance = (one - two).norm() / one.norm()
             assert one.norm() > 0
-            assert distance <= 1e-5, (recipe.task, step)
+            assert distance <= 1e-5, (config.task, step)
 
 
 def test_a_batch_is_shared_evenly_or_not_at_all() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from labelled_faces import write_faces
-from tiny_recipes import SIZE, TINY, tiny_recipe
+from tiny_training import SIZE, TINY, tiny_config
 from torch.nn import functional as F
 
 from vidrestore.errors import DataError, NotAvailableError, VidRestoreError
@@ -28,7 +28,7 @@ RUNS = [
     ("stylegan2_prior", {"augment": {"kind": "diffaugment"}}),
     ("gfpgan", {}),
     ("gpen", {}),
-    ("gpen", {"phase": "prior"}),
+    ("gpen", {"stage": "prior"}),
     ("compact_generator", {}),
     ("compact_detector", {}),
 ]
@@ -72,12 +72,12 @@ def identity(shared: Path) -> Path:
 def test_twenty_steps_are_ten_and_ten_after_a_stop(
     task: str, changes: dict[str, Any], data: Path, identity: Path, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe(task, identity, **changes)
-    whole = train(recipe, data, tmp_path / "whole")
-    stopped = train(recipe, data, tmp_path / "parts", stop_at_step=10)
+    config = tiny_config(task, identity, **changes)
+    whole = train(config, data, tmp_path / "whole")
+    stopped = train(config, data, tmp_path / "parts", stop_at_step=10)
     assert read_checkpoint(stopped).images == 20
     before = dict(leaves(read_checkpoint(stopped).state))
-    resumed = train(recipe, data, tmp_path / "parts", resume=True)
+    resumed = train(config, data, tmp_path / "parts", resume=True)
     assert differing(whole, resumed) == []
     after = read_checkpoint(whole)
     assert after.images == 40
@@ -88,7 +88,7 @@ def test_twenty_steps_are_ten_and_ten_after_a_stop(
 
 def compact(**changes: Any) -> Any:
     stages = [{"images": 4, "batch_size": 2, "window": 16, **changes}]
-    return tiny_recipe("compact_generator", stages=stages)
+    return tiny_config("compact_generator", stages=stages)
 
 
 def test_loader_processes_do_not_change_the_result(data: Path, tmp_path: Path) -> None:
@@ -104,16 +104,16 @@ def test_another_seed_gives_another_training(data: Path, tmp_path: Path) -> None
 
 def test_the_files_of_a_run(data: Path, tmp_path: Path) -> None:
     report = {"log_every_steps": 1, "validate_every_steps": 1, "samples_every_steps": 1}
-    recipe = compact(learning_rate=0.0, final_learning_rate=0.0)
+    config = compact(learning_rate=0.0, final_learning_rate=0.0)
     told = []
     train(
-        recipe.model_copy(update={"report": recipe.report.model_copy(update=report)}),
+        config.model_copy(update={"report": config.report.model_copy(update=report)}),
         data,
         tmp_path,
         progress=told.append,
     )
     names = {path.name.partition(".")[0] for path in tmp_path.iterdir()}
-    assert names == {"recipe", "last", "best", "log", "events"}
+    assert names == {"config", "last", "best", "log", "events"}
     assert read_checkpoint(tmp_path / "best.pt").images == 2  # No later one was better.
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert {"pixel", "gradient", "images_per_s"} <= lines[0].keys()
@@ -125,7 +125,7 @@ def test_the_files_of_a_run(data: Path, tmp_path: Path) -> None:
 
 def test_what_each_stage_ended_with_is_kept(data: Path, tmp_path: Path) -> None:
     stages = [{"images": 4, "batch_size": 2, "window": 16}] * 2
-    train(tiny_recipe("compact_generator", stages=stages), data, tmp_path)
+    train(tiny_config("compact_generator", stages=stages), data, tmp_path)
     ends = [read_checkpoint(tmp_path / f"stage-{number}.pt").images for number in (1, 2)]
     assert ends == [4, 8]
 
@@ -169,12 +169,12 @@ def test_what_would_not_apply_is_refused(
     changes: dict[str, Any], named: str, data: Path, tmp_path: Path
 ) -> None:
     train(compact(), data, tmp_path, stop_at_step=1)
-    kept = (tmp_path / "recipe.yaml").read_bytes()
+    kept = (tmp_path / "config.yaml").read_bytes()
     stages = [{"images": 4, "batch_size": 2, "window": 16}]
-    other = tiny_recipe("compact_generator", **{"stages": stages, **changes})
+    other = tiny_config("compact_generator", **{"stages": stages, **changes})
     with pytest.raises(DataError, match=named):
         train(other, data, tmp_path, resume=True)
-    assert (tmp_path / "recipe.yaml").read_bytes() == kept
+    assert (tmp_path / "config.yaml").read_bytes() == kept
 
 
 def test_what_applies_from_here_on_is_named(
@@ -189,10 +189,10 @@ def test_what_applies_from_here_on_is_named(
 
 def test_a_stage_that_is_over_keeps_its_length(data: Path, tmp_path: Path) -> None:
     stages = [{"images": 4, "batch_size": 2, "window": 16}] * 2
-    train(tiny_recipe("compact_generator", stages=stages), data, tmp_path, stop_at_step=3)
+    train(tiny_config("compact_generator", stages=stages), data, tmp_path, stop_at_step=3)
     stages = [{**stages[0], "images": 2}, stages[1]]
     with pytest.raises(DataError, match=r"stages\.0\.images was 4, and is 2 now"):
-        train(tiny_recipe("compact_generator", stages=stages), data, tmp_path, resume=True)
+        train(tiny_config("compact_generator", stages=stages), data, tmp_path, resume=True)
 
 
 def test_a_training_that_diverges_stops_and_says_where(data: Path, tmp_path: Path) -> None:
@@ -201,15 +201,15 @@ def test_a_training_that_diverges_stops_and_says_where(data: Path, tmp_path: Pat
         train(wild, data, tmp_path)
 
 
-def test_checkpoints_of_other_recipes_are_refused(
+def test_checkpoints_of_other_configurations_are_refused(
     data: Path, identity: Path, tmp_path: Path
 ) -> None:
     train(compact(), data, tmp_path)
     wider = compact().model_copy(update={"network": {"widths": [16, 16]}})
-    with pytest.raises(DataError, match="does not fit the recipe"):
+    with pytest.raises(DataError, match="does not fit the configuration"):
         train(wider, data, tmp_path, resume=True)
     with pytest.raises(DataError, match="task compact_generator, not gpen"):
-        train(tiny_recipe("gpen", identity), data, tmp_path, resume=True)
+        train(tiny_config("gpen", identity), data, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
@@ -253,19 +253,19 @@ def test_every_term_can_be_switched_off(
     task: str, data: Path, identity: Path, tmp_path: Path
 ) -> None:
     one_step = {"steps": 1, "batch_size": 1}
-    train(tiny_recipe(task, identity, **one_step), data, tmp_path / "all")
+    train(tiny_config(task, identity, **one_step), data, tmp_path / "all")
     everything = logged(tmp_path / "all")
     for term, gone in TERMS[task].items():
         folder = tmp_path / term
-        train(tiny_recipe(task, identity, losses={term: 0}, **one_step), data, folder)
+        train(tiny_config(task, identity, losses={term: 0}, **one_step), data, folder)
         assert everything - logged(folder) == gone
 
 
 def test_the_pyramid_is_removed_after_its_step(data: Path, identity: Path, tmp_path: Path) -> None:
     off = {name: 0 for name in TERMS["gfpgan"] if name not in ("pixel", "pyramid")}
     changes = {"steps": 2, "batch_size": 1, "losses": {**off, "pyramid_until_step": 1}}
-    recipe = tiny_recipe("gfpgan", identity, report={"log_every_steps": 1}, **changes)
-    train(recipe, data, tmp_path)
+    config = tiny_config("gfpgan", identity, report={"log_every_steps": 1}, **changes)
+    train(config, data, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert ["pyramid" in line for line in lines if "pixel" in line] == [True, False]
 
@@ -277,9 +277,9 @@ def test_terms_without_their_network_are_refused_or_told(
     one_step = {"steps": 1, "batch_size": 1, "losses": {"features": "vgg19"}}
     for words in (r"mobilefacenet\.pt, https://", "when_missing: skip"):
         with pytest.raises(NotAvailableError, match=words):
-            train(tiny_recipe("gfpgan", **one_step), data, tmp_path / "refused")
+            train(tiny_config("gfpgan", **one_step), data, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
-    train(tiny_recipe("gfpgan", when_missing="skip", **one_step), data, tmp_path / "skipped")
+    train(tiny_config("gfpgan", when_missing="skip", **one_step), data, tmp_path / "skipped")
     assert not {"identity", "perceptual", "style"} & logged(tmp_path / "skipped")
     for words in ("mobilefacenet.pt", "vgg19-dcbb9e9d.pth", "https://"):
         assert words in caplog.text
@@ -293,12 +293,12 @@ def test_without_vgg19_other_features_take_its_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("VIDRESTORE_HOME", str(tmp_path / "home"))
-    recipe = tiny_recipe("gfpgan", identity, steps=1, batch_size=1, losses={"features": "auto"})
-    train(recipe, data, tmp_path / "run")
+    config = tiny_config("gfpgan", identity, steps=1, batch_size=1, losses={"features": "auto"})
+    train(config, data, tmp_path / "run")
     assert {"perceptual", "perceptual_discriminator", "style"} <= logged(tmp_path / "run")
     for words in ("vgg19-dcbb9e9d.pth", "arcface_resnet18.pth"):
         assert words in caplog.text
-    named = tiny_recipe(
+    named = tiny_config(
         "gfpgan", identity, losses={"features": "auto"},
         weights={"vgg19": tmp_path / "no.pth", "identity": identity},
     )  # fmt: skip
@@ -315,11 +315,11 @@ def test_a_file_is_no_folder_for_a_training(data: Path, tmp_path: Path) -> None:
 def test_a_fixed_decoder_needs_its_prior(data: Path, identity: Path, tmp_path: Path) -> None:
     changes = {"train_decoder": False, "steps": 1, "batch_size": 1}
     with pytest.raises(DataError, match="prior: FILE"):
-        train(tiny_recipe("gfpgan", identity, **changes), data, tmp_path / "none")
+        train(tiny_config("gfpgan", identity, **changes), data, tmp_path / "none")
     tiny = {**TINY["gfpgan"]["network"], "arch": "StyleGAN2GeneratorClean"}
     del tiny["narrow"]
     prior = train(
-        tiny_recipe(
+        tiny_config(
             "stylegan2_prior",
             network={**tiny, "narrow": 0.0625},
             steps=1,
@@ -328,7 +328,7 @@ def test_a_fixed_decoder_needs_its_prior(data: Path, identity: Path, tmp_path: P
         data,
         tmp_path / "prior",
     )
-    last = train(tiny_recipe("gfpgan", identity, prior=prior, **changes), data, tmp_path / "gfpgan")
+    last = train(tiny_config("gfpgan", identity, prior=prior, **changes), data, tmp_path / "gfpgan")
     wanted = read_checkpoint(prior).state["average"]
     found = read_checkpoint(last).state["network"]
     for name, value in wanted.items():
@@ -339,10 +339,10 @@ def test_gpens_second_phase_begins_with_the_first(
     data: Path, identity: Path, tmp_path: Path
 ) -> None:
     short = {"steps": 1, "batch_size": 1}
-    prior = train(tiny_recipe("gpen", phase="prior", **short), data, tmp_path / "prior")
+    prior = train(tiny_config("gpen", stage="prior", **short), data, tmp_path / "prior")
     still = {"schedule": {"learning_rate": 0.0}}
     last = train(
-        tiny_recipe("gpen", identity, prior=prior, **short, **still), data, tmp_path / "whole"
+        tiny_config("gpen", identity, prior=prior, **short, **still), data, tmp_path / "whole"
     )
     wanted, found = read_checkpoint(prior).state["average"], read_checkpoint(last).state["network"]
     decoder = [name for name in wanted if name.startswith("generator.")]
@@ -357,9 +357,9 @@ def test_the_identity_weight_is_brought_to_the_networks_scale(
     found = {}
     for through, distance in (("mobilefacenet", "l1"), ("mobilefacenet", "cosine")):
         losses = {**off, "identity_through": through, "identity_distance": distance}
-        recipe = tiny_recipe("gfpgan", identity, steps=1, batch_size=1, losses=losses)
+        config = tiny_config("gfpgan", identity, steps=1, batch_size=1, losses=losses)
         task: Any = open_task(
-            recipe, Data(lambda split: pytest.fail("not needed")), Distributed("cpu")
+            config, Data(lambda split: pytest.fail("not needed")), Distributed("cpu")
         )
         found[distance] = task.identity_weight
     assert found == {"l1": pytest.approx(113.1, abs=0.1), "cosine": 10}
@@ -390,7 +390,7 @@ SMALL_GFPGAN = {"arch": "GFPGANv1Clean", "out_size": 16, "num_style_feat": 8, "n
         ("stylegan2_prior", {"data": {"size_px": 16}}, r"out_size is 32.*data\.size_px is 16"),
         ("gfpgan", {"data": {"size_px": 16, "resize": True}}, r"out_size.*data\.size_px is 16"),
         ("gpen", {"network": {"size": 64}}, r"network\.size is 64, but data\.size_px is 32"),
-        ("gpen", {"phase": "prior", "network": {"size": 64}}, r"network\.size is 64"),
+        ("gpen", {"stage": "prior", "network": {"size": 64}}, r"network\.size is 64"),
         ("compact_generator", {"network": SMALL_GFPGAN}, r"out_size is 16.*data\.size_px is 32"),
         ("gfpgan", {"prior": Path("absent.pth")}, r"absent\.pth"),
         ("gpen", {"prior": Path("absent.pth")}, r"absent\.pth"),
@@ -402,12 +402,12 @@ SMALL_GFPGAN = {"arch": "GFPGANv1Clean", "out_size": 16, "num_style_feat": 8, "n
     ],
     ids=str,
 )
-def test_a_recipes_faults_are_found_before_pictures_are_decoded(
+def test_a_configurations_faults_are_found_before_pictures_are_decoded(
     task: str, changes: dict[str, Any], words: str, unreadable: Path, identity: Path, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe(task, identity, **changes)
+    config = tiny_config(task, identity, **changes)
     with pytest.raises(VidRestoreError, match=words):
-        train(recipe, unreadable, tmp_path / "run")
+        train(config, unreadable, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -420,8 +420,8 @@ def test_an_occupied_folder_is_found_before_pictures_are_decoded(
     other = compact().model_copy(update={"seed": 5})
     with pytest.raises(DataError, match="seed was 0, and is 5 now"):
         train(other, unreadable, tmp_path / "run", resume=True)
-    with pytest.raises(DataError, match=r"recipe\.yaml is no folder"):
-        train(compact(), unreadable, tmp_path / "run" / "recipe.yaml" / "run")
+    with pytest.raises(DataError, match=r"config\.yaml is no folder"):
+        train(compact(), unreadable, tmp_path / "run" / "config.yaml" / "run")
     with pytest.raises(DataError, match="no readable 32 px picture"):
         train(compact(), unreadable, tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -438,7 +438,7 @@ def test_a_second_training_stays_off_the_folder(unreadable: Path, tmp_path: Path
 
 
 def test_wrong_sizes_are_refused_before_work(data: Path, identity: Path, tmp_path: Path) -> None:
-    small = tiny_recipe("gfpgan", identity, data={"size_px": 16, "resize": True})
+    small = tiny_config("gfpgan", identity, data={"size_px": 16, "resize": True})
     with pytest.raises(DataError, match="make them one"):
         train(small, data, tmp_path / "a")
     with pytest.raises(DataError, match="whole crops"):

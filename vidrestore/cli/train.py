@@ -1,4 +1,4 @@
-"""`vidrestore train RECIPE.yaml`: trains a network as a recipe says."""
+"""`vidrestore train CONFIG.yaml`: trains a network as a configuration says."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"Recipes that ship: {', '.join(settings_names(TRAINING_PRESETS))}.",
+    epilog=f"Configurations that ship: {', '.join(settings_names(TRAINING_PRESETS))}.",
 )
-@click.argument("recipe", metavar="RECIPE")
+@click.argument("config", metavar="CONFIG")
 @click.option(
     "--data",
     metavar="FOLDER",
@@ -64,7 +64,7 @@ def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
     metavar="KEY=VALUE",
     multiple=True,
     callback=_changes,
-    help="replace a value of the recipe, such as losses.r1=5 or stages.0.batch_size=4",
+    help="replace a value of the configuration, such as losses.r1=5 or stages.0.batch_size=4",
 )
 @click.option(
     "--steps", "stop_at", metavar="N", type=click.IntRange(0), help="stop after step N already"
@@ -92,7 +92,7 @@ def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
 )
 @verbose_option
 def train(
-    recipe: str,
+    config: str,
     data: Path,
     out: Path,
     resume: bool,
@@ -104,7 +104,7 @@ def train(
     processes: int,
     verbose: int,
 ) -> None:
-    """Train a network as RECIPE says: the name of one that ships, or a YAML file by its path.
+    """Train a network as CONFIG says: the name of one that ships, or a YAML file by its path.
 
     \b
     vidrestore train compact_generator --data faces --out runs/compact
@@ -114,14 +114,14 @@ def train(
     A run that was broken off goes on with --resume, and gives what it would have given.
     """
     start_logging(verbose)
-    from vidrestore.training.config import load_recipe
+    from vidrestore.training.config import load_training_config
 
-    loaded = load_recipe(recipe, changes)
-    run = _Run(recipe, changes, data, out, resume, stop_at, workers, threads, device, verbose)
+    loaded = load_training_config(config, changes)
+    run = _Run(config, changes, data, out, resume, stop_at, workers, threads, device, verbose)
     last = run() if processes == 1 else _share(run, processes)
     use = "`vidrestore export` turns it into weights"
-    if getattr(loaded, "phase", None) == "prior":
-        use = f"the phase embedded begins with it: --set prior={last}"
+    if getattr(loaded, "stage", None) == "prior":
+        use = f"the stage embedded begins with it: --set prior={last}"
     echo(f"trained: {last}; {use}", err=True)
 
 
@@ -129,7 +129,7 @@ def train(
 class _Run:
     """One process's part of a training; it can be sent to another process."""
 
-    recipe: str
+    config: str
     changes: Mapping[str, str]
     data: Path
     out: Path
@@ -145,7 +145,7 @@ class _Run:
         import cv2
         import torch
 
-        from vidrestore.training.config import load_recipe
+        from vidrestore.training.config import load_training_config
         from vidrestore.training.train import train as run
 
         start_logging(self.verbose)
@@ -154,7 +154,7 @@ class _Run:
             torch.set_num_threads(self.threads)
         with _bar() as progress:
             return run(
-                load_recipe(self.recipe, self.changes),
+                load_training_config(self.config, self.changes),
                 self.data,
                 self.out,
                 resume=self.resume,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vidrestore.degradations.compression import jpeg, video_codec
     from vidrestore.degradations.noise import gaussian_noise, shot_noise
     from vidrestore.degradations.optics import blur, gaussian_kernel
-    from vidrestore.degradations.pixels import Clip, Picture
+    from vidrestore.degradations.pixels import Clip, Image
     from vidrestore.degradations.recipe import Recipe, load_recipe, recipe_names
     from vidrestore.degradations.sampling import resize, shift
 
@@ -30,7 +30,7 @@ __all__ = [
     "Clip",
     "Coding",
     "Degradation",
-    "Picture",
+    "Image",
     "Recipe",
     "apply",
     "blur",
@@ -51,7 +51,7 @@ _HOMES = {
     "Clip": "pixels",
     "Coding": "blind",
     "Degradation": "blind",
-    "Picture": "pixels",
+    "Image": "pixels",
     "Recipe": "recipe",
     "apply": "blind",
     "blur": "optics",

@@ -18,10 +18,10 @@ from itertools import chain
 
 import numpy as np
 
-from vidrestore.degradations.compression import coded, jpeg, video_codec
+from vidrestore.degradations.compression import jpeg, recode, video_codec
 from vidrestore.degradations.noise import gaussian_noise, shot_noise
 from vidrestore.degradations.optics import blur
-from vidrestore.degradations.pixels import Picture, log_uniform
+from vidrestore.degradations.pixels import Image, log_uniform
 from vidrestore.degradations.sampling import resize, shift
 
 __all__ = ["BlindVideo", "Coding", "Degradation", "apply", "apply_to_video"]
@@ -179,7 +179,7 @@ class BlindVideo:
         return tuple((float(x), float(y)) for x, y in path)
 
 
-def apply(image: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
+def apply(image: Image, degradation: Degradation, rng: np.random.Generator) -> Image:
     """Send a picture through a degradation.
 
     Args:
@@ -213,10 +213,10 @@ def apply(image: Picture, degradation: Degradation, rng: np.random.Generator) ->
 
 
 def apply_to_video(
-    frames: Iterable[Picture],
+    frames: Iterable[Image],
     degradation: Degradation,
     rng_of_frame: Callable[[int], np.random.Generator],
-) -> Iterator[Picture]:
+) -> Iterator[Image]:
     """Send a stream of frames through a degradation: `apply` with the video's own motion.
 
     Args:
@@ -232,7 +232,7 @@ def apply_to_video(
     if first is None:
         return
     height, width = first.shape[:2]
-    stream: Iterator[Picture] = (
+    stream: Iterator[Image] = (
         _seen(frame, degradation, rng_of_frame(index))
         for index, frame in enumerate(chain([first], frames))
     )
@@ -245,27 +245,27 @@ def apply_to_video(
         if factor is not None:
             size = _video_size(height, width, factor)
             stream = (resize(frame, *size, degradation.up) for frame in stream)
-        stream = coded(stream, coding.codec, quality=coding.quality, preset=coding.preset)
+        stream = recode(stream, coding.codec, quality=coding.quality, preset=coding.preset)
     for frame in stream:
         if degradation.jpeg_quality:
             frame = jpeg(frame, degradation.jpeg_quality)
         yield _sized(frame, height, width, degradation)
 
 
-def _seen(image: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
+def _seen(image: Image, degradation: Degradation, rng: np.random.Generator) -> Image:
     """`_film` of the blurred picture."""
     if degradation.sigma_x_px > 0:
         image = blur(image, degradation.sigma_x_px, degradation.sigma_y_px, degradation.angle)
     return _film(image, degradation, rng)
 
 
-def _sized(image: Picture, height: int, width: int, degradation: Degradation) -> Picture:
+def _sized(image: Image, height: int, width: int, degradation: Degradation) -> Image:
     if image.shape[:2] == (height, width):
         return image
     return resize(image, height, width, degradation.up)
 
 
-def _film(image: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
+def _film(image: Image, degradation: Degradation, rng: np.random.Generator) -> Image:
     """One frame as the camera takes it: seen at the video's scale, with noise."""
     height, width = image.shape[:2]
     size = _video_size(height, width, degradation.factor)
@@ -278,7 +278,7 @@ def _film(image: Picture, degradation: Degradation, rng: np.random.Generator) ->
     return image
 
 
-def _code(frames: Sequence[Picture], coding: Coding) -> list[Picture]:
+def _code(frames: Sequence[Image], coding: Coding) -> list[Image]:
     decoded = video_codec(frames, coding.codec, quality=coding.quality, preset=coding.preset)
     assert len(decoded) == len(frames), (
         f"{len(frames)} frames went into {coding}, {len(decoded)} came out"

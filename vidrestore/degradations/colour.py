@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.degradations.pixels import LUMA, Picture, clipped
+from vidrestore.degradations.pixels import LUMA, Image, clamp
 
 __all__ = [
     "STOCKS",
@@ -33,14 +33,14 @@ _LEAST = 1e-4
 """Darkest transmittance: densities end at 4."""
 
 
-def grayscale(image: Picture, weights: NDArray[np.float32] = LUMA) -> Picture:
+def grayscale(image: Image, weights: NDArray[np.float32] = LUMA) -> Image:
     """Luma (ITU-R BT.601 weights), or another weighted sum, in all three channels."""
     return np.asarray(np.repeat((image @ weights)[..., None], 3, axis=2), dtype=np.float32)
 
 
 def fade_dyes(
-    image: Picture, kept: tuple[float, float, float], base: tuple[float, float, float]
-) -> Picture:
+    image: Image, kept: tuple[float, float, float], base: tuple[float, float, float]
+) -> Image:
     """Dyes of a colour film that have bleached, over a base that has yellowed.
 
     Densities ``D = -log10 I`` of red, green and blue (the cyan, magenta and yellow dyes) shrink and
@@ -54,27 +54,27 @@ def fade_dyes(
         base: Density that the base gained, for red, green and blue.
     """
     shares, stains = np.array(kept, np.float32), np.array(base, np.float32)
-    return clipped(np.power(np.maximum(image, _LEAST), shares) * np.power(np.float32(10), -stains))
+    return clamp(np.power(np.maximum(image, _LEAST), shares) * np.power(np.float32(10), -stains))
 
 
-def contrast(image: Picture, black: float, white: float, gamma: float = 1.0) -> Picture:
+def contrast(image: Image, black: float, white: float, gamma: float = 1.0) -> Image:
     """Levels of a bad copy: ``black + (white - black) I^gamma``; gray stays gray."""
-    return clipped(black + (white - black) * np.power(np.maximum(image, 0), np.float32(gamma)))
+    return clamp(black + (white - black) * np.power(np.maximum(image, 0), np.float32(gamma)))
 
 
-def colour_shift(image: Picture, red: float, green: float, blue: float) -> Picture:
+def colour_shift(image: Image, red: float, green: float, blue: float) -> Image:
     """Add a number to each channel: GFP-GAN's first jitter, there up to 20/255 either way."""
-    return clipped(image + np.array([red, green, blue], dtype=np.float32))
+    return clamp(image + np.array([red, green, blue], dtype=np.float32))
 
 
 def colour_jitter(
-    image: Picture,
+    image: Image,
     brightness: float,
     contrast: float,
     saturation: float,
     hue: float,
     order: int = 0,
-) -> Picture:
+) -> Image:
     """Torchvision's jitter, GFP-GAN's second one; factors of 1 and a hue of 0 change nothing.
 
     Brightness ``f I``; contrast ``f I + (1 - f) mean(luma)``; saturation ``f I + (1 - f) luma``;
@@ -90,19 +90,19 @@ def colour_jitter(
     """
     for which in _ORDERS[order]:
         if which == 0:
-            image = clipped(image * np.float32(brightness))
+            image = clamp(image * np.float32(brightness))
         elif which == 1:
             mean = (image @ LUMA).mean(dtype=np.float64)
-            image = clipped(np.float32(contrast) * image + np.float32((1 - contrast) * mean))
+            image = clamp(np.float32(contrast) * image + np.float32((1 - contrast) * mean))
         elif which == 2:
             gray = grayscale(image)
-            image = clipped(np.float32(saturation) * image + np.float32(1 - saturation) * gray)
+            image = clamp(np.float32(saturation) * image + np.float32(1 - saturation) * gray)
         elif hue:
             image = _turn_hue(image, hue)
     return image
 
 
-def _turn_hue(image: Picture, hue: float) -> Picture:
+def _turn_hue(image: Image, hue: float) -> Image:
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + 360 * hue) % 360
-    return clipped(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    return clamp(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from vidrestore.degradations import colour
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 from vidrestore.degradations.ranges import (
     Amount,
     Choice,
@@ -31,7 +31,7 @@ class BlackAndWhite(FrameStep):
     name: ClassVar[str] = "black_and_white"
     stock: Annotated[Choice, among(*colour.STOCKS)] = one_of("luma")
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return colour.grayscale(image, colour.STOCKS[self.stock.word])
 
 
@@ -46,7 +46,7 @@ class Fade(FrameStep):
     stain_green: Share = uniform(0.0, 0.03)
     stain_blue: Share = uniform(0.02, 0.12)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         kept = (self.red.value, self.green.value, self.blue.value)
         stain = (self.stain_red.value, self.stain_green.value, self.stain_blue.value)
         return colour.fade_dyes(image, kept, stain)
@@ -60,7 +60,7 @@ class Contrast(FrameStep):
     white: Share = uniform(0.75, 1)
     gamma: Annotated[Range, between(0.1, 10)] = uniform(0.8, 1.3)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return colour.contrast(image, self.black.value, self.white.value, self.gamma.value)
 
 
@@ -72,7 +72,7 @@ class ColourShift(FrameStep):
     green: Signed = uniform(-20 / 255, 20 / 255)
     blue: Signed = uniform(-20 / 255, 20 / 255)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return colour.colour_shift(image, self.red.value, self.green.value, self.blue.value)
 
 
@@ -86,7 +86,7 @@ class ColourJitter(FrameStep):
     hue: Annotated[Range, between(-0.5, 0.5)] = uniform(-0.1, 0.1)
     order: Annotated[Whole, between(0, 23)] = whole(0, 23)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return colour.colour_jitter(
             image,
             self.brightness.value,

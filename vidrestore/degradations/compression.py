@@ -15,17 +15,17 @@ import av
 import cv2
 import numpy as np
 
-from vidrestore.degradations.pixels import Picture, from_bytes, to_bytes
+from vidrestore.degradations.pixels import Image, from_bytes, to_bytes
 from vidrestore.video.write.x264 import set_x264_threads, x264_options
 
-__all__ = ["PRESETS", "coded", "jpeg", "video_codec"]
+__all__ = ["PRESETS", "jpeg", "recode", "video_codec"]
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
 """Presets of x264 that are worth their time here."""
 _SMALLEST_PX = 16
 
 
-def jpeg(image: Picture, quality: int) -> Picture:
+def jpeg(image: Image, quality: int) -> Image:
     """Code and decode as a baseline JPEG of ``quality`` 1-100."""
     data = cv2.imencode(".jpg", to_bytes(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -34,8 +34,8 @@ def jpeg(image: Picture, quality: int) -> Picture:
 
 
 def video_codec(
-    frames: Sequence[Picture], codec: str, *, quality: int, preset: str = "veryfast"
-) -> list[Picture]:
+    frames: Sequence[Image], codec: str, *, quality: int, preset: str = "veryfast"
+) -> list[Image]:
     """Code a short clip as 4:2:0 video and decode it again.
 
     Args:
@@ -48,12 +48,12 @@ def video_codec(
     Returns:
         The decoded frames, in order.
     """
-    return list(coded(frames, codec, quality=quality, preset=preset))
+    return list(recode(frames, codec, quality=quality, preset=preset))
 
 
-def coded(
-    frames: Iterable[Picture], codec: str, *, quality: int, preset: str = "veryfast"
-) -> Iterator[Picture]:
+def recode(
+    frames: Iterable[Image], codec: str, *, quality: int, preset: str = "veryfast"
+) -> Iterator[Image]:
     """`video_codec` for a stream: what the encoder looks ahead is all that is held.
 
     Frames whose sides are odd or below 16 px are continued at the right and the bottom, and cut
@@ -77,7 +77,7 @@ def coded(
 
 def _pictures(
     decoder: av.VideoCodecContext, packet: Any, height: int, width: int
-) -> Iterator[Picture]:
+) -> Iterator[Image]:
     for frame in decoder.decode(packet):
         yield from_bytes(frame.to_ndarray(format="rgb24")[:height, :width])
 
@@ -115,7 +115,7 @@ def _fitting(length: int) -> int:
     return max(_SMALLEST_PX, length + length % 2)
 
 
-def _to_frame(image: Picture, index: int) -> av.VideoFrame:
+def _to_frame(image: Image, index: int) -> av.VideoFrame:
     data = to_bytes(image)
     beyond = [(0, _fitting(length) - length) for length in image.shape[:2]]
     if any(after for _, after in beyond):

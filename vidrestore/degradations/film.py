@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.degradations.noise import correlated_noise
-from vidrestore.degradations.pixels import Picture, clipped
+from vidrestore.degradations.pixels import Image, clamp
 
 __all__ = [
     "Scratch",
@@ -34,8 +34,8 @@ _BITS = 4
 
 
 def film_grain(
-    image: Picture, strength: float, size_px: float, colour: float, rng: np.random.Generator
-) -> Picture:
+    image: Image, strength: float, size_px: float, colour: float, rng: np.random.Generator
+) -> Image:
     """Grains: spatially correlated noise that is strongest in mid tones.
 
     ``I' = I + strength * 2 sqrt(I (1 - I)) * n``, n of unit variance (`noise.correlated_noise`).
@@ -56,8 +56,8 @@ def film_grain(
     if colour > 0:
         layers = correlated_noise(height, width, 3, size_px, rng)
         noise = noise + np.float32(np.sqrt(colour)) * layers
-    light = clipped(image)
-    return clipped(image + np.float32(2 * strength) * np.sqrt(light * (1 - light)) * noise)
+    light = clamp(image)
+    return clamp(image + np.float32(2 * strength) * np.sqrt(light * (1 - light)) * noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def scratches_at(
 def scratch_profile(distance: NDArray[np.float64], width: float) -> NDArray[np.float64]:
     """A scratch across: ``0.2^(2 d / 3 w) cos(pi d / w)``, a line with fainter sides, 1 at 0.
 
-    The damped cosine that Kokaram (Motion Picture Restoration, 1998, chapter on line scratches)
+    The damped cosine that Kokaram (Motion Image Restoration, 1998, chapter on line scratches)
     fits to scanned scratches: light is scattered by the groove's edges. The line proper, of one
     sign, is w wide.
 
@@ -146,7 +146,7 @@ def scratch_profile(distance: NDArray[np.float64], width: float) -> NDArray[np.f
     return profile
 
 
-def scratches(image: Picture, found: Iterable[Scratch], unit_px: float = 1.0) -> Picture:
+def scratches(image: Image, found: Iterable[Scratch], unit_px: float = 1.0) -> Image:
     """Add scratches to a frame: ``I + depth * profile(x - x0(y))``, all channels alike.
 
     Args:
@@ -168,7 +168,7 @@ def scratches(image: Picture, found: Iterable[Scratch], unit_px: float = 1.0) ->
         added = scratch_profile(np.arange(left, right) - centre[:, None], across)
         added *= one.depth * fade[:, None]
         image[:, left:right] += added[..., None].astype(np.float32)
-    return clipped(image)
+    return clamp(image)
 
 
 def speck_mask(radius_px: float, rng: np.random.Generator) -> _Mask:
@@ -209,17 +209,17 @@ def hair_mask(height: int, width: int, length_px: float, rng: np.random.Generato
 
 
 def dust(
-    image: Picture,
+    image: Image,
     *,
     specks: float,
     hairs: float,
     radius_px: tuple[float, float],
     bright: float,
     rng: np.random.Generator,
-) -> Picture:
+) -> Image:
     """Specks and hairs that lie on one frame only: ``I' = (1 - a) I + a c``.
 
-    The opaque blotches of Kokaram's model (Motion Picture Restoration, 1998), with a from
+    The opaque blotches of Kokaram's model (Motion Image Restoration, 1998), with a from
     `speck_mask` and `hair_mask`; c is near black for dirt on the print and near white for dirt on
     the negative.
 
@@ -243,7 +243,7 @@ def dust(
     for _ in range(int(rng.poisson(hairs))):
         mask = hair_mask(height, width, rng.uniform(10, 40) * radius_px[1] / 2, rng)
         _cover(image, mask, 0, 0, _tone(bright, rng), rng)
-    return clipped(image)
+    return clamp(image)
 
 
 def _radius(bounds: tuple[float, float], rng: np.random.Generator) -> float:
@@ -257,7 +257,7 @@ def _tone(bright: float, rng: np.random.Generator) -> float:
 
 
 def _cover(
-    image: Picture, mask: _Mask, left: int, top: int, tone: float, rng: np.random.Generator
+    image: Image, mask: _Mask, left: int, top: int, tone: float, rng: np.random.Generator
 ) -> None:
     """Covers a part of `image`, in place."""
     alpha = np.float32(rng.uniform(0.7, 1.0)) * mask
@@ -270,8 +270,8 @@ def _cover(
 
 
 def flicker(
-    image: Picture, gain: float, offset: float, uneven: NDArray[np.float64] | None = None
-) -> Picture:
+    image: Image, gain: float, offset: float, uneven: NDArray[np.float64] | None = None
+) -> Image:
     """Exposure of one frame: ``I' = gain (1 + u(x, y)) I + offset``.
 
     The model of van Roosmalen, Lagendijk and Biemond (Correction of intensity flicker in old film
@@ -290,4 +290,4 @@ def flicker(
             uneven.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
         )
         factor = np.float32(gain) * (1 + field[..., None])
-    return clipped(factor * image + np.float32(offset))
+    return clamp(factor * image + np.float32(offset))

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from vidrestore.degradations import film, sampling
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 from vidrestore.degradations.ranges import Count, Permille, Range, Share, between, uniform
 from vidrestore.degradations.step import FrameStep
 from vidrestore.degradations.timeline import Moment
@@ -27,7 +27,7 @@ class Grain(FrameStep):
     size_permille: Permille = uniform(0.8, 2.2)
     colour: Share = uniform(0.0)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         size_px = self.size_permille.value * image.shape[0] / 1000
         return film.film_grain(image, self.strength.value, size_px, self.colour.value, moment.rng)
 
@@ -42,7 +42,7 @@ class Scratches(FrameStep):
     depth: Share = uniform(0.15, 0.5)
     bright: Share = uniform(0.3, 0.9)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         width = self.width_permille.value
         found = film.scratches_at(
             moment.index,
@@ -66,7 +66,7 @@ class Dust(FrameStep):
     """Of the largest speck; the smallest has a fifth of it."""
     bright: Share = uniform(0.2, 0.8)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         largest = max(0.8, self.radius_permille.value * image.shape[0] / 1000)
         return film.dust(
             image,
@@ -91,7 +91,7 @@ class Flicker(FrameStep):
     uneven: Share = uniform(0, 0.05)
     """Standard deviation of the gain over the picture, on a grid of 4 x 4, each frame its own."""
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         rng = moment.rng
         drift = float(moment.drift(self.period_frames.value)[0])
         change = 0.6 * drift + 0.8 * rng.standard_normal()
@@ -107,7 +107,7 @@ class Weave(FrameStep):
     amount_permille: Permille = uniform(0.5, 3)
     period_frames: Annotated[Range, between(1, 10_000)] = uniform(5, 15)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         path = 0.9 * moment.drift(self.period_frames.value, 2)
         path += 0.4 * moment.rng.standard_normal(2)
         across, down = path * self.amount_permille.value * image.shape[0] / 1000

@@ -12,21 +12,21 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 
-__all__ = ["blend_fields", "combed", "double_lines", "interpolate_lines", "weave_fields"]
+__all__ = ["blend_fields", "comb", "double_lines", "interpolate_lines", "weave_fields"]
 
 
-def weave_fields(top: Picture, bottom: Picture) -> Picture:
+def weave_fields(top: Image, bottom: Image) -> Image:
     """Even rows of one picture, odd rows of another: what moves between them gets a comb."""
     woven = top.copy()
     woven[1::2] = bottom[1::2]
     return woven
 
 
-def combed(
-    frames: Iterable[Picture], *, top_first: bool = True, pulldown: bool = False
-) -> Iterator[Picture]:
+def comb(
+    frames: Iterable[Image], *, top_first: bool = True, pulldown: bool = False
+) -> Iterator[Image]:
     """Frames whose second field is that of the frame after; the last one stays as it is.
 
     Args:
@@ -35,7 +35,7 @@ def combed(
         pulldown: Comb only two frames of five, as telecined film has them (3:2 pulldown of frames
             A B C D gives A, B, B/C, C/D, D).
     """
-    before: Picture | None = None
+    before: Image | None = None
     for index, frame in enumerate(frames, start=-1):
         if before is not None:
             if pulldown and index % 5 not in (2, 3):
@@ -47,14 +47,14 @@ def combed(
         yield before
 
 
-def double_lines(image: Picture, *, keep_top: bool) -> Picture:
+def double_lines(image: Image, *, keep_top: bool) -> Image:
     """Keep one field and show each of its lines twice: half the vertical detail, with stairs."""
     height = image.shape[0]
     field = image[0 if keep_top or height == 1 else 1 :: 2]
     return np.ascontiguousarray(_twice(field, height))
 
 
-def interpolate_lines(image: Picture, *, keep_top: bool) -> Picture:
+def interpolate_lines(image: Image, *, keep_top: bool) -> Image:
     """Keep one field; its missing lines become the mean of those above and below ("bob")."""
     out = image.copy()
     first = 1 if keep_top else 0
@@ -64,14 +64,14 @@ def interpolate_lines(image: Picture, *, keep_top: bool) -> Picture:
     return out
 
 
-def blend_fields(image: Picture) -> Picture:
+def blend_fields(image: Image) -> Image:
     """Mix the fields, rows weighted 1/4, 1/2, 1/4: combs turn into double images."""
     above = np.concatenate([image[1:2], image[:-1]]) if len(image) > 1 else image
     below = np.concatenate([image[1:], image[-2:-1]]) if len(image) > 1 else image
     return np.asarray((above + 2 * image + below) / 4, dtype=np.float32)
 
 
-def _twice(field: Picture, height: int) -> Picture:
+def _twice(field: Image, height: int) -> Image:
     doubled = np.repeat(field, 2, axis=0)[:height]
     missing = height - len(doubled)
     return np.concatenate([doubled, doubled[-1:].repeat(missing, axis=0)]) if missing else doubled

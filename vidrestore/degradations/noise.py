@@ -10,14 +10,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidrestore.degradations.pixels import LUMA, Picture, clipped
+from vidrestore.degradations.pixels import LUMA, Image, clamp
 
 __all__ = ["correlated_noise", "gaussian_noise", "poisson_noise", "shot_noise"]
 
 
-def gaussian_noise(
-    image: Picture, sigma: float, rng: np.random.Generator, *, gray: bool
-) -> Picture:
+def gaussian_noise(image: Image, sigma: float, rng: np.random.Generator, *, gray: bool) -> Image:
     """``clip(I + sigma n)``, n standard normal: white noise of standard deviation ``sigma`` (in
     units of the range), one for all channels when ``gray``.
     """
@@ -26,7 +24,7 @@ def gaussian_noise(
     return np.clip(image + sigma * noise, 0.0, 1.0)
 
 
-def shot_noise(image: Picture, photons: float, rng: np.random.Generator) -> Picture:
+def shot_noise(image: Image, photons: float, rng: np.random.Generator) -> Image:
     """Poisson noise of a sensor whose white is ``photons`` electrons: variance ``image /
     photons``, drawn as a normal.
     """
@@ -35,21 +33,19 @@ def shot_noise(image: Picture, photons: float, rng: np.random.Generator) -> Pict
     return np.asarray(np.clip(noisy, 0.0, 1.0), dtype=np.float32)
 
 
-def poisson_noise(
-    image: Picture, photons: float, rng: np.random.Generator, *, gray: bool
-) -> Picture:
+def poisson_noise(image: Image, photons: float, rng: np.random.Generator, *, gray: bool) -> Image:
     """``Poisson(photons * image) / photons``: counted photons, exact for few of them too.
 
     With ``gray`` they are counted on luma and what they miss is added to all channels alike.
     """
-    seen = clipped(image @ LUMA)[..., None] if gray else clipped(image)
+    seen = clamp(image @ LUMA)[..., None] if gray else clamp(image)
     counted = rng.poisson(np.float64(photons) * seen) / photons
-    return clipped(image + (counted - seen))
+    return clamp(image + (counted - seen))
 
 
 def correlated_noise(
     height: int, width: int, channels: int, sigma_px: float, rng: np.random.Generator
-) -> Picture:
+) -> Image:
     """White noise seen through a Gaussian of ``sigma_px``, scaled back to unit variance: grains of
     one size.
 

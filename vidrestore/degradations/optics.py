@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 
 __all__ = [
     "blur",
@@ -84,13 +84,13 @@ def motion_kernel(length_px: float, angle: float) -> _Kernel:
     return _normalised(kernel)
 
 
-def convolve(image: Picture, kernel: _Kernel) -> Picture:
+def convolve(image: Image, kernel: _Kernel) -> Image:
     """Filter with an odd kernel, the border reflected."""
     blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(blurred, dtype=np.float32)
 
 
-def blur(image: Picture, sigma_x: float, sigma_y: float, angle: float = 0.0) -> Picture:
+def blur(image: Image, sigma_x: float, sigma_y: float, angle: float = 0.0) -> Image:
     """Convolve with `gaussian_kernel`, the border reflected."""
     return convolve(image, gaussian_kernel(max(sigma_x, 1e-3), max(sigma_y, 1e-3), angle))
 

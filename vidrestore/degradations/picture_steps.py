@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from vidrestore.degradations import compression, noise, optics, sampling
-from vidrestore.degradations.pixels import Picture, clipped
+from vidrestore.degradations.pixels import Image, clamp
 from vidrestore.degradations.ranges import (
     Angle,
     Chance,
@@ -79,7 +79,7 @@ class Blur(FrameStep):
         )
         return super().scaled(factor).model_copy(update={"kernel_px": whole(low, high)})
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         assert self.other_sigma_px is not None, "not drawn yet"
         sigmas = (max(self.sigma_px.value, 1e-3), max(self.other_sigma_px.value, 1e-3))
         size, angle, shape = self.kernel_px.whole or None, self.angle.value, self.shape.value
@@ -89,7 +89,7 @@ class Blur(FrameStep):
             kernel = optics.generalised_kernel(*sigmas, angle, shape, size)
         else:
             kernel = optics.plateau_kernel(*sigmas, angle, shape, size)
-        return clipped(optics.convolve(image, kernel))
+        return clamp(optics.convolve(image, kernel))
 
 
 class MotionBlur(FrameStep):
@@ -99,9 +99,9 @@ class MotionBlur(FrameStep):
     length_px: Sigma = uniform(3, 15)
     angle: Angle = uniform(0, np.pi)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         kernel = optics.motion_kernel(self.length_px.value, self.angle.value)
-        return clipped(optics.convolve(image, kernel))
+        return clamp(optics.convolve(image, kernel))
 
 
 class Down(FrameStep):
@@ -111,7 +111,7 @@ class Down(FrameStep):
     factor: Factor = uniform(1, 8)
     method: Method = one_of("area")
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         height, width = (max(2, int(side / self.factor.value)) for side in image.shape[:2])
         return sampling.resize(image, height, width, self.method.word)
 
@@ -122,7 +122,7 @@ class Up(FrameStep):
     name: ClassVar[str] = "up"
     method: Method = one_of("bilinear")
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         size = (moment.times.height, moment.times.width)
         return image if image.shape[:2] == size else sampling.resize(image, *size, self.method.word)
 
@@ -134,7 +134,7 @@ class GaussianNoise(FrameStep):
     sigma: Share = uniform(0, 20 / 255)
     gray: Chance = chance(0)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return noise.gaussian_noise(image, self.sigma.value, moment.rng, gray=bool(self.gray))
 
 
@@ -145,7 +145,7 @@ class PoissonNoise(FrameStep):
     photons: Annotated[Range, between(1, 1e6)] = uniform(100, 2000, log=True)
     gray: Chance = chance(0)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return noise.poisson_noise(image, self.photons.value, moment.rng, gray=bool(self.gray))
 
 
@@ -155,7 +155,7 @@ class Jpeg(FrameStep):
     name: ClassVar[str] = "jpeg"
     quality: Annotated[Whole, between(1, 100)] = whole(60, 100)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return compression.jpeg(image, self.quality.whole)
 
 
@@ -167,8 +167,8 @@ class H264(ClipStep):
     crf: Annotated[Whole, between(0, 51)] = whole(18, 38)
     preset: Preset = one_of("ultrafast", "superfast", "veryfast", "faster")
 
-    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
-        return compression.coded(frames, "h264", quality=self.crf.whole, preset=self.preset.word)
+    def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
+        return compression.recode(frames, "h264", quality=self.crf.whole, preset=self.preset.word)
 
 
 class Mpeg2(ClipStep):
@@ -178,5 +178,5 @@ class Mpeg2(ClipStep):
     uses_motion: ClassVar[bool] = True
     quantiser: Annotated[Whole, between(2, 31)] = whole(2, 14)
 
-    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
-        return compression.coded(frames, "mpeg2", quality=self.quantiser.whole)
+    def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
+        return compression.recode(frames, "mpeg2", quality=self.quantiser.whole)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 __all__ = [
     "LUMA",
     "Clip",
-    "Picture",
-    "clipped",
+    "Image",
+    "clamp",
     "from_bytes",
     "from_ycc",
     "log_uniform",
@@ -22,7 +22,7 @@ __all__ = [
     "to_ycc",
 ]
 
-Picture = NDArray[np.float32]
+Image = NDArray[np.float32]
 Clip = NDArray[np.float32]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -32,22 +32,22 @@ _CB_SCALE, _CR_SCALE = np.float32(1.772), np.float32(1.402)
 """2 (1 - 0.114) and 2 (1 - 0.299): blue and red less luma, over Cb and Cr."""
 
 
-def clipped(image: NDArray[Any]) -> Picture:
+def clamp(image: NDArray[Any]) -> Image:
     """The picture held in [0, 1], float32."""
     return np.asarray(np.clip(image, 0.0, 1.0), dtype=np.float32)
 
 
-def to_bytes(image: Picture) -> NDArray[np.uint8]:
+def to_bytes(image: Image) -> NDArray[np.uint8]:
     """To 0-255, rounded."""
     return np.ascontiguousarray(np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8))
 
 
-def from_bytes(image: NDArray[Any]) -> Picture:
+def from_bytes(image: NDArray[Any]) -> Image:
     """From 0-255."""
     return np.asarray(np.ascontiguousarray(image, dtype=np.float32) / 255, dtype=np.float32)
 
 
-def to_ycc(image: Picture) -> tuple[Picture, Picture]:
+def to_ycc(image: Image) -> tuple[Image, Image]:
     """Luma (H, W) in [0, 1] and colour differences (H, W, 2) in [-0.5, 0.5] (ITU-R BT.601).
 
     ``Y = 0.299 R + 0.587 G + 0.114 B``, ``Cb = (B - Y) / 1.772``, ``Cr = (R - Y) / 1.402``.
@@ -57,11 +57,11 @@ def to_ycc(image: Picture) -> tuple[Picture, Picture]:
     return luma, np.stack([blue, red], axis=-1)
 
 
-def from_ycc(luma: Picture, chroma: Picture) -> Picture:
+def from_ycc(luma: Image, chroma: Image) -> Image:
     """The inverse of `to_ycc`, held in [0, 1]."""
     blue, red = chroma[..., 0] * _CB_SCALE, chroma[..., 1] * _CR_SCALE
     green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
-    return clipped(luma[..., None] + np.stack([red, green, blue], axis=-1))
+    return clamp(luma[..., None] + np.stack([red, green, blue], axis=-1))
 
 
 def log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:

@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vidrestore.degradations.pixels import Clip, Picture, clipped
+from vidrestore.degradations.pixels import Clip, Image, clamp
 from vidrestore.degradations.ranges import Range, Whole
 from vidrestore.degradations.sampling import resize, shift
 from vidrestore.degradations.step import ClipStep, Step
@@ -80,7 +80,7 @@ class DrawnRecipe:
     steps: tuple[ClipStep, ...]
     still: Still
 
-    def frames(self, frames: Iterable[Picture], seed: int) -> Iterator[Picture]:
+    def frames(self, frames: Iterable[Image], seed: int) -> Iterator[Image]:
         """Sends a stream through all steps; as many frames leave, of the size they came in.
 
         Memory holds what the steps look ahead: up to some 50 frames for a codec, one for a comb.
@@ -94,11 +94,11 @@ class DrawnRecipe:
         if first is None:
             return
         height, width = first.shape[:2]
-        stream: Iterator[Picture] = chain([first], frames)
+        stream: Iterator[Image] = chain([first], frames)
         for number, step in enumerate(self.steps):
             stream = step.apply(stream, Timeline((seed, number), height, width))
         for frame in stream:
-            yield clipped(_sized(frame, height, width))
+            yield clamp(_sized(frame, height, width))
 
     def clip(self, clip: Clip, seed: int) -> Clip:
         """`frames` of a whole clip, (T, H, W, 3)."""
@@ -106,7 +106,7 @@ class DrawnRecipe:
         assert len(degraded) == len(clip), f"{len(clip)} frames went in, {len(degraded)} came out"
         return np.stack(degraded)
 
-    def picture(self, image: Picture, rng: np.random.Generator) -> Picture:
+    def picture(self, image: Image, rng: np.random.Generator) -> Image:
         """A still picture, (H, W, 3).
 
         Args:
@@ -128,7 +128,7 @@ class DrawnRecipe:
         """What was drawn, in the form of a recipe that draws nothing else."""
         return Recipe(steps=self.steps, still=self.still).record()
 
-    def _filmed(self, image: Picture, rng: np.random.Generator) -> Picture:
+    def _filmed(self, image: Image, rng: np.random.Generator) -> Image:
         if not self.steps:
             return image
         path = np.zeros((1, 2))
@@ -300,7 +300,7 @@ def _motion(still: Still, rng: np.random.Generator) -> np.typing.NDArray[np.floa
     return moved
 
 
-def _sized(image: Picture, height: int, width: int) -> Picture:
+def _sized(image: Image, height: int, width: int) -> Image:
     if image.shape[:2] == (height, width):
         return image
     return resize(image, height, width, "bilinear")

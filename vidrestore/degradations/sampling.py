@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 
 __all__ = ["METHODS", "cubic_weights", "resize", "shift"]
 
@@ -23,7 +23,7 @@ METHODS = (*_INTERPOLATIONS, _CUBIC)
 """Ways to resample."""
 
 
-def resize(image: Picture, height: int, width: int, method: str) -> Picture:
+def resize(image: Image, height: int, width: int, method: str) -> Image:
     """Resample to a size by one of `METHODS`, pixel centres aligned at the edges.
 
     ``bicubic-antialiased`` is the bicubic of super-resolution papers (`cubic_weights`), which
@@ -56,7 +56,7 @@ def cubic_weights(source: int, target: int) -> NDArray[np.float32]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def shift(image: Picture, dx_px: float, dy_px: float) -> Picture:
+def shift(image: Image, dx_px: float, dy_px: float) -> Image:
     """Move the picture's content by (dx, dy) pixels, bilinear, the border reflected."""
     matrix = np.array([[1, 0, dx_px], [0, 1, dy_px]], dtype=np.float64)
     size = (image.shape[1], image.shape[0])

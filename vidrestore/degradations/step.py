@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 from vidrestore.degradations.ranges import Drawable, Range
 from vidrestore.degradations.timeline import Moment, Timeline
 
@@ -57,7 +57,7 @@ class ClipStep(Step, ABC):
         return self.model_copy(update={"probability": 1.0, **drawn})
 
     @abstractmethod
-    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
+    def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
         """Sends a stream of frames through; one leaves for each that enters, in order.
 
         Args:
@@ -69,10 +69,10 @@ class ClipStep(Step, ABC):
 class FrameStep(ClipStep, ABC):
     """A step that needs no neighbours in time."""
 
-    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
+    def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
         for index, frame in enumerate(frames):
             yield self.frame(frame, Moment(times, index))
 
     @abstractmethod
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         """One frame."""

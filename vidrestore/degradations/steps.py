@@ -34,7 +34,7 @@ from vidrestore.degradations.picture_steps import (
     PoissonNoise,
     Up,
 )
-from vidrestore.degradations.pixels import Picture, clipped
+from vidrestore.degradations.pixels import Image, clamp
 from vidrestore.degradations.step import ClipStep, Step
 from vidrestore.degradations.tape_steps import (
     BandLimit,
@@ -67,11 +67,11 @@ class DrawnBlindVideo(ClipStep):
         """See `Step`."""
         return self.model_copy(update={"degradation": _scaled(self.degradation, factor)})
 
-    def picture(self, image: Picture, rng: np.random.Generator) -> Picture:
+    def picture(self, image: Image, rng: np.random.Generator) -> Image:
         """A still picture, exactly as the protocol degrades it."""
-        return clipped(apply(image, self.degradation, rng))
+        return clamp(apply(image, self.degradation, rng))
 
-    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
+    def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
         return apply_to_video(frames, self.degradation, times.of_frame)
 
 

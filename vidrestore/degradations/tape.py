@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vidrestore.degradations.optics import gaussian_kernel
-from vidrestore.degradations.pixels import Picture, clipped, from_ycc, to_ycc
+from vidrestore.degradations.pixels import Image, clamp, from_ycc, to_ycc
 
 __all__ = [
     "band_limit",
@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 
-def chroma_blur(image: Picture, sigma_x_px: float, sigma_y_px: float) -> Picture:
+def chroma_blur(image: Image, sigma_x_px: float, sigma_y_px: float) -> Image:
     """``C' = G * C`` with a Gaussian G of these standard deviations; luma stays."""
     luma, chroma = to_ycc(image)
     kernel = gaussian_kernel(max(sigma_x_px, 1e-3), max(sigma_y_px, 1e-3), 0.0)
     return from_ycc(luma, cv2.filter2D(chroma, -1, kernel, borderType=cv2.BORDER_REFLECT_101))
 
 
-def chroma_shift(image: Picture, dx_px: float, dy_px: float) -> Picture:
+def chroma_shift(image: Image, dx_px: float, dy_px: float) -> Image:
     """``C'(x, y) = C(x - dx, y - dy)``: colour differences moved against luma, as decoders with
     another delay do ("Y/C delay")."""
     luma, chroma = to_ycc(image)
@@ -46,7 +46,7 @@ def chroma_shift(image: Picture, dx_px: float, dy_px: float) -> Picture:
     return from_ycc(luma, moved)
 
 
-def chroma_subsample(image: Picture, factor_x: int, factor_y: int) -> Picture:
+def chroma_subsample(image: Image, factor_x: int, factor_y: int) -> Image:
     """Average colour differences over blocks and show each block in one colour.
 
     2 and 2 is 4:2:0, 4 and 1 is 4:1:1 of DV, by a decoder that repeats samples.
@@ -61,7 +61,7 @@ def chroma_subsample(image: Picture, factor_x: int, factor_y: int) -> Picture:
     return from_ycc(luma, blocks[:height, :width])
 
 
-def band_limit(image: Picture, luma_px: float, chroma_px: float) -> Picture:
+def band_limit(image: Image, luma_px: float, chroma_px: float) -> Image:
     """What a narrow band leaves of every line: Gaussians along the rows, for luma and for chroma.
 
     A signal of n cycles a line loses half its amplitude where the Gaussian's sigma is
@@ -77,7 +77,7 @@ def band_limit(image: Picture, luma_px: float, chroma_px: float) -> Picture:
     return from_ycc(_along_rows(luma, luma_px), _along_rows(chroma, chroma_px))
 
 
-def smear(image: Picture, luma_px: float, chroma_px: float) -> Picture:
+def smear(image: Image, luma_px: float, chroma_px: float) -> Image:
     """Trails to the right: ``y(x) = sum_d e^(-d / tau) i(x - d) / sum_d e^(-d / tau)``, d >= 0.
 
     The step response of a first-order low-pass, with its delay: colours run out of their outlines.
@@ -91,7 +91,7 @@ def smear(image: Picture, luma_px: float, chroma_px: float) -> Picture:
     return from_ycc(_trailing(luma, luma_px), _trailing(chroma, chroma_px))
 
 
-def edge_boost(image: Picture, amount: float, sigma_px: float) -> Picture:
+def edge_boost(image: Image, amount: float, sigma_px: float) -> Image:
     """Halos of a recorder's "sharpness": ``Y + amount (Y - G_sigma * Y)`` along the rows."""
     luma, chroma = to_ycc(image)
     return from_ycc(luma + np.float32(amount) * (luma - _along_rows(luma, sigma_px)), chroma)
@@ -99,7 +99,7 @@ def edge_boost(image: Picture, amount: float, sigma_px: float) -> Picture:
 
 def row_noise(
     height: int, width: int, channels: int, length_px: float, rng: np.random.Generator
-) -> Picture:
+) -> Image:
     """Standard normal noise, correlated along the rows by a trailing exponential only."""
     if length_px < 0.2:
         return rng.standard_normal((height, width, channels), dtype=np.float32)
@@ -114,8 +114,8 @@ def row_noise(
 
 
 def tape_noise(
-    image: Picture, luma: float, chroma: float, length_px: float, rng: np.random.Generator
-) -> Picture:
+    image: Image, luma: float, chroma: float, length_px: float, rng: np.random.Generator
+) -> Image:
     """Noise of tape and amplifier: `row_noise` on luma, four times longer on chroma.
 
     Args:
@@ -133,7 +133,7 @@ def tape_noise(
     return from_ycc(brightness, colours)
 
 
-def line_jitter(image: Picture, amount_px: float, rng: np.random.Generator) -> Picture:
+def line_jitter(image: Image, amount_px: float, rng: np.random.Generator) -> Image:
     """Move every line by itself: time-base error, ``e(y)`` an autoregression with factor 0.9.
 
     Args:
@@ -150,7 +150,7 @@ def line_jitter(image: Picture, amount_px: float, rng: np.random.Generator) -> P
     return _shifted_rows(image, shifts)
 
 
-def head_switch(image: Picture, lines: int, skew_px: float, rng: np.random.Generator) -> Picture:
+def head_switch(image: Image, lines: int, skew_px: float, rng: np.random.Generator) -> Image:
     """The lowest lines, read while one head hands over to the other: skewed and noisy.
 
     Args:
@@ -166,11 +166,11 @@ def head_switch(image: Picture, lines: int, skew_px: float, rng: np.random.Gener
     shifts[-lines:] = skew_px * (np.arange(1, lines + 1) / lines) ** 2
     moved = _shifted_rows(image, shifts)
     noise = row_noise(lines, image.shape[1], 1, 2.0, rng)
-    moved[-lines:] = clipped(moved[-lines:] + np.float32(0.15) * noise)
+    moved[-lines:] = clamp(moved[-lines:] + np.float32(0.15) * noise)
     return moved
 
 
-def dropouts(image: Picture, count: float, length_px: float, rng: np.random.Generator) -> Picture:
+def dropouts(image: Image, count: float, length_px: float, rng: np.random.Generator) -> Image:
     """Bright dashes where the tape has lost its coating: a Poisson number, one line high each.
 
     A dash begins abruptly and fades, ``I' = I + a (1 - I)``, ``a = 0.9 e^(-x / length)``.
@@ -189,10 +189,10 @@ def dropouts(image: Picture, count: float, length_px: float, rng: np.random.Gene
         along = np.arange(min(width - x, int(4 * length) + 1))
         share = (0.9 * np.exp(-along / length)).astype(np.float32)[:, None]
         image[y, x : x + len(along)] += share * (1 - image[y, x : x + len(along)])
-    return clipped(image)
+    return clamp(image)
 
 
-def _along_rows(plane: Picture, sigma_px: float) -> Picture:
+def _along_rows(plane: Image, sigma_px: float) -> Image:
     if sigma_px < 0.05:
         return plane
     radius = max(1, int(np.ceil(3 * sigma_px)))
@@ -202,7 +202,7 @@ def _along_rows(plane: Picture, sigma_px: float) -> Picture:
     return np.asarray(blurred, dtype=np.float32)
 
 
-def _trailing(plane: Picture, tau_px: float) -> Picture:
+def _trailing(plane: Image, tau_px: float) -> Image:
     if tau_px < 0.05:
         return plane
     reach = max(1, int(np.ceil(5 * tau_px)))
@@ -213,7 +213,7 @@ def _trailing(plane: Picture, tau_px: float) -> Picture:
     return np.asarray(smeared, dtype=np.float32)
 
 
-def _shifted_rows(image: Picture, shifts_px: np.typing.NDArray[np.float64]) -> Picture:
+def _shifted_rows(image: Image, shifts_px: np.typing.NDArray[np.float64]) -> Image:
     """Each row moved to the right by its own shift, linear, the border repeated."""
     height, width = image.shape[:2]
     columns = np.arange(width, dtype=np.float32)[None] - shifts_px[:, None].astype(np.float32)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar
 
 from vidrestore.degradations import interlacing, tape
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 from vidrestore.degradations.ranges import (
     Amount,
     Chance,
@@ -47,15 +47,15 @@ __all__ = [
 
 
 class Comb(ClipStep):
-    """Fields of two frames in one (`interlacing.combed`)."""
+    """Fields of two frames in one (`interlacing.comb`)."""
 
     name: ClassVar[str] = "comb"
     uses_motion: ClassVar[bool] = True
     top_first: Chance = chance(0.7)
     pulldown: Chance = chance(0)
 
-    def apply(self, frames: Iterable[Picture], times: Timeline) -> Iterator[Picture]:
-        return interlacing.combed(
+    def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
+        return interlacing.comb(
             frames, top_first=bool(self.top_first), pulldown=bool(self.pulldown)
         )
 
@@ -71,7 +71,7 @@ class Deinterlace(FrameStep):
     alternate: Chance = chance(0)
     """Keep the other field in every second frame: still lines hop up and down."""
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         if self.method.word == "blend":
             return interlacing.blend_fields(image)
         keep_top = bool(self.keep_top) ^ (bool(self.alternate) and moment.index % 2 == 1)
@@ -87,7 +87,7 @@ class ChromaBlur(FrameStep):
     x_permille: Permille = uniform(2, 15)
     y_permille: Permille = uniform(0, 4)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         unit = image.shape[0] / 1000
         return tape.chroma_blur(image, self.x_permille.value * unit, self.y_permille.value * unit)
 
@@ -99,7 +99,7 @@ class ChromaShift(FrameStep):
     x_permille: Annotated[Range, between(-1000, 1000)] = uniform(-8, 8)
     y_permille: Annotated[Range, between(-1000, 1000)] = uniform(-2, 4)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         unit = image.shape[0] / 1000
         return tape.chroma_shift(image, self.x_permille.value * unit, self.y_permille.value * unit)
 
@@ -111,7 +111,7 @@ class ChromaSubsample(FrameStep):
     x: Annotated[Whole, between(1, 16)] = whole(2, 4)
     y: Annotated[Whole, between(1, 16)] = whole(1, 2)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         return tape.chroma_subsample(image, self.x.whole, self.y.whole)
 
 
@@ -123,7 +123,7 @@ class BandLimit(FrameStep):
     """Cycles a line that keep half their amplitude; 156 for VHS."""
     chroma_cycles: Annotated[Range, between(1, 10_000)] = uniform(18, 30)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         width = 0.187 * image.shape[1]
         return tape.band_limit(
             image, width / self.luma_cycles.value, width / self.chroma_cycles.value
@@ -137,7 +137,7 @@ class Smear(FrameStep):
     luma_permille: Permille = uniform(0, 2)
     chroma_permille: Permille = uniform(4, 15)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         unit = image.shape[0] / 1000
         luma, chroma = self.luma_permille.value * unit, self.chroma_permille.value * unit
         return tape.smear(image, luma, chroma)
@@ -150,7 +150,7 @@ class EdgeBoost(FrameStep):
     amount: Amount = uniform(0.2, 0.8)
     size_permille: Permille = uniform(3, 6)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         size_px = self.size_permille.value * image.shape[0] / 1000
         return tape.edge_boost(image, self.amount.value, size_px)
 
@@ -163,7 +163,7 @@ class TapeNoise(FrameStep):
     chroma: Share = uniform(0.01, 0.03)
     length_permille: Permille = uniform(1, 4)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         length_px = self.length_permille.value * image.shape[0] / 1000
         return tape.tape_noise(image, self.luma.value, self.chroma.value, length_px, moment.rng)
 
@@ -174,7 +174,7 @@ class LineJitter(FrameStep):
     name: ClassVar[str] = "line_jitter"
     amount_permille: Permille = uniform(0.3, 1.5)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         amount_px = self.amount_permille.value * image.shape[0] / 1000
         return tape.line_jitter(image, amount_px, moment.rng)
 
@@ -186,7 +186,7 @@ class HeadSwitch(FrameStep):
     lines_permille: Permille = uniform(5, 20)
     skew_permille: Annotated[Range, between(-1000, 1000)] = uniform(20, 80)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         height = image.shape[0]
         lines = round(self.lines_permille.value * height / 1000)
         return tape.head_switch(image, lines, self.skew_permille.value * height / 1000, moment.rng)
@@ -199,6 +199,6 @@ class Dropouts(FrameStep):
     count: Count = uniform(0, 3)
     length_permille: Permille = uniform(10, 60)
 
-    def frame(self, image: Picture, moment: Moment) -> Picture:
+    def frame(self, image: Image, moment: Moment) -> Image:
         length_px = self.length_permille.value * image.shape[0] / 1000
         return tape.dropouts(image, self.count.value, length_px, moment.rng)

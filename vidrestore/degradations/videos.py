@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from vidrestore.config import DecodeConfig, EncodeConfig
-from vidrestore.degradations.pixels import Picture
+from vidrestore.degradations.pixels import Image
 from vidrestore.degradations.recipe import DrawnRecipe, Recipe
 from vidrestore.structs import Frame
 from vidrestore.structs import Picture as Samples
@@ -127,7 +127,7 @@ def degraded_frames(
         return
     waiting: deque[Frame] = deque()
 
-    def upright() -> Iterator[Picture]:
+    def upright() -> Iterator[Image]:
         for frame in frames:
             waiting.append(frame)
             yield np.ascontiguousarray(np.rot90(_rgb(frame.picture), turns))
@@ -139,7 +139,7 @@ def degraded_frames(
     assert not waiting, f"{len(waiting)} frames did not come out of the recipe"
 
 
-def samples_of_rgb(image: Picture, like: Samples) -> Samples:
+def samples_of_rgb(image: Image, like: Samples) -> Samples:
     """A picture's RGB in the pixel format of another, with that one's time and tags.
 
     Args:
@@ -165,6 +165,6 @@ def samples_of_rgb(image: Picture, like: Samples) -> Samples:
     return changed
 
 
-def _rgb(picture: Samples) -> Picture:
+def _rgb(picture: Samples) -> Image:
     rgb, _ = region_to_rgb(picture, 0, 0, picture.width, picture.height)
     return np.ascontiguousarray(rgb.permute(1, 2, 0).numpy(), dtype=np.float32)

@@ -28,7 +28,7 @@ from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import load_detector, load_restorer
 from vidrestore.structs import Detections
 from vidrestore.training.detector_data import BANK_PX, person_matte
-from vidrestore.training.detector_data.profile_synthesis import turned_aside
+from vidrestore.training.detector_data.profile_synthesis import rotate_head
 from vidrestore.visual.label import draw_label
 
 __all__ = ["detector_sheet", "generator_sheet"]
@@ -82,7 +82,7 @@ def _hard_looks(detector: FaceDetector) -> Iterator[RGB]:
     box, points = box.astype(np.float32), points.astype(np.float32)
     matte = person_matte(face, box)
     for degrees in _YAWS:
-        yield turned_aside(face, matte, box, points, float(np.deg2rad(degrees)))[0]
+        yield rotate_head(face, matte, box, points, float(np.deg2rad(degrees)))[0]
     x0, y0, x1, y1 = np.rint(box).astype(int)
     x, y = (x0 + x1) // 2, (y0 + y1) // 2
     for rows, columns in (

@@ -27,7 +27,7 @@ from vidrestore.datasets.names import distinct_names
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.evaluation.clip_tracks import ClipTracks, EyeMouthOpening
 from vidrestore.evaluation.detector import detect_scaled
-from vidrestore.evaluation.faces import Progress, evenly
+from vidrestore.evaluation.faces import Progress, space_evenly
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
     VIDEO_MEASURES,
@@ -38,7 +38,7 @@ from vidrestore.evaluation.measures import (
     number,
     require_available,
 )
-from vidrestore.evaluation.models import ModelEntry, contenders, header
+from vidrestore.evaluation.models import ModelEntry, header, list_models
 from vidrestore.evaluation.protocols import PAIRS, Protocol
 from vidrestore.evaluation.results import INPUT, TRUTH, Comparison, Row, Sample, Tile
 from vidrestore.geometry import box_iou
@@ -138,7 +138,7 @@ def compare_clips(
         NotAvailableError: What a measure asked for by name needs is not there.
         VidRestoreError: For other files, models and options that cannot be used.
     """
-    wanted, named = choose(metrics, VIDEO_MEASURES), contenders(models, per_frame=per_frame)
+    wanted, named = choose(metrics, VIDEO_MEASURES), list_models(models, per_frame=per_frame)
     where = resolve_device(device)
     finder = load_detector(detector, device=where)
     embed, missing = _identity(wanted, identity, where)
@@ -206,7 +206,7 @@ def find_clips(data: Path, limit: int | None = None) -> list[Path]:
     clips = _clips_of(data)
     if not clips:
         raise DataError(f"data {data}: neither pictures nor videos in it")
-    return [clips[index] for index in evenly(len(clips), limit or len(clips))]
+    return [clips[index] for index in space_evenly(len(clips), limit or len(clips))]
 
 
 def _clips_of(data: Path) -> list[Path]:
@@ -368,7 +368,7 @@ class _ClipMeter:
 
     def samples(self, count: int) -> list[Sample]:
         """Frames to show, evenly spaced."""
-        return [self._samples[index] for index in evenly(len(self._samples), count)]
+        return [self._samples[index] for index in space_evenly(len(self._samples), count)]
 
     def slices(self) -> list[Sample]:
         """What lines through the face show over time."""

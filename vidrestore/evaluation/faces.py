@@ -28,7 +28,7 @@ from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
 from vidrestore.structs import Array
 
-__all__ = ["Progress", "TrueFace", "evenly", "paired_faces", "true_faces"]
+__all__ = ["Progress", "TrueFace", "paired_faces", "space_evenly", "true_faces"]
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, and how much of it of how much in all; None where that is not known."""
@@ -110,7 +110,7 @@ def true_faces(
         faces = _labelled(folder, *known, split, progress)
     if not faces:
         raise DataError(f"faces {folder}: no picture with a usable face (split {split!r})")
-    return [faces[i] for i in evenly(len(faces), limit)] if limit is not None else faces
+    return [faces[i] for i in space_evenly(len(faces), limit)] if limit is not None else faces
 
 
 def paired_faces(faces: Sequence[TrueFace], truth: Path, degraded: Path) -> list[TrueFace]:
@@ -196,7 +196,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def evenly(count: int, wanted: int) -> list[int]:
+def space_evenly(count: int, wanted: int) -> list[int]:
     """At most `wanted` indices of `count`, evenly spaced, the first and the last among them."""
     return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(count, wanted))})
 

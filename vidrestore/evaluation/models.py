@@ -16,7 +16,7 @@ from vidrestore.models.load import choose_restorer
 from vidrestore.models.names import resolve
 from vidrestore.models.weights import store as weights
 
-__all__ = ["ModelEntry", "contenders", "header", "versions"]
+__all__ = ["ModelEntry", "header", "list_models", "versions"]
 
 
 _PER_FRAME = "(per frame)"
@@ -40,7 +40,7 @@ class ModelEntry:
         return {"name": self.name, "sha256": self.sha256}
 
 
-def contenders(models: Sequence[str], *, per_frame: bool = False) -> list[ModelEntry]:
+def list_models(models: Sequence[str], *, per_frame: bool = False) -> list[ModelEntry]:
     """The models that the user named; "input", which is always there, is left out.
 
     Args:

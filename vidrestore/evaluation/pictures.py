@@ -17,10 +17,10 @@ from torch import Tensor
 from vidrestore.datasets.images import find_pictures, read_picture
 from vidrestore.datasets.labels import find_labels
 from vidrestore.errors import DataError, UsageError
-from vidrestore.evaluation.faces import Progress, TrueFace, evenly, paired_faces, true_faces
+from vidrestore.evaluation.faces import Progress, TrueFace, paired_faces, space_evenly, true_faces
 from vidrestore.evaluation.measures import PICTURE_MEASURES, choose, require_available
 from vidrestore.evaluation.meter import PictureMeter
-from vidrestore.evaluation.models import ModelEntry, contenders, header
+from vidrestore.evaluation.models import ModelEntry, header, list_models
 from vidrestore.evaluation.protocols import PAIRS, Protocol, find_protocol
 from vidrestore.evaluation.restoring import restore_faces
 from vidrestore.evaluation.results import (
@@ -106,7 +106,7 @@ def compare_pictures(
     if fid_reference is not None and "fid" not in wanted:
         raise UsageError("--fid-reference: is for the metric fid, which --metrics leaves out")
     task = find_protocol(protocol) if degraded is None else PAIRS
-    named, where = contenders(models), resolve_device(device)
+    named, where = list_models(models), resolve_device(device)
     finder = load_detector(detector, device=where)
     meter = PictureMeter(
         wanted,
@@ -242,7 +242,7 @@ def _with_samples(
 ) -> Comparison:
     """The comparison with its contact sheet: faces made again, chosen by a fixed rule."""
     order = order_by_difficulty(found)
-    chosen = [order[place] for place in evenly(len(order), count)]
+    chosen = [order[place] for place in space_evenly(len(order), count)]
     samples = [_sample(found, _task([faces[index]], protocol, seed), restorers) for index in chosen]
     by = found.measures.get(thirds_by(found))
     spaced = f"by the input's {by.title}, the hardest first" if by else "in the order of the data"

@@ -18,7 +18,7 @@ import numpy as np
 from vidrestore.config import EncodeConfig
 from vidrestore.degradations import (
     BlindVideo,
-    Picture,
+    Image,
     Recipe,
     apply,
     load_recipe,
@@ -41,7 +41,7 @@ class Protocol:
     mixture: BlindVideo | None = None
     """Degrades pictures in place of the recipe."""
 
-    def picture(self, face: Picture, *, seed: int, index: int) -> Picture:
+    def picture(self, face: Image, *, seed: int, index: int) -> Image:
         """Degrade picture number `index`, (H, W, 3) RGB in [0, 1], both sides even."""
         rng = np.random.default_rng([seed, index])
         if self.mixture is not None:

@@ -1,7 +1,8 @@
 """Checkpoints: written under a temporary name, read without trusting them.
 
 A checkpoint is one file with plain tensors, numbers, texts and tables, which torch's restricted
-unpickler reads: {"task": …, "recipe": resolved recipe as JSON, "images": …, "state": of the task}.
+unpickler reads: {"task": …, "config": the resolved configuration as JSON, "images": …, "state": of
+the task}.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class TrainingState:
     """What a checkpoint holds."""
 
     task: str
-    recipe: dict[str, Any]
-    """The resolved recipe, as its class takes it."""
+    config: dict[str, Any]
+    """The resolved configuration, as its class takes it."""
     images: int
     """Images seen."""
     state: dict[str, Any]
@@ -46,7 +47,7 @@ def write_checkpoint(path: Path, content: TrainingState) -> None:
     table = {
         "format": _FORMAT,
         "task": content.task,
-        "recipe": json.dumps(content.recipe),
+        "config": json.dumps(content.config),
         "images": content.images,
         "state": content.state,
         "metrics": dict(content.metrics),
@@ -78,7 +79,7 @@ def read_checkpoint(path: Path) -> TrainingState:
             raise DataError(f"checkpoint {path}: not one of `vidrestore train`")
         return TrainingState(
             table["task"],
-            json.loads(table["recipe"]),
+            json.loads(table["config"]),
             table["images"],
             table["state"],
             table["metrics"],

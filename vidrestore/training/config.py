@@ -1,13 +1,13 @@
-"""Training recipes: readable YAML that decides everything about a run but the data and the machine.
+"""Training configurations: YAML that decides all of a run but the data and the machine.
 
-    recipe = load_recipe("gfpgan", {"batch_size": "4"})
+    config = load_training_config("gfpgan", {"batch_size": "4"})
 
 `task` says what is trained and with it which of the classes below the file must fit. The defaults
 here are the papers' values (Karras et al., arXiv:1912.04958; Wang et al., arXiv:2101.04061; Yang et
 al., arXiv:2105.06070). Every loss term is a weight, and 0 switches it off: it is not computed.
 
-Lengths are in steps of the optimiser, or where a recipe has stages in images. All counters follow
-from one, the number of images seen.
+Lengths are in steps of the optimiser, or where a configuration has stages in images. All counters
+follow from one, the number of images seen.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from vidrestore.errors import DataError, nearest
 from vidrestore.settings import TRAINING_PRESETS, find_settings, parse_yaml, read_yaml, shown
 
 __all__ = [
-    "RECIPES",
-    "CompactDetectorRecipe",
-    "CompactGeneratorRecipe",
-    "DataRecipe",
+    "TRAINING_CONFIGS",
+    "CompactDetectorConfig",
+    "CompactGeneratorConfig",
+    "DataConfig",
     "DetectorStage",
+    "GFPGANConfig",
     "GFPGANLosses",
-    "GFPGANRecipe",
+    "GPENConfig",
     "GPENLosses",
-    "GPENRecipe",
     "GeneratorStage",
     "PriorLosses",
-    "Recipe",
-    "ReportRecipe",
-    "ScheduleRecipe",
-    "StyleGAN2PriorRecipe",
+    "ReportConfig",
+    "ScheduleConfig",
+    "StyleGAN2PriorConfig",
     "TermFiles",
-    "load_recipe",
-    "read_recipe",
+    "TrainingConfig",
+    "load_training_config",
+    "read_training_config",
 ]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -55,7 +55,7 @@ class _Part(BaseModel):
     )
 
 
-class DataRecipe(_Part):
+class DataConfig(_Part):
     """How pictures become samples."""
 
     size_px: int = Field(512, ge=8, description="side of the pictures")
@@ -76,7 +76,7 @@ class DataRecipe(_Part):
     memory_gib: float = Field(4.0, ge=0, description="most memory for decoded pictures")
 
 
-class GPENDataRecipe(DataRecipe):
+class GPENDataConfig(DataConfig):
     """GPEN's own alignment, and its one black-and-white sample in five (its public code's)."""
 
     template: Literal["ffhq", "gpen"] = Field(
@@ -87,7 +87,7 @@ class GPENDataRecipe(DataRecipe):
     )
 
 
-class ReportRecipe(_Part):
+class ReportConfig(_Part):
     """How often a run tells about itself; none of it changes the result."""
 
     log_every_steps: int = Field(100, ge=1, description="scalars")
@@ -106,7 +106,7 @@ class TermFiles(_Part):
     arcface: Path | None = Field(None, description="arcface_resnet18.pth, of GFP-GAN's identity")
 
 
-class ScheduleRecipe(_Part):
+class ScheduleConfig(_Part):
     """Learning rate: constant, times `factor` at each milestone."""
 
     learning_rate: float = Field(2e-3, ge=0)
@@ -118,8 +118,8 @@ class ScheduleRecipe(_Part):
         return self.learning_rate * self.factor ** sum(step >= m for m in self.milestones)
 
 
-class Recipe(_Part):
-    """What all recipes have."""
+class TrainingConfig(_Part):
+    """What all configurations have."""
 
     default_arch: ClassVar[str] = ""
 
@@ -129,8 +129,8 @@ class Recipe(_Part):
     network: dict[str, Any] = Field(
         default_factory=dict, description="hyper-parameters of the network, and `arch`"
     )
-    data: DataRecipe = DataRecipe()
-    report: ReportRecipe = ReportRecipe()
+    data: DataConfig = DataConfig()
+    report: ReportConfig = ReportConfig()
     weights: TermFiles = TermFiles()
     when_missing: Literal["refuse", "skip"] = Field(
         "refuse", description="a loss term whose network is not there"
@@ -147,12 +147,12 @@ class Recipe(_Part):
         return {name: value for name, value in self.network.items() if name != "arch"}
 
 
-class _StepsRecipe(Recipe):
-    """A recipe of one stage, counted in steps."""
+class _StepsConfig(TrainingConfig):
+    """A configuration of one stage, counted in steps."""
 
     steps: int = Field(800_000, ge=1)
     batch_size: int = Field(12, ge=1, description="over all processes")
-    schedule: ScheduleRecipe = ScheduleRecipe()
+    schedule: ScheduleConfig = ScheduleConfig()
     ema_half_life_steps: float = Field(PAPER_EMA_STEPS, gt=0)
 
     @property
@@ -173,7 +173,7 @@ class PriorLosses(_Part):
     )
 
 
-class AugmentRecipe(_Part):
+class AugmentConfig(_Part):
     """What the discriminator sees instead of the pictures themselves, against few data."""
 
     kind: Literal["none", "diffaugment", "ada"] = "none"
@@ -186,7 +186,7 @@ class AugmentRecipe(_Part):
     ada_every_steps: int = Field(4, ge=1)
 
 
-class StyleGAN2PriorRecipe(_StepsRecipe):
+class StyleGAN2PriorConfig(_StepsConfig):
     """A StyleGAN2 of faces, the decoder of a GFP-GAN to come."""
 
     default_arch: ClassVar[str] = "StyleGAN2Generator"
@@ -197,11 +197,11 @@ class StyleGAN2PriorRecipe(_StepsRecipe):
     )
     mixing_share: float = Field(0.9, ge=0, le=1, description="samples of two styles")
     losses: PriorLosses = PriorLosses()
-    augment: AugmentRecipe = AugmentRecipe()
+    augment: AugmentConfig = AugmentConfig()
 
 
 class GFPGANLosses(_Part):
-    """GFP-GAN's terms, with the weights of the public recipe."""
+    """GFP-GAN's terms, with the weights of the public configuration."""
 
     pixel: Weight = 0.1
     pyramid: Weight = 1.0
@@ -228,13 +228,13 @@ class GFPGANLosses(_Part):
     )
 
 
-class GFPGANRecipe(_StepsRecipe):
+class GFPGANConfig(_StepsConfig):
     """GFP-GAN on a StyleGAN2 prior."""
 
     default_arch: ClassVar[str] = "GFPGANv1"
 
     task: Literal["gfpgan"] = "gfpgan"
-    schedule: ScheduleRecipe = ScheduleRecipe(milestones=(600_000, 700_000))
+    schedule: ScheduleConfig = ScheduleConfig(milestones=(600_000, 700_000))
     prior: Path | None = Field(
         None, description="weights or checkpoint of the decoder; None starts from random ones"
     )
@@ -260,31 +260,31 @@ class GPENLosses(_Part):
     feature_matching: Weight = 0.02
 
 
-class GPENRecipe(_StepsRecipe):
-    """GPEN in its two phases: the prior with concatenated noise, then the whole."""
+class GPENConfig(_StepsConfig):
+    """GPEN in its two stages: the prior with concatenated noise, then the whole."""
 
     default_arch: ClassVar[str] = "GPEN FullGenerator"
 
     task: Literal["gpen"] = "gpen"
-    data: GPENDataRecipe = GPENDataRecipe()
-    phase: Literal["prior", "embedded"] = "embedded"
-    prior: Path | None = Field(None, description="checkpoint of the phase `prior`")
+    data: GPENDataConfig = GPENDataConfig()
+    stage: Literal["prior", "embedded"] = "embedded"
+    prior: Path | None = Field(None, description="checkpoint of the stage `prior`")
     encoder_rate: float = Field(1.0, ge=0, description="of the learning rate")
     decoder_rate: float = Field(0.1, ge=0, description="of the learning rate (section 4.1)")
     discriminator_rate: float = Field(0.01, ge=0, description="of the learning rate (section 4.1)")
     discriminator: dict[str, Any] = Field(default_factory=dict)
-    augment: AugmentRecipe = AugmentRecipe()
+    augment: AugmentConfig = AugmentConfig()
     degradation: str = Field("gpen", description="a recipe of `vidrestore degrade`: name or file")
     losses: GPENLosses = GPENLosses()
 
     @model_validator(mode="after")
-    def _fits_the_phase(self) -> GPENRecipe:
-        if self.phase == "prior" and self.losses.adversarial != 1:
+    def _fits_the_stage(self) -> GPENConfig:
+        if self.stage == "prior" and self.losses.adversarial != 1:
             raise ValueError(
-                "losses.adversarial: is 1 in the phase prior, which learns by nothing else"
+                "losses.adversarial: is 1 in the stage prior, which learns by nothing else"
             )
-        if self.phase == "embedded" and self.augment.kind != "none":
-            raise ValueError("augment: is for the phase prior; say kind: none")
+        if self.stage == "embedded" and self.augment.kind != "none":
+            raise ValueError("augment: is for the stage prior; say kind: none")
         return self
 
 
@@ -327,14 +327,14 @@ class GeneratorStage(_Part):
         return self
 
 
-class CompactGeneratorRecipe(Recipe):
+class CompactGeneratorConfig(TrainingConfig):
     """The small generator that ships, in stages."""
 
     default_arch: ClassVar[str] = "CompactUNet"
 
     task: Literal["compact_generator"] = "compact_generator"
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    data: DataRecipe = DataRecipe(gray_share=0.1)
+    data: DataConfig = DataConfig(gray_share=0.1)
     mixture: dict[str, Any] = Field(
         default_factory=lambda: {"nearly_clean": 0.08}, description="fields of `BlindVideo`"
     )
@@ -385,7 +385,7 @@ class DetectorLosses(_Part):
     second_landmark: Weight = 8.0
 
 
-class CompactDetectorRecipe(Recipe):
+class CompactDetectorConfig(TrainingConfig):
     """The small detector that ships, in stages."""
 
     default_arch: ClassVar[str] = "CompactDetector"
@@ -403,48 +403,52 @@ class CompactDetectorRecipe(Recipe):
     stages: tuple[DetectorStage, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _no_idle_fields(self) -> CompactDetectorRecipe:
+    def _no_idle_fields(self) -> CompactDetectorConfig:
         if self.precision != "float32":
             raise ValueError("precision: stages say how much of them is in bfloat16_share")
-        usual = DataRecipe(size_px=self.data.size_px)
-        for name in DataRecipe.model_fields:
+        usual = DataConfig(size_px=self.data.size_px)
+        for name in DataConfig.model_fields:
             if getattr(self.data, name) != getattr(usual, name):
                 raise ValueError(f"data.{name}: scenes are made otherwise; leave it out")
         return self
 
 
-RECIPES: Mapping[str, type[Recipe]] = {
-    "stylegan2_prior": StyleGAN2PriorRecipe,
-    "gfpgan": GFPGANRecipe,
-    "gpen": GPENRecipe,
-    "compact_generator": CompactGeneratorRecipe,
-    "compact_detector": CompactDetectorRecipe,
+TRAINING_CONFIGS: Mapping[str, type[TrainingConfig]] = {
+    "stylegan2_prior": StyleGAN2PriorConfig,
+    "gfpgan": GFPGANConfig,
+    "gpen": GPENConfig,
+    "compact_generator": CompactGeneratorConfig,
+    "compact_detector": CompactDetectorConfig,
 }
-"""The tasks of `vidrestore.training.train.train` and their recipes."""
+"""The tasks of `vidrestore.training.train.train` and their configurations."""
 
 
-def load_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> Recipe:
-    """Read a recipe.
+def load_training_config(
+    path: str | Path, changes: Mapping[str, str] | None = None
+) -> TrainingConfig:
+    """Read a configuration.
 
     Args:
         path: The name of a recipe that ships (`configs/train`), or the path of a YAML file.
         changes: {"dotted.key": "YAML value"}, which win over the file.
 
     Raises:
-        UsageError: No recipe has the name, or a file in the current folder has it too.
+        UsageError: No configuration has the name, or a file in the current folder has it too.
         DataError: It cannot be read, or has an unknown key or a bad value.
     """
-    content = read_recipe(path, changes)
+    content = read_training_config(path, changes)
     task = str(content.get("task"))
-    if task not in RECIPES:
-        known = ", ".join(RECIPES)
-        hint = nearest(task, RECIPES) or f"; known: {known}"
-        raise DataError(f"recipe {path}: unknown task {task!r}{hint}")
-    return parse_recipe(RECIPES[task], content, f"recipe {path}")
+    if task not in TRAINING_CONFIGS:
+        known = ", ".join(TRAINING_CONFIGS)
+        hint = nearest(task, TRAINING_CONFIGS) or f"; known: {known}"
+        raise DataError(f"configuration {path}: unknown task {task!r}{hint}")
+    return parse_training_config(TRAINING_CONFIGS[task], content, f"configuration {path}")
 
 
-def parse_recipe(kind: type[Recipe], content: Mapping[str, Any], named: str) -> Recipe:
-    """Check the contents of a recipe.
+def parse_training_config(
+    kind: type[TrainingConfig], content: Mapping[str, Any], named: str
+) -> TrainingConfig:
+    """Check the contents of a configuration.
 
     Args:
         kind: What it must be.
@@ -460,17 +464,19 @@ def parse_recipe(kind: type[Recipe], content: Mapping[str, Any], named: str) -> 
         raise DataError(f"{named}: {_explain(error, kind)}") from error
 
 
-def read_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The contents of a recipe with changes, not yet checked; see `load_recipe`.
+def read_training_config(
+    path: str | Path, changes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The contents of a configuration with changes, not yet checked; see `load_training_config`.
 
     Raises:
-        UsageError: No recipe has the name, or a file in the current folder has it too.
+        UsageError: No configuration has the name, or a file in the current folder has it too.
         DataError: It cannot be read.
     """
-    file = find_settings(path, TRAINING_PRESETS, "training recipe")
-    content = read_yaml(file, f"recipe {path}", DataError)
+    file = find_settings(path, TRAINING_PRESETS, "training configuration")
+    content = read_yaml(file, f"configuration {path}", DataError)
     if not isinstance(content, dict):
-        raise DataError(f"recipe {path}: expected fields with values, got {shown(content)}")
+        raise DataError(f"configuration {path}: expected fields with values, got {shown(content)}")
     for key, text in (changes or {}).items():
         _set(content, key, parse_yaml(text, f"--set {key}", DataError), path)
     return content
@@ -485,7 +491,7 @@ def _set(content: dict[str, Any], dotted: str, value: Any, path: str | Path) -> 
             place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
         place[int(last) if isinstance(place, list) else last] = value
     except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise DataError(f"recipe {path}: no place {dotted!r} in it ({error})") from error
+        raise DataError(f"configuration {path}: no place {dotted!r} in it ({error})") from error
 
 
 def _explain(error: ValidationError, kind: type[BaseModel]) -> str:

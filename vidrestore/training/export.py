@@ -27,11 +27,11 @@ from vidrestore.errors import DataError, ModelError
 from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
 from vidrestore.models.registry import build
 from vidrestore.models.templates import NAMES_IN_FILES
-from vidrestore.models.weights.quantization import compressed
+from vidrestore.models.weights.quantization import quantize
 from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_file import OutputFile, check_outputs
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint
-from vidrestore.training.config import RECIPES, Recipe, parse_recipe
+from vidrestore.training.config import TRAINING_CONFIGS, TrainingConfig, parse_training_config
 from vidrestore.training.tasks.task import load_weights
 
 __all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]
@@ -79,14 +79,14 @@ def export(
     check_outputs([destination], inputs=inputs, overwrite=overwrite)
     found = read_checkpoint(checkpoint)
     _require_finite(checkpoint, found.state["average"])
-    if found.recipe.get("phase") == "prior":
+    if found.config.get("stage") == "prior":
         raise DataError(
-            f"checkpoint {checkpoint}: of GPEN's first phase, whose encoder has learnt nothing "
-            "yet; name it as `prior` in a recipe of the phase `embedded`"
+            f"checkpoint {checkpoint}: of GPEN's first stage, whose encoder has learnt nothing "
+            "yet; name it as `prior` in a configuration of the stage `embedded`"
         )
     metadata = _metadata(found)
     if blend is not None:
-        found = _blended(found, *blend)
+        found = _blend(found, *blend)
         del metadata["metrics"]  # They are of the checkpoint, not of the mean.
         metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
     with OutputFile(destination, inputs=inputs, overwrite=overwrite) as output:
@@ -108,13 +108,13 @@ def _require_finite(checkpoint: Path, weights: Mapping[str, Tensor]) -> None:
             )
 
 
-def _blended(found: TrainingState, other: Path, share: float) -> TrainingState:
+def _blend(found: TrainingState, other: Path, share: float) -> TrainingState:
     """A checkpoint whose running average is the mean of its own and other weights."""
     if not 0 <= share <= 1:
         raise DataError(f"blend: the share must lie between 0 and 1, got {share}")
-    recipe = _recipe(found)
-    network = build(recipe.arch, **recipe.hyperparameters)
-    load_weights(network, other, arch=recipe.arch)
+    config = _config(found)
+    network = build(config.arch, **config.hyperparameters)
+    load_weights(network, other, arch=config.arch)
     theirs = network.state_dict()
     mean = {
         name: torch.lerp(value.float(), theirs[name].float(), share).to(value.dtype)
@@ -134,7 +134,7 @@ def export_safetensors(
 
     state = found.state["average"]
     if found.task == "compact_detector":
-        state = compressed(state)
+        state = quantize(state)
     else:
         dtype = torch.float16 if precision == "float16" else torch.float32
         state = {
@@ -150,10 +150,10 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
         require_extra(package, "export")
     import onnx
 
-    recipe = _recipe(found)
-    network = build(recipe.arch, **recipe.hyperparameters).eval().requires_grad_(False)
+    config = _config(found)
+    network = build(config.arch, **config.hyperparameters).eval().requires_grad_(False)
     network.load_state_dict(found.state["average"])
-    examples = _examples(recipe)
+    examples = _examples(config)
     if isinstance(network, CompactDetector):
         network = _BothLooks(network)
     _write_onnx(network, examples, destination)
@@ -224,51 +224,53 @@ def _compare(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> 
 
 
 def _metadata(found: TrainingState) -> dict[str, str]:
-    recipe = _recipe(found)
+    config = _config(found)
     return {
-        "arch": recipe.arch,
-        "hyperparameters": json.dumps(recipe.hyperparameters, sort_keys=True),
-        "size": str(recipe.data.size_px),
-        "template": NAMES_IN_FILES[recipe.data.template],
-        "task": recipe.task,
+        "arch": config.arch,
+        "hyperparameters": json.dumps(config.hyperparameters, sort_keys=True),
+        "size": str(config.data.size_px),
+        "template": NAMES_IN_FILES[config.data.template],
+        "task": config.task,
         "images_seen": str(found.images),
-        "metrics": json.dumps(_rounded(found.metrics), sort_keys=True),
-        "recipe": json.dumps(_without_folders(recipe.model_dump()), sort_keys=True),
+        "metrics": json.dumps(_round(found.metrics), sort_keys=True),
+        "config": json.dumps(_strip_folders(config.model_dump()), sort_keys=True),
     }
 
 
-def _recipe(found: TrainingState) -> Recipe:
-    if found.task not in RECIPES:
+def _config(found: TrainingState) -> TrainingConfig:
+    if found.task not in TRAINING_CONFIGS:
         raise DataError(f"checkpoint: of an unknown task {found.task!r}")
-    return parse_recipe(RECIPES[found.task], found.recipe, "recipe of the checkpoint")
+    return parse_training_config(
+        TRAINING_CONFIGS[found.task], found.config, "configuration of the checkpoint"
+    )
 
 
-def _examples(recipe: Recipe) -> dict[str, Tensor]:
+def _examples(config: TrainingConfig) -> dict[str, Tensor]:
     """Two inputs of the network, by their names in the file; always the same."""
     source = np.random.default_rng(0)
-    if recipe.task == "stylegan2_prior":
-        length = int(recipe.hyperparameters.get("num_style_feat", 512))
+    if config.task == "stylegan2_prior":
+        length = int(config.hyperparameters.get("num_style_feat", 512))
         return {"input": torch.from_numpy(source.standard_normal((2, length), dtype=np.float32))}
-    shapes = {"input": recipe.data.size_px}
-    if recipe.task == "compact_detector":
-        shapes = {"scenes": recipe.data.size_px, "crops": REFINER_PX}
+    shapes = {"input": config.data.size_px}
+    if config.task == "compact_detector":
+        shapes = {"scenes": config.data.size_px, "crops": REFINER_PX}
     pictures = {
         name: torch.from_numpy(source.random((2, 3, px, px), dtype=np.float32))
         for name, px in shapes.items()
     }
-    if recipe.task == "compact_detector":
+    if config.task == "compact_detector":
         return pictures
     return {name: picture * 2 - 1 for name, picture in pictures.items()}
 
 
-def _without_folders(value: Any) -> Any:
+def _strip_folders(value: Any) -> Any:
     """Files by their names alone: where they lay is nobody's business."""
     if isinstance(value, dict):
-        return {name: _without_folders(part) for name, part in value.items()}
+        return {name: _strip_folders(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_folders(part) for part in value]
+        return [_strip_folders(part) for part in value]
     return value.name if isinstance(value, Path) else value
 
 
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+def _round(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.5g}") for name, value in metrics.items()}

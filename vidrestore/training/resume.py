@@ -1,4 +1,4 @@
-"""What of a recipe may change between the parts of a training that was broken off."""
+"""What of a configuration may change between the parts of a training that was broken off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from vidrestore.errors import DataError
 from vidrestore.training.checkpoint import TrainingState
-from vidrestore.training.config import RECIPES, Recipe, parse_recipe
+from vidrestore.training.config import TRAINING_CONFIGS, TrainingConfig, parse_training_config
 
 __all__ = ["require_same"]
 
@@ -21,21 +21,23 @@ _FIXED = ("seed", "batch_size", "betas", "weight_decay")
 _logger = logging.getLogger(__name__)
 
 
-def require_same(recipe: Recipe, found: TrainingState, path: Path) -> None:
-    """Compare a recipe with that of the checkpoint it is to go on from.
+def require_same(config: TrainingConfig, found: TrainingState, path: Path) -> None:
+    """Compare a configuration with that of the checkpoint it is to go on from.
 
     What differs and applies from here on, such as a learning rate, is named in the log.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         found: The checkpoint.
         path: Its file, for messages.
 
     Raises:
         DataError: Something differs that would not apply, or that would shift the counters.
     """
-    theirs = parse_recipe(RECIPES[found.task], found.recipe, f"recipe of the checkpoint {path}")
-    before, now = dict(_leaves(theirs.model_dump())), dict(_leaves(recipe.model_dump()))
+    theirs = parse_training_config(
+        TRAINING_CONFIGS[found.task], found.config, f"configuration of the checkpoint {path}"
+    )
+    before, now = dict(_leaves(theirs.model_dump())), dict(_leaves(config.model_dump()))
     names = [
         name
         for name in sorted({*before, *now})
@@ -51,19 +53,19 @@ def require_same(recipe: Recipe, found: TrainingState, path: Path) -> None:
     if refused:
         name = refused[0]
         raise DataError(
-            f"checkpoint {path}: does not fit the recipe: {name} was {before.get(name)}, and is "
-            f"{now.get(name)} now; go on with {path.parent / 'recipe.yaml'}, or begin in another "
-            "folder"
+            f"checkpoint {path}: does not fit the configuration: {name} was {before.get(name)}, "
+            f"and is {now.get(name)} now; go on with {path.parent / 'config.yaml'}, or begin in "
+            "another folder"
         )
     if names:
         told = ", ".join(f"{name} {before.get(name)} → {now.get(name)}" for name in names)
-        _logger.warning("the recipe differs from the checkpoint's from here on: %s", told)
+        _logger.warning("the configuration differs from the checkpoint's from here on: %s", told)
 
 
-def _stages_over(recipe: Recipe, images: int) -> int:
-    """How many stages of a recipe are over after so many images."""
+def _stages_over(config: TrainingConfig, images: int) -> int:
+    """How many stages of a configuration are over after so many images."""
     over = end = 0
-    for stage in getattr(recipe, "stages", ()):
+    for stage in getattr(config, "stages", ()):
         end += stage.images
         over += end <= images
     return over

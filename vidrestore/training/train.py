@@ -1,12 +1,12 @@
 """The training loop, for every task.
 
-    train(load_recipe("gfpgan"), Path("faces"), Path("run"))
+    train(load_training_config("gfpgan"), Path("faces"), Path("run"))
 
 The one counter is the number of images seen. Samples, random numbers, learning rate and lazy terms
 follow from it, so `resume` goes on bit for bit (on a CPU with the same number of threads), and
 several processes that share each batch see what one would.
 
-A run's folder holds ``recipe.yaml`` as resolved, ``last.pt`` and ``best.pt``, ``log.jsonl`` and
+A run's folder holds ``config.yaml`` as resolved, ``last.pt`` and ``best.pt``, ``log.jsonl`` and
 TensorBoard's files; where there are several stages, also what each one ended with, ``stage-1.pt`` …
 """
 
@@ -31,7 +31,7 @@ from vidrestore.errors import DataError
 from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint, write_checkpoint
-from vidrestore.training.config import CompactDetectorRecipe, Recipe
+from vidrestore.training.config import CompactDetectorConfig, TrainingConfig
 from vidrestore.training.data.faces import batches, open_faces
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.resume import require_same
@@ -69,7 +69,7 @@ class TrainingProgress:
 
 
 def train(
-    recipe: Recipe,
+    config: TrainingConfig,
     data: Path,
     out: Path,
     *,
@@ -80,15 +80,15 @@ def train(
     progress: Callable[[TrainingProgress], None] | None = None,
     preparing: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Run a recipe.
+    """Run a configuration.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: Folder of face pictures, see `training.data.faces`; the detector's scenes need
             a ``labels.csv`` with boxes.
         out: Folder for what the run writes, made where missing.
-        resume: Go on from ``last.pt`` where there is one. What the recipe says otherwise than the
-            checkpoint's own is named, and refused where it would not be what is then trained.
+        resume: Go on from ``last.pt`` where there is one. What the configuration says otherwise
+            than the checkpoint's own is named, and refused where it would not be what is trained.
         workers: Loader processes; 0 loads in this one. The result does not depend on it.
         device: "auto", "cpu", "cuda", "cuda:1".
         stop_at_step: Stop early, after this step of the whole training.
@@ -99,23 +99,23 @@ def train(
         Path of the last checkpoint.
 
     Raises:
-        DataError: The data, the recipe or the checkpoint cannot be used, or a loss term is not
-            finite any more.
+        DataError: The data, the configuration or the checkpoint cannot be used, or a loss term
+            is not finite any more.
         NotAvailableError: A loss term's network, or a package, is not there.
         VideoWriteError: Another training writes into the folder.
     """
     require_extra("tensorboard")
     _require_free(out, resume)
-    distributed = Distributed(device, recipe.precision)
+    distributed = Distributed(device, config.precision)
     with _only_run(out, distributed):
-        source = _data(recipe, data, out, workers, preparing)
-        run = _Run(recipe, open_task(recipe, source, distributed), distributed, out)
+        source = _data(config, data, out, workers, preparing)
+        run = _Run(config, open_task(config, source, distributed), distributed, out)
         if resume:
             run.load()
         source.open()  # Last, as it may take long: whatever else is wrong has been found by now.
         stages = run.task.stages()
         run.begin(stages)
-        _logger.info("%s: %d of %d images seen", recipe.task, run.images, run.total)
+        _logger.info("%s: %d of %d images seen", config.task, run.images, run.total)
         for counters, batch, stage in batch_schedule(stages, run.images, distributed, workers):
             if stop_at_step is not None and counters.step >= stop_at_step:
                 break
@@ -160,20 +160,20 @@ def _require_free(out: Path, resume: bool) -> None:
 
 
 def _data(
-    recipe: Recipe,
+    config: TrainingConfig,
     folder: Path,
     out: Path,
     workers: int,
     preparing: Callable[[int, int], None] | None,
 ) -> Data | SceneData:
-    """What the recipe's task learns from, not yet opened."""
+    """What the configuration's task learns from, not yet opened."""
     if not folder.is_dir():
         raise DataError(f"training data {folder}: no such folder")
-    if isinstance(recipe, CompactDetectorRecipe):
+    if isinstance(config, CompactDetectorConfig):
         from vidrestore.training.tasks.compact_detector import scene_data
 
-        return scene_data(recipe, folder, out / "faces", workers, preparing)
-    settings = recipe.data
+        return scene_data(config, folder, out / "faces", workers, preparing)
+    settings = config.data
     return Data(
         partial(
             open_faces,
@@ -216,7 +216,7 @@ def batch_schedule(
 class _Run:
     """The files of a run, its means since the last report, and when what is due."""
 
-    recipe: Recipe
+    config: TrainingConfig
     task: Task
     distributed: Distributed
     out: Path
@@ -254,8 +254,8 @@ class _Run:
         if self.distributed.is_main:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            resolved = yaml.safe_dump(self.recipe.model_dump(mode="json"), sort_keys=False)
-            (self.out / "recipe.yaml").write_text(resolved, encoding="utf-8")
+            resolved = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
+            (self.out / "config.yaml").write_text(resolved, encoding="utf-8")
             self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
 
     def after_step(
@@ -277,7 +277,7 @@ class _Run:
                 )
             self.sums[name] = self.sums.get(name, 0.0) + number
             self.counts[name] = self.counts.get(name, 0) + 1
-        report, step, end = self.recipe.report, counters.step + 1, self.images >= self.total
+        report, step, end = self.config.report, counters.step + 1, self.images >= self.total
         means: dict[str, float] = {}
         if end or step % report.log_every_steps == 0:
             means = self._log(step, counters)
@@ -351,17 +351,17 @@ class _Run:
             self.saved_at = self.images
         if not self.distributed.is_main:
             return
-        recipe = self.recipe.model_dump(mode="json")
+        config = self.config.model_dump(mode="json")
         content = TrainingState(
-            self.recipe.task, recipe, self.images, self.task.state(), self.metrics, self.best
+            self.config.task, config, self.images, self.task.state(), self.metrics, self.best
         )
         write_checkpoint(path, content)
 
     def _load(self, path: Path) -> None:
         found = read_checkpoint(path)
-        if found.task != self.recipe.task:
-            raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.recipe.task}")
-        require_same(self.recipe, found, path)
+        if found.task != self.config.task:
+            raise DataError(f"checkpoint {path}: of the task {found.task}, not {self.config.task}")
+        require_same(self.config, found, path)
         self.images, self.metrics = found.images, dict(found.metrics)
         if self.task.best_metric in found.metrics:  # Else the best one is of another metric.
             self.best = found.best
@@ -370,6 +370,6 @@ class _Run:
         except (KeyError, RuntimeError, ValueError) as error:
             words = " ".join(str(error).split())[:300]
             raise DataError(
-                f"checkpoint {path}: does not fit the recipe ({words}); train it with its own, "
-                f"{self.out / 'recipe.yaml'}"
+                f"checkpoint {path}: does not fit the configuration ({words}); train it with its "
+                f"own, {self.out / 'config.yaml'}"
             ) from error

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrestore.training.detector_data import BANK_PX, FaceBank, alike, morphed
+from vidrestore.training.detector_data import BANK_PX, FaceBank, find_similar_entry, morph
 
 BOX = np.array([70, 60, 186, 216], np.float32)
 FRONTAL = np.array([[100, 120], [156, 120], [128, 155], [105, 185], [151, 185]], np.float32)
@@ -29,7 +29,7 @@ def test_both_faces_have_their_parts_where_the_labels_are(index: int) -> None:
     for seed in range(10):
         first = (spot(FRONTAL, index), MATTE, BOX, FRONTAL)
         second = (spot(NARROW, index), MATTE, BOX, NARROW)
-        mixed, _, _, points = morphed(np.random.default_rng(seed), first, second)
+        mixed, _, _, points = morph(np.random.default_rng(seed), first, second)
         light = mixed[..., 0] / mixed[..., 0].sum(dtype=np.float64)
         seen = (light * columns).sum(), (light * rows).sum()
         assert np.linalg.norm(points[index] - seen) < 0.6
@@ -40,7 +40,7 @@ def test_both_faces_have_their_parts_where_the_labels_are(index: int) -> None:
 def test_what_is_between_two_equal_faces_is_that_face() -> None:
     texture = np.random.default_rng(1).integers(0, 256, (BANK_PX, BANK_PX, 3)).astype(np.uint8)
     entry = (texture, MATTE, BOX, FRONTAL)
-    mixed, matte, box, points = morphed(np.random.default_rng(2), entry, entry)
+    mixed, matte, box, points = morph(np.random.default_rng(2), entry, entry)
     assert np.abs(mixed[2:-2, 2:-2].astype(int) - texture[2:-2, 2:-2]).max() <= 2
     assert (matte == 255).all()
     np.testing.assert_array_equal(box, BOX)
@@ -59,5 +59,7 @@ def test_partners_are_turned_alike() -> None:
         landmarks.astype(np.float32),
     )
     rng = np.random.default_rng(3)
-    kept = [(index < 8) == (alike(rng, bank, index) < 8) for index in list(range(n)) * 4]
+    kept = [
+        (index < 8) == (find_similar_entry(rng, bank, index) < 8) for index in list(range(n)) * 4
+    ]
     assert all(kept)

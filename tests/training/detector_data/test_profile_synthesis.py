@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidrestore.training.detector_data.profile_synthesis import turned_aside
+from vidrestore.training.detector_data.profile_synthesis import rotate_head
 
 BOX = np.array([70, 60, 186, 216], np.float32)
 POINTS = np.array([[100, 120], [156, 120], [128, 155], [105, 185], [151, 185]], np.float32)
@@ -24,7 +24,7 @@ def spotted(*landmarks: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("yaw", [-0.7, -0.3, 0.4, 0.7])
 def test_landmarks_turn_with_the_head(yaw: float) -> None:
-    picture, _, box, points = turned_aside(spotted(0, 1, 2, 3, 4), ALL, BOX, POINTS, yaw)
+    picture, _, box, points = rotate_head(spotted(0, 1, 2, 3, 4), ALL, BOX, POINTS, yaw)
     assert np.sign(points[:, 0] - POINTS[:, 0]).tolist() == [np.sign(yaw)] * 5
     near = [i for i in range(5) if (POINTS[i, 0] - 128) * yaw <= 0]
     for x, y in points[near]:
@@ -36,7 +36,7 @@ def test_landmarks_turn_with_the_head(yaw: float) -> None:
 @pytest.mark.parametrize("yaw", [-1.5, 1.5])
 def test_a_profile_hides_the_far_eye_and_puts_the_nose_foremost(yaw: float) -> None:
     far_eye = 1 if yaw > 0 else 0
-    picture, _, box, points = turned_aside(spotted(far_eye), ALL, BOX, POINTS, yaw)
+    picture, _, box, points = rotate_head(spotted(far_eye), ALL, BOX, POINTS, yaw)
     assert (picture > 200).all(-1).sum() < 20
     foremost = points[:, 0].argmax() if yaw > 0 else points[:, 0].argmin()
     assert foremost == 2
@@ -46,7 +46,7 @@ def test_a_profile_hides_the_far_eye_and_puts_the_nose_foremost(yaw: float) -> N
 
 def test_turning_by_nothing_changes_nothing() -> None:
     face = spotted(0, 1, 2, 3, 4)
-    picture, _, box, points = turned_aside(face, ALL, BOX, POINTS, 0.0)
+    picture, _, box, points = rotate_head(face, ALL, BOX, POINTS, 0.0)
     np.testing.assert_allclose(points, POINTS, atol=1e-3)
     np.testing.assert_allclose(box, BOX, atol=1e-3)
     inside = np.s_[65:210, 80:176]

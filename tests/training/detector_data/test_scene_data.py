@@ -7,8 +7,8 @@ import torch
 from portrait_bank import portrait_bank
 
 from vidrestore.models.detectors.compact import REFINER_PX, refiner_crops, refiner_frames
-from vidrestore.training.detector_data import MAX_FACES, Scene, SceneMaker
-from vidrestore.training.detector_data.scene_data import FaceCrops, WholeScenes, jittered
+from vidrestore.training.detector_data import MAX_FACES, Scene, SceneComposer
+from vidrestore.training.detector_data.scene_data import FaceCrops, WholeScenes, jitter
 
 
 def test_crops_for_the_second_look_stand_upright() -> None:
@@ -32,7 +32,7 @@ def test_crops_for_the_second_look_stand_upright() -> None:
 
 def test_landmarks_of_training_crops_lie_on_the_face() -> None:
     """Half of the kept faces have their landmarks centred within eight pixels of the crop."""
-    crops = FaceCrops(SceneMaker(portrait_bank(), [], size_px=128), 5, 30)
+    crops = FaceCrops(SceneComposer(portrait_bank(), [], size_px=128), 5, 30)
     faces = [
         points
         for item in (crops[i] for i in range(30))
@@ -51,7 +51,7 @@ def test_what_is_off_one_face_and_on_another_is_not_called_no_face() -> None:
     points = np.stack([first, first + np.float32([40, -5])])
     scene = Scene(np.zeros((128, 128, 3), np.uint8), boxes, points, np.ones(2, bool))
     state = np.ones(2000, np.int64)
-    frames = jittered(np.random.default_rng(1), scene, state).numpy()
+    frames = jitter(np.random.default_rng(1), scene, state).numpy()
     places = frames @ np.array([(REFINER_PX - 1) / 2, (REFINER_PX - 1) / 2, 1.0])
     upright = frames[:, 0, 0] > 0.6 * 53 * 1.6 / REFINER_PX  # Neither turned away nor a part.
     on_second = ((places > boxes[1, :2]) & (places < boxes[1, 2:])).all(1) & upright
@@ -61,7 +61,7 @@ def test_what_is_off_one_face_and_on_another_is_not_called_no_face() -> None:
 
 
 def test_a_scene_follows_from_its_number() -> None:
-    scenes = WholeScenes(SceneMaker(portrait_bank(), [], size_px=128), 3, 10)
+    scenes = WholeScenes(SceneComposer(portrait_bank(), [], size_px=128), 3, 10)
     one, again, other = scenes[4], scenes[4], scenes[5]
     assert all(torch.equal(*parts) for parts in zip(one, again, strict=True))
     assert not torch.equal(one.pictures, other.pictures)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vidrestore.structs import Detections
 from vidrestore.training.detector_data import Scene
-from vidrestore.training.detector_data.teacher import taught
+from vidrestore.training.detector_data.teacher import teach
 
 
 class Teacher:
@@ -36,7 +36,7 @@ def scene(*boxes: list[float]) -> Scene:
 
 
 def test_a_sure_answer_replaces_box_and_landmarks() -> None:
-    result = taught(Teacher([[12, 10, 110, 112]], [0.9]), scene([10, 10, 110, 110]))
+    result = teach(Teacher([[12, 10, 110, 112]], [0.9]), scene([10, 10, 110, 110]))
     assert result.boxes_xyxy.tolist() == [[12, 10, 110, 112]]
     assert (result.landmarks == 7).all()
     assert result.wanted.tolist() == [True]
@@ -44,18 +44,18 @@ def test_a_sure_answer_replaces_box_and_landmarks() -> None:
 
 def test_an_unsure_or_missing_answer_is_neither_learnt_nor_punished() -> None:
     for teacher in (Teacher([[12, 10, 110, 112]], [0.4]), Teacher([], [])):
-        assert taught(teacher, scene([10, 10, 110, 110])).wanted.tolist() == [False]
+        assert teach(teacher, scene([10, 10, 110, 110])).wanted.tolist() == [False]
 
 
 def test_tiny_faces_keep_their_labels() -> None:
-    result = taught(Teacher([], []), scene([10, 10, 30, 30]))
+    result = teach(Teacher([], []), scene([10, 10, 30, 30]))
     assert result.wanted.tolist() == [True]
     assert (result.landmarks == 0).all()
 
 
 def test_what_it_sees_elsewhere_is_added_after_the_known_faces() -> None:
     teacher = Teacher([[120, 120, 180, 180], [12, 10, 110, 112]], [0.95, 0.9])
-    result = taught(teacher, scene([10, 10, 110, 110]))
+    result = teach(teacher, scene([10, 10, 110, 110]))
     assert result.boxes_xyxy[0].tolist() == [12, 10, 110, 112]
     assert result.boxes_xyxy[1].tolist() == [120, 120, 180, 180]
     assert result.wanted.tolist() == [True, True]
@@ -71,7 +71,7 @@ def test_a_teacher_that_sees_more_pixels_answers_in_those_of_the_scene() -> None
             return super().__call__(images)
 
     teacher = Watched([[24.5, 20.5, 220.5, 224.5]], [0.9])
-    result = taught(teacher, scene([10, 10, 110, 110], [150, 10, 172, 32]), zoom=2)
+    result = teach(teacher, scene([10, 10, 110, 110], [150, 10, 172, 32]), zoom=2)
     assert shown == [(1, 3, 400, 400)]
     assert result.boxes_xyxy.tolist() == [[12, 10, 110, 112], [150, 10, 172, 32]]
     assert (result.landmarks[0] == 3.25).all()  # 7, whose pixel centre is 7.5 of twice as many

@@ -10,11 +10,16 @@ import pytest
 import torch
 from labelled_faces import write_faces
 from portrait_bank import portrait_bank
-from tiny_recipes import SIZE, tiny_recipe
+from tiny_training import SIZE, tiny_config
 
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.training.config import DetectorStage
-from vidrestore.training.detector_data import SceneMaker, bank_parts, build_face_bank, scene_targets
+from vidrestore.training.detector_data import (
+    SceneComposer,
+    assign_targets,
+    bank_parts,
+    build_face_bank,
+)
 from vidrestore.training.detector_data.scene_data import FaceCrops, SceneBatch
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.tasks import open_task
@@ -28,9 +33,9 @@ from vidrestore.training.tasks.task import Counters
 
 
 def opened(**changes: Any) -> CompactDetectorTask:
-    recipe = tiny_recipe("compact_detector", **changes)
+    config = tiny_config("compact_detector", **changes)
     data = SceneData(lambda split: portrait_bank(), [])
-    task = open_task(recipe, data, Distributed("cpu"))
+    task = open_task(config, data, Distributed("cpu"))
     assert isinstance(task, CompactDetectorTask)
     return task
 
@@ -56,10 +61,10 @@ def stage(look: str) -> list[dict[str, Any]]:
 def test_the_first_look_learns_a_scene() -> None:
     """Twelve steps on one scene lower its loss by half."""
     task = opened(stages=stage("first"), network=SHIPPED_SIZE)
-    maker = SceneMaker(portrait_bank(), [], size_px=128)
+    composer = SceneComposer(portrait_bank(), [], size_px=128)
     seeds = (np.random.default_rng(seed) for seed in range(20, 120))
-    scene = next(s for s in map(maker.make, seeds) if s.wanted.sum() == 1)
-    parts = [torch.from_numpy(part)[None] for part in scene_targets(scene).values()]
+    scene = next(s for s in map(composer.compose, seeds) if s.wanted.sum() == 1)
+    parts = [torch.from_numpy(part)[None] for part in assign_targets(scene).values()]
     batch = SceneBatch(*(part.repeat_interleave(2, 0) for part in parts))
     found = totals(task, batch, 12)
     assert found[-1] < found[0] / 2
@@ -67,7 +72,7 @@ def test_the_first_look_learns_a_scene() -> None:
 
 def test_the_second_look_learns_its_crops() -> None:
     task = opened(stages=stage("second"), network=SHIPPED_SIZE)
-    crops = FaceCrops(SceneMaker(portrait_bank(), [], size_px=128), 5, 30)
+    crops = FaceCrops(SceneComposer(portrait_bank(), [], size_px=128), 5, 30)
     face = next(crops[i] for i in range(30) if (crops[i].state == 1).sum() == 3)
     batch = type(face)(*(part[None] for part in face))
     before = {name: value.clone() for name, value in task.network.stem.state_dict().items()}
@@ -79,7 +84,7 @@ def test_the_second_look_learns_its_crops() -> None:
 
 def test_a_stage_begins_with_the_average_of_the_one_before() -> None:
     task = opened()
-    start, second = task.recipe.stages[0].images, task.recipe.stages[1]
+    start, second = task.config.stages[0].images, task.config.stages[1]
     with torch.no_grad():
         for parameter in task.average.parameters():
             parameter.add_(1.0)
@@ -154,25 +159,25 @@ def test_labels_that_scenes_cannot_use_are_named(
 
 
 def test_kept_faces_are_those_of_the_same_data(tmp_path: Path) -> None:
-    recipe = tiny_recipe("compact_detector")
+    config = tiny_config("compact_detector")
     for name, count in (("few", 1), ("more", 2)):
         (tmp_path / name).mkdir()
         write_faces(tmp_path / name, {"train": count, "val": 1}, size=SIZE)
     kept = tmp_path / "run" / "faces"
-    assert len(scene_data(recipe, tmp_path / "few", kept, 1).faces.pictures) == 3
+    assert len(scene_data(config, tmp_path / "few", kept, 1).faces.pictures) == 3
     made = (kept / "train" / "pictures.npy").stat().st_mtime_ns
-    scene_data(recipe, tmp_path / "few", kept, 1).open()
+    scene_data(config, tmp_path / "few", kept, 1).open()
     assert (kept / "train" / "pictures.npy").stat().st_mtime_ns == made
-    assert len(scene_data(recipe, tmp_path / "more", kept, 1).faces.pictures) == 6
+    assert len(scene_data(config, tmp_path / "more", kept, 1).faces.pictures) == 6
     with pytest.raises(DataError, match="labels"):
-        scene_data(recipe, tmp_path / "none", kept, 1).open()
+        scene_data(config, tmp_path / "none", kept, 1).open()
 
 
 def test_faces_that_were_made_before_a_stop_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bank_parts, "_FACES", 2)
-    recipe, kept = tiny_recipe("compact_detector"), tmp_path / "kept"
+    config, kept = tiny_config("compact_detector"), tmp_path / "kept"
     write_faces(tmp_path, {"train": 3, "val": 1}, size=SIZE)
     fresh, told = build_face_bank(tmp_path, "train"), list[tuple[int, int]]()
 
@@ -182,7 +187,7 @@ def test_faces_that_were_made_before_a_stop_are_kept(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        scene_data(recipe, tmp_path, kept, 1, stop).open()
+        scene_data(config, tmp_path, kept, 1, stop).open()
     assert told == [(0, 9), (2, 9), (3, 9), (3, 9), (5, 9)]
     (folder,) = (kept / "train").glob("parts-*")
     assert {file.name for file in folder.iterdir()} == {"read-0.npz", "read-2.npz", "turned-0.npz"}
@@ -190,19 +195,19 @@ def test_faces_that_were_made_before_a_stop_are_kept(
     (folder / "read-2.npz").write_bytes(b"PK cut off")  # Is made again; the others are not:
     first = tmp_path / "train_0.png"
     first.write_bytes(bytes(first.stat().st_size))
-    whole = scene_data(recipe, tmp_path, kept, 1).faces
+    whole = scene_data(config, tmp_path, kept, 1).faces
     assert not folder.exists()
     for name in ("pictures", "mattes", "boxes_xyxy", "landmarks"):
         assert np.array_equal(getattr(whole, name), getattr(fresh, name))
 
 
 def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
-    recipe = tiny_recipe("compact_detector")
+    config = tiny_config("compact_detector")
     write_faces(tmp_path, {"train": 2, "val": 1}, size=SIZE)
     old = tmp_path / "kept" / "train" / "parts-0123456789abcdef"
     old.mkdir(parents=True)
     (old / "read-0.npz").write_bytes(b"of other faces")
-    assert len(scene_data(recipe, tmp_path, tmp_path / "kept", 1).faces.pictures) == 6
+    assert len(scene_data(config, tmp_path, tmp_path / "kept", 1).faces.pictures) == 6
     assert not old.exists()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from labelled_faces import write_faces
-from tiny_recipes import tiny_recipe
+from tiny_training import tiny_config
 
 from vidrestore.errors import DataError
 from vidrestore.training.data.faces import Pair, load_faces
@@ -32,8 +32,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 def task_of(data: Data, identity: Path | None = None, **stage: object) -> CompactGeneratorTask:
     stages = [{"images": 100, "batch_size": 2, "window": 128, "learning_rate": 1e-3, **stage}]
-    recipe = tiny_recipe("compact_generator", identity, data={"size_px": 128}, stages=stages)
-    task = open_task(recipe, data, Distributed("cpu"))
+    config = tiny_config("compact_generator", identity, data={"size_px": 128}, stages=stages)
+    task = open_task(config, data, Distributed("cpu"))
     assert isinstance(task, CompactGeneratorTask)
     return task
 
@@ -82,7 +82,7 @@ def test_a_few_steps_lower_the_loss(data: Data) -> None:
 def test_face_terms_vanish_for_the_truth_alone(data: Data, shared: Path) -> None:
     weights = shared / "weights/mobilefacenet.pt"
     task = task_of(data, weights, identity_weight=0.5, feature_weight=2.0)
-    batch, stage = first_batch(task), task.recipe.stages[0]
+    batch, stage = first_batch(task), task.config.stages[0]
     at_truth = task._face_terms(stage, batch.truth, batch)
     at_input = task._face_terms(stage, batch.degraded, batch)
     assert at_truth["identity"].item() == pytest.approx(0, abs=1e-6)
@@ -101,18 +101,18 @@ def test_the_discriminator_learns_to_tell(data: Data) -> None:
 def test_other_networks_take_whole_crops_only(data: Data) -> None:
     network = {"arch": "GFPGANv1Clean", "out_size": 128, "narrow": 0.03125, "num_style_feat": 8}
     stage = {"images": 2, "batch_size": 2, "window": 64}
-    recipe = tiny_recipe("compact_generator", stages=[stage], data={"size_px": 128})
-    recipe = recipe.model_copy(update={"network": network})
+    config = tiny_config("compact_generator", stages=[stage], data={"size_px": 128})
+    config = config.model_copy(update={"network": network})
     with pytest.raises(DataError, match="whole crops of 128 px only"):
-        open_task(recipe, data, Distributed("cpu"))
+        open_task(config, data, Distributed("cpu"))
 
 
 def test_a_narrow_gfpgan_learns_by_the_same_losses(data: Data) -> None:
     network = {"arch": "GFPGANv1Clean", "out_size": 128, "narrow": 0.03125, "num_style_feat": 8}
     stage = {"images": 100, "batch_size": 2, "window": 128, "learning_rate": 3e-3}
-    recipe = tiny_recipe("compact_generator", stages=[stage], data={"size_px": 128})
-    recipe = recipe.model_copy(update={"network": network})
-    task = open_task(recipe, data, Distributed("cpu"))
+    config = tiny_config("compact_generator", stages=[stage], data={"size_px": 128})
+    config = config.model_copy(update={"network": network})
+    task = open_task(config, data, Distributed("cpu"))
     assert isinstance(task, CompactGeneratorTask)
     batch = first_batch(task)
     found = [sum(task.step(batch, Counters()).values()).item() for _ in range(10)]
@@ -134,14 +134,14 @@ ADVERSARIAL = {"images": 2, "batch_size": 2, "window": 16, "adversarial_weight":
     ],
 )
 def test_fields_that_do_not_fit_are_named(changes: Any, words: str, data: Data) -> None:
-    recipe = tiny_recipe("compact_generator", **changes)
+    config = tiny_config("compact_generator", **changes)
     with pytest.raises(DataError, match=words):
-        open_task(recipe, data, Distributed("cpu"))
+        open_task(config, data, Distributed("cpu"))
 
 
 def test_a_stage_may_begin_with_a_new_discriminator(data: Data) -> None:
     stages = [ADVERSARIAL, ADVERSARIAL | {"new_discriminator": True}]
-    task = open_task(tiny_recipe("compact_generator", stages=stages), data, Distributed("cpu"))
+    task = open_task(tiny_config("compact_generator", stages=stages), data, Distributed("cpu"))
     assert isinstance(task, CompactGeneratorTask)
     assert task.discriminator is not None
     before = [p.clone() for p in task.discriminator.network.parameters()]

@@ -1,4 +1,4 @@
-"""GPEN's training: what the path length is of, what is black-and-white, in which phase."""
+"""GPEN's training: what the path length is of, what is black-and-white, in which stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from labelled_faces import write_faces
-from tiny_recipes import SIZE, tiny_recipe
+from tiny_training import SIZE, tiny_config
 from torch import Tensor
 
 from vidrestore.degradations import load_recipe
@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def opened(faces: Data, **changes: Any) -> Any:
-    return open_task(tiny_recipe("gpen", **{**STILL, **changes}), faces, Distributed("cpu"))
+    return open_task(tiny_config("gpen", **{**STILL, **changes}), faces, Distributed("cpu"))
 
 
 def batch_of(task: Any) -> Pair:
@@ -59,7 +59,7 @@ def test_the_path_length_is_the_root_mean_square_over_the_layers(data: Data) -> 
     terms = task.step(batch, Counters())
     found = float(terms["path_mean"]) / task.path_length.decay
     draws = SeededDraws(
-        task.recipe.seed, torch.tensor([0]), torch.device("cpu")
+        task.config.seed, torch.tensor([0]), torch.device("cpu")
     )  # The batch's half.
     with torch.no_grad():
         y = draws.normal("path direction", (3, SIZE, SIZE)) / SIZE
@@ -68,7 +68,7 @@ def test_the_path_length_is_the_root_mean_square_over_the_layers(data: Data) -> 
 
 
 def test_the_priors_paths_are_those_of_each_layers_latent(data: Data) -> None:
-    task = opened(data, phase="prior", losses={})
+    task = opened(data, stage="prior", losses={})
     generator = task.network.generator
     draws = SeededDraws(0, torch.tensor([0, 1]), torch.device("cpu"))
     pictures, latents = sample_decoder(generator, draws, "path")
@@ -83,13 +83,13 @@ def gray(pictures: Tensor) -> list[bool]:
 
 def test_input_and_truth_are_gray_together_and_only_where_faces_are_restored(data: Data) -> None:
     assert "black_and_white" not in {step.name for step in load_recipe("gpen").steps}
-    recipe = {"data": {"size_px": SIZE}, "degradation": "super_resolution_x4", "steps": 30}
-    [stage] = opened(data, **recipe).stages()
+    config = {"data": {"size_px": SIZE}, "degradation": "super_resolution_x4", "steps": 30}
+    [stage] = opened(data, **config).stages()
     pairs = [stage.samples[index] for index in range(60)]
     degraded, truth = (gray(torch.stack(part)) for part in list(zip(*pairs, strict=True))[:2])
     assert degraded == truth
     assert 0.08 < sum(truth) / len(truth) < 0.35
-    [stage] = opened(data, phase="prior", **recipe).stages()
+    [stage] = opened(data, stage="prior", **config).stages()
     assert not any(gray(torch.stack([stage.samples[index].truth for index in range(30)])))
 
 

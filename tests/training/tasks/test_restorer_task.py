@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from labelled_faces import write_faces
-from tiny_recipes import SIZE, tiny_recipe
+from tiny_training import SIZE, tiny_config
 from torch import Tensor
 
 from vidrestore.errors import NotAvailableError
@@ -49,9 +49,9 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def task_of(data: Path, **changes: Any) -> RestoringTask:
-    recipe = tiny_recipe(**changes)
+    config = tiny_config(**changes)
     faces = Data(*(open_faces(data, split, size=SIZE) for split in ("train", "val")))
-    task = open_task(recipe, faces, Distributed("cpu", "float32"))
+    task = open_task(config, faces, Distributed("cpu", "float32"))
     assert isinstance(task, RestoringTask)
     return task
 
@@ -105,8 +105,8 @@ def test_a_sharper_face_is_better_though_less_like_the_truth(data: Path, identit
 def test_the_best_checkpoint_is_that_of_the_score(
     data: Path, identity: Path, tmp_path: Path
 ) -> None:
-    recipe = tiny_recipe("compact_generator", identity, stages=ONE_STAGE)
-    train(recipe, data, tmp_path / "run")
+    config = tiny_config("compact_generator", identity, stages=ONE_STAGE)
+    train(config, data, tmp_path / "run")
     found = read_checkpoint(tmp_path / "run" / "best.pt")
     assert found.best == found.metrics["score"]
 
@@ -115,12 +115,12 @@ def test_without_the_embedding_the_score_bears_another_name(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        train(tiny_recipe("compact_generator", stages=ONE_STAGE), data, tmp_path / "run")
+        train(tiny_config("compact_generator", stages=ONE_STAGE), data, tmp_path / "run")
     assert "identity has no part in the score: not available: mobilefacenet.pt" in caplog.text
     found = read_checkpoint(tmp_path / "run" / "best.pt")
     assert found.best == found.metrics["score_without_identity"]
     assert "identity" not in found.metrics
-    named = tiny_recipe("compact_generator", tmp_path / "no.pt", stages=ONE_STAGE)
+    named = tiny_config("compact_generator", tmp_path / "no.pt", stages=ONE_STAGE)
     with pytest.raises(NotAvailableError, match=r"no\.pt"):
         train(named, data, tmp_path / "other")
 
@@ -129,10 +129,10 @@ def test_a_best_of_another_figure_does_not_count(
     data: Path, identity: Path, tmp_path: Path
 ) -> None:
     """A training that chose by PSNR goes on: 30 dB are no score that is never reached again."""
-    recipe = tiny_recipe("compact_generator", identity, stages=ONE_STAGE)
-    last = train(recipe, data, tmp_path, stop_at_step=1)
+    config = tiny_config("compact_generator", identity, stages=ONE_STAGE)
+    last = train(config, data, tmp_path, stop_at_step=1)
     before = read_checkpoint(last)
     write_checkpoint(last, dataclasses.replace(before, best=30.0, metrics={"psnr_db": 30.0}))
-    train(recipe, data, tmp_path, resume=True)
+    train(config, data, tmp_path, resume=True)
     found = read_checkpoint(tmp_path / "best.pt")
     assert found.images == 4 and found.best == found.metrics["score"]

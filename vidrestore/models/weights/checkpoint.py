@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from vidrestore.errors import WeightsError
 from vidrestore.models.weights.pickle_check import UnsafeWeights, check_weights_file
-from vidrestore.models.weights.quantization import expanded
+from vidrestore.models.weights.quantization import dequantize
 from vidrestore.runtime.inputs import require_file
 
 __all__ = ["Checkpoint", "Unfilled", "fill", "read"]
@@ -75,7 +75,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return Checkpoint(path, expanded(state), file.metadata() or {})
+            return Checkpoint(path, dequantize(state), file.metadata() or {})
     except Exception as error:  # A damaged file can fail in any way.
         raise _damaged(path, error) from error
 

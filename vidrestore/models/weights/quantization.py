@@ -12,14 +12,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["compressed", "expanded"]
+__all__ = ["dequantize", "quantize"]
 
 _SCALE = ".int8_scale"
 _LEAST_VALUES = 1024
 """Tensors with fewer values are not worth it."""
 
 
-def compressed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def quantize(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights as they are to be stored.
 
     Args:
@@ -42,8 +42,8 @@ def compressed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return stored
 
 
-def expanded(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as a network takes them: what `compressed` stored, in float32 where it was int8.
+def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as a network takes them: what `quantize` stored, in float32 where it was int8.
 
     Args:
         stored: Any tensors by name; those without a scale are kept as they are.

@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from vidrestore import degradations
 from vidrestore.datasets.images import find_pictures, read_picture
 from vidrestore.datasets.labels import LANDMARKS, find_labels, labelled_landmarks
-from vidrestore.degradations import BlindVideo, Picture
+from vidrestore.degradations import BlindVideo, Image
 from vidrestore.errors import DataError, ImageOpenError
 from vidrestore.models.nets.compact_unet import coordinate_grid
 from vidrestore.training.alignment import Alignment
@@ -59,7 +59,7 @@ __all__ = [
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-Degrade = Callable[[Picture, np.random.Generator], Picture]
+Degrade = Callable[[Image, np.random.Generator], Image]
 """Makes a degraded picture of a true one, (H, W, 3) float32 RGB in [0, 1]."""
 
 
@@ -450,7 +450,7 @@ def mirror_landmarks(landmarks: NDArray[np.float64], width: int) -> NDArray[np.f
     return mirrored
 
 
-def to_network(image: Picture) -> Tensor:
+def to_network(image: Image) -> Tensor:
     """(H, W, 3) in [0, 1] to (3, H, W) in [-1, 1]."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))) * 2 - 1
 
@@ -461,7 +461,7 @@ class BlindDegrade:
 
     mixture: BlindVideo
 
-    def __call__(self, image: Picture, rng: np.random.Generator) -> Picture:
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         return degradations.apply(image, self.mixture.draw(rng), rng)
 
 

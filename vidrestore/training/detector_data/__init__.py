@@ -2,7 +2,7 @@
 old video spoils them.
 
 No real clip is used. A `FaceBank` holds the labelled face pictures at 256 px with a matte (hair and
-shoulders included) for each; `SceneMaker` composes a scene from it, with textures cut from
+shoulders included) for each; `SceneComposer` composes a scene from it, with textures cut from
 scikit-image's pictures and from the faces' surroundings, and hard negatives: single eyes and
 mouths, shuffled faces, skin- and hair-coloured blobs, text. Everything random comes from one
 ``numpy.random.Generator`` per scene, so scene ``i`` of seed ``s`` is always the same.
@@ -11,26 +11,26 @@ Pictures are (H, W, 3) uint8 RGB; boxes ``x0, y0, x1, y1`` and landmarks (5, 2) 
 their picture.
 """
 
-from vidrestore.training.detector_data.augment import spoil
+from vidrestore.training.detector_data.augment import augment_image
 from vidrestore.training.detector_data.compose import (
     MAX_FACES,
     Scene,
-    SceneMaker,
+    SceneComposer,
+    assign_targets,
     asymmetry,
-    scene_targets,
-    turned_scene,
+    rotate_scene,
 )
 from vidrestore.training.detector_data.face_bank import (
     BANK_PX,
     FaceBank,
     bank_source,
     build_face_bank,
-    kept_from,
+    is_kept_from,
     person_matte,
 )
-from vidrestore.training.detector_data.morph import alike, morphed
+from vidrestore.training.detector_data.morph import find_similar_entry, morph
 from vidrestore.training.detector_data.paste import draw_hand
-from vidrestore.training.detector_data.textures import TEXTURE_NAMES, load_textures, side_lit
+from vidrestore.training.detector_data.textures import TEXTURE_NAMES, light_from_side, load_textures
 
 __all__ = [
     "BANK_PX",
@@ -38,18 +38,18 @@ __all__ = [
     "TEXTURE_NAMES",
     "FaceBank",
     "Scene",
-    "SceneMaker",
-    "alike",
+    "SceneComposer",
+    "assign_targets",
     "asymmetry",
+    "augment_image",
     "bank_source",
     "build_face_bank",
     "draw_hand",
-    "kept_from",
+    "find_similar_entry",
+    "is_kept_from",
+    "light_from_side",
     "load_textures",
-    "morphed",
+    "morph",
     "person_matte",
-    "scene_targets",
-    "side_lit",
-    "spoil",
-    "turned_scene",
+    "rotate_scene",
 ]

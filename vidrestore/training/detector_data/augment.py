@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from vidrestore.training.detector_data.textures import retone
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-def spoil(rng: np.random.Generator, picture: Picture, *, most: float = 1.5) -> Picture:
+def augment_image(rng: np.random.Generator, picture: Image, *, most: float = 1.5) -> Image:
     """What lenses, film, broadcasting and compression do, each with its own probability.
 
     Args:
@@ -26,17 +26,17 @@ def spoil(rng: np.random.Generator, picture: Picture, *, most: float = 1.5) -> P
         A picture of the same size.
     """
     harm = float(rng.uniform(0, most))
-    steps: tuple[tuple[float, Callable[[np.random.Generator, Picture], Picture]], ...] = (
+    steps: tuple[tuple[float, Callable[[np.random.Generator, Image], Image]], ...] = (
         (0.6, lambda r, p: retone(r, p, 0.16)),
-        (0.4, _lit),
-        (0.25, _darkened),
-        (0.4, _monochrome),
-        (0.4, _blurred),
-        (0.35, _rescaled),
-        (0.15, _vignetted),
-        (0.4, _noisy),
-        (0.12, _scratched),
-        (0.6, _compressed),
+        (0.4, _light),
+        (0.25, _darken),
+        (0.4, _make_gray),
+        (0.4, _blur),
+        (0.35, _rescale),
+        (0.15, _vignette),
+        (0.4, _add_noise),
+        (0.12, _scratch),
+        (0.6, _compress),
     )
     for chance, step in steps:
         if rng.random() < chance * harm:
@@ -44,11 +44,11 @@ def spoil(rng: np.random.Generator, picture: Picture, *, most: float = 1.5) -> P
     return np.ascontiguousarray(picture)
 
 
-def _darkened(rng: np.random.Generator, picture: Picture) -> Picture:
+def _darken(rng: np.random.Generator, picture: Image) -> Image:
     return np.asarray(picture * rng.uniform(0.1, 0.6), np.uint8)
 
 
-def _lit(rng: np.random.Generator, picture: Picture) -> Picture:
+def _light(rng: np.random.Generator, picture: Image) -> Image:
     """Light that falls unevenly, and has a colour."""
     strength = rng.uniform(0.1, 0.5)
     field = rng.normal(0, strength, (3, 3, 1)) + rng.normal(0, 0.2 * strength, (3, 3, 3))
@@ -57,14 +57,14 @@ def _lit(rng: np.random.Generator, picture: Picture) -> Picture:
     return np.asarray(np.clip(picture * light, 0, 255), np.uint8)
 
 
-def _monochrome(rng: np.random.Generator, picture: Picture) -> Picture:
+def _make_gray(rng: np.random.Generator, picture: Image) -> Image:
     weights = rng.dirichlet([3.0, 6.0, 1.5]).astype(np.float32)
     grey = cv2.transform(picture, weights[None])
     tint = np.exp(rng.normal(0, 0.08, 3)) if rng.random() < 0.3 else np.ones(3)
     return np.asarray(np.clip(grey.reshape(*picture.shape[:2], 1) * tint, 0, 255), np.uint8)
 
 
-def _blurred(rng: np.random.Generator, picture: Picture) -> Picture:
+def _blur(rng: np.random.Generator, picture: Image) -> Image:
     if rng.random() < 0.7:
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 2.2))), np.uint8)
     length = int(rng.integers(3, 10))
@@ -76,7 +76,7 @@ def _blurred(rng: np.random.Generator, picture: Picture) -> Picture:
     return np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.uint8)
 
 
-def _rescaled(rng: np.random.Generator, picture: Picture) -> Picture:
+def _rescale(rng: np.random.Generator, picture: Image) -> Image:
     """Down and up again: the softness of small originals."""
     s = picture.shape[0]
     px = int(s * rng.uniform(0.35, 0.9))
@@ -86,13 +86,13 @@ def _rescaled(rng: np.random.Generator, picture: Picture) -> Picture:
     return np.asarray(cv2.resize(small, (s, s), interpolation=methods[max(up, 1)]), np.uint8)
 
 
-def _vignetted(rng: np.random.Generator, picture: Picture) -> Picture:
+def _vignette(rng: np.random.Generator, picture: Image) -> Image:
     ramp = np.linspace(-1, 1, picture.shape[0], dtype=np.float32) ** 2
     fall = 1 - rng.uniform(0.2, 0.5) * (ramp[:, None] + ramp[None, :])
     return np.asarray(np.clip(picture * fall[..., None], 0, 255), np.uint8)
 
 
-def _noisy(rng: np.random.Generator, picture: Picture) -> Picture:
+def _add_noise(rng: np.random.Generator, picture: Image) -> Image:
     height, width = picture.shape[:2]
     coarse = int(rng.choice([1, 1, 2]))
     channels = 1 if rng.random() < 0.5 else 3
@@ -104,7 +104,7 @@ def _noisy(rng: np.random.Generator, picture: Picture) -> Picture:
     return np.asarray(np.clip(picture + grain, 0, 255), np.uint8)
 
 
-def _scratched(rng: np.random.Generator, picture: Picture) -> Picture:
+def _scratch(rng: np.random.Generator, picture: Image) -> Image:
     picture = picture.copy()
     s = picture.shape[0]
     for _ in range(int(rng.integers(1, 6))):
@@ -116,7 +116,7 @@ def _scratched(rng: np.random.Generator, picture: Picture) -> Picture:
     return picture
 
 
-def _compressed(rng: np.random.Generator, picture: Picture) -> Picture:
+def _compress(rng: np.random.Generator, picture: Image) -> Image:
     """JPEG, partly deblocked for some, as video decoders do."""
     quality = int(rng.uniform(12, 90))
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vidrestore.geometry import apply, ellipse_box
 from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS
-from vidrestore.training.detector_data.augment import spoil
+from vidrestore.training.detector_data.augment import augment_image
 from vidrestore.training.detector_data.face_bank import BANK_PX, YAWS, FaceBank, fill_ellipse
-from vidrestore.training.detector_data.morph import alike, morphed
+from vidrestore.training.detector_data.morph import find_similar_entry, morph
 from vidrestore.training.detector_data.paste import (
     draw_bars,
     draw_body,
@@ -23,24 +23,24 @@ from vidrestore.training.detector_data.paste import (
     face_affine,
     paste,
     turn,
-    warped,
+    warp_face,
 )
 from vidrestore.training.detector_data.textures import (
-    blob_mask,
-    crop_resized,
+    crop_and_resize,
+    cut_surroundings,
+    draw_blob_mask,
+    draw_fist,
+    draw_noise,
+    draw_oval_mask,
+    draw_skin,
     draw_strokes,
-    fist,
-    noise_patch,
-    oval_mask,
+    draw_trinket,
+    light_from_side,
     retone,
-    shuffled,
-    side_lit,
-    stretched_skin,
-    surroundings,
-    trinket,
+    shuffle_face,
 )
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -57,7 +57,7 @@ FRONT_SHARE = 0.3
 class Scene:
     """One training picture and its faces."""
 
-    picture: Picture
+    picture: Image
     """(S, S, 3) RGB."""
     boxes_xyxy: Floats
     """(M, 4)."""
@@ -67,10 +67,10 @@ class Scene:
     """(M,) False for what is neither learnt nor punished: tiny, half-hidden or cut-off faces."""
 
 
-class SceneMaker:
+class SceneComposer:
     """Makes scene after scene from a bank of faces; holds the textures, nothing that changes."""
 
-    def __init__(self, bank: FaceBank, textures: Sequence[Picture], *, size_px: int = 320) -> None:
+    def __init__(self, bank: FaceBank, textures: Sequence[Image], *, size_px: int = 320) -> None:
         """Keeps references only.
 
         Args:
@@ -82,20 +82,20 @@ class SceneMaker:
         chances = asymmetry(bank.landmarks).clip(0.05, 0.5) * _share_of_copies(len(bank.pictures))
         self._chances = np.cumsum(chances) / chances.sum() * (1 + 1e-9)
 
-    def of_size(self, size_px: int) -> SceneMaker:
+    def of_size(self, size_px: int) -> SceneComposer:
         """The same faces and textures for scenes of another height and width."""
-        maker = copy.copy(self)
-        maker.size_px = size_px
-        return maker
+        composer = copy.copy(self)
+        composer.size_px = size_px
+        return composer
 
-    def make(self, rng: np.random.Generator) -> Scene:
+    def compose(self, rng: np.random.Generator) -> Scene:
         """Composes and spoils one scene."""
         picture = self._background(rng)
         for _ in range(rng.integers(0, 4)):
             self._paste_decoy(rng, picture)
         return self._finish(rng, picture, self._layout(rng))
 
-    def make_portrait(self, rng: np.random.Generator, size: float) -> Scene:
+    def compose_portrait(self, rng: np.random.Generator, size: float) -> Scene:
         """A scene with a face in its middle, the first of its labels; see `PLAIN_SHARE` and
         `FRONT_SHARE`.
 
@@ -113,7 +113,7 @@ class SceneMaker:
         plain = bool(rng.random() < PLAIN_SHARE)
         return self._finish(rng, picture, layout, plain=plain)
 
-    def make_empty(
+    def compose_empty(
         self, rng: np.random.Generator
     ) -> tuple[Scene, list[tuple[float, float, float]]]:
         """A scene full of what is no face, and where it lies (x, y and side, in pixels)."""
@@ -124,7 +124,7 @@ class SceneMaker:
     def _finish(
         self,
         rng: np.random.Generator,
-        picture: Picture,
+        picture: Image,
         layout: list[tuple[float, float, float]],
         *,
         plain: bool = False,
@@ -141,7 +141,7 @@ class SceneMaker:
                 draw_bars(rng, picture, owners)
         for number, box in enumerate(boxes):
             wanted.append(self._is_wanted(owners, number, box, landmarks[number]))
-        picture = spoil(rng, picture, most=0.5 if plain else 1.5)
+        picture = augment_image(rng, picture, most=0.5 if plain else 1.5)
         return Scene(
             picture,
             np.clip(np.array(boxes, np.float32).reshape(-1, 4), -0.5, self.size_px - 0.5),
@@ -172,7 +172,7 @@ class SceneMaker:
     def _paste_face(
         self,
         rng: np.random.Generator,
-        picture: Picture,
+        picture: Image,
         owners: NDArray[np.int16],
         number: int,
         centre: tuple[float, float],
@@ -181,15 +181,15 @@ class SceneMaker:
         index = int(np.searchsorted(self._chances, rng.random(), side="right"))
         face, matte, box, points = self.bank.entry(index)
         if rng.random() < 0.4:
-            other = self.bank.entry(alike(rng, self.bank, index))
-            face, matte, box, points = morphed(rng, (face, matte, box, points), other)
+            other = self.bank.entry(find_similar_entry(rng, self.bank, index))
+            face, matte, box, points = morph(rng, (face, matte, box, points), other)
         if rng.random() < 0.5:
             face, matte = face[:, ::-1], matte[:, ::-1]
             box = np.array([BANK_PX - 1 - box[2], box[1], BANK_PX - 1 - box[0], box[3]], np.float32)
             points = points[list(MIRRORED_LANDMARKS)]
             points[:, 0] = BANK_PX - 1 - points[:, 0]
         if rng.random() < 0.6:
-            face, matte, points = warped(rng, face, matte, box, points)
+            face, matte, points = warp_face(rng, face, matte, box, points)
         if rng.random() < 0.3:
             face = np.repeat(
                 cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)[..., None], 3, 2
@@ -197,7 +197,7 @@ class SceneMaker:
         if rng.random() < 0.5:
             face = retone(rng, face, 0.22)
         if rng.random() < 0.25:
-            face = side_lit(rng, face)
+            face = light_from_side(rng, face)
         affine = face_affine(rng, box, centre, size)
         mask = self._shape_matte(rng, matte, box)
         if rng.random() < 0.7 and mask is not None:
@@ -208,7 +208,7 @@ class SceneMaker:
             apply(affine, points).astype(np.float32),
         )
 
-    def _shape_matte(self, rng: np.random.Generator, matte: Picture, box: Floats) -> Picture | None:
+    def _shape_matte(self, rng: np.random.Generator, matte: Image, box: Floats) -> Image | None:
         """The person's matte, an ellipse round the head, or (None) the whole picture."""
         kind = rng.random()
         if kind < 0.65:
@@ -224,7 +224,7 @@ class SceneMaker:
     def _occlude(
         self,
         rng: np.random.Generator,
-        picture: Picture,
+        picture: Image,
         owners: NDArray[np.int16],
         boxes: list[Floats],
     ) -> None:
@@ -235,14 +235,16 @@ class SceneMaker:
                 continue
             width, height = box[2:] - box[:2]
             px = max(4, int(rng.uniform(0.3, 0.9) * max(width, height)))
-            blob = blob_mask(rng, px) if rng.random() < 0.6 else np.full((px, px), 255, np.uint8)
+            blob = (
+                draw_blob_mask(rng, px) if rng.random() < 0.6 else np.full((px, px), 255, np.uint8)
+            )
             if rng.random() < 0.4:
                 blob[:, : px // 3] = 0
             angle = rng.uniform(0, 2 * np.pi)
             x = (box[0] + box[2]) / 2 + np.cos(angle) * width * rng.uniform(0.35, 0.7)
             y = (box[1] + box[3]) / 2 + np.sin(angle) * height * rng.uniform(0.35, 0.7)
             shift = np.array([[1.0, 0, x - px / 2], [0, 1.0, y - px / 2]])
-            paste(picture, self._patch(rng, px), blob, shift, owners, -1)
+            paste(picture, self._draw_texture(rng, px), blob, shift, owners, -1)
 
     def _is_wanted(
         self, owners: NDArray[np.int16], number: int, box: Floats, points: Floats
@@ -254,41 +256,39 @@ class SceneMaker:
         in_frame = ((points > -2) & (points < self.size_px + 2)).all(1).mean()
         return bool(seen > 0.5 and in_frame >= 0.8 and min(x1 - x0, y1 - y0) >= 10)
 
-    def _background(self, rng: np.random.Generator) -> Picture:
+    def _background(self, rng: np.random.Generator) -> Image:
         s = self.size_px
-        picture = self._patch(rng, s)
+        picture = self._draw_texture(rng, s)
         for _ in range(int(rng.integers(0, 7))):
             px = int(rng.uniform(0.08, 0.8) * s)
             x, y = rng.uniform(-0.3 * px, s - 0.7 * px, 2)
-            blob = blob_mask(rng, px) if rng.random() < 0.5 else None
+            blob = draw_blob_mask(rng, px) if rng.random() < 0.5 else None
             angle, stretch = rng.normal(0, 0.4), np.exp(rng.normal(0, 0.5))
             shift = turn(angle, np.array([stretch, 1 / stretch]), px / 2, (x + px / 2, y + px / 2))
-            paste(picture, self._patch(rng, px), blob, shift)
+            paste(picture, self._draw_texture(rng, px), blob, shift)
         if rng.random() < 0.3:
             draw_strokes(rng, picture)
         return picture
 
-    def _any_face(self, rng: np.random.Generator) -> Picture:
+    def _any_face(self, rng: np.random.Generator) -> Image:
         return np.asarray(self.bank.pictures[int(rng.integers(len(self.bank.pictures)))])
 
-    def _patch(self, rng: np.random.Generator, px: int) -> Picture:
+    def _draw_texture(self, rng: np.random.Generator, px: int) -> Image:
         """A square of texture without a whole face."""
         kind = rng.random()
         if kind < 0.30:
-            return noise_patch(rng, px)
+            return draw_noise(rng, px)
         if kind < 0.55 and self.textures:
-            return crop_resized(rng, self.textures[int(rng.integers(len(self.textures)))], px)
+            return crop_and_resize(rng, self.textures[int(rng.integers(len(self.textures)))], px)
         face = self._any_face(rng)
         if kind < 0.75:
-            return shuffled(rng, face, px)
+            return shuffle_face(rng, face, px)
         if kind < 0.9:
-            strip = surroundings(rng, face)
-            return crop_resized(rng, strip, px, least=0.5)
-        return stretched_skin(rng, face, px)
+            strip = cut_surroundings(rng, face)
+            return crop_and_resize(rng, strip, px, least=0.5)
+        return draw_skin(rng, face, px)
 
-    def _paste_decoy(
-        self, rng: np.random.Generator, picture: Picture
-    ) -> tuple[float, float, float]:
+    def _paste_decoy(self, rng: np.random.Generator, picture: Image) -> tuple[float, float, float]:
         """Something face-like that is none: an eye, an ear, a fist, a trinket, a bare head shape.
 
         Returns:
@@ -300,17 +300,17 @@ class SceneMaker:
         index, kind = int(rng.integers(len(self.bank.pictures))), rng.random()
         face = np.asarray(self.bank.pictures[index])
         if kind < 0.4:
-            paste(picture, self._part(rng, index, px), oval_mask(px), shift)
+            paste(picture, self._part(rng, index, px), draw_oval_mask(px), shift)
         elif kind < 0.6:
-            paste(picture, stretched_skin(rng, face, px), blob_mask(rng, px), shift)
+            paste(picture, draw_skin(rng, face, px), draw_blob_mask(rng, px), shift)
         elif kind < 0.8:
-            paste(picture, fist(rng, face, px), blob_mask(rng, px), shift)
+            paste(picture, draw_fist(rng, face, px), draw_blob_mask(rng, px), shift)
         else:
-            mask = oval_mask(px) if rng.random() < 0.5 else blob_mask(rng, px)
-            paste(picture, trinket(rng, px), mask, shift)
+            mask = draw_oval_mask(px) if rng.random() < 0.5 else draw_blob_mask(rng, px)
+            paste(picture, draw_trinket(rng, px), mask, shift)
         return float(x), float(y), float(px)
 
-    def _part(self, rng: np.random.Generator, index: int, px: int) -> Picture:
+    def _part(self, rng: np.random.Generator, index: int, px: int) -> Image:
         face, points = self.bank.pictures[index], self.bank.landmarks[index]
         box = self.bank.boxes_xyxy[index]
         ears = [(side, (box[1] + box[3]) / 2) for side in (box[0] - 8, box[2] + 8)]
@@ -321,7 +321,7 @@ class SceneMaker:
         return np.asarray(cv2.resize(np.ascontiguousarray(part), (px, px)), np.uint8)
 
 
-def turned_scene(rng: np.random.Generator, scene: Scene) -> Scene:
+def rotate_scene(rng: np.random.Generator, scene: Scene) -> Scene:
     """A scene with its labels, turned by up to 70 degrees about its middle.
 
     Detectors' answers for tilted faces are poor, those for upright ones good: whoever is taught by
@@ -368,7 +368,7 @@ def _share_of_copies(n: int) -> Floats:
     return weights
 
 
-def scene_targets(scene: Scene) -> dict[str, NDArray[Any]]:
+def assign_targets(scene: Scene) -> dict[str, NDArray[Any]]:
     """Pads a scene's faces to `MAX_FACES`, as the loader wants them.
 
     Returns:

@@ -19,11 +19,11 @@ from vidrestore.datasets.images import read_picture
 from vidrestore.datasets.labels import LANDMARKS, labelled_landmarks, labelled_numbers, read_labels
 from vidrestore.errors import DataError, ImageOpenError
 from vidrestore.training.detector_data.bank_parts import Entry, Parts
-from vidrestore.training.detector_data.profile_synthesis import turned_aside
+from vidrestore.training.detector_data.profile_synthesis import rotate_head
 
 log = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 BANK_PX = 256
 
@@ -97,7 +97,7 @@ def bank_source(faces: Path, split: str) -> str:
     return digest.hexdigest()
 
 
-def kept_from(folder: Path, source: str) -> bool:
+def is_kept_from(folder: Path, source: str) -> bool:
     """Whether a folder holds a whole bank that was made from this `bank_source`."""
     told = folder / _SOURCE
     return told.is_file() and told.read_text(encoding="utf-8") == source
@@ -153,7 +153,7 @@ def build_face_bank(
             )
         turns, n_read = _turns(entries), len(entries)
         total = n_read + len(turns)
-        turned = parts.made(pool, _turned, turns, "turned", lambda n: told(n_read + n, total))
+        turned = parts.made(pool, _rotate, turns, "turned", lambda n: told(n_read + n, total))
         entries += [entry for entry in turned if entry is not None]
     pictures, mattes, boxes, landmarks = zip(*entries, strict=True)
     return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
@@ -210,12 +210,12 @@ def _turns(entries: Sequence[Entry]) -> list[tuple[Entry, float, float]]:
     return list(zip(heads, yaws.tolist(), pitches.tolist(), strict=True))
 
 
-def _turned(turn: tuple[Entry, float, float]) -> Entry:
+def _rotate(turn: tuple[Entry, float, float]) -> Entry:
     entry, yaw, pitch = turn
-    return turned_aside(*entry, yaw, pitch)
+    return rotate_head(*entry, yaw, pitch)
 
 
-def person_matte(picture: Picture, box_xyxy: Floats) -> Picture:
+def person_matte(picture: Image, box_xyxy: Floats) -> Image:
     """Soft mask of the person around a face, by GrabCut at 96 px (Rother et al. 2004) started from
     the face's box.
 
@@ -252,6 +252,6 @@ def person_matte(picture: Picture, box_xyxy: Floats) -> Picture:
 
 
 def fill_ellipse(
-    canvas: Picture, centre: tuple[float, float], axes: tuple[float, float], value: int
+    canvas: Image, centre: tuple[float, float], axes: tuple[float, float], value: int
 ) -> None:
     cv2.ellipse(canvas, (centre, (2 * axes[0], 2 * axes[1]), 0.0), value, -1)

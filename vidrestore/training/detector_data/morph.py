@@ -10,7 +10,7 @@ from scipy.interpolate import RBFInterpolator
 from vidrestore.training.detector_data.bank_parts import Entry
 from vidrestore.training.detector_data.face_bank import BANK_PX, FaceBank
 
-__all__ = ["alike", "morphed"]
+__all__ = ["find_similar_entry", "morph"]
 
 Floats = NDArray[np.float32]
 
@@ -20,7 +20,7 @@ _CANDIDATES = 16
 """Others of which the most alike is taken."""
 
 
-def alike(rng: np.random.Generator, bank: FaceBank, index: int) -> int:
+def find_similar_entry(rng: np.random.Generator, bank: FaceBank, index: int) -> int:
     """One of the bank whose landmarks lie about where those of `index` lie: a head turned alike."""
     others = rng.integers(len(bank.landmarks), size=_CANDIDATES)
     shapes = _shapes(bank.landmarks[others])
@@ -35,31 +35,31 @@ def _shapes(landmarks: Floats) -> Floats:
     return np.asarray(centred / size, np.float32)
 
 
-def morphed(rng: np.random.Generator, first: Entry, second: Entry) -> Entry:
+def morph(rng: np.random.Generator, first: Entry, second: Entry) -> Entry:
     """A face between two: both are bent to landmarks between theirs (thin-plate splines, Bookstein
     1989), and mixed by a share that is the same everywhere or differs softly from place to place.
 
     Args:
         rng: source of the shares.
         first: picture, matte, box and landmarks.
-        second: of a head turned alike, see `alike`.
+        second: of a head turned alike, see `find_similar_entry`.
     """
     share = rng.uniform(0.2, 0.8)
-    points = _between(first[3], second[3], share)
-    box = _between(first[2].reshape(2, 2), second[2].reshape(2, 2), share).reshape(4)
+    points = _interpolate(first[3], second[3], share)
+    box = _interpolate(first[2].reshape(2, 2), second[2].reshape(2, 2), share).reshape(4)
     mix = rng.normal(0, rng.choice([0.0, 2.0]), (4, 4)) + rng.uniform(-0.8, 0.8)
     weight = 1 / (1 + np.exp(-cv2.resize(mix, (BANK_PX, BANK_PX), interpolation=cv2.INTER_CUBIC)))
     one, two = (
-        _bent(picture, matte, points, known) for picture, matte, _, known in (first, second)
+        _bend(picture, matte, points, known) for picture, matte, _, known in (first, second)
     )
-    return _mixed(one[0], two[0], weight), _mixed(one[1], two[1], weight), box, points
+    return _mix(one[0], two[0], weight), _mix(one[1], two[1], weight), box, points
 
 
-def _between(first: Floats, second: Floats, share: float) -> Floats:
+def _interpolate(first: Floats, second: Floats, share: float) -> Floats:
     return np.asarray(first + share * (second - first), np.float32)
 
 
-def _bent(
+def _bend(
     picture: NDArray[np.uint8], matte: NDArray[np.uint8], wanted: Floats, known: Floats
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Picture and matte with the landmarks `known` at `wanted`."""
@@ -79,7 +79,7 @@ def _bent(
     return np.asarray(bent[0], np.uint8), np.asarray(bent[1], np.uint8)
 
 
-def _mixed(
+def _mix(
     first: NDArray[np.uint8], second: NDArray[np.uint8], weight: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
     share = np.asarray(weight, np.float32)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.training.detector_data.face_bank import BANK_PX
-from vidrestore.training.detector_data.textures import blob_mask, fist, stretched_skin
+from vidrestore.training.detector_data.textures import draw_blob_mask, draw_fist, draw_skin
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -36,9 +36,9 @@ def turn(
     return np.column_stack([linear, np.array(centre) - linear @ np.full(2, middle)])
 
 
-def warped(
-    rng: np.random.Generator, face: Picture, matte: Picture, box: Floats, points: Floats
-) -> tuple[Picture, Picture, Floats]:
+def warp_face(
+    rng: np.random.Generator, face: Image, matte: Image, box: Floats, points: Floats
+) -> tuple[Image, Image, Floats]:
     """Bends a face softly, so that where its parts lie is to be seen and not to be guessed from the
     others."""
     spread = float(rng.uniform(0.01, 0.07)) * float(box[2] - box[0])
@@ -60,9 +60,9 @@ def warped(
 
 
 def paste(
-    picture: Picture,
-    source: Picture,
-    mask: Picture | None,
+    picture: Image,
+    source: Image,
+    mask: Image | None,
     affine: NDArray[np.float64],
     owners: NDArray[np.int16] | None = None,
     number: int = 0,
@@ -79,7 +79,7 @@ def paste(
     )
     if x1 <= x0 or y1 <= y0:
         return
-    source, mask, local = _preshrunk(source, mask, affine)
+    source, mask, local = _shrink_first(source, mask, affine)
     local[:, 2] -= [x0, y0]
     size = (int(x1 - x0), int(y1 - y0))
     warped = cv2.warpAffine(
@@ -93,9 +93,9 @@ def paste(
         owners[y0:y1, x0:x1][alpha > 127] = number
 
 
-def _preshrunk(
-    source: Picture, mask: Picture | None, affine: NDArray[np.float64]
-) -> tuple[Picture, Picture, NDArray[np.float64]]:
+def _shrink_first(
+    source: Image, mask: Image | None, affine: NDArray[np.float64]
+) -> tuple[Image, Image, NDArray[np.float64]]:
     """Shrinks by area first, where the affine would alias."""
     if mask is None:
         mask = np.full(source.shape[:2], 255, np.uint8)
@@ -113,9 +113,9 @@ def _preshrunk(
 
 def draw_body(
     rng: np.random.Generator,
-    picture: Picture,
+    picture: Image,
     owners: NDArray[np.int16],
-    face: Picture,
+    face: Image,
     affine: NDArray[np.float64],
     box: Floats,
 ) -> None:
@@ -141,9 +141,9 @@ def draw_body(
 
 def draw_hand(
     rng: np.random.Generator,
-    picture: Picture,
+    picture: Image,
     owners: NDArray[np.int16],
-    face: Picture,
+    face: Image,
     box: Floats,
 ) -> None:
     """A hand before chin or mouth, and its forearm below, with the skin of a face picture."""
@@ -154,13 +154,13 @@ def draw_hand(
     lean, reach = rng.normal(0, 0.5), rng.uniform(0.6, 1.6) * px
     elbow = (x - np.sin(lean) * reach, y + np.cos(lean) * reach)
     for patch, affine in (
-        (stretched_skin(rng, face, px), turn(lean, np.array([0.55, 1.6]), px / 2, elbow)),
-        (fist(rng, face, px), turn(lean, np.ones(2), px / 2, (x, y))),
+        (draw_skin(rng, face, px), turn(lean, np.array([0.55, 1.6]), px / 2, elbow)),
+        (draw_fist(rng, face, px), turn(lean, np.ones(2), px / 2, (x, y))),
     ):
-        paste(picture, patch, blob_mask(rng, px), affine, owners, -1)
+        paste(picture, patch, draw_blob_mask(rng, px), affine, owners, -1)
 
 
-def draw_bars(rng: np.random.Generator, picture: Picture, owners: NDArray[np.int16]) -> None:
+def draw_bars(rng: np.random.Generator, picture: Image, owners: NDArray[np.int16]) -> None:
     """Black bars above and below, or left and right."""
     depth, shade = int(picture.shape[0] * rng.uniform(0.03, 0.14)), int(rng.integers(0, 24))
     upright = rng.random() < 0.6

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["turned_aside"]
+__all__ = ["rotate_head"]
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _N_ANGLES = 720
@@ -25,9 +25,9 @@ _BACK_RATE = 0.3
 """That hair is the picture from the ears inwards again, this much stretched."""
 
 
-def turned_aside(
-    face: Picture, matte: Picture, box: Floats, points: Floats, yaw: float, pitch: float = 0.0
-) -> tuple[Picture, Picture, Floats, Floats]:
+def rotate_head(
+    face: Image, matte: Image, box: Floats, points: Floats, yaw: float, pitch: float = 0.0
+) -> tuple[Image, Image, Floats, Floats]:
     """Turns a head about its upright axis, after a nod.
 
     Args:
@@ -48,20 +48,22 @@ def turned_aside(
     phi, row = np.meshgrid(angles, y)
     column, source_row = _source(phi, row, box)
     across, depth = _surface(phi, row, box, points)
-    seen_x, seen_y, near = _seen(across, row, depth, box, yaw, pitch)
-    alpha = _sampled(matte, column, row) > 64
+    seen_x, seen_y, near = _project(across, row, depth, box, yaw, pitch)
+    alpha = _sample(matte, column, row) > 64
     nape = box[3] - 0.1 * (box[3] - box[1])
     behind = np.abs(phi) > _EAR
     opaque = np.where(behind, (row < nape) & alpha[:, [_N_ANGLES // 2]], alpha)
-    (source_x, source_y), found = _nearest((seen_x, seen_y), near, (column, source_row), opaque)
-    turned = _sampled(face, source_x, source_y)
+    (source_x, source_y), found = _find_nearest(
+        (seen_x, seen_y), near, (column, source_row), opaque
+    )
+    turned = _sample(face, source_x, source_y)
     mask = cv2.GaussianBlur(found.astype(np.uint8) * 255, (0, 0), 1.5)
     ratio = (mask / 255.0)[..., None]
     picture = np.asarray(turned * ratio + face * (1 - ratio), np.uint8)
-    return picture, np.asarray(mask, np.uint8), *_turned_labels(box, points, yaw, pitch)
+    return picture, np.asarray(mask, np.uint8), *_rotate_labels(box, points, yaw, pitch)
 
 
-def _seen(
+def _project(
     across: NDArray[np.float64],
     y: NDArray[np.float64],
     depth: NDArray[np.float64],
@@ -94,7 +96,7 @@ def _source(
     return column, row + share * (np.minimum(row, hair + 0.1 * (row - hair)) - row)
 
 
-def _sampled(picture: Picture, x: NDArray[np.floating], y: NDArray[np.floating]) -> Picture:
+def _sample(picture: Image, x: NDArray[np.floating], y: NDArray[np.floating]) -> Image:
     return np.asarray(
         cv2.remap(
             np.ascontiguousarray(picture), x.astype(np.float32), y.astype(np.float32),
@@ -143,7 +145,7 @@ def _bump(y: NDArray[np.float64], middle: float, width: float) -> NDArray[np.flo
     return np.asarray(np.exp(-(((y - middle) / width) ** 2)))
 
 
-def _nearest(
+def _find_nearest(
     places: tuple[NDArray[np.float64], NDArray[np.float64]],
     near: NDArray[np.float64],
     sources: tuple[NDArray[np.float64], NDArray[np.float64]],
@@ -169,12 +171,12 @@ def _nearest(
     return maps, covered
 
 
-def _turned_labels(box: Floats, points: Floats, yaw: float, pitch: float) -> tuple[Floats, Floats]:
+def _rotate_labels(box: Floats, points: Floats, yaw: float, pitch: float) -> tuple[Floats, Floats]:
     middle, a = (box[0] + box[2]) / 2, _half_width(box)
 
     def seen(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         across, depth = _surface(np.arcsin(np.clip((x - middle) / a, -1, 1)), y, box, points)
-        return np.stack(_seen(across, y, depth, box, yaw, pitch)[:2], -1)
+        return np.stack(_project(across, y, depth, box, yaw, pitch)[:2], -1)
 
     x, y = np.meshgrid(np.linspace(box[0], box[2], 33), np.linspace(box[1], box[3], 33))
     outline = seen(x, y)

@@ -23,10 +23,10 @@ from vidrestore.models.detectors.compact import (
     refiner_frames,
 )
 from vidrestore.models.interfaces import FaceDetector
-from vidrestore.training.detector_data import Scene, SceneMaker, scene_targets, turned_scene
-from vidrestore.training.detector_data.teacher import taught
+from vidrestore.training.detector_data import Scene, SceneComposer, assign_targets, rotate_scene
+from vidrestore.training.detector_data.teacher import teach
 
-__all__ = ["CROPS_PER_SCENE", "CropBatch", "FaceCrops", "SceneBatch", "WholeScenes", "jittered"]
+__all__ = ["CROPS_PER_SCENE", "CropBatch", "FaceCrops", "SceneBatch", "WholeScenes", "jitter"]
 
 CROPS_PER_SCENE = 4
 """Of the second look, from one scene."""
@@ -80,22 +80,22 @@ class WholeScenes(Dataset[SceneBatch]):
     """Scene `i` follows from (seed, `i`)."""
 
     def __init__(
-        self, maker: SceneMaker, seed: int, count: int, teacher: FaceDetector | None = None
+        self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None
     ) -> None:
         """Covers the scenes 0 to `count`."""
-        self.maker, self.seed, self.count, self.teacher = maker, seed, count, teacher
+        self.composer, self.seed, self.count, self.teacher = composer, seed, count, teacher
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> SceneBatch:
         rng = np.random.default_rng([self.seed, index])
-        scene = self.maker.make(rng)
+        scene = self.composer.compose(rng)
         if self.teacher is not None:
             zoom = 2 if rng.random() < _ZOOMED_SHARE else 1
-            scene = taught(self.teacher, scene, zoom=zoom)
-        scene = turned_scene(rng, scene) if rng.random() < _TURNED_SHARE else scene
-        return SceneBatch(*(torch.from_numpy(part) for part in scene_targets(scene).values()))
+            scene = teach(self.teacher, scene, zoom=zoom)
+        scene = rotate_scene(rng, scene) if rng.random() < _TURNED_SHARE else scene
+        return SceneBatch(*(torch.from_numpy(part) for part in assign_targets(scene).values()))
 
 
 class FaceCrops(Dataset[CropBatch]):
@@ -103,10 +103,10 @@ class FaceCrops(Dataset[CropBatch]):
     all. All follows from (seed, `i`)."""
 
     def __init__(
-        self, maker: SceneMaker, seed: int, count: int, teacher: FaceDetector | None = None
+        self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None
     ) -> None:
         """Covers the scenes 0 to `count`."""
-        self.maker, self.seed, self.count, self.teacher = maker, seed, count, teacher
+        self.composer, self.seed, self.count, self.teacher = composer, seed, count, teacher
 
     def __len__(self) -> int:
         return self.count
@@ -114,20 +114,20 @@ class FaceCrops(Dataset[CropBatch]):
     def __getitem__(self, index: int) -> CropBatch:
         rng = np.random.default_rng([self.seed, index])
         seen, size = _sizes(rng)
-        maker = self.maker.of_size(32 * max(2, round(size * rng.uniform(1.8, 2.5) / 32)))
+        composer = self.composer.of_size(32 * max(2, round(size * rng.uniform(1.8, 2.5) / 32)))
         state = np.zeros(CROPS_PER_SCENE, np.int64)
         points = torch.zeros(5, 2)
         if rng.random() < 0.6:
-            scene = maker.make_portrait(rng, size)
+            scene = composer.compose_portrait(rng, size)
             if self.teacher is not None:
-                scene = taught(self.teacher, scene)
-            scene = _shrunk(scene, min(1.0, seen / size))
+                scene = teach(self.teacher, scene)
+            scene = _shrink(scene, min(1.0, seen / size))
             state[:] = 1 if scene.wanted[0] else -1
-            frames = jittered(rng, scene, state)
+            frames = jitter(rng, scene, state)
             points = torch.from_numpy(scene.landmarks[0])
         else:
-            scene, places = maker.make_empty(rng)
-            frames = _anywhere(rng, maker.size_px, places)
+            scene, places = composer.compose_empty(rng)
+            frames = _anywhere(rng, composer.size_px, places)
         picture = torch.from_numpy(scene.picture).permute(2, 0, 1).float() / 255
         crops = (refiner_crops(picture, frames) * 255).round().to(torch.uint8)
         inverse = torch.linalg.inv(frames[:, :, :2])
@@ -144,7 +144,7 @@ def _sizes(rng: np.random.Generator) -> tuple[float, float]:
     return seen, float(min(_LARGEST_PX, seen * np.exp(max(0.0, rng.uniform(-0.6, 1.25)))))
 
 
-def _shrunk(scene: Scene, factor: float) -> Scene:
+def _shrink(scene: Scene, factor: float) -> Scene:
     """A small copy, as detectors are shown of large frames, with its labels."""
     if factor > 0.95:
         return scene
@@ -158,7 +158,7 @@ def _shrunk(scene: Scene, factor: float) -> Scene:
     )
 
 
-def jittered(rng: np.random.Generator, scene: Scene, state: np.ndarray[Any, Any]) -> Tensor:
+def jitter(rng: np.random.Generator, scene: Scene, state: np.ndarray[Any, Any]) -> Tensor:
     """Frames round the scene's first face as a hasty detector would place them.
 
     Every fifth is far off, turned away or on a part of the face alone, and then no face, and

@@ -21,7 +21,7 @@ from vidrestore.models.load import load_detector
 from vidrestore.training.detector_data import Scene
 from vidrestore.training.losses.perceptual import weights_file
 
-__all__ = ["load_teacher", "taught"]
+__all__ = ["load_teacher", "teach"]
 
 _SURE = 0.7
 """Score from which the teacher's word counts."""
@@ -48,7 +48,7 @@ def load_teacher(path: Path | None = None) -> FaceDetector:
     return load_detector(weights_file(file, path, option="teacher"), device="cpu")
 
 
-def taught(teacher: FaceDetector, scene: Scene, *, zoom: int = 1) -> Scene:
+def teach(teacher: FaceDetector, scene: Scene, *, zoom: int = 1) -> Scene:
     """The scene with the teacher's boxes and landmarks.
 
     A face that the teacher is not sure of is neither learnt nor punished, unless it is tiny; a sure

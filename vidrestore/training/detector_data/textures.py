@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidrestore.training.detector_data.face_bank import BANK_PX
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -25,7 +25,7 @@ TEXTURE_NAMES = (
 data/README.txt)."""
 
 
-def load_textures(folder: Path) -> list[Picture]:
+def load_textures(folder: Path) -> list[Image]:
     """Reads those of `TEXTURE_NAMES` that are in scikit-image's data folder, longer side at most
     640 px, as RGB."""
     textures = []
@@ -38,7 +38,7 @@ def load_textures(folder: Path) -> list[Picture]:
     return textures
 
 
-def blob_mask(rng: np.random.Generator, px: int) -> Picture:
+def draw_blob_mask(rng: np.random.Generator, px: int) -> Image:
     """Mask with a smooth random outline."""
     field = cv2.resize(
         rng.normal(0, 1, (5, 5)).astype(np.float32), (px, px), interpolation=cv2.INTER_CUBIC
@@ -48,13 +48,13 @@ def blob_mask(rng: np.random.Generator, px: int) -> Picture:
     return np.asarray(np.clip(field * rng.uniform(100, 1500), 0, 255), np.uint8)
 
 
-def oval_mask(px: int) -> Picture:
+def draw_oval_mask(px: int) -> Image:
     mask = np.zeros((px, px), np.uint8)
     cv2.ellipse(mask, ((px / 2, px / 2), (px * 0.85, px * 0.85), 0.0), 255, -1)
     return np.asarray(cv2.blur(mask, (max(1, px // 6),) * 2), np.uint8)
 
 
-def noise_patch(rng: np.random.Generator, px: int) -> Picture:
+def draw_noise(rng: np.random.Generator, px: int) -> Image:
     """Colour gradient plus noise of a few octaves, sometimes striped."""
     full, px = px, max(8, px // 2)
     base = rng.uniform(0, 255, 3)
@@ -75,9 +75,9 @@ def noise_patch(rng: np.random.Generator, px: int) -> Picture:
     return np.asarray(cv2.resize(small, (full, full)), np.uint8)
 
 
-def crop_resized(
-    rng: np.random.Generator, source: Picture, px: int, *, least: float = 0.15
-) -> Picture:
+def crop_and_resize(
+    rng: np.random.Generator, source: Image, px: int, *, least: float = 0.15
+) -> Image:
     height, width = source.shape[:2]
     side = max(8, int(min(height, width) * rng.uniform(least, 1.0)))
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
@@ -91,7 +91,7 @@ def crop_resized(
     return retone(rng, crop, 0.4)
 
 
-def retone(rng: np.random.Generator, picture: Picture, amount: float) -> Picture:
+def retone(rng: np.random.Generator, picture: Image, amount: float) -> Image:
     """Random gain, offset and gamma for each channel, mostly in common."""
     common, own = rng.normal(0, amount, 3), rng.normal(0, amount / 3, (3, 3))
     ramp = np.arange(256, dtype=np.float32) / 255
@@ -101,7 +101,7 @@ def retone(rng: np.random.Generator, picture: Picture, amount: float) -> Picture
     return np.asarray(cv2.LUT(np.ascontiguousarray(picture), table.reshape(256, 1, 3)), np.uint8)
 
 
-def side_lit(rng: np.random.Generator, picture: Picture) -> Picture:
+def light_from_side(rng: np.random.Generator, picture: Image) -> Image:
     """Little light, and most of it from one side: a head in the dark of a hall."""
     axis = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)
     way, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.1)
@@ -110,7 +110,7 @@ def side_lit(rng: np.random.Generator, picture: Picture) -> Picture:
     return np.asarray(np.clip(picture * light[..., None], 0, 255), np.uint8)
 
 
-def shuffled(rng: np.random.Generator, face: Picture, px: int) -> Picture:
+def shuffle_face(rng: np.random.Generator, face: Image, px: int) -> Image:
     """A face picture cut in tiles and dealt anew, some turned: a face's textures, no face."""
     tile = int(rng.choice([32, 64]))
     n = BANK_PX // tile
@@ -119,10 +119,10 @@ def shuffled(rng: np.random.Generator, face: Picture, px: int) -> Picture:
     if rng.random() < 0.5:
         tiles = tiles[:, ::-1] if rng.random() < 0.5 else tiles.swapaxes(1, 2)
     mosaic = tiles.reshape(n, n, tile, tile, 3).swapaxes(1, 2).reshape(BANK_PX, BANK_PX, 3)
-    return crop_resized(rng, mosaic, px, least=0.3)
+    return crop_and_resize(rng, mosaic, px, least=0.3)
 
 
-def surroundings(rng: np.random.Generator, face: Picture) -> Picture:
+def cut_surroundings(rng: np.random.Generator, face: Image) -> Image:
     """Background or clothes from the border of a face picture, mirrored into a square."""
     kind = int(rng.integers(3))
     if kind == 2:
@@ -132,7 +132,7 @@ def surroundings(rng: np.random.Generator, face: Picture) -> Picture:
     return np.ascontiguousarray(np.concatenate([strip, strip[:, ::-1]] * 3, 1))
 
 
-def stretched_skin(rng: np.random.Generator, face: Picture, px: int) -> Picture:
+def draw_skin(rng: np.random.Generator, face: Image, px: int) -> Image:
     """Cheek, forehead or hair texture stretched to a square, softly shaded."""
     y, x = [(150, 80), (75, 110), (8, 100), (150, 150)][int(rng.integers(4))]
     piece = cv2.resize(
@@ -144,9 +144,9 @@ def stretched_skin(rng: np.random.Generator, face: Picture, px: int) -> Picture:
     return np.asarray(np.clip(piece + shade.reshape(px, px, 1), 0, 255), np.uint8)
 
 
-def fist(rng: np.random.Generator, face: Picture, px: int) -> Picture:
+def draw_fist(rng: np.random.Generator, face: Image, px: int) -> Image:
     """Skin with a few dark creases, as between fingers."""
-    patch = stretched_skin(rng, face, px).copy()
+    patch = draw_skin(rng, face, px).copy()
     shade = tuple(int(c) for c in patch.reshape(-1, 3).mean(0) * rng.uniform(0.3, 0.7))
     angle = rng.uniform(0, np.pi)
     along = np.array([np.cos(angle), np.sin(angle)])
@@ -161,10 +161,10 @@ def fist(rng: np.random.Generator, face: Picture, px: int) -> Picture:
     return np.asarray(cv2.blur(patch, (max(1, px // 20),) * 2), np.uint8)
 
 
-def trinket(rng: np.random.Generator, px: int) -> Picture:
+def draw_trinket(rng: np.random.Generator, px: int) -> Image:
     """A patch with a few dark and bright spots anywhere: jewellery, pins, lamps."""
     base = rng.uniform(60, 255) * np.exp(rng.normal(0, 0.2, 3))
-    patch = np.clip(base + noise_patch(rng, px) * 0.2 - 25, 0, 255).astype(np.uint8)
+    patch = np.clip(base + draw_noise(rng, px) * 0.2 - 25, 0, 255).astype(np.uint8)
     for _ in range(int(rng.integers(2, 8))):
         x, y = (int(v) for v in rng.uniform(0.15, 0.85, 2) * px)
         shade = tuple(int(c) for c in np.clip(base * rng.choice([0.15, 0.4, 1.6]), 0, 255))
@@ -173,7 +173,7 @@ def trinket(rng: np.random.Generator, px: int) -> Picture:
     return np.asarray(cv2.blur(patch, (max(1, px // 14),) * 2), np.uint8)
 
 
-def draw_strokes(rng: np.random.Generator, picture: Picture) -> None:
+def draw_strokes(rng: np.random.Generator, picture: Image) -> None:
     """Lines, boxes, circles and words."""
     s = picture.shape[0]
     for _ in range(int(rng.integers(1, 8))):

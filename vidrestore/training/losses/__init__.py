@@ -1,1 +1,1 @@
-"""The terms of the training recipes, one file for each kind."""
+"""The terms of the training configurations, one file for each kind."""

@@ -90,7 +90,7 @@ ADVERSARIAL: Mapping[str, Adversarial] = MappingProxyType(
         "hinge": Adversarial(hinge_generator, hinge_discriminator),
     }
 )
-"""Every adversarial loss by its name in a recipe."""
+"""Every adversarial loss by its name in a configuration."""
 
 
 def r1_penalty(judge: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Perceptual features, and L1 between them (Johnson et al., arXiv:1603.08155).
 
-Two networks give features. `Vgg19Features` has the layers of GFP-GAN's recipe, from torchvision's
+Two networks give features. `Vgg19Features` has the layers of GFP-GAN's code, from torchvision's
 file, which users fetch themselves. `IdentityFeatures` works without any download but that of the
 face embedding: the layers before the embedding, of aligned faces, and the embedding itself, so that
 one pass serves the identity term too.

@@ -30,14 +30,14 @@ from vidrestore.models.detectors.compact import (
 )
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections
-from vidrestore.training.config import CompactDetectorRecipe, DetectorStage
+from vidrestore.training.config import CompactDetectorConfig, DetectorStage
 from vidrestore.training.detector_data import (
     TEXTURE_NAMES,
     FaceBank,
-    SceneMaker,
+    SceneComposer,
     bank_source,
     build_face_bank,
-    kept_from,
+    is_kept_from,
     load_textures,
 )
 from vidrestore.training.detector_data.bank_parts import Parts as BankParts
@@ -54,11 +54,11 @@ from vidrestore.training.tasks.task import (
     Counters,
     Parts,
     Stage,
-    available,
-    averaged,
     build_network,
     descend,
+    load_or_skip,
     load_weights,
+    make_average,
     picture_grid,
     set_rate,
 )
@@ -107,7 +107,7 @@ class CompactDetectorTask(Parts):
     """See the module.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: What to learn from.
         distributed: Where to run.
         network: On its device.
@@ -119,20 +119,20 @@ class CompactDetectorTask(Parts):
 
     def __init__(
         self,
-        recipe: CompactDetectorRecipe,
+        config: CompactDetectorConfig,
         data: SceneData,
         distributed: Distributed,
         network: CompactDetector,
         teacher: FaceDetector | None,
     ) -> None:
         super().__init__()
-        self.recipe, self.data, self.distributed, self.teacher = recipe, data, distributed, teacher
-        self.network, self.average = network, averaged(network)
+        self.config, self.data, self.distributed, self.teacher = config, data, distributed, teacher
+        self.network, self.average = network, make_average(network)
         second = list(network.refiner.parameters())
         known = {id(parameter) for parameter in second}
         first = [p for p in network.parameters() if id(p) not in known]
         self.optimisers = {
-            look: torch.optim.AdamW(parameters, 0.0, weight_decay=recipe.weight_decay)
+            look: torch.optim.AdamW(parameters, 0.0, weight_decay=config.weight_decay)
             for look, parameters in (("first", first), ("second", second))
         }
         self.parts = {"network": network, "average": self.average, **self.optimisers}
@@ -140,18 +140,18 @@ class CompactDetectorTask(Parts):
     def stages(self) -> Sequence[Stage]:
         """One a stage."""
         found, start = [], 0
-        for stage in self.recipe.stages:
+        for stage in self.config.stages:
             start += stage.images
-            maker = SceneMaker(self.data.faces, self.data.textures, size_px=stage.scene_px)
+            composer = SceneComposer(self.data.faces, self.data.textures, size_px=stage.scene_px)
             samples = WholeScenes if stage.look == "first" else FaceCrops
             teacher = self.teacher if stage.taught else None
-            made = samples(maker, self.recipe.seed, start, teacher)
+            made = samples(composer, self.config.seed, start, teacher)
             found.append(Stage(stage.images, stage.batch_size, made))
         return found
 
     def step(self, batch: SceneBatch | CropBatch, counters: Counters) -> dict[str, Tensor]:
         """One step of the stage's look."""
-        stage = self.recipe.stages[counters.stage]
+        stage = self.config.stages[counters.stage]
         optimiser = self.optimisers[stage.look]
         if counters.stage_images == 0:
             self.network.load_state_dict(self.average.state_dict())
@@ -186,19 +186,19 @@ class CompactDetectorTask(Parts):
             points, state = batch.landmarks.flatten(0, 1), batch.state.flatten()
             losses, look = second_look_losses(judged, points, state), "second"
         terms = {f"{look}_{name}": value for name, value in losses.items()}
-        weights = {name: getattr(self.recipe.losses, name) for name in terms}
+        weights = {name: getattr(self.config.losses, name) for name in terms}
         if not any(weights.values()):
-            raise DataError(f"recipe: every loss term of the {look} look is switched off")
+            raise DataError(f"configuration: every loss term of the {look} look is switched off")
         return {name: weights[name] * value for name, value in terms.items() if weights[name]}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """On scenes of the held-out faces: the terms of both looks and their sum, the shares of
         found faces and of false answers, and the landmarks' distance in eye distances."""
-        count = self.recipe.report.held_out_faces
+        count = self.config.report.held_out_faces
         terms: dict[str, list[float]] = {}
         for samples in (WholeScenes, FaceCrops):
-            made = samples(self._held_out(), self.recipe.seed, count)
+            made = samples(self._held_out(), self.config.seed, count)
             for index in range(count):
                 one = made[index]
                 batch = type(one)(*(part[None] for part in one)).to(self.distributed.device)
@@ -219,21 +219,21 @@ class CompactDetectorTask(Parts):
         """Held-out scenes with the answers drawn in, four to a row."""
         pictures = [
             torch.from_numpy(_drawn(picture, found)).permute(2, 0, 1) / 127.5 - 1
-            for picture, found, _ in self._shown(self.recipe.report.sample_faces)
+            for picture, found, _ in self._shown(self.config.report.sample_faces)
         ]
         across = min(4, len(pictures))
         whole = len(pictures) // across * across
         return picture_grid([pictures[i : i + across] for i in range(0, whole, across)])
 
-    def _held_out(self) -> SceneMaker:
-        return SceneMaker(self.data.held_out, self.data.textures, size_px=_HELD_OUT_PX)
+    def _held_out(self) -> SceneComposer:
+        return SceneComposer(self.data.held_out, self.data.textures, size_px=_HELD_OUT_PX)
 
     def _shown(self, most: int) -> list[tuple[np.ndarray[Any, Any], Detections, Agreement]]:
         """Held-out scenes, what the average finds in them, and how well that agrees."""
         detector = CompactFaceDetector(self.average, device=self.distributed.device)
         shown = []
         for index in range(most):
-            scene = self._held_out().make(np.random.default_rng([self.recipe.seed, index, 2]))
+            scene = self._held_out().compose(np.random.default_rng([self.config.seed, index, 2]))
             picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 255
             [found] = detector(picture)
             scores = np.where(scene.wanted, 1.0, 0.6).astype(np.float32)
@@ -253,7 +253,7 @@ def learning_rate(stage: DetectorStage, seen: int) -> float:
 
 
 def scene_data(
-    recipe: CompactDetectorRecipe,
+    config: CompactDetectorConfig,
     folder: Path,
     cache: Path,
     workers: int,
@@ -262,7 +262,7 @@ def scene_data(
     """The faces of a folder as scenes take them, cut out and turned aside, which takes minutes.
 
     Args:
-        recipe: Says where the textures are.
+        config: Says where the textures are.
         folder: With labels.csv, which has boxes and landmarks, and pictures.
         cache: Folder where what is made is kept, also when it is stopped half-way, and found again
             by whoever names the same data.
@@ -270,19 +270,19 @@ def scene_data(
         progress: Told how many faces of how many are made, of either split.
 
     Raises:
-        DataError: The recipe's textures are not there.
+        DataError: The configuration's textures are not there.
         NotAvailableError: The usual ones are not. The data is looked at when it is opened.
     """
-    textures = load_textures(recipe.textures or _texture_folder())
-    if recipe.textures is not None and not textures:
+    textures = load_textures(config.textures or _texture_folder())
+    if config.textures is not None and not textures:
         raise DataError(
-            f"textures {recipe.textures}: none of scikit-image's pictures is there, such as "
+            f"textures {config.textures}: none of scikit-image's pictures is there, such as "
             f"{TEXTURE_NAMES[0]}; name a folder that holds them, or leave it out"
         )
 
     def open_bank(split: str) -> FaceBank:
         kept, source = cache / split, bank_source(folder, split)
-        if not kept_from(kept, source):
+        if not is_kept_from(kept, source):
             parts = BankParts(kept, source)
             bank = build_face_bank(
                 folder, split, workers=max(1, workers), parts=parts, progress=progress
@@ -295,27 +295,27 @@ def scene_data(
 
 
 def open_task(
-    recipe: CompactDetectorRecipe, data: SceneData, distributed: Distributed
+    config: CompactDetectorConfig, data: SceneData, distributed: Distributed
 ) -> CompactDetectorTask:
-    """The task of a recipe."""
+    """The task of a configuration."""
     if distributed.n_processes > 1:
         raise DataError(
             "task compact_detector: its batch normalisation would see a part of each batch only; "
             "train it in one process"
         )
-    network = build_network(recipe)
+    network = build_network(config)
     assert isinstance(network, CompactDetector)
-    if recipe.start_from is not None:
-        load_weights(network, recipe.start_from, arch=recipe.arch)
+    if config.start_from is not None:
+        load_weights(network, config.start_from, arch=config.arch)
     network = network.to(distributed.device).to(memory_format=torch.channels_last)
-    return CompactDetectorTask(recipe, data, distributed, network, _open_teacher(recipe))
+    return CompactDetectorTask(config, data, distributed, network, _open_teacher(config))
 
 
-def _open_teacher(recipe: CompactDetectorRecipe) -> FaceDetector | None:
-    """None where no stage is taught, or the teacher is absent and the recipe skips it."""
-    if not any(stage.taught for stage in recipe.stages):
+def _open_teacher(config: CompactDetectorConfig) -> FaceDetector | None:
+    """None where no stage is taught, or the teacher is absent and the configuration skips it."""
+    if not any(stage.taught for stage in config.stages):
         return None
-    return available(lambda: load_teacher(recipe.teacher), "taught", recipe)
+    return load_or_skip(lambda: load_teacher(config.teacher), "taught", config)
 
 
 def _as_seen(pictures: Tensor) -> Tensor:

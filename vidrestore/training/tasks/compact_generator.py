@@ -20,7 +20,7 @@ from vidrestore.errors import DataError, nearest
 from vidrestore.metrics import images as metrics
 from vidrestore.models.nets.compact_unet import CompactUNet
 from vidrestore.models.nets.discriminators import UNetDiscriminator
-from vidrestore.training.config import CompactGeneratorRecipe, GeneratorStage
+from vidrestore.training.config import CompactGeneratorConfig, GeneratorStage
 from vidrestore.training.data.faces import BlindDegrade, Degrade, Pair, PairDataset
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import GradientPenalty
@@ -66,7 +66,7 @@ class CompactGeneratorTask(RestoringTask):
     """See the module.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: What to learn from.
         distributed: Where to run.
         network: `CompactUNet`, or another network that restores whole crops, on its device.
@@ -74,32 +74,32 @@ class CompactGeneratorTask(RestoringTask):
 
     def __init__(
         self,
-        recipe: CompactGeneratorRecipe,
+        config: CompactGeneratorConfig,
         data: Data,
         distributed: Distributed,
         network: nn.Module,
     ) -> None:
-        super().__init__(recipe, data, distributed, network, BlindDegrade(BlindVideo()))
-        self.recipe = recipe
-        self.mixture = _mixture(recipe)
-        _check_windows(recipe, network)
+        super().__init__(config, data, distributed, network, BlindDegrade(BlindVideo()))
+        self.config = config
+        self.mixture = _mixture(config)
+        _check_windows(config, network)
         self.identity = None
-        if any(stage.looks_at_faces for stage in recipe.stages):
-            file = recipe.weights.identity
-            self.identity = identity_network(file, recipe, distributed, "identity, feature")
+        if any(stage.looks_at_faces for stage in config.stages):
+            file = config.weights.identity
+            self.identity = identity_network(file, config, distributed, "identity, feature")
         self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=0.0, betas=recipe.betas, weight_decay=1e-4, fused=True
+            network.parameters(), lr=0.0, betas=config.betas, weight_decay=1e-4, fused=True
         )
         self.parts["optimiser"] = self.optimiser
         self.discriminator = None
-        if any(stage.is_adversarial for stage in recipe.stages):
+        if any(stage.is_adversarial for stage in config.stages):
             self.discriminator = DiscriminatorTrainer(
                 self._new_discriminator(0)
                 .to(distributed.device)
                 .to(memory_format=torch.channels_last),
                 distributed,
-                loss=recipe.adversarial_loss,
-                penalty=GradientPenalty(recipe.r1, recipe.r1_every),
+                loss=config.adversarial_loss,
+                penalty=GradientPenalty(config.r1, config.r1_every),
                 betas=(0.5, 0.99),
             )
             self.parts["discriminator"] = self.discriminator
@@ -112,23 +112,23 @@ class CompactGeneratorTask(RestoringTask):
     def stages(self) -> Sequence[Stage]:
         """One a stage."""
         found, start = [], 0
-        for stage in self.recipe.stages:
+        for stage in self.config.stages:
             start += stage.images
             samples = PairDataset(
                 self.data.train,
                 self.mixture,
                 window=stage.window,
                 samples=start,
-                seed=self.recipe.seed,
-                gray_share=self.recipe.data.gray_share,
-                mirror_share=self.recipe.data.mirror_share,
+                seed=self.config.seed,
+                gray_share=self.config.data.gray_share,
+                mirror_share=self.config.data.mirror_share,
             )
             found.append(Stage(stage.images, stage.batch_size, samples))
         return found
 
     def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
         """The generator's step, then, in adversarial stages, the discriminator's."""
-        stage = self.recipe.stages[counters.stage]
+        stage = self.config.stages[counters.stage]
         set_rate(self.optimiser, learning_rate(stage, counters.stage_images))
         if self.discriminator is not None and stage.new_discriminator and not counters.stage_images:
             made = self._new_discriminator(counters.stage)
@@ -140,7 +140,9 @@ class CompactGeneratorTask(RestoringTask):
         with frozen(*networks):
             terms = self._terms(stage, restored, batch)
             if not terms:
-                raise DataError("recipe: every loss term is switched off; nothing can be learnt")
+                raise DataError(
+                    "configuration: every loss term is switched off; nothing can be learnt"
+                )
             total = torch.stack(list(terms.values())).sum()
             descend(total, self.optimiser, self.distributed, most_norm=stage.gradient_clip)
         if self.discriminator is not None and stage.is_adversarial:
@@ -156,13 +158,13 @@ class CompactGeneratorTask(RestoringTask):
         return terms
 
     def _new_discriminator(self, stage: int) -> UNetDiscriminator:
-        settings = {"channels": 6, **self.recipe.discriminator}
-        return build_discriminator(UNetDiscriminator, settings, self.recipe.seed + 1 + stage)
+        settings = {"channels": 6, **self.config.discriminator}
+        return build_discriminator(UNetDiscriminator, settings, self.config.seed + 1 + stage)
 
     def _forward(self, batch: Pair) -> Tensor:
         """Windows bring their coordinates where the network asks for them."""
         degraded = _last(batch.degraded)
-        whole = degraded.shape[-1] == self.recipe.data.size_px
+        whole = degraded.shape[-1] == self.config.data.size_px
         restored: Tensor = (
             self.network(degraded, batch.coordinates)
             if isinstance(self.network, CompactUNet) and not whole
@@ -257,16 +259,16 @@ def learning_rate(stage: GeneratorStage, seen: int) -> float:
 
 
 def open_task(
-    recipe: CompactGeneratorRecipe, data: Data, distributed: Distributed
+    config: CompactGeneratorConfig, data: Data, distributed: Distributed
 ) -> CompactGeneratorTask:
-    """The task of a recipe."""
-    network = build_network(recipe)
-    if recipe.start_from is not None:
-        load_weights(network, recipe.start_from, arch=recipe.arch)
+    """The task of a configuration."""
+    network = build_network(config)
+    if config.start_from is not None:
+        load_weights(network, config.start_from, arch=config.arch)
     network = network.to(distributed.device)
     if isinstance(network, CompactUNet):  # Modulated layers have weights of five dimensions.
         network = network.to(memory_format=torch.channels_last)
-    return CompactGeneratorTask(recipe, data, distributed, network)
+    return CompactGeneratorTask(config, data, distributed, network)
 
 
 def _last(pictures: Tensor) -> Tensor:
@@ -274,30 +276,32 @@ def _last(pictures: Tensor) -> Tensor:
     return pictures.contiguous(memory_format=torch.channels_last)
 
 
-def _mixture(recipe: CompactGeneratorRecipe) -> Degrade:
-    """The recipe's `BlindVideo`."""
+def _mixture(config: CompactGeneratorConfig) -> Degrade:
+    """The configuration's `BlindVideo`."""
     known = [field.name for field in fields(BlindVideo)]
-    for name in recipe.mixture:
+    for name in config.mixture:
         if name not in known:
             hint = nearest(name, known) or f"; known: {', '.join(known)}"
-            raise DataError(f"recipe: mixture: unknown key {name!r}{hint}")
+            raise DataError(f"configuration: mixture: unknown key {name!r}{hint}")
     try:
-        return BlindDegrade(TypeAdapter(BlindVideo).validate_python(recipe.mixture))
+        return BlindDegrade(TypeAdapter(BlindVideo).validate_python(config.mixture))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["mixture", *(str(part) for part in first["loc"])])
-        raise DataError(f"recipe: {where}: {first['msg']}, got {first['input']!r}") from error
+        raise DataError(
+            f"configuration: {where}: {first['msg']}, got {first['input']!r}"
+        ) from error
 
 
-def _check_windows(recipe: CompactGeneratorRecipe, network: nn.Module) -> None:
+def _check_windows(config: CompactGeneratorConfig, network: nn.Module) -> None:
     """Refuse windows that the network or a loss term cannot take."""
-    size = recipe.data.size_px
-    for number, stage in enumerate(recipe.stages):
-        where = f"recipe: stages.{number}.window"
+    size = config.data.size_px
+    for number, stage in enumerate(config.stages):
+        where = f"configuration: stages.{number}.window"
         if stage.looks_at_faces and stage.window != size:
             raise DataError(f"{where}: identity and feature terms need whole crops of {size} px")
         if not isinstance(network, CompactUNet):
             if stage.window != size:
-                raise DataError(f"{where}: {recipe.arch} takes whole crops of {size} px only")
+                raise DataError(f"{where}: {config.arch} takes whole crops of {size} px only")
         elif stage.window % network.multiple:
             raise DataError(f"{where}: {stage.window} is no multiple of {network.multiple}")

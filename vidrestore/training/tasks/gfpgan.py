@@ -18,7 +18,7 @@ from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.models.layers.resample import halve
 from vidrestore.models.nets.discriminators import ComponentDiscriminators, Verdict
 from vidrestore.models.nets.gfpgan import GFPGAN
-from vidrestore.training.config import GFPGANRecipe
+from vidrestore.training.config import GFPGANConfig
 from vidrestore.training.data.faces import Pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import logistic_generator
@@ -57,12 +57,12 @@ from vidrestore.training.tasks.task import (
     Counters,
     Data,
     Stage,
-    available,
     build_network,
     build_seeded,
     descend,
     frozen,
     keep_share,
+    load_or_skip,
     load_weights,
     set_rate,
     update_average,
@@ -78,37 +78,37 @@ class GFPGANTask(RestoringTask):
     """See the module.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: What to learn from.
         distributed: Where to run.
         network: The network, on its device.
     """
 
     def __init__(
-        self, recipe: GFPGANRecipe, data: Data, distributed: Distributed, network: GFPGAN
+        self, config: GFPGANConfig, data: Data, distributed: Distributed, network: GFPGAN
     ) -> None:
-        self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
-        super().__init__(recipe, data, distributed, network, self.degrade)
-        self.recipe, self.losses, self.gfpgan = recipe, recipe.losses, network
+        self.degrade = named_degradation(config.degradation, config.data.size_px)
+        super().__init__(config, data, distributed, network, self.degrade)
+        self.config, self.losses, self.gfpgan = config, config.losses, network
         self._open_features()
-        network.stylegan_decoder.requires_grad_(recipe.train_decoder)
+        network.stylegan_decoder.requires_grad_(config.train_decoder)
         learning = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(learning, lr=0.0, betas=(0.0, 0.99))
         self.parts["optimiser"] = self.optimiser
-        losses, self.discriminator, self.components = recipe.losses, None, None
+        losses, self.discriminator, self.components = config.losses, None, None
         if losses.adversarial:
             self.discriminator = open_stylegan2_discriminator(
-                recipe.data.size_px,
-                recipe.discriminator,
+                config.data.size_px,
+                config.discriminator,
                 distributed,
-                seed=recipe.seed,
+                seed=config.seed,
                 r1=losses.r1,
                 r1_every=losses.r1_every_steps,
             )
             self.parts["discriminator"] = self.discriminator
         if losses.component_adversarial or losses.component_style:
-            width = recipe.component_width
-            made = build_seeded(lambda: ComponentDiscriminators(width), recipe.seed + 2)
+            width = config.component_width
+            made = build_seeded(lambda: ComponentDiscriminators(width), config.seed + 2)
             self.components = made.to(distributed.device)
             self.component_optimiser = torch.optim.Adam(
                 self.components.parameters(), lr=0.0, betas=(0.9, 0.99)
@@ -118,12 +118,12 @@ class GFPGANTask(RestoringTask):
 
     def stages(self) -> Sequence[Stage]:
         """One, of whole degraded faces."""
-        return whole_faces(self.recipe, self.data, self.degrade)
+        return whole_faces(self.config, self.data, self.degrade)
 
     def step(self, batch: Pair, counters: Counters) -> _Terms:
         """The generator's step, then the discriminators' on the same pictures."""
-        recipe, step = self.recipe, counters.step
-        rate = recipe.schedule.rate_at(step)
+        config, step = self.config, counters.step
+        rate = config.schedule.rate_at(step)
         set_rate(self.optimiser, rate)
         terms, restored = self._generator_step(batch, counters)
         if self.discriminator is not None:
@@ -131,12 +131,12 @@ class GFPGANTask(RestoringTask):
         if self.components is not None:
             set_rate(self.component_optimiser, rate)
             terms |= self._components_step(batch, restored)
-        keep = keep_share(recipe.batch_size, recipe.ema_half_life_images, counters.images)
+        keep = keep_share(config.batch_size, config.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
         return terms
 
     def _generator_step(self, batch: Pair, counters: Counters) -> tuple[_Terms, Tensor]:
-        draws = SeededDraws(self.recipe.seed, batch.number, self.distributed.device)
+        draws = SeededDraws(self.config.seed, batch.number, self.distributed.device)
         decoder = self.gfpgan.stylegan_decoder
         noise = draws.normals("noise", [kept.shape[1:] for kept in decoder.stored_noise()])
         wants_pyramid = self.losses.pyramid and counters.step < self.losses.pyramid_until_step
@@ -151,7 +151,9 @@ class GFPGANTask(RestoringTask):
             terms |= self._feature_terms(restored, batch)
             terms |= self._discriminator_terms(restored, batch)
             if not terms:
-                raise DataError("recipe: every loss term is switched off; nothing can be learnt")
+                raise DataError(
+                    "configuration: every loss term is switched off; nothing can be learnt"
+                )
             descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.distributed)
         return terms, restored.detach()
 
@@ -237,8 +239,8 @@ class GFPGANTask(RestoringTask):
 
     def _open_features(self) -> None:
         """Open the networks that terms look through; what is not there is said."""
-        recipe, losses, distributed = self.recipe, self.losses, self.distributed
-        files = recipe.weights
+        config, losses, distributed = self.config, self.losses, self.distributed
+        files = config.weights
         self.features: Vgg19Features | IdentityFeatures | None = None
         self.identity: IdentityFeatures | ArcFaceFeatures | None = None
         self.identity_weight = losses.identity
@@ -265,13 +267,13 @@ class GFPGANTask(RestoringTask):
             self.features = (
                 self.identity
                 if isinstance(self.identity, IdentityFeatures)
-                else identity_network(files.identity, recipe, distributed, "perceptual, style")
+                else identity_network(files.identity, config, distributed, "perceptual, style")
             )
             return
-        opened = available(
+        opened = load_or_skip(
             lambda: Vgg19Features(weights_file(VGG19, files.vgg19, option="weights.vgg19")),
             "perceptual, style",
-            recipe,
+            config,
         )
         self.features = None if opened is None else opened.to(distributed.device)
 
@@ -286,10 +288,10 @@ class GFPGANTask(RestoringTask):
             )  # fmt: skip
 
     def _open_identity(self) -> IdentityFeatures | ArcFaceFeatures | None:
-        recipe, distributed = self.recipe, self.distributed
-        files, through = recipe.weights, recipe.losses.identity_through
+        config, distributed = self.config, self.distributed
+        files, through = config.weights, config.losses.identity_through
         if through == "mobilefacenet":
-            return identity_network(files.identity, recipe, distributed, "identity")
+            return identity_network(files.identity, config, distributed, "identity")
         if through == "auto" and files.arcface is None:
             try:
                 return open_arcface(option="weights.arcface").to(distributed.device)
@@ -297,24 +299,24 @@ class GFPGANTask(RestoringTask):
                 _logger.warning(
                     "identity looks through MobileFaceNet, not through ArcFace: %s", error
                 )
-                return identity_network(files.identity, recipe, distributed, "identity")
-        opened = available(
-            lambda: open_arcface(files.arcface, option="weights.arcface"), "identity", recipe
+                return identity_network(files.identity, config, distributed, "identity")
+        opened = load_or_skip(
+            lambda: open_arcface(files.arcface, option="weights.arcface"), "identity", config
         )
         return None if opened is None else opened.to(distributed.device)
 
 
-def open_task(recipe: GFPGANRecipe, data: Data, distributed: Distributed) -> GFPGANTask:
-    """The task of a recipe."""
-    network = build_network(recipe)
+def open_task(config: GFPGANConfig, data: Data, distributed: Distributed) -> GFPGANTask:
+    """The task of a configuration."""
+    network = build_network(config)
     if not isinstance(network, GFPGAN):
-        raise DataError(f"task gfpgan: {recipe.arch} is no GFP-GAN")
-    if recipe.prior is not None:
+        raise DataError(f"task gfpgan: {config.arch} is no GFP-GAN")
+    if config.prior is not None:
         decoder = network.stylegan_decoder
-        load_weights(decoder, recipe.prior, arch=type(decoder).__name__)
-    elif not recipe.train_decoder:
+        load_weights(decoder, config.prior, arch=type(decoder).__name__)
+    elif not config.train_decoder:
         raise DataError(
-            "recipe: a decoder of random weights that does not learn restores nothing; name the "
-            "prior's weights (prior: FILE) or say train_decoder: true"
+            "configuration: a decoder of random weights that does not learn restores nothing; name "
+            "the prior's weights (prior: FILE) or say train_decoder: true"
         )
-    return GFPGANTask(recipe, data, distributed, network.to(distributed.device))
+    return GFPGANTask(config, data, distributed, network.to(distributed.device))

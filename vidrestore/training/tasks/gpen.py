@@ -1,8 +1,8 @@
-"""GPEN (Yang et al., arXiv:2105.06070), in its two phases.
+"""GPEN (Yang et al., arXiv:2105.06070), in its two stages.
 
 `prior`: the decoder alone learns to draw faces as a StyleGAN2 does, with noise concatenated where
 the encoder's features will be. `embedded`: it becomes the decoder of the whole, which learns to
-restore, the encoder faster than the decoder. A checkpoint of either phase holds the whole network.
+restore, the encoder faster than the decoder. A checkpoint of either stage holds the whole network.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vidrestore.errors import DataError
 from vidrestore.models.nets.gpen import Generator, GPENFullGenerator
-from vidrestore.training.config import GPENRecipe
+from vidrestore.training.config import GPENConfig
 from vidrestore.training.data.faces import Pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
@@ -67,52 +67,52 @@ def _for_each_layer(network: Generator, latents: Tensor) -> Tensor:
 
 
 class GPENTask(RestoringTask):
-    """The second phase; see the module.
+    """The second stage; see the module.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: What to learn from.
         distributed: Where to run.
         network: The network, on its device.
     """
 
     def __init__(
-        self, recipe: GPENRecipe, data: Data, distributed: Distributed, network: GPENFullGenerator
+        self, config: GPENConfig, data: Data, distributed: Distributed, network: GPENFullGenerator
     ) -> None:
-        self.degrade = named_degradation(recipe.degradation, recipe.data.size_px)
-        super().__init__(recipe, data, distributed, network, self.degrade)
-        losses = recipe.losses
-        self.recipe, self.losses, self.gpen = recipe, losses, network
+        self.degrade = named_degradation(config.degradation, config.data.size_px)
+        super().__init__(config, data, distributed, network, self.degrade)
+        losses = config.losses
+        self.config, self.losses, self.gpen = config, losses, network
         self.identity = (
-            identity_network(recipe.weights.identity, recipe, distributed, "identity")
+            identity_network(config.weights.identity, config, distributed, "identity")
             if losses.identity
             else None
         )
         self.path_length = PathLength(losses.path_length, losses.path_length_every_steps)
         self.path_length.to(distributed.device)
-        self.optimiser = _optimiser(recipe, network)
+        self.optimiser = _optimiser(config, network)
         self.parts |= {"optimiser": self.optimiser, "path_length": self.path_length}
         self.discriminator = None
         if losses.adversarial or losses.feature_matching:
             self.discriminator = open_stylegan2_discriminator(
-                recipe.data.size_px,
-                recipe.discriminator,
+                config.data.size_px,
+                config.discriminator,
                 distributed,
-                seed=recipe.seed,
+                seed=config.seed,
                 r1=losses.r1,
                 r1_every=losses.r1_every_steps,
-                share=recipe.discriminator_rate,
+                share=config.discriminator_rate,
             )
             self.parts["discriminator"] = self.discriminator
 
     def stages(self) -> Sequence[Stage]:
         """One, of whole degraded faces."""
-        return whole_faces(self.recipe, self.data, self.degrade)
+        return whole_faces(self.config, self.data, self.degrade)
 
     def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
         """The discriminator's step, then the generator's."""
-        recipe, step = self.recipe, counters.step
-        rate = recipe.schedule.rate_at(step)
+        config, step = self.config, counters.step
+        rate = config.schedule.rate_at(step)
         terms: dict[str, Tensor] = {}
         if self.discriminator is not None:
             with torch.no_grad():
@@ -122,7 +122,7 @@ class GPENTask(RestoringTask):
         terms |= self._generator_step(batch)
         if self.path_length.due(step):
             terms |= self._path_length_step(batch)
-        keep = keep_share(recipe.batch_size, recipe.ema_half_life_images, counters.images)
+        keep = keep_share(config.batch_size, config.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
         return terms
 
@@ -137,7 +137,9 @@ class GPENTask(RestoringTask):
         with frozen(*([self.discriminator.network] if self.discriminator else [])):
             terms = self._terms(self._restore(batch.degraded)[0], batch)
             if not terms:
-                raise DataError("recipe: every loss term is switched off; nothing can be learnt")
+                raise DataError(
+                    "configuration: every loss term is switched off; nothing can be learnt"
+                )
             descend(torch.stack(list(terms.values())).sum(), self.optimiser, self.distributed)
         return terms
 
@@ -163,7 +165,7 @@ class GPENTask(RestoringTask):
         return terms
 
     def _path_length_step(self, batch: Pair) -> dict[str, Tensor]:
-        draws = SeededDraws(self.recipe.seed, batch.number, self.distributed.device)
+        draws = SeededDraws(self.config.seed, batch.number, self.distributed.device)
         share = self.losses.path_length_batch_share
         some, weight = path_length_rows(draws, share, self.distributed)
         rows = [draws.indices.index(index) for index in some.indices]
@@ -176,32 +178,32 @@ class GPENTask(RestoringTask):
         return {"path_length": loss, "path_mean": self.path_length.mean}
 
 
-def _optimiser(recipe: GPENRecipe, network: GPENFullGenerator) -> torch.optim.Optimizer:
+def _optimiser(config: GPENConfig, network: GPENFullGenerator) -> torch.optim.Optimizer:
     """Adam with a group each for the encoder and the decoder."""
-    losses = recipe.losses
+    losses = config.losses
     lazy = losses.path_length_every_steps if losses.path_length else 0
     share, betas = lazy_adam(1.0, (0.0, 0.99), lazy)
     decoder = list(network.generator.parameters())
     within = {id(parameter) for parameter in decoder}
     encoder = [p for p in network.parameters() if id(p) not in within]
     groups: list[dict[str, Any]] = [
-        {"params": encoder, "share": share * recipe.encoder_rate},
-        {"params": decoder, "share": share * recipe.decoder_rate},
+        {"params": encoder, "share": share * config.encoder_rate},
+        {"params": decoder, "share": share * config.decoder_rate},
     ]
     return torch.optim.Adam(groups, lr=0.0, betas=betas)
 
 
-def open_task(recipe: GPENRecipe, data: Data, distributed: Distributed) -> Task:
-    """The task of a recipe's phase."""
-    network = build_network(recipe)
+def open_task(config: GPENConfig, data: Data, distributed: Distributed) -> Task:
+    """The task of a configuration's stage."""
+    network = build_network(config)
     if not isinstance(network, GPENFullGenerator):
-        raise DataError(f"task gpen: {recipe.arch} is no GPEN")
-    if recipe.prior is not None:
-        load_weights(network.generator, recipe.prior, arch=recipe.arch, prefix="generator.")
+        raise DataError(f"task gpen: {config.arch} is no GPEN")
+    if config.prior is not None:
+        load_weights(network.generator, config.prior, arch=config.arch, prefix="generator.")
     network.to(distributed.device)
-    if recipe.phase == "prior":
+    if config.stage == "prior":
         # Gray samples are for those who restore; a prior is not to draw gray faces.
-        coloured = recipe.data.model_copy(update={"gray_share": 0.0})
-        recipe = recipe.model_copy(update={"data": coloured})
-        return PriorTask(recipe, data, distributed, network, sample_decoder, "generator")
-    return GPENTask(recipe, data, distributed, network)
+        coloured = config.data.model_copy(update={"gray_share": 0.0})
+        config = config.model_copy(update={"data": coloured})
+        return PriorTask(config, data, distributed, network, sample_decoder, "generator")
+    return GPENTask(config, data, distributed, network)

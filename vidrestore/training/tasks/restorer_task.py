@@ -19,7 +19,7 @@ from vidrestore.errors import NotAvailableError
 from vidrestore.metrics import images as metrics
 from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.score import restoration_score
-from vidrestore.training.config import GFPGANRecipe, GPENRecipe, Recipe
+from vidrestore.training.config import GFPGANConfig, GPENConfig, TrainingConfig
 from vidrestore.training.data.faces import Degrade, PairDataset, blind_pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.identity import open_identity
@@ -28,10 +28,10 @@ from vidrestore.training.tasks.task import (
     Data,
     Parts,
     Stage,
-    available,
-    averaged,
-    evenly,
+    load_or_skip,
+    make_average,
     picture_grid,
+    take_every_nth,
 )
 
 __all__ = ["RestoringTask", "identity_network", "named_degradation", "whole_faces"]
@@ -53,7 +53,7 @@ class RestoringTask(Parts):
     """A task whose network turns degraded faces into restored ones.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: What to learn from.
         distributed: Where to run.
         network: The network, on its device.
@@ -64,7 +64,7 @@ class RestoringTask(Parts):
 
     def __init__(
         self,
-        recipe: Recipe,
+        config: TrainingConfig,
         data: Data,
         distributed: Distributed,
         network: nn.Module,
@@ -72,11 +72,11 @@ class RestoringTask(Parts):
     ) -> None:
         super().__init__()
         self.data, self.distributed, self.network = data, distributed, network
-        self.average = averaged(network)
+        self.average = make_average(network)
         if isinstance(held_out, _NamedDegrade):
             held_out = held_out.without_colour_changes()
-        self._report, self._held_out, self._pairs = recipe.report, held_out, list[Any]()
-        self._likeness = _open_likeness(recipe, distributed)
+        self._report, self._held_out, self._pairs = config.report, held_out, list[Any]()
+        self._likeness = _open_likeness(config, distributed)
         self.best_metric = "score" if self._likeness is not None else "score_without_identity"
         self.parts = {"network": network, "average": self.average}
 
@@ -100,7 +100,7 @@ class RestoringTask(Parts):
     def _shown(self, most: int) -> list[_Shown]:
         """Some held-out faces, restored by the average."""
         if not self._pairs:
-            places = evenly(len(self.data.held_out), self._report.held_out_faces)
+            places = take_every_nth(len(self.data.held_out), self._report.held_out_faces)
             self._pairs = [self._held_out_pair(index) for index in places]
         shown = []
         for degraded, truth, landmarks in self._pairs[:most]:
@@ -140,9 +140,9 @@ class RestoringTask(Parts):
         return embeddings
 
 
-def _open_likeness(recipe: Recipe, distributed: Distributed) -> FaceIdentity | None:
+def _open_likeness(config: TrainingConfig, distributed: Distributed) -> FaceIdentity | None:
     """The face embedding of the held-out metrics; None, said in the log, where it is not there."""
-    named = recipe.weights.identity
+    named = config.weights.identity
     try:
         return open_identity(named, option="weights.identity").to(distributed.device)
     except NotAvailableError as error:
@@ -152,19 +152,19 @@ def _open_likeness(recipe: Recipe, distributed: Distributed) -> FaceIdentity | N
         return None
 
 
-def whole_faces(recipe: GFPGANRecipe | GPENRecipe, data: Data, degrade: Degrade) -> list[Stage]:
+def whole_faces(config: GFPGANConfig | GPENConfig, data: Data, degrade: Degrade) -> list[Stage]:
     """The stages of a training on whole degraded faces, counted in steps."""
-    images = recipe.steps * recipe.batch_size
+    images = config.steps * config.batch_size
     samples = PairDataset(
         data.train,
         degrade,
-        window=recipe.data.size_px,
+        window=config.data.size_px,
         samples=images,
-        seed=recipe.seed,
-        gray_share=recipe.data.gray_share,
-        mirror_share=recipe.data.mirror_share,
+        seed=config.seed,
+        gray_share=config.data.gray_share,
+        mirror_share=config.data.mirror_share,
     )
-    return [Stage(images, recipe.batch_size, samples)]
+    return [Stage(images, config.batch_size, samples)]
 
 
 def named_degradation(name: str, size_px: int) -> Degrade:
@@ -183,13 +183,13 @@ class _NamedDegrade:
         """The same for faces that are measured."""
         return _NamedDegrade(self.recipe.without_colour_changes())
 
-    def __call__(self, image: degradations.Picture, rng: Any) -> degradations.Picture:
+    def __call__(self, image: degradations.Image, rng: Any) -> degradations.Image:
         return self.recipe.draw(rng).picture(image, rng)
 
 
 def identity_network(
-    weights: Path | None, recipe: Recipe, distributed: Distributed, term: str
+    weights: Path | None, config: TrainingConfig, distributed: Distributed, term: str
 ) -> IdentityFeatures | None:
-    """The face embedding of a term; None where it is not there and the recipe skips it."""
-    found = available(lambda: open_identity(weights, option="weights.identity"), term, recipe)
+    """The face embedding of a term; None where it is not there and the configuration skips it."""
+    found = load_or_skip(lambda: open_identity(weights, option="weights.identity"), term, config)
     return None if found is None else IdentityFeatures(found).to(distributed.device)

@@ -16,7 +16,7 @@ from vidrestore.errors import DataError
 from vidrestore.metrics.sliced import sliced_wasserstein
 from vidrestore.models.nets.stylegan2 import Synthesis
 from vidrestore.training.augment import AdaController, AdaptiveAugment, DiffAugment
-from vidrestore.training.config import AugmentRecipe, GPENRecipe, StyleGAN2PriorRecipe
+from vidrestore.training.config import AugmentConfig, GPENConfig, StyleGAN2PriorConfig
 from vidrestore.training.data.faces import Pair, PairDataset, to_network
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
@@ -27,14 +27,14 @@ from vidrestore.training.tasks.task import (
     Data,
     Parts,
     Stage,
-    averaged,
     build_network,
     descend,
-    evenly,
     frozen,
     keep_share,
+    make_average,
     picture_grid,
     set_rate,
+    take_every_nth,
     update_average,
 )
 
@@ -92,7 +92,7 @@ class PriorTask(Parts):
     """Adversarial training of a generator of faces.
 
     Args:
-        recipe: What to do.
+        config: What to do.
         data: What to learn from.
         distributed: Where to run.
         network: What holds the generator, on its device; all of it is kept and averaged.
@@ -105,7 +105,7 @@ class PriorTask(Parts):
 
     def __init__(
         self,
-        recipe: StyleGAN2PriorRecipe | GPENRecipe,
+        config: StyleGAN2PriorConfig | GPENConfig,
         data: Data,
         distributed: Distributed,
         network: nn.Module,
@@ -113,14 +113,14 @@ class PriorTask(Parts):
         generator: str = "",
     ) -> None:
         super().__init__()
-        losses = recipe.losses
-        self.recipe, self.data, self.distributed, self.sampler = recipe, data, distributed, sampler
-        self.network, self.average, self.generator = network, averaged(network), generator
+        losses = config.losses
+        self.config, self.data, self.distributed, self.sampler = config, data, distributed, sampler
+        self.network, self.average, self.generator = network, make_average(network), generator
         self.discriminator = open_stylegan2_discriminator(
-            recipe.data.size_px,
-            recipe.discriminator,
+            config.data.size_px,
+            config.discriminator,
             distributed,
-            seed=recipe.seed,
+            seed=config.seed,
             r1=losses.r1,
             r1_every=losses.r1_every_steps,
         )
@@ -131,7 +131,7 @@ class PriorTask(Parts):
         learning = list(network.get_submodule(generator).parameters())
         groups = [{"params": learning, "share": share}]
         self.optimiser = torch.optim.Adam(groups, lr=0.0, betas=betas)
-        self.augment = Augmentation(recipe.augment, distributed)
+        self.augment = Augmentation(config.augment, distributed)
         self.parts = {
             "network": network,
             "average": self.average,
@@ -143,50 +143,50 @@ class PriorTask(Parts):
 
     def stages(self) -> Sequence[Stage]:
         """One, of true faces alone."""
-        recipe = self.recipe
-        images = recipe.steps * recipe.batch_size
+        config = self.config
+        images = config.steps * config.batch_size
         samples = PairDataset(
             self.data.train,
             None,
-            window=recipe.data.size_px,
+            window=config.data.size_px,
             samples=images,
-            seed=recipe.seed,
-            gray_share=recipe.data.gray_share,
-            mirror_share=recipe.data.mirror_share,
+            seed=config.seed,
+            gray_share=config.data.gray_share,
+            mirror_share=config.data.mirror_share,
         )
-        return [Stage(images, recipe.batch_size, samples)]
+        return [Stage(images, config.batch_size, samples)]
 
     def step(self, batch: Pair, counters: Counters) -> dict[str, Tensor]:
         """The discriminator's step, then the generator's."""
-        recipe, step = self.recipe, counters.step
-        draws = SeededDraws(recipe.seed, batch.number, self.distributed.device)
-        rate = recipe.schedule.rate_at(step)
+        config, step = self.config, counters.step
+        draws = SeededDraws(config.seed, batch.number, self.distributed.device)
+        rate = config.schedule.rate_at(step)
         terms = self._discriminator_step(batch.truth, draws, step, rate)
         set_rate(self.optimiser, rate)
         terms |= self._generator_step(draws)
         if self.path_length.due(step):
             terms |= self._path_length_step(draws)
-        keep = keep_share(recipe.batch_size, recipe.ema_half_life_images, counters.images)
+        keep = keep_share(config.batch_size, config.ema_half_life_images, counters.images)
         update_average(self.average, self.network, keep)
         return terms
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Distance of patches between the average's pictures and held-out faces."""
-        places = evenly(len(self.data.held_out), self.recipe.report.held_out_faces)
+        places = take_every_nth(len(self.data.held_out), self.config.report.held_out_faces)
         truth = [
             to_network((self.data.held_out.face(i)[0] / 255).astype("float32")) for i in places
         ]
         return {
             "patch_distance": sliced_wasserstein(
-                self._pictures(len(places)), torch.stack(truth), seed=self.recipe.seed
+                self._pictures(len(places)), torch.stack(truth), seed=self.config.seed
             )
         }
 
     @torch.no_grad()
     def sample_grid(self) -> Tensor:
         """The average's pictures of fixed latents."""
-        pictures = self._pictures(self.recipe.report.sample_faces)
+        pictures = self._pictures(self.config.report.sample_faces)
         columns = 4 if len(pictures) % 4 == 0 else 1
         return picture_grid([list(row) for row in torch.split(pictures, columns)])
 
@@ -194,7 +194,7 @@ class PriorTask(Parts):
         """(count, 3, S, S) of the average, always of the same latents, on the CPU."""
         rows = []
         for index in range(count):
-            draws = SeededDraws(self.recipe.seed, torch.tensor([index]), self.distributed.device)
+            draws = SeededDraws(self.config.seed, torch.tensor([index]), self.distributed.device)
             rows.append(self._sample(self.average, draws, "shown")[0].cpu())
         return torch.cat(rows)
 
@@ -223,7 +223,7 @@ class PriorTask(Parts):
         return {"adversarial": loss}
 
     def _path_length_step(self, draws: SeededDraws) -> dict[str, Tensor]:
-        share = self.recipe.losses.path_length_batch_share
+        share = self.config.losses.path_length_batch_share
         some, weight = path_length_rows(draws, share, self.distributed)
         pictures, latents = self._sample(self.network, some, "path")
         noise = some.normal("path direction", pictures.shape[1:])
@@ -235,30 +235,30 @@ class PriorTask(Parts):
 
 
 class Augmentation:
-    """The recipe's augmentation of what the discriminator sees, and the control of its strength."""
+    """The augmentation of what the discriminator sees, and the control of its strength."""
 
-    def __init__(self, recipe: AugmentRecipe, distributed: Distributed) -> None:
-        self.recipe, self.distributed = recipe, distributed
+    def __init__(self, config: AugmentConfig, distributed: Distributed) -> None:
+        self.config, self.distributed = config, distributed
         self.controller = AdaController(
-            target=recipe.ada_target,
-            images=recipe.ada_speed_images,
-            interval=recipe.ada_every_steps,
+            target=config.ada_target,
+            images=config.ada_speed_images,
+            interval=config.ada_every_steps,
         )
-        self._fixed = DiffAugment(tuple(recipe.policy))
-        self._adaptive = AdaptiveAugment(upright=recipe.upright)
+        self._fixed = DiffAugment(tuple(config.policy))
+        self._adaptive = AdaptiveAugment(upright=config.upright)
 
     def __call__(self, pictures: Tensor, draws: SeededDraws, stream: str) -> Tensor:
         """Pictures (N, 3, S, S) as the discriminator is to see them."""
-        if self.recipe.kind == "none":
+        if self.config.kind == "none":
             return pictures
         generators = draws.generators(f"{stream} augmentation")
-        if self.recipe.kind == "diffaugment":
+        if self.config.kind == "diffaugment":
             return self._fixed(pictures, generators)
         return self._adaptive(pictures, self.controller.probability, generators)
 
     def metrics(self) -> dict[str, Tensor]:
         """ADA's probability, where it is in use."""
-        if self.recipe.kind != "ada":
+        if self.config.kind != "ada":
             return {}
         return {"ada_probability": torch.tensor(self.controller.probability)}
 
@@ -285,10 +285,10 @@ def path_length_rows(
     return SeededDraws(draws.seed, torch.tensor(some or draws.indices[:1]), draws.device), weight
 
 
-def open_task(recipe: StyleGAN2PriorRecipe, data: Data, distributed: Distributed) -> PriorTask:
-    """The task of a recipe."""
-    network = build_network(recipe)
+def open_task(config: StyleGAN2PriorConfig, data: Data, distributed: Distributed) -> PriorTask:
+    """The task of a configuration."""
+    network = build_network(config)
     if not isinstance(network, Synthesis):
-        raise DataError(f"task stylegan2_prior: {recipe.arch} is no StyleGAN2 generator")
-    sampler = StyleGAN2Sampler(recipe.mixing_share)
-    return PriorTask(recipe, data, distributed, network.to(distributed.device), sampler)
+        raise DataError(f"task stylegan2_prior: {config.arch} is no StyleGAN2 generator")
+    sampler = StyleGAN2Sampler(config.mixing_share)
+    return PriorTask(config, data, distributed, network.to(distributed.device), sampler)

@@ -24,7 +24,7 @@ from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.models.registry import ARCHITECTURES, build, picture_size
 from vidrestore.models.weights.checkpoint import Checkpoint, fill, read
 from vidrestore.training.checkpoint import read_checkpoint
-from vidrestore.training.config import Recipe
+from vidrestore.training.config import TrainingConfig
 from vidrestore.training.data.faces import FaceSource
 from vidrestore.training.distributed import Distributed
 
@@ -36,18 +36,18 @@ __all__ = [
     "Parts",
     "Stage",
     "Task",
-    "available",
-    "averaged",
     "build_discriminator",
     "build_network",
     "build_seeded",
     "descend",
-    "evenly",
     "frozen",
     "keep_share",
+    "load_or_skip",
     "load_weights",
+    "make_average",
     "picture_grid",
     "set_rate",
+    "take_every_nth",
     "update_average",
 ]
 
@@ -74,7 +74,7 @@ class Counters:
 
 
 class Data:
-    """What a task learns from, opened when it is first wanted: what is wrong with a recipe is to be
+    """What a task learns from, opened when it is first wanted: a fault of a configuration is to be
     found before thousands of pictures are decoded.
 
     Args:
@@ -122,8 +122,8 @@ class Batch(Protocol):
 class Task(Protocol):
     """What is trained; see the module.
 
-    Whoever makes one finds all that is wrong with the recipe and its files, and does not touch the
-    data.
+    Whoever makes one finds all that is wrong with the configuration and its files, and does not
+    touch the data.
     """
 
     @property
@@ -199,15 +199,15 @@ def build_discriminator(make: Callable[..., _N], arguments: dict[str, Any], seed
     """A discriminator with random weights that follow from a seed.
 
     Raises:
-        DataError: It does not take the recipe's arguments.
+        DataError: It does not take the configuration's arguments.
     """
     try:
         return build_seeded(lambda: make(**arguments), seed)
     except (TypeError, ValueError) as error:
-        raise DataError(f"recipe: discriminator: {error}") from error
+        raise DataError(f"configuration: discriminator: {error}") from error
 
 
-def averaged(network: _N) -> _N:
+def make_average(network: _N) -> _N:
     """A copy to hold the running average of a network's weights."""
     return copy.deepcopy(network).eval().requires_grad_(False)
 
@@ -273,28 +273,28 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("share", 1.0)
 
 
-def available(open_network: Callable[[], _T], term: str, recipe: Recipe) -> _T | None:
+def load_or_skip(open_network: Callable[[], _T], term: str, config: TrainingConfig) -> _T | None:
     """Open the network of a loss term; say so where it is not there.
 
     Args:
         open_network: Opens it.
         term: Name of the term, for the message.
-        recipe: Says whether a term without its network is skipped.
+        config: Says whether a term without its network is skipped.
 
     Returns:
         The network, or None where the term is to be skipped.
 
     Raises:
-        NotAvailableError: It is not there, and the recipe refuses.
+        NotAvailableError: It is not there, and the configuration refuses.
     """
     try:
         return open_network()
     except NotAvailableError as error:
-        if recipe.when_missing == "skip":
+        if config.when_missing == "skip":
             _logger.warning("loss term %s is left out: %s", term, error)
             return None
         raise NotAvailableError(
-            f"loss term {term}: {error}; or say `when_missing: skip` in the recipe"
+            f"loss term {term}: {error}; or say `when_missing: skip` in the configuration"
         ) from error
 
 
@@ -326,23 +326,23 @@ def load_weights(network: nn.Module, path: Path, *, arch: str, prefix: str = "")
     network.to(device)
 
 
-def build_network(recipe: Recipe) -> nn.Module:
-    """The network of a recipe, with random weights from its seed.
+def build_network(config: TrainingConfig) -> nn.Module:
+    """The network of a configuration, with random weights from its seed.
 
     Raises:
-        DataError: Its pictures have another size than the recipe's.
-        ModelError: It cannot be built as the recipe asks.
+        DataError: Its pictures have another size than the configuration's.
+        ModelError: It cannot be built as the configuration asks.
     """
-    told = picture_size(recipe.arch, recipe.hyperparameters) if recipe.arch in ARCHITECTURES else ()
-    if told and told[1] != recipe.data.size_px:
+    told = picture_size(config.arch, config.hyperparameters) if config.arch in ARCHITECTURES else ()
+    if told and told[1] != config.data.size_px:
         raise DataError(
-            f"recipe: network.{told[0]} is {told[1]}, but data.size_px is {recipe.data.size_px}; "
-            "make them one"
+            f"configuration: network.{told[0]} is {told[1]}, but data.size_px is "
+            f"{config.data.size_px}; make them one"
         )
-    return build_seeded(lambda: build(recipe.arch, **recipe.hyperparameters), recipe.seed)
+    return build_seeded(lambda: build(config.arch, **config.hyperparameters), config.seed)
 
 
-def evenly(count: int, most: int) -> list[int]:
+def take_every_nth(count: int, most: int) -> list[int]:
     """At most `most` of the numbers below `count`, evenly spread."""
     step = max(1, -(-count // most))
     return list(range(0, count, step))

@@ -1,11 +1,11 @@
-"""Training recipes small enough to run in a test: 32 px, narrow networks, few steps."""
+"""Training configurations small enough to run in a test: 32 px, narrow networks, few steps."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from vidrestore.training.config import RECIPES, Recipe, parse_recipe
+from vidrestore.training.config import TRAINING_CONFIGS, TrainingConfig, parse_training_config
 
 SIZE = 32
 REPORT = {
@@ -79,11 +79,11 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def tiny_recipe(task: str, identity: Path | None = None, **changes: Any) -> Recipe:
-    """A recipe of 20 steps; a dictionary in `changes` changes a part of it."""
+def tiny_config(task: str, identity: Path | None = None, **changes: Any) -> TrainingConfig:
+    """A configuration of 20 steps; a dictionary in `changes` changes a part of it."""
     content = {"task": task, "data": {"size_px": SIZE}, "report": REPORT, **TINY[task]}
     content["weights"] = {"identity": identity}
     for name, value in changes.items():
         old = content.get(name)
         content[name] = {**old, **value} if isinstance(value, dict) and old else value
-    return parse_recipe(RECIPES[task], content, "test")
+    return parse_training_config(TRAINING_CONFIGS[task], content, "test")
