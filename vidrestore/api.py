@@ -488,6 +488,9 @@ def _load_models(config: RestoreConfig) -> tuple[FaceDetector, RestorerRun]:
         device=device,
         precision=config.restore.precision,
         batch_size=config.restore.batch_size,
+        template=config.restore.template,
+        value_range=config.restore.value_range,
+        channels=config.restore.channels,
     ).start_run(noise=config.restore.noise, style_strength=config.temporal_filter.strength)
     _log.info("model %s, detector %s, on %s", restorer.name, detector.name, device)
     return detector, restorer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
@@ -24,6 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ALIASES = {
     "restore.model": "--model",
+    "restore.template": "--model-template",
+    "restore.value_range": "--model-range",
     "detect.detector": "--detector",
     "blend.strength": "--strength",
     "run.device": "--device",
@@ -117,6 +119,11 @@ def _option(dotted: str) -> _ConfigOption:
 def _metavar(default: object, kind: object) -> str:
     if Path in get_args(kind):
         return "FILE"
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            return "|".join(get_args(part))
+        if get_origin(part) is tuple:
+            return "LOW,HIGH"
     return "TEXT" if isinstance(default, str) else "NUMBER"
 
 

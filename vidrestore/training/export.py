@@ -230,6 +230,8 @@ def _metadata(found: TrainingState) -> dict[str, str]:
         "hyperparameters": json.dumps(recipe.hyperparameters, sort_keys=True),
         "size": str(recipe.data.size_px),
         "template": NAMES_IN_FILES[recipe.data.template],
+        "value_range": "0,1" if recipe.task == "compact_detector" else "-1,1",
+        "channels": "rgb",
         "task": recipe.task,
         "images_seen": str(found.images),
         "figures": json.dumps(_rounded(found.figures), sort_keys=True),
