@@ -56,6 +56,7 @@ _HOMES = {
     "VideoWriteError": "vidrestore.errors",
     "WeightsError": "vidrestore.errors",
     "Window": "vidrestore.video.read.window",
+    "adapt_restorer": "vidrestore.models.restorers.adapt",
     "frame_to_rgb": "vidrestore.api",
     "inspect_video": "vidrestore.api",
     "load_detector": "vidrestore.models.load",
@@ -109,6 +110,7 @@ __all__ = [
     "WeightsError",
     "Window",
     "__version__",
+    "adapt_restorer",
     "frame_to_rgb",
     "inspect_video",
     "load_detector",
@@ -148,6 +150,7 @@ if TYPE_CHECKING:
     from vidrestore.job import Job
     from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
     from vidrestore.models.load import load_detector
+    from vidrestore.models.restorers.adapt import adapt_restorer
     from vidrestore.models.zoo import ModelSpec
     from vidrestore.session import ConfigLike, Options, Progress, Session
     from vidrestore.structs import (

@@ -6,11 +6,13 @@ Each field has one dotted name, the same in Python, YAML (`configs/*.yaml`) and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from vidrestore.errors import UsageError, nearest
 from vidrestore.runtime.printable import well_formed_record
@@ -185,6 +187,31 @@ class RestoreStageConfig(_Stage):
     noise: Literal["fixed", "fresh"] = Field(
         "fixed", description="noise of StyleGAN2 decoders: the stored one, or new for every crop"
     )
+    template: Literal["ffhq", "gpen"] | None = Field(
+        None, description="alignment of an ONNX model's crops, where its file does not say it"
+    )
+    value_range: tuple[float, float] | None = Field(
+        None,
+        description="black and white of an ONNX model, such as -1,1 or 0,1 or 0,255, where its "
+        "file does not say it",
+    )
+    channels: Literal["rgb", "bgr"] | None = Field(
+        None, description="order of an ONNX model's channels; that of its file, or rgb"
+    )
+
+    @field_validator("value_range", mode="before")
+    @classmethod
+    def _parse_range(cls, value: object) -> object:
+        if value is None:
+            return None
+        try:
+            low, high = map(float, value.split(",") if isinstance(value, str) else value)  # type: ignore[call-overload]
+            is_range = -math.inf < low < high < math.inf
+        except (TypeError, ValueError):
+            is_range = False
+        if not is_range:
+            raise PydanticCustomError("value_range", "expected black and white, such as -1,1")
+        return low, high
 
 
 class TemporalFilterConfig(_Stage):

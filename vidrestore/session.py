@@ -189,6 +189,9 @@ class Session:
                     device=resolve_device(self.config.run.device),
                     precision=self.config.restore.precision,
                     batch_size=self.config.restore.batch_size,
+                    template=self.config.restore.template,
+                    value_range=self.config.restore.value_range,
+                    channels=self.config.restore.channels,
                 )
                 _log.info("model %s", self._restorer.name)
             return self._restorer

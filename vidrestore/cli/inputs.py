@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import VideoOpenError, VideoWriteError
-from vidrestore.models.names import check_name
+from vidrestore.models.names import check_name, check_restorer
 from vidrestore.runtime.inputs import require_file
 
 __all__ = [
@@ -49,13 +49,14 @@ def check_config_inputs(config: RestoreConfig) -> None:
     """Refuse tracks, models and devices that are not there.
 
     Raises:
-        UsageError: The tracks are no file, or this machine has no such device.
+        UsageError: The tracks are no file, this machine has no such device, or what the model's
+            file does not say of it is not given.
         UnknownModelError: No model has the name.
         WeightsError: The weights are no file.
     """
     if config.track.file is not None:
         require_file(config.track.file, f"tracks {config.track.file}")
-    check_name(config.restore.model, "restorer")
+    check_restorer(config.restore)
     check_name(config.detect.detector, "detector")
     if config.run.device not in ("auto", "cpu"):
         from vidrestore.models.load import resolve_device

@@ -26,6 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ALIASES = {
     "restore.model": "--model",
+    "restore.template": "--model-template",
+    "restore.value_range": "--model-range",
     "detect.detector": "--detector",
     "blend.strength": "--strength",
     "run.device": "--device",
@@ -122,6 +124,11 @@ def _option(dotted: str) -> _ConfigOption:
 def _metavar(default: object, kind: object) -> str:
     if Path in get_args(kind):
         return "FILE"
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            return "|".join(get_args(part))
+        if get_origin(part) is tuple:
+            return "LOW,HIGH"
     return "TEXT" if isinstance(default, str) else "NUMBER"
 
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vidrestore.models.load import load_detector, load_restorer
     from vidrestore.models.registry import build
+    from vidrestore.models.restorers.adapt import adapt_restorer
+    from vidrestore.models.restorers.onnx import load_onnx
 
-__all__ = ["build", "load_detector", "load_restorer"]
+__all__ = ["adapt_restorer", "build", "load_detector", "load_onnx", "load_restorer"]
 
 _HOMES = {
+    "adapt_restorer": "vidrestore.models.restorers.adapt",
     "build": "vidrestore.models.registry",
     "load_detector": "vidrestore.models.load",
+    "load_onnx": "vidrestore.models.restorers.onnx",
     "load_restorer": "vidrestore.models.load",
 }
 

@@ -5,7 +5,8 @@
 
 A name is one of the zoo's (`vidrestore.models.zoo`), and is downloaded if it is not installed;
 `auto` is the best one installed. A path names a `.pth`, `.pt` or `.safetensors` file, whose network
-is recognised by its contents. What was taken is in the adapter's `name`.
+is recognised by its contents, or an `.onnx` file, which holds its network. What was taken is in the
+adapter's `name`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from vidrestore.models.detectors.compact import CompactDetector, CompactFaceDete
 from vidrestore.models.detectors.retinaface import RetinaFaceDetector, build_retinaface
 from vidrestore.models.identify import identify
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
-from vidrestore.models.names import resolve, split_arch
-from vidrestore.models.registry import build
+from vidrestore.models.names import check_contract, resolve, split_arch
+from vidrestore.models.registry import build, full_name
+from vidrestore.models.restorers.adapt import Channels
 from vidrestore.models.restorers.debug import DebugRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
+from vidrestore.models.restorers.onnx import load_onnx
 from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.weights import store as weights
 from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
+from vidrestore.models.weights.onnx_file import is_onnx
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.settings import shown
 
@@ -67,6 +71,9 @@ def load_restorer(
     device: str | torch.device = "auto",
     precision: Precision = "auto",
     batch_size: int = 0,
+    template: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    channels: Channels | None = None,
     on_download: weights.OnDownload | None = None,
 ) -> FaceRestorer:
     """Load a face restorer.
@@ -77,13 +84,30 @@ def load_restorer(
         device: Where to run; see `resolve_device`.
         precision: Number format of the network; "auto" picks one for the device.
         batch_size: Crops in every call of the network; 0 picks one for the device.
+        template: Of an ONNX file; see `load_onnx`.
+        value_range: Of an ONNX file.
+        channels: Of an ONNX file.
         on_download: Told of a download; see `weights.OnDownload`.
 
     Raises:
         UnknownModelError: If there is no such name.
+        UsageError: If an ONNX file's template or value range is not known, or one is given for
+            another model.
         WeightsError: If the weights are missing, damaged, unsafe, or not a restorer's.
     """
+    check_contract(name, template=template, value_range=value_range, channels=channels)
     chosen = resolve(name, "restorer")
+    if isinstance(chosen, Path) and is_onnx(path := split_arch(chosen)[0]):
+        if precision not in ("auto", "float32"):
+            raise UsageError(f"restore.precision {precision}: an ONNX file has its own; use auto")
+        return load_onnx(
+            path,
+            template=template,
+            value_range=value_range,
+            channels=channels,
+            batch_size=batch_size,
+            device=resolve_device(device),
+        )
     if isinstance(chosen, ModelSpec) and not chosen.needs_file:
         return DebugRestorer(batch_size=batch_size or 4)
     source = _open(chosen, on_download)
@@ -252,7 +276,9 @@ def _open(chosen: ModelSpec | Path, on_download: weights.OnDownload | None) -> _
     if isinstance(chosen, ModelSpec):
         return _from_zoo(chosen, on_download)
     path, arch = split_arch(chosen)
-    return _from_file(path, arch)
+    if is_onnx(path):
+        raise WeightsError(f"weights {path}: an ONNX file; only restorers are run from such")
+    return _from_file(path, arch and full_name(arch))
 
 
 def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Source:

@@ -9,17 +9,25 @@ import logging
 import os
 from pathlib import Path
 
-from vidrestore.errors import WeightsError
+from vidrestore.config import RestoreStageConfig
+from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import zoo
 from vidrestore.models.weights import store as weights
+from vidrestore.models.weights.onnx_file import is_onnx, read_onnx
 from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.inputs import is_bare_name, require_file
 
-__all__ = ["check_name", "resolve", "split_arch"]
+__all__ = ["check_contract", "check_name", "check_restorer", "resolve", "split_arch"]
 
 logger = logging.getLogger(__name__)
 
-_WEIGHTS_ENDINGS = (".pth", ".pt", ".safetensors", ".ckpt")
+_REQUIRED = {
+    "template": "--model-template (restore.template: ffhq or gpen)",
+    "value_range": "--model-range (restore.value_range: such as -1,1 or 0,1)",
+}
+"""What must be known of an ONNX file, and the option that says it."""
+
+_WEIGHTS_ENDINGS = (".pth", ".pt", ".safetensors", ".ckpt", ".onnx")
 
 
 def resolve(name: str | Path, task: Task) -> ModelSpec | Path:
@@ -53,6 +61,50 @@ def check_name(name: str | Path, task: Task) -> None:
     chosen = zoo.AUTO if name == zoo.AUTO else resolve(name, task)
     if isinstance(chosen, Path):
         split_arch(chosen)
+
+
+def check_restorer(stage: RestoreStageConfig) -> None:
+    """Refuse a restorer that is not there, and options that do not fit it.
+
+    Raises:
+        UnknownModelError: Its name is no name.
+        UsageError: See `check_contract`.
+        WeightsError: It is the path of nothing, of something that is no file, or of a damaged ONNX
+            file.
+    """
+    check_name(stage.model, "restorer")
+    check_contract(
+        stage.model,
+        template=stage.template,
+        value_range=stage.value_range,
+        channels=stage.channels,
+    )
+
+
+def check_contract(name: str | Path, **contract: object) -> None:
+    """Refuse an ONNX file's contract that is not known, and one for a model that knows its own.
+
+    Args:
+        name: As for `vidrestore.models.load.load_restorer`; it exists.
+        **contract: `template`, `value_range` and `channels` as they were given, or None.
+
+    Raises:
+        UsageError: Something is given for a model of another kind, or is missing.
+        WeightsError: The ONNX file is damaged.
+    """
+    chosen = None if name == zoo.AUTO else resolve(name, "restorer")
+    if isinstance(chosen, Path) and is_onnx(split_arch(chosen)[0]):
+        known = read_onnx(split_arch(chosen)[0]).metadata
+        missing = [part for part in _REQUIRED if contract[part] is None and part not in known]
+        if missing:
+            needed = " and ".join(_REQUIRED[part] for part in missing)
+            raise UsageError(f"model {name}: the file does not say all about itself; add {needed}")
+        return
+    for part, value in contract.items():
+        if value is not None:
+            raise UsageError(
+                f"restore.{part}: is for ONNX files; the model {str(name)!r} knows its own"
+            )
 
 
 def split_arch(path: Path) -> tuple[Path, str | None]:

@@ -2,8 +2,10 @@
 
     network = build("GFPGANv1Clean", out_size=512, channel_multiplier=2)
 
-Hyper-parameters are the constructor's arguments; their names and the state-dict keys are those of
-the public checkpoints. A network comes with random weights, in training mode.
+An architecture has the name that the public checkpoints' code gives it, and a short one, as in
+`build("gfpgan_clean")`. Hyper-parameters are the constructor's arguments; their names and the
+state-dict keys are those of the public checkpoints. A network comes with random weights, in
+training mode.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from vidrestore.errors import ModelError, nearest
 
-__all__ = ["ARCHITECTURES", "build", "picture_size"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ARCHITECTURES", "SHORT_NAMES", "build", "full_name", "picture_size"]
 
 
 def _gfpgan_clean() -> type[nn.Module]:
@@ -102,18 +106,40 @@ ARCHITECTURES: Mapping[str, Callable[[], type[nn.Module]]] = MappingProxyType(
 )
 """Every architecture by name, and what imports its class when it is wanted."""
 
+SHORT_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "gfpgan": "GFPGANv1",
+        "gfpgan_clean": "GFPGANv1Clean",
+        "gfpgan_bilinear": "GFPGANBilinear",
+        "gpen": "GPEN FullGenerator",
+        "stylegan2": "StyleGAN2Generator",
+        "stylegan2_clean": "StyleGAN2GeneratorClean",
+        "stylegan2_discriminator": "StyleGAN2Discriminator",
+        "mobilefacenet": "MobileFaceNet",
+        "compact_unet": "CompactUNet",
+        "arcface_resnet18": "ArcFaceResNet18",
+        "compact_detector": "CompactDetector",
+    }
+)
+"""Names that are easier to type, and the architecture of each."""
+
+
+def full_name(arch: str) -> str:
+    """The architecture that a name, short or full, stands for; an unknown one stays as it is."""
+    return SHORT_NAMES.get(arch, arch)
+
 
 def picture_size(arch: str, hyperparameters: Mapping[str, object]) -> tuple[str, object] | None:
     """The side of a network's pictures, without building it.
 
     Args:
-        arch: A key of `ARCHITECTURES`.
+        arch: As for `build`.
         hyperparameters: As for `build`.
 
     Returns:
         Name and value of the hyper-parameter that says it; None where the network takes any size.
     """
-    known = inspect.signature(ARCHITECTURES[arch]()).parameters
+    known = inspect.signature(ARCHITECTURES[full_name(arch)]()).parameters
     for name in ("out_size", "size"):
         if name in known:
             return name, hyperparameters.get(name, known[name].default)
@@ -124,17 +150,18 @@ def build(arch: str, **hyperparameters: object) -> nn.Module:
     """Build a network with random weights.
 
     Args:
-        arch: A key of `ARCHITECTURES`.
+        arch: A key of `ARCHITECTURES` or of `SHORT_NAMES`.
         **hyperparameters: Arguments of the network's class; what is left out has its default.
 
     Raises:
         ModelError: If there is no such architecture.
         ModelError: If a hyper-parameter has a wrong name or value.
     """
-    if arch not in ARCHITECTURES:
-        hint = nearest(arch, ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
+    if full_name(arch) not in ARCHITECTURES:
+        known = [*SHORT_NAMES, *ARCHITECTURES]
+        hint = nearest(arch, known) or f"; known: {', '.join(known)}"
         raise ModelError(f"unknown architecture {arch!r}{hint}")
-    network = ARCHITECTURES[arch]()
+    network = ARCHITECTURES[full_name(arch)]()
     known = list(inspect.signature(network).parameters)
     for name in hyperparameters:
         if name not in known:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from vidrestore.errors import ModelError, nearest
 
-__all__ = ["ARCFACE_112", "NAMES_IN_FILES", "landmark_template"]
+__all__ = ["ARCFACE_112", "NAMES_IN_FILES", "landmark_template", "resolve_template"]
 
 _Points = npt.NDArray[np.float64]
 
@@ -90,3 +90,43 @@ def landmark_template(name: str, size: int) -> _Points:
         raise ModelError(f"unknown alignment template {name!r}{nearest(name, _NATIVE)}")
     native = min(_NATIVE[name], key=lambda tabled: abs(tabled - size))
     return np.array(_NATIVE[name][native], dtype=np.float64) * (size / native)
+
+
+def resolve_template(template: str | npt.ArrayLike, size: int) -> _Points:
+    """Landmarks of an aligned crop, by a name or as they are.
+
+    Args:
+        template: A name of `landmark_template`, a word of `NAMES_IN_FILES`, or (5, 2) points in
+            pixels of the crop.
+        size: Side of the crop in pixels.
+
+    Returns:
+        (5, 2) float64, in the module's convention.
+
+    Raises:
+        ModelError: There is no such template, or the points are not those of a face in the crop.
+    """
+    if isinstance(template, str):
+        names = {word: name for name, word in NAMES_IN_FILES.items()}
+        return landmark_template(names.get(template, template), size)
+    try:
+        points = np.array(template, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"template: expected a name or (5, 2) numbers ({error})") from error
+    if points.shape != (5, 2):
+        raise ModelError(f"template: expected a name or (5, 2) points, got {points.shape}")
+    if not _is_face(points, size):
+        raise ModelError(
+            f"template: expected left eye, right eye, nose tip, left and right corner of the mouth "
+            f"in pixels of a crop of {size}x{size}, got {points.tolist()}"
+        )
+    return points
+
+
+def _is_face(points: _Points, size: int) -> bool:
+    """Whether (5, 2) points lie in the crop, in their order, upright, and apart from each other."""
+    inside = bool(np.all((points >= 0) & (points <= size - 1)))
+    least_px = size / 50  # Points in shares of the crop, instead of pixels, lie closer together.
+    across = min(points[1, 0] - points[0, 0], points[4, 0] - points[3, 0])
+    down = points[3:, 1].mean() - points[:2, 1].mean()
+    return inside and bool(across >= least_px and down >= least_px)

@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vidrestore.errors import DataError, nearest
+from vidrestore.models.registry import full_name
 from vidrestore.settings import TRAINING_PRESETS, find_settings, parse_yaml, read_yaml, shown
 
 __all__ = [
@@ -139,7 +140,7 @@ class TrainingConfig(_Part):
     @property
     def arch(self) -> str:
         """Name of the network that is trained."""
-        return str(self.network.get("arch", self.default_arch))
+        return full_name(str(self.network.get("arch", self.default_arch)))
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

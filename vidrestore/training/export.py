@@ -230,6 +230,8 @@ def _metadata(found: TrainingState) -> dict[str, str]:
         "hyperparameters": json.dumps(config.hyperparameters, sort_keys=True),
         "size": str(config.data.size_px),
         "template": NAMES_IN_FILES[config.data.template],
+        "value_range": "0,1" if config.task == "compact_detector" else "-1,1",
+        "channels": "rgb",
         "task": config.task,
         "images_seen": str(found.images),
         "metrics": json.dumps(_round(found.metrics), sort_keys=True),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,11 +48,13 @@ class DebugRestorer:
             crops: (N, 3, S, S) float RGB in [0, 1].
 
         Returns:
-            (N, 3, S, S) float32 RGB in [0, 1].
+            (N, 3, S, S) float32 RGB in [0, 1]; NaN throughout for a crop with a NaN in it.
         """
         crops = crops.float()
+        valid = torch.isfinite(crops).all(3, keepdim=True).all(2, keepdim=True).all(1, keepdim=True)
         padded = F.pad(crops, (1, 1, 1, 1), mode="replicate")
         rows = padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1]
         columns = padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
         sharp = crops + _SHARPENING * (crops - (rows + columns) / 4)
-        return ((sharp - 0.5) * _CONTRAST + 0.5).clamp(0, 1)
+        bright = ((sharp - 0.5) * _CONTRAST + 0.5).clamp(0, 1)
+        return torch.where(valid, bright, torch.nan)
