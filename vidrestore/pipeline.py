@@ -13,6 +13,8 @@ from contextlib import ExitStack
 
 from vidrestore.config import RestoreConfig
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
+from vidrestore.models.load import resolve_device
+from vidrestore.models.parsing import FaceParser, load_parser
 from vidrestore.models.templates import landmark_template
 from vidrestore.runtime.prefetch import prefetch
 from vidrestore.runtime.stage_clock import StageClock
@@ -35,14 +37,21 @@ def restored_frames(
     restorer: RestorerRun,
     config: RestoreConfig,
     clock: StageClock | None = None,
+    *,
+    parser: FaceParser | None = None,
 ) -> Generator[Frame, None, None]:
-    """Restores decoded frames; one leaves for each that enters, in order, at its own time."""
+    """Restores decoded frames; one leaves for each that enters, in order, at its own time.
+
+    `parser` is for the mask "parsing" of blending; it is loaded where it is needed but not given.
+    """
+    if config.blend.mask == "parsing" and parser is None:
+        parser = load_parser(config.blend.parser, device=resolve_device(config.run.device))
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _followed(stage, decoded, detector, config, restorer.template)
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
-        frames = stage("blend", blend(frames, config.blend))
+        frames = stage("blend", blend(frames, config.blend, parser))
         yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
 

@@ -26,6 +26,7 @@ ALIASES = {
     "restore.model": "--model",
     "detect.detector": "--detector",
     "blend.strength": "--strength",
+    "blend.mask": "--mask",
     "run.device": "--device",
     "run.threads": "--threads",
     "decode.start": "--start",

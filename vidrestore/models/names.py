@@ -15,7 +15,7 @@ from vidrestore.models.weights import store as weights
 from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.inputs import require_file
 
-__all__ = ["check_name", "resolve", "split_arch"]
+__all__ = ["check_name", "require_installed", "resolve", "split_arch"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,20 @@ def check_name(name: str | Path, task: Task) -> None:
     chosen = zoo.AUTO if name == zoo.AUTO else resolve(name, task)
     if isinstance(chosen, Path):
         split_arch(chosen)
+
+
+def require_installed(name: str | Path, task: Task) -> None:
+    """Refuse a model that is not on this machine; nothing is downloaded.
+
+    Raises:
+        UnknownModelError: It is no name.
+        WeightsError: It is not installed, or is the path of no file.
+    """
+    chosen = resolve(name, task)
+    if isinstance(chosen, Path):
+        split_arch(chosen)
+    else:
+        weights.ready(chosen)
 
 
 def split_arch(path: Path) -> tuple[Path, str | None]:
