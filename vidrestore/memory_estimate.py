@@ -23,8 +23,8 @@ _FACES = 2
 """Faces assumed in every frame."""
 _PARSING_MIB = 700.0
 """A face parsing network at work on one crop."""
-_PARSING_FRAMES = 3
-"""Frames that wait for the masks of face parsing."""
+_PARSING_FRAMES = 10
+"""Most frames that wait for the masks of face parsing."""
 _DECODER_FRAMES = 8
 _LOOKAHEAD_FRAMES = {
     "libx264": {"ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30,

@@ -141,7 +141,7 @@ class NetworkParser:
         Raises:
             ModelError: If the network gives no valid numbers.
         """
-        return torch.cat([self._parse(batch) for batch in crops.split(self.batch_size)])
+        return torch.cat([self._parse(batch) for batch in torch.split(crops, self.batch_size)])
 
     def _parse(self, crops: Tensor) -> Tensor:
         images = crops.to(self._device, torch.float32)
@@ -153,7 +153,7 @@ class NetworkParser:
         missing = self.batch_size - len(images)
         images = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)])
         scores = self._network((images - self._mean) / self._std)[0][: len(crops)]
-        shares = scores.float().softmax(1)[:, self._face_classes].sum(1).clamp(max=1).cpu()
+        shares: Tensor = scores.float().softmax(1)[:, self._face_classes].sum(1).clamp(max=1).cpu()
         if not bool(torch.isfinite(shares).all()):
             raise ModelError(
                 f"face parsing {self.name}: its network gives no valid numbers; "

@@ -1,8 +1,9 @@
 """Puts restored faces back into their frames.
 
 Only the difference between the restored and the seen crop travels: colour-matched, weighted by the
-feathered mask (and, with `blend.mask` "parsing", by that of the face itself) and the strength, carried back to the frame's pixels and added to its native samples.
-What no mask covers stays as it was decoded, bit for bit, and a strength of 0 changes nothing.
+feathered mask and the strength, carried back to the frame's pixels and added to its native samples.
+What no mask covers stays as it was decoded, bit for bit, and a strength of 0 changes nothing. With
+the mask "parsing" the feathered mask is multiplied by that of the face itself.
 """
 
 from __future__ import annotations
