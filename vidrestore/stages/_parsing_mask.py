@@ -200,7 +200,9 @@ def _neighbours(window: Sequence[_Slot], place: int, track_id: int) -> Iterator[
 def _soft(share: Tensor, size: int) -> Tensor:
     """(size, size): 1 well inside the face, 0 on all that is not face."""
     face = smoother_step((share - _UNSURE) / (_SURE - _UNSURE))[None, None]
-    face = -functional.max_pool2d(-face, 2 * _SHRINK_PX + 1, stride=1, padding=_SHRINK_PX)
+    for across, down in ((_SHRINK_PX, 0), (0, _SHRINK_PX)):
+        window = (2 * down + 1, 2 * across + 1)
+        face = -functional.max_pool2d(-face, window, stride=1, padding=(down, across))
     for _ in range(3):
         face = functional.avg_pool2d(
             face, 2 * _BLUR_PX + 1, stride=1, padding=_BLUR_PX, count_include_pad=False
