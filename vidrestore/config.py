@@ -242,6 +242,17 @@ class BlendConfig(_Stage):
         0.12, gt=0, le=0.4, description="width of the soft border, as a share of the crop"
     )
     colour_match: bool = Field(True, description="keep the colours and shades of the input face")
+    mask: Literal["crop", "parsing"] = Field(
+        "crop",
+        description="where the restored face goes: crop, an oval with a soft border, or parsing, "
+        "of that only what a network takes for skin, eyes, nose, mouth and ears, so that hair, "
+        "hands and glasses stay as they are",
+    )
+    parser: str = Field(
+        "parsenet",
+        description="face parsing network of mask parsing: parsenet, bisenet (quicker), or a "
+        "weights file",
+    )
 
 
 class EncodeConfig(_Stage):
@@ -437,7 +448,8 @@ def resolve_config(
 
 def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
     """The files that a run reads: the video, tracks, and weights given by their paths."""
-    named = (config.restore.model, config.detect.detector)
+    named = [config.restore.model, config.detect.detector]
+    named += [config.blend.parser] if config.blend.mask == "parsing" else []
     files = [Path(src), *([config.track.file] if config.track.file else [])]
     return [*files, *(Path(name) for name in named if Path(name).is_file())]
 

@@ -21,6 +21,10 @@ _FACE_MIB = 10.0
 """Two crops of 512 px in float32, what steadying derives from them, and flow."""
 _FACES = 2
 """Faces assumed in every frame."""
+_PARSING_MIB = 700.0
+"""A face parsing network at work on one crop."""
+_PARSING_FRAMES = 10
+"""Most frames that wait for the masks of face parsing."""
 _DECODER_FRAMES = 8
 _LOOKAHEAD_FRAMES = {
     "libx264": {"ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30,
@@ -57,7 +61,9 @@ def estimate_memory_mib(
         weights_bytes: of the restoring network, where it is not an embedded one.
     """
     reach = config.temporal_filter.reach_frames if config.temporal_filter.strength else 0
+    parsing = config.blend.mask == "parsing"
     waiting_for_faces = 2 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
+    waiting_for_faces += _PARSING_FRAMES * parsing
     waiting = (
         _DECODER_FRAMES
         + config.detect.every_frames
@@ -71,7 +77,8 @@ def estimate_memory_mib(
     faces = _FACES * min(most, waiting_for_faces) * _FACE_MIB
     encoder = _encoder_bytes(picture_bytes, pixels, most, config.encode.preset, codec)
     network = _WEIGHT_COPIES * weights_bytes
-    return _PROGRAM_MIB + faces + (pictures + encoder + network) / 2**20
+    program = _PROGRAM_MIB + _PARSING_MIB * parsing
+    return program + faces + (pictures + encoder + network) / 2**20
 
 
 def _encoder_bytes(

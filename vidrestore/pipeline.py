@@ -13,6 +13,7 @@ from contextlib import ExitStack
 
 from vidrestore.config import RestoreConfig
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
+from vidrestore.models.parsing import FaceParser
 from vidrestore.models.templates import landmark_template
 from vidrestore.runtime.prefetch import prefetch
 from vidrestore.runtime.stage_clock import StageClock
@@ -38,6 +39,7 @@ def restored_frames(
     clock: StageClock | None = None,
     *,
     tracks: Tracks | None = None,
+    parser: FaceParser | None = None,
 ) -> Generator[Frame, None, None]:
     """Restore decoded frames; one leaves for each that enters, in order, at its own time.
 
@@ -48,13 +50,14 @@ def restored_frames(
         config: Options of every stage.
         clock: Books the time of each stage.
         tracks: Faces that are known already.
+        parser: For the mask "parsing" of blending.
     """
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
-        frames = stage("blend", blend(frames, config.blend))
+        frames = stage("blend", blend(frames, config.blend, parser))
         yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
 

@@ -31,6 +31,7 @@ from vidrestore.geometry import identity
 from vidrestore.job import Job, make_job
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
+from vidrestore.models.parsing import FaceParser, load_parser
 from vidrestore.pipeline import restored_frames, tracked_frames
 from vidrestore.report import Tally, check_failures
 from vidrestore.runtime.memory import peak_memory_mib
@@ -155,6 +156,7 @@ class Session:
         _require_restorer(restorer)
         self._restorer, self._own_restorer = restorer, restorer is not None
         self._detector, self._own_detector = face_detector, face_detector is not None
+        self._parsers: dict[str, FaceParser] = {}
         self._closed = False
         self._loading = threading.Lock()
 
@@ -173,6 +175,7 @@ class Session:
         """Let go of the networks; the session cannot be used afterwards."""
         self._closed = True
         self._restorer = self._detector = None
+        self._parsers = {}
 
     @property
     def restorer(self) -> FaceRestorer:
@@ -210,6 +213,16 @@ class Session:
                 self._detector = load_detector(self.config.detect.detector, device=device)
                 _log.info("detector %s, on %s", self._detector.name, device)
             return self._detector
+
+    def _parser(self, config: RestoreConfig) -> FaceParser | None:
+        """The face parser, loaded when first needed; None where no mask asks for one."""
+        if config.blend.mask != "parsing":
+            return None
+        with self._loading:
+            if config.blend.parser not in self._parsers:
+                device = resolve_device(self.config.run.device)
+                self._parsers[config.blend.parser] = load_parser(config.blend.parser, device=device)
+            return self._parsers[config.blend.parser]
 
     def plan(
         self,
@@ -287,10 +300,16 @@ class Session:
         with ExitStack() as stack:
             reader = stack.enter_context(source or _reader(job))
             writer = stack.enter_context(sink or _writer(job))
-            run = self._start(config)
+            run, parser = self._start(config), self._parser(config)
             loaded = time.perf_counter()
             frames = restored_frames(
-                reader.frames(), self.detector, run, config, clock, tracks=job.tracks
+                reader.frames(),
+                self.detector,
+                run,
+                config,
+                clock,
+                tracks=job.tracks,
+                parser=parser,
             )
             stack.callback(frames.close)
             for frame in frames:
@@ -345,7 +364,8 @@ class Session:
         Leaving the loop early closes the video. Arguments and errors are those of `video`.
         """
         job = self.plan(src, tracks=tracks, **options)
-        return _give_frames(job, self.detector, self._start(job.config))
+        parser = self._parser(job.config)
+        return _give_frames(job, self.detector, self._start(job.config), parser)
 
     def image(
         self, image: npt.NDArray[np.uint8], **options: Unpack[Options]
@@ -368,8 +388,9 @@ class Session:
                 f"got {image.shape} of {image.dtype}"
             )
         config, _ = self._of_run(None, options)
-        frame = iter([_single_frame(image)])
-        [restored] = restored_frames(frame, self.detector, self._start(config), config)
+        frame, parser = iter([_single_frame(image)]), self._parser(config)
+        run = self._start(config)
+        [restored] = restored_frames(frame, self.detector, run, config, parser=parser)
         return picture_to_rgb(restored.picture)
 
     def inspect(
@@ -475,10 +496,12 @@ def _writer(job: Job) -> VideoWriter:
 
 
 def _give_frames(
-    job: Job, detector: FaceDetector, run: RestorerRun
+    job: Job, detector: FaceDetector, run: RestorerRun, parser: FaceParser | None
 ) -> Generator[Frame, None, None]:
     with _reader(job) as reader:
-        frames = restored_frames(reader.frames(), detector, run, job.config, tracks=job.tracks)
+        frames = restored_frames(
+            reader.frames(), detector, run, job.config, tracks=job.tracks, parser=parser
+        )
         try:
             yield from frames
         finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import VideoOpenError, VideoWriteError
-from vidrestore.models.names import check_name, check_restorer
+from vidrestore.models.names import check_name, check_restorer, require_installed
 from vidrestore.runtime.inputs import require_file
 
 __all__ = [
@@ -52,12 +52,14 @@ def check_config_inputs(config: RestoreConfig) -> None:
         UsageError: The tracks are no file, this machine has no such device, or what the model's
             file does not say of it is not given.
         UnknownModelError: No model has the name.
-        WeightsError: The weights are no file.
+        WeightsError: The weights are no file, or a face parser is not installed.
     """
     if config.track.file is not None:
         require_file(config.track.file, f"tracks {config.track.file}")
     check_restorer(config.restore)
     check_name(config.detect.detector, "detector")
+    if config.blend.mask == "parsing":
+        require_installed(config.blend.parser, "parsing")
     if config.run.device not in ("auto", "cpu"):
         from vidrestore.models.load import resolve_device
 

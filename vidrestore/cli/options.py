@@ -30,6 +30,7 @@ ALIASES = {
     "restore.value_range": "--model-range",
     "detect.detector": "--detector",
     "blend.strength": "--strength",
+    "blend.mask": "--mask",
     "run.device": "--device",
     "run.threads": "--threads",
     "decode.start": "--start",

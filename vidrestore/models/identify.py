@@ -47,7 +47,7 @@ def identify(checkpoint: Checkpoint, *, arch: str | None = None) -> Identity:
         some = ", ".join(name[:60] for name in list(shapes)[:3])
         raise WeightsError(
             f"weights {checkpoint.path}: of no network known here (its entries: {some}, …); "
-            "GFP-GAN, GPEN, RetinaFace and vidrestore's own are"
+            "GFP-GAN, GPEN, RetinaFace, ParseNet, BiSeNet and vidrestore's own are"
         )
     return found
 
@@ -76,6 +76,10 @@ def _recognise(shapes: _Shapes, checkpoint: Checkpoint, arch: str | None) -> Ide
         return "RetinaFace", {"backbone": "mobile0.25"}
     if "body.conv1.weight" in shapes and "ClassHead.0.conv1x1.weight" in shapes:
         return "RetinaFace", {"backbone": "resnet50"}
+    if "out_mask_conv.conv2d.weight" in shapes:
+        return "ParseNet", _parsenet(shapes)
+    if "cp.resnet.conv1.weight" in shapes:
+        return "BiSeNet", {"num_class": shapes["conv_out.conv_out.weight"][0]}
     return None
 
 
@@ -126,6 +130,18 @@ def _gpen(shapes: _Shapes) -> dict[str, object]:
         ),
         "narrow": _tidy(narrow),
         "isconcat": shapes["generator.conv1.activate.bias"][0] == 2 * widths,
+    }
+
+
+def _parsenet(shapes: _Shapes) -> dict[str, object]:
+    """Its input halves at every block of the encoder but the first, down to 32 pixels."""
+    size = 32 * 2 ** (_count(shapes, r"encoder\.(\d+)\..*") - 1)
+    return {
+        "in_size": size,
+        "out_size": size,
+        "base_ch": shapes["encoder.0.conv2d.weight"][0],
+        "res_depth": _count(shapes, r"body\.(\d+)\..*"),
+        "parsing_ch": shapes["out_mask_conv.conv2d.weight"][0],
     }
 
 

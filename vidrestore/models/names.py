@@ -17,7 +17,14 @@ from vidrestore.models.weights.onnx_file import is_onnx, read_onnx
 from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.inputs import is_bare_name, require_file
 
-__all__ = ["check_contract", "check_name", "check_restorer", "resolve", "split_arch"]
+__all__ = [
+    "check_contract",
+    "check_name",
+    "check_restorer",
+    "require_installed",
+    "resolve",
+    "split_arch",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +112,20 @@ def check_contract(name: str | Path, **contract: object) -> None:
             raise UsageError(
                 f"restore.{part}: is for ONNX files; the model {str(name)!r} knows its own"
             )
+
+
+def require_installed(name: str | Path, task: Task) -> None:
+    """Refuse a model that is not on this machine; nothing is downloaded.
+
+    Raises:
+        UnknownModelError: It is no name.
+        WeightsError: It is not installed, or is the path of no file.
+    """
+    chosen = resolve(name, task)
+    if isinstance(chosen, Path):
+        split_arch(chosen)
+    else:
+        weights.ready(chosen)
 
 
 def split_arch(path: Path) -> tuple[Path, str | None]:

@@ -30,7 +30,7 @@ __all__ = [
     "names",
 ]
 
-Task = Literal["restorer", "detector", "identity", "prior"]
+Task = Literal["restorer", "detector", "parsing", "identity", "prior"]
 
 AUTO = "auto"
 
@@ -42,7 +42,8 @@ class ModelSpec:
     name: str
     """What users type, such as `gfpgan-1.4`."""
     task: Task
-    """What it does: restore crops, detect faces, embed identities, or generate faces (a prior)."""
+    """What it does: restore crops, detect faces, tell a face from what is before it, embed
+    identities, or generate faces (a prior)."""
     arch: str
     """Name of the network, as `vidrestore.models.build` knows it."""
     filename: str
@@ -87,6 +88,7 @@ _GPEN = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models"
 
 _GFPGAN_TERMS = "Apache-2.0; its StyleGAN2 parts carry NVIDIA's non-commercial notice"
 _GPEN_TERMS = "non-commercial use only"
+_PARSING_TERMS = "MIT code; learnt from CelebAMask-HQ, which is for non-commercial research"
 _OWN_TERMS = "MIT; most of its training pictures state no licence"
 
 # Both GFP-GAN families at 512 px; the values are those of the published option files.
@@ -237,6 +239,29 @@ MODELS: tuple[ModelSpec, ...] = (
         bytes=1789735,
         sha256="2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
         licence="MIT",
+    ),
+    # Face parsing, for the mask of blending.
+    ModelSpec(
+        name="parsenet",
+        task="parsing",
+        arch="ParseNet",
+        hyperparameters={"in_size": 512, "out_size": 512, "parsing_ch": 19},
+        filename="parsing_parsenet.pth",
+        url=f"{_FACEXLIB}/v0.2.2/parsing_parsenet.pth",
+        bytes=85331193,
+        sha256="3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
+        licence=_PARSING_TERMS,
+    ),
+    ModelSpec(
+        name="bisenet",
+        task="parsing",
+        arch="BiSeNet",
+        hyperparameters={"num_class": 19},
+        filename="parsing_bisenet.pth",
+        url=f"{_FACEXLIB}/v0.2.0/parsing_bisenet.pth",
+        bytes=53289463,
+        sha256="468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",
+        licence=_PARSING_TERMS,
     ),
     # For measuring and training.
     ModelSpec(

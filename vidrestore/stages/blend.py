@@ -2,13 +2,15 @@
 
 Only the difference between the restored and the seen crop travels: colour-matched, weighted by the
 feathered mask and the strength, carried back to the frame's pixels and added to its native samples.
-What no mask covers stays as it was decoded, bit for bit, and a strength of 0 changes nothing.
+What no mask covers stays as it was decoded, bit for bit, and a strength of 0 changes nothing. With
+the mask "parsing" the feathered mask is multiplied by that of the face itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -16,8 +18,10 @@ from torch import Tensor
 
 from vidrestore.config import BlendConfig
 from vidrestore.geometry import apply, compose, invert, warp_affine
+from vidrestore.models.parsing import FaceParser
 from vidrestore.stages._colour_match import matched_residual
 from vidrestore.stages._mask import border_fade, crop_mask, support
+from vidrestore.stages._parsing_mask import Masks, parsing_masks
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.residual import Change, changed_picture
 from vidrestore.video.picture.samples import Rect, aligned_rect
@@ -25,19 +29,26 @@ from vidrestore.video.picture.samples import Rect, aligned_rect
 __all__ = ["blend", "face_changes", "face_mask"]
 
 
-def blend(frames: Iterable[Frame], config: BlendConfig) -> Iterator[Frame]:
+def blend(
+    frames: Iterable[Frame], config: BlendConfig, parser: FaceParser | None = None
+) -> Iterator[Frame]:
     """Replaces `picture` by one with its restored faces; the old one stays as `source`.
 
     Args:
         frames: whose faces have `crop`, `source_crop` and `crop_from_frame`; others stay as they
             are.
         config: how.
+        parser: for the mask "parsing"; not used for others.
 
     Yields:
-        The same frames in the same order; those without a restored face as they came.
+        The same frames in the same order; those without a restored face as they came. With a
+        parser they come two frames later.
+
+    Raises:
+        ValueError: if `config` needs a parser and there is none.
     """
-    for frame in frames:
-        changes = face_changes(frame, config)
+    for frame, masks in _masked(frames, config, parser):
+        changes = face_changes(frame, config, masks)
         if changes:
             changed = changed_picture(frame.picture, changes)
             yield replace(frame, picture=changed, source=frame.picture)
@@ -45,13 +56,30 @@ def blend(frames: Iterable[Frame], config: BlendConfig) -> Iterator[Frame]:
             yield frame
 
 
-def face_changes(frame: Frame, config: BlendConfig) -> list[Change]:
+def _masked(
+    frames: Iterable[Frame], config: BlendConfig, parser: FaceParser | None
+) -> Iterator[tuple[Frame, Masks]]:
+    if config.mask == "crop" or config.strength == 0:
+        return ((frame, ()) for frame in frames)
+    if parser is None:
+        raise ValueError(f"blend.mask {config.mask} needs a parser")
+    return parsing_masks(frames, parser)
+
+
+def face_changes(frame: Frame, config: BlendConfig, masks: Masks = ()) -> list[Change]:
     """What blending adds to a frame; faces that touch share one change.
 
     `video.residual.planes_mask` tells from it which samples may change.
+
+    Args:
+        frame: with restored faces.
+        config: how.
+        masks: what to multiply the mask of each face with; empty for nothing.
     """
     patches = [
-        patch for face in frame.faces if (patch := _patch(face, frame.picture, config)) is not None
+        patch
+        for face, own in zip_longest(frame.faces, masks)
+        if (patch := _patch(face, frame.picture, config, own)) is not None
     ]
     return [_joined(group) for group in _touching(patches)]
 
@@ -94,7 +122,9 @@ class _Patch:
     """(h, w) in [0, 1]."""
 
 
-def _patch(face: Face, picture: Picture, config: BlendConfig) -> _Patch | None:
+def _patch(
+    face: Face, picture: Picture, config: BlendConfig, own_mask: Tensor | None
+) -> _Patch | None:
     strength = config.strength * face.strength
     place = _place(face, picture, config) if strength > 0 else None
     if place is None or face.crop is None or face.source_crop is None:
@@ -102,6 +132,10 @@ def _patch(face: Face, picture: Picture, config: BlendConfig) -> _Patch | None:
     crop = face.crop.float()
     source = face.source_crop.to(crop)
     mask = crop_mask(place.size, config.feather).to(crop.device)
+    if own_mask is not None:
+        mask = mask * own_mask.to(crop.device)
+        if not bool(mask.any()):
+            return None
     residual = matched_residual(crop, source, mask) if config.colour_match else crop - source
     return _Patch(
         place.rect,

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.models.detectors.suppression import detections_from_candidates, within_roll
+from vidrestore.runtime.submodules import import_alone
 from vidrestore.structs import Detections
 
 __all__ = ["RetinaFaceDetector", "anchors", "build_retinaface"]
@@ -44,11 +45,11 @@ def build_retinaface(backbone: Backbone = "mobile0.25") -> nn.Module:
         A module from (N, 3, H, W) BGR minus the mean to boxes, softmaxed classes and landmarks of
         all anchors.
     """
-    from facexlib.detection.retinaface import RetinaFace
-
+    # Alone, since the package as a whole brings what it fetches, tracks and draws with.
+    facexlib = import_alone("facexlib.detection.retinaface")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        network: nn.Module = RetinaFace(backbone, device=torch.device("cpu"))
+        network: nn.Module = facexlib.RetinaFace(backbone, device=torch.device("cpu"))
     return network.eval()
 
 
