@@ -19,7 +19,7 @@ LAYERS = [
     {"runtime", "settings"},
     {"structs", "config"},
     {"geometry", "landmarks", "datasets", "memory_estimate"},
-    {"tracks", "track_bounds"},
+    {"tracks", "track_bounds", "track_units"},
     {"video", "models", "metrics"},
     {"degradations"},
     {"stages", "training"},

@@ -8,7 +8,8 @@ is straight. A face that the detector misses for a while keeps its track, and th
 flow leads across it. Nothing crosses a cut.
 
 Convention: everything is in display pixels. A frame leaves once all faces in it are settled: at the
-next look of the detector, or up to `max_gap_frames` later while a face is lost.
+next look of the detector, or up to `max_gap_frames` later while a face is lost. It leaves on the
+grid of `vidrestore.track_units`, so that a tracks file holds exactly what the next stages see.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from vidrestore.stages._interpolation import Pose, blended_path, disagreement, s
 from vidrestore.stages._motion import face_motion
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Array, Face, Frame
+from vidrestore.track_units import round_face
 
 __all__ = ["track"]
 
@@ -116,6 +118,8 @@ class _Shot:
         self._live: list[_Track] = []
         self._looked = -1
         """Number of the last slot the detector looked at."""
+        self._given: dict[int, Face] = {}
+        """The faces of the last frame that left, by track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Takes the next frame of the shot; gives those that are settled."""
@@ -138,7 +142,10 @@ class _Shot:
     def _release(self, last: int) -> Iterator[Frame]:
         while self._slots and self._slots[0].number <= last:
             slot = self._slots.popleft()
-            yield replace(slot.frame, faces=tuple(slot.faces[key] for key in sorted(slot.faces)))
+            self._given = {
+                key: round_face(slot.faces[key], self._given.get(key)) for key in sorted(slot.faces)
+            }
+            yield replace(slot.frame, faces=tuple(self._given.values()))
 
     def _slots_after(self, number: int) -> list[_Slot]:
         """The slots from the one after `number` to the newest."""
