@@ -57,7 +57,7 @@ def test_frames_are_taken_one_by_one(run: Run, clip: Path, tmp_path: Path) -> No
 
 def test_a_network_of_ones_own_restores(run: Run, clip: Path, tmp_path: Path) -> None:
     said = run("own_network.py", clip, tmp_path / "a.mp4", clip, tmp_path / "b.mp4")
-    assert said.count("sharpen, 3 faces") == 2
+    assert said.count("Sharpen, 3 faces") == 2
     assert largest_change(clip, tmp_path / "a.mp4") > 10
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
