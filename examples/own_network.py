@@ -2,7 +2,7 @@
 
     python examples/own_network.py tape.mp4 restored.mp4
 
-The network here sharpens; any module from and to (N, 3, S, S) RGB in [-1, 1] can take its place.
+The network here sharpens; any module or function from and to (N, 3, S, S) can take its place.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
-from vidrestore import Session
-from vidrestore.models.restorers.network import NetworkRestorer
+from vidrestore import Session, adapt_restorer
 
 
 class Sharpen(nn.Module):
@@ -31,8 +30,9 @@ class Sharpen(nn.Module):
 
 def main(*paths: str) -> None:
     """Restore pairs of an input and an output."""
-    # `template` says how the network wants faces to be aligned, `size` the side of its crops.
-    restorer = NetworkRestorer(Sharpen(1.5), name="sharpen", size=256, template="ffhq")
+    # `size` is the side of the crops, `template` how faces are aligned in them, `value_range` what
+    # black and white are to the network.
+    restorer = adapt_restorer(Sharpen(1.5), size=256, template="ffhq", value_range=(-1, 1))
     with Session(restorer=restorer) as session:
         for source, output in zip(paths[::2], paths[1::2], strict=True):
             report = session.video(source, output)

@@ -17,8 +17,8 @@ from vidrestore.visual.before_after import Preview, before_after
 
 
 def frame_of(index: int, *sizes: float, restored: bool = True) -> Frame:
-    """A dark frame whose restored picture is light, with faces of these sizes."""
-    dark, light = (np.full((120, 160, 3), value, np.uint8) for value in (40, 200))
+    """A dark frame whose restored picture is lighter with each index, with faces of these sizes."""
+    dark, light = (np.full((120, 160, 3), value, np.uint8) for value in (40, 200 + 10 * index))
     crop = torch.zeros(3, 8, 8) if restored else None
     faces = tuple(
         Face(np.array([20.0, 20, 20 + size, 20 + size]), np.zeros((5, 2)), 0.9, crop=crop)

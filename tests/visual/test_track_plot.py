@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import pytest
 from moving_face import looked_at, moving_face, placed
 
 from vidrestore.config import AlignConfig
@@ -17,8 +16,6 @@ from vidrestore.structs import Frame
 from vidrestore.visual.figures import new_figure, png_bytes
 from vidrestore.visual.palette import get_rgb
 from vidrestore.visual.track_plot import TrackPlot, alignment_curves
-
-pytest.importorskip("matplotlib")
 
 
 def aligned(count: int = 6) -> list[Frame]:
