@@ -20,8 +20,8 @@ IMPORT_NAMES = {
     "opencv-python": "cv2",
     "pillow": "PIL",
     "PyYAML": "yaml",
+    "scikit-image": "skimage",
 }
-IMPORT_NAMES |= {"scikit-image": "skimage"}
 """Names of packages that differ from those of their distributions."""
 
 USED_BY = {
@@ -104,11 +104,9 @@ def test_what_the_package_imports_is_declared() -> None:
     for path in (ROOT / "vidrestore").rglob("*.py"):
         for package in packages_imported(path):
             importers[package].append(path)
-    own = {"vidrestore", *sys.stdlib_module_names}
-    known = {IMPORT_NAMES.get(name, name) for name in declared()}
-    assert not {
-        package: paths for package, paths in importers.items() if package not in own | known
-    }
+    known = {"vidrestore", *sys.stdlib_module_names}
+    known |= {IMPORT_NAMES.get(name, name) for name in declared()}
+    assert not {package: paths for package, paths in importers.items() if package not in known}
 
 
 def test_third_parties_are_named_with_their_licences() -> None:
