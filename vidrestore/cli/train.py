@@ -1,4 +1,4 @@
-"""`vidrestore train RECIPE.yaml`: trains a network as a recipe says."""
+"""`vidrestore train RECIPE`: trains a network as a recipe says."""
 
 from __future__ import annotations
 
