@@ -43,7 +43,7 @@ def test_without_locks_it_says_so(
     with (tmp_path / "lock").open("a+b") as file:
         assert try_lock(file.fileno()) is None
     with (
-        pytest.raises(DownloadError, match="cannot be locked .* VIDRESTORE_HOME"),
+        pytest.raises(DownloadError, match=r"cannot be locked .* VIDRESTORE_HOME"),
         download.locked(tmp_path / "lock"),
     ):
         pass
