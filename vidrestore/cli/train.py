@@ -1,4 +1,4 @@
-"""`vidrestore train CONFIG.yaml`: trains a network as a configuration says."""
+"""`vidrestore train CONFIG`: trains a network as a configuration says."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from vidrestore.degradations import (
 )
 from vidrestore.degradations.videos import degrade_video
 from vidrestore.errors import UsageError, nearest
+from vidrestore.runtime.inputs import is_bare_name
 
 __all__ = ["PAIRS", "PROTOCOLS", "Protocol", "find_protocol"]
 
@@ -74,7 +75,7 @@ def find_protocol(name: str) -> Protocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]()
-    if not Path(name).suffix and name not in recipe_names():
+    if is_bare_name(name) and not Path(name).suffix and name not in recipe_names():
         known = list(dict.fromkeys([*PROTOCOLS, *recipe_names()]))
         raise UsageError(
             f"unknown protocol {name!r}{nearest(name, known)}; known: {', '.join(known)}, "
