@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from clips import empty_frames, face_frames, write_clip
 
+from vidrestore import pipeline
 from vidrestore.errors import DataError
 from vidrestore.evaluation import clips
 from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, find_clips
@@ -71,6 +73,23 @@ def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
     html = render_page([found])
     assert "shaken, frame 0" in html
     assert html.count("<img") == 5 + 3 * 3  # plots; a frame and two slices
+
+
+def test_faces_are_tracked_once_for_all_models(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tracks of the plot are those that the models take: the detector sees a clip once."""
+    detect, runs = pipeline.detect, list[str]()
+
+    def counted(frames: Any, *rest: Any) -> Any:
+        runs.append("detect")
+        return detect(frames, *rest)
+
+    monkeypatch.setattr(pipeline, "detect", counted)
+    pair = Pair("shaken", folder / "truth.mp4", folder / "noisy.mp4")
+    found = compare_clips(["debug"], [pair], metrics=["psnr_db"], samples=1, device="cpu")
+    assert runs == ["detect"]
+    assert [row.model for row in found.rows] == ["input", "debug", "truth"]
 
 
 def test_both_ways_compete_in_one_run(folder: Path) -> None:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -74,6 +75,9 @@ _TILE_PX = 320
 _SLICE_FRAMES = 150
 _SLICE_STRETCH = 2
 """Rows of a slice for each frame."""
+
+_WAYS = {False: "alignments", True: "alignments, every frame by itself"}
+"""What the page calls the ways to track faces, by `ModelEntry.per_frame`."""
 
 RGB = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.float32]
@@ -146,7 +150,7 @@ def compare_clips(
     rows: list[Row] = []
     shown: list[Sample] = []
     series: dict[str, Series] = {}
-    tracks: dict[str, TrackPlot] = {}
+    plots: dict[str, TrackPlot] = {}
     measures = [name for name in wanted if name not in missing]
     config = resolve_config(
         None,
@@ -163,10 +167,10 @@ def compare_clips(
         meter = _ClipMeter(pair.name, names, measures, finder, embed)
         ways = _ways(named, config)
         followed = {way: ClipTracks(pair.degraded, one) for way, one in ways.items()}
-        tracks |= {f"{pair.name}: {way}": one.plot for way, one in followed.items()}
+        plots |= {f"{pair.name}: {_WAYS[way]}": one.plot for way, one in followed.items()}
         if {"eyes", "mouth"}.intersection(measures):
             meter.openings = EyeMouthOpening(ClipTracks(pair.truth, config).main_alignments())
-        for frames, pictures in enumerate(_in_step(pair, named, config), start=1):
+        for frames, pictures in enumerate(_in_step(pair, named, config, followed), start=1):
             meter.look(pictures)
             if progress is not None:
                 progress(f"{pair.name}: frames measured", frames, None)
@@ -188,7 +192,7 @@ def compare_clips(
         samples=tuple(shown),
         sample_rule=f"{samples} frames of each clip, evenly spaced",
         series=series,
-        tracks=tracks,
+        tracks=plots,
     )
 
 
@@ -257,27 +261,40 @@ def _identity(
         return None, {name: str(error) for name in names}
 
 
-def _ways(models: Sequence[ModelEntry], config: RestoreConfig) -> dict[str, RestoreConfig]:
-    """How the models follow faces, by what the page calls it."""
-    names = {False: "alignments", True: "alignments, every frame by itself"}
+def _ways(models: Sequence[ModelEntry], config: RestoreConfig) -> dict[bool, RestoreConfig]:
+    """The configurations by which the models track faces, by `ModelEntry.per_frame`."""
     return {
-        names[way]: resolve_config(config, per_frame=way)
+        way: resolve_config(config, per_frame=way)
         for way in sorted({one.per_frame for one in models})
     }
 
 
 def _in_step(
-    pair: Pair, models: Sequence[ModelEntry], config: RestoreConfig
+    pair: Pair,
+    models: Sequence[ModelEntry],
+    config: RestoreConfig,
+    followed: Mapping[bool, ClipTracks],
 ) -> Iterator[dict[str, RGB]]:
-    """The frames of truth, input and every model's output, by name, one after the other."""
+    """Yield the frames of truth, input and every model's output, by name, frame by frame.
+
+    The models take the faces that were tracked once for the clip, instead of tracking again.
+    """
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="vidrestore-tracks-")))
+        files = {way: folder / f"{int(way)}.json" for way in followed}
+        for way, file in files.items():
+            file.write_text(followed[way].tracks.to_json(), encoding="utf-8")
         streams: dict[str, Iterator[RGB]] = {
             TRUTH: _frames(pair.truth),
             INPUT: _frames(pair.degraded),
         }
         for one in models:
             restored = restore_frames(
-                pair.degraded, config=config, model=one.source, per_frame=one.per_frame
+                pair.degraded,
+                config=config,
+                model=one.source,
+                tracks=files[one.per_frame],
+                per_frame=one.per_frame,
             )
             streams[one.name] = map(frame_to_rgb, restored)
             stack.callback(_close, restored)
