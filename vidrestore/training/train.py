@@ -32,7 +32,8 @@ from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from vidrestore.training.config import CompactDetectorConfig, TrainingConfig
-from vidrestore.training.data.faces import batches, open_faces
+from vidrestore.training.data.batches import batches
+from vidrestore.training.data.faces import open_faces
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.resume import require_same
 from vidrestore.training.tasks import open_task
