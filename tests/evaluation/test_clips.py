@@ -14,8 +14,9 @@ from clips import empty_frames, face_frames, write_clip
 
 from vidrestore import pipeline
 from vidrestore.errors import DataError
-from vidrestore.evaluation import clips
-from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, find_clips
+from vidrestore.evaluation.clip_meter import Moment, Slice
+from vidrestore.evaluation.clip_pairs import Pair, degraded_pairs, find_clips
+from vidrestore.evaluation.clips import compare_clips
 from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.protocols import find_protocol
 from vidrestore.evaluation.results import summarise, table_lines
@@ -119,8 +120,8 @@ def test_both_ways_compete_in_one_run(folder: Path) -> None:
 def test_a_slice_keeps_no_frame_alive() -> None:
     picture = np.zeros((60, 80, 3), np.float32)
     box, landmarks = np.array([10.0, 10, 50, 50]), np.full((5, 2), 30.0)
-    slice_over_time = clips._Slice("clip", "eyes")
-    slice_over_time.add(clips._Moment(box, landmarks, {"truth": picture}))
+    slice_over_time = Slice("clip", "eyes")
+    slice_over_time.add(Moment(box, landmarks, {"truth": picture}))
     frame = weakref.ref(picture)
     del picture
     assert frame() is None

@@ -188,7 +188,7 @@ def _compare(
     check_detectors([common["detector"]])
     for path in {path for pair in pairs for path in pair if path.is_file()}:
         check_video(path)
-    from vidrestore.evaluation.clips import has_clips
+    from vidrestore.evaluation.clip_pairs import has_clips
     from vidrestore.evaluation.page import require_report, write_report
     from vidrestore.evaluation.results import summarise, table_lines
 
@@ -247,7 +247,8 @@ def _compare_degraded(
     common: dict[str, Any],
 ) -> Comparison:
     """Videos that are degraded first."""
-    from vidrestore.evaluation.clips import compare_clips, degraded_pairs, find_clips
+    from vidrestore.evaluation.clip_pairs import degraded_pairs, find_clips
+    from vidrestore.evaluation.clips import compare_clips
     from vidrestore.evaluation.protocols import find_protocol
 
     task = find_protocol(protocol)
@@ -264,7 +265,8 @@ def _compare_pairs(
     pairs: list[tuple[Path, Path]],
     common: dict[str, Any],
 ) -> Comparison:
-    from vidrestore.evaluation.clips import compare_clips, named_pairs
+    from vidrestore.evaluation.clip_pairs import named_pairs
+    from vidrestore.evaluation.clips import compare_clips
 
     return compare_clips(models, named_pairs(pairs), **common)
 
