@@ -39,7 +39,7 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option(
-    "--recipe", metavar="NAME|FILE", required=True, help="a recipe's name, or a YAML file"
+    "--recipe", metavar="NAME|FILE", required=True, help="Name of a recipe, or a YAML file."
 )
 @click.option(
     "--list-recipes",
@@ -47,17 +47,20 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
     is_eager=True,
     expose_value=False,
     callback=_list_recipes,
-    help="list the recipes that come with the program",
+    help="List the recipes that come with the program.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="another seed draws other parameters and other noise",
+    help="Seed of the random choices; another one draws other parameters and other noise.",
 )
 @click.option(
-    "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was drawn"
+    "--report",
+    metavar="JSON",
+    type=click.Path(path_type=Path),
+    help="Write the drawn parameters to this file.",
 )
 @progress_option
 @some_config_options(
@@ -132,7 +135,7 @@ def degrade(
 
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:
-    """Adds speed and time left to counts."""
+    """Add speed and time left to counts."""
     from vidrestore.api import Progress
 
     begun = time.perf_counter()

@@ -248,7 +248,7 @@ class Slice:
         self._rows: dict[str, list[Image]] = {}
 
     def add(self, now: Moment) -> None:
-        """Reads the line in one frame."""
+        """Read the line in one frame."""
         if self._line is None:
             x0, y0, x1, y1 = _whole(_grown(now.box), now.pictures[TRUTH])
             top = now.box[1] + 0.04 * (now.box[3] - now.box[1])

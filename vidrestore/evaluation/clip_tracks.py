@@ -84,7 +84,7 @@ class EyeMouthOpening:
         """By part and model."""
 
     def add(self, index: int, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-        """Looks at one frame.
+        """Look at one frame.
 
         Args:
             index: its number.
