@@ -110,7 +110,7 @@ def train(
     A run that was broken off goes on with --resume, and gives what it would have given.
     """
     start_logging(verbose)
-    from vidrestore.training.config import load_training_config
+    from vidrestore.training.config_files import load_training_config
 
     loaded = load_training_config(config, changes)
     run = _Run(config, changes, data, out, resume, stop_at, workers, threads, device, verbose)
@@ -141,7 +141,7 @@ class _Run:
         import cv2
         import torch
 
-        from vidrestore.training.config import load_training_config
+        from vidrestore.training.config_files import load_training_config
         from vidrestore.training.train import train as run
 
         start_logging(self.verbose)
