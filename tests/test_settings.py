@@ -11,7 +11,7 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.degradations.recipe import load_recipe
 from vidrestore.errors import DataError, UsageError
 from vidrestore.settings import parse_yaml, read_yaml, shown
-from vidrestore.training.config import read_training_config
+from vidrestore.training.config_files import read_training_config
 
 LAUGHS = "- &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"- &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)

@@ -11,8 +11,9 @@ from clips import Image, empty_frames, write_clip
 from moving_face import LANDMARKS, PORTRAIT
 
 from vidrestore.config import resolve_config
+from vidrestore.evaluation.clip_pairs import Pair
 from vidrestore.evaluation.clip_tracks import ClipTracks
-from vidrestore.evaluation.clips import Pair, compare_clips
+from vidrestore.evaluation.clips import compare_clips
 from vidrestore.geometry import apply
 from vidrestore.metrics.openness import FACE_PX
 from vidrestore.models.templates import landmark_template

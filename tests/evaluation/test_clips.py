@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 import torch
 from clips import empty_frames, face_frames, write_clip
 
+from vidrestore import pipeline
 from vidrestore.errors import DataError
-from vidrestore.evaluation import clips
-from vidrestore.evaluation.clips import Pair, compare_clips, degraded_pairs, find_clips
+from vidrestore.evaluation.clip_meter import Moment, Slice
+from vidrestore.evaluation.clip_pairs import Pair, degraded_pairs, find_clips
+from vidrestore.evaluation.clips import compare_clips
 from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.protocols import find_protocol
 from vidrestore.evaluation.results import summarise, table_lines
@@ -73,6 +76,23 @@ def test_a_pair_is_restored_and_measured(folder: Path, identity: Path) -> None:
     assert html.count("<img") == 5 + 3 * 3  # plots; a frame and two slices
 
 
+def test_faces_are_tracked_once_for_all_models(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tracks of the plot are those that the models take: the detector sees a clip once."""
+    detect, runs = pipeline.detect, list[str]()
+
+    def counted(frames: Any, *rest: Any) -> Any:
+        runs.append("detect")
+        return detect(frames, *rest)
+
+    monkeypatch.setattr(pipeline, "detect", counted)
+    pair = Pair("shaken", folder / "truth.mp4", folder / "noisy.mp4")
+    found = compare_clips(["debug"], [pair], metrics=["psnr_db"], samples=1, device="cpu")
+    assert runs == ["detect"]
+    assert [row.model for row in found.rows] == ["input", "debug", "truth"]
+
+
 def test_both_ways_compete_in_one_run(folder: Path) -> None:
     pair = Pair("shaken", folder / "truth.mp4", folder / "noisy.mp4")
     wanted = ["psnr_db", "flicker", "sharpness"]
@@ -100,8 +120,8 @@ def test_both_ways_compete_in_one_run(folder: Path) -> None:
 def test_a_slice_keeps_no_frame_alive() -> None:
     picture = np.zeros((60, 80, 3), np.float32)
     box, landmarks = np.array([10.0, 10, 50, 50]), np.full((5, 2), 30.0)
-    slice_over_time = clips._Slice("clip", "eyes")
-    slice_over_time.add(clips._Moment(box, landmarks, {"truth": picture}))
+    slice_over_time = Slice("clip", "eyes")
+    slice_over_time.add(Moment(box, landmarks, {"truth": picture}))
     frame = weakref.ref(picture)
     del picture
     assert frame() is None

@@ -104,11 +104,11 @@ def test_lpips_is_that_of_the_paper(alexnet: tuple[nn.Module, Path]) -> None:
         torch.tensor(v).view(3, 1, 1) for v in ((-0.03, -0.088, -0.188), (0.458, 0.448, 0.45))
     )
     a, b = ((2 * side - 1 - shift) / scale for side in (x, y))
-    total, heads = torch.zeros(2), iter(metric.distance.lins)
+    total, heads = torch.zeros(2), iter(metric.heads)
     for layer in features:
         a, b = layer(a), layer(b)
         if isinstance(layer, nn.ReLU):
-            weight = next(heads).model[-1].weight
+            weight = next(heads).weight
             gap = (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square()
             total = total + (gap * weight.view(1, -1, 1, 1)).sum(1).mean((1, 2))
     assert metric(x, y).tolist() == pytest.approx(total.tolist(), rel=1e-3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vidrestore.training.config import TRAINING_CONFIGS, TrainingConfig, parse_training_config
+from vidrestore.training.config import TrainingConfig
+from vidrestore.training.config_files import TRAINING_CONFIGS, parse_training_config
 
 SIZE = 32
 REPORT = {

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from vidrestore.errors import DataError, UsageError
 from vidrestore.models.registry import build
 from vidrestore.models.weights.checkpoint import Unfilled
-from vidrestore.training.config import (
+from vidrestore.training.config import CompactGeneratorConfig, GeneratorStage, ScheduleConfig
+from vidrestore.training.config_files import (
     TRAINING_CONFIGS,
-    CompactGeneratorConfig,
-    GeneratorStage,
-    ScheduleConfig,
     load_training_config,
     parse_training_config,
 )

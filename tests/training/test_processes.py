@@ -64,7 +64,7 @@ def test_two_processes_give_the_gradients_of_one(shared: Path, tmp_path: Path) -
 
 def test_a_batch_is_shared_evenly_or_not_at_all() -> None:
     from vidrestore.errors import DataError
-    from vidrestore.training.data.faces import batches
+    from vidrestore.training.data.batches import batches
 
     with pytest.raises(DataError, match="take a batch size that is a multiple"):
         batches([], 0, 12, 6, n_processes=4)

@@ -43,7 +43,7 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
     "--recipe",
     metavar="NAME|FILE",
     required=True,
-    help="a recipe's name (--list-recipes), or the path of a YAML file",
+    help="Name of a recipe (--list-recipes), or the path of a YAML file.",
 )
 @click.option(
     "--list-recipes",
@@ -51,17 +51,20 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
     is_eager=True,
     expose_value=False,
     callback=_list_recipes,
-    help="list the recipes that come with the program",
+    help="List the recipes that come with the program.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="another seed draws other parameters and other noise",
+    help="Seed of the random choices; another one draws other parameters and other noise.",
 )
 @click.option(
-    "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was drawn"
+    "--report",
+    metavar="JSON",
+    type=click.Path(path_type=Path),
+    help="Write the drawn parameters to this file.",
 )
 @progress_option
 @some_config_options(
@@ -138,7 +141,7 @@ def degrade(
 
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:
-    """Adds speed and time left to counts."""
+    """Add speed and time left to counts."""
     from vidrestore.session import Progress
 
     begun = time.perf_counter()

@@ -37,13 +37,13 @@ __all__ = ["evaluate"]
     "models",
     metavar="NAME",
     multiple=True,
-    help="a restorer: a name or a weights file; give several to compare them",
+    help="Restorer: a name or a weights file. Repeat the option to compare several.",
 )
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
-    help="a folder of faces (with its labels.csv, if there is one) or of videos, or of both; or a "
-    "video",
+    help="A folder of faces (with its labels.csv, if there is one) or of videos, or of both; or a "
+    "video.",
 )
 @click.option(
     "--pair",
@@ -52,8 +52,8 @@ __all__ = ["evaluate"]
     nargs=2,
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="a video and what was made of it, or a folder of pictures and one of the same names; may "
-    "be given several times",
+    help="A video and what was made of it, or a folder of pictures and one of the same names; may "
+    "be given several times.",
 )
 @click.option(
     "--degrade",
@@ -62,64 +62,78 @@ __all__ = ["evaluate"]
     default="blind",
     show_default=True,
     help="blind, gfpgan (without colour jitter), sr4, none, or a recipe of `vidrestore degrade` by "
-    "name or file",
+    "name or file.",
 )
-@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="write a report")
+@click.option("--out", metavar="FOLDER", type=click.Path(path_type=Path), help="Write a report.")
 @overwrite_option
-@click.option("--limit", type=click.IntRange(1), help="take so many of the data, evenly spaced")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="of the degradations"
+    "--limit", type=click.IntRange(1), help="Use at most this many faces or clips, evenly spaced."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the degradations."
 )
 @click.option(
     "--metrics",
     metavar="A,B,…",
-    help="measure these only; it is an error if one cannot be had",
+    help="Measure these only; it is an error if one cannot be had.",
 )
 @click.option(
     "--fid-reference",
     metavar="FOLDER",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="pictures that FID compares with, in place of the true faces",
+    help="Folder of pictures that FID compares with, in place of the true faces.",
 )
 @click.option(
     "--per-frame",
     is_flag=True,
-    help="videos: every model a second time, with every frame by itself, for comparison",
+    help="For videos: restore by every model a second time, every frame by itself, for comparison.",
 )
-@click.option("--split", default="val", show_default=True, help="rows of labels.csv, or all")
+@click.option(
+    "--split",
+    default="val",
+    show_default=True,
+    help="Use the rows of labels.csv with this split; all uses every row.",
+)
 @click.option(
     "--labels",
     metavar="CSV",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="labels that lie elsewhere",
+    help="File of labels to use in place of the folder's labels.csv.",
 )
 @click.option(
     "--identity",
     metavar="WEIGHTS",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="mobilefacenet.pt, if it is not installed",
+    help="File mobilefacenet.pt, if it is not installed.",
 )
 @click.option(
     "--arcface",
     metavar="WEIGHTS",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="arcface_resnet18.pth, if it is not installed",
+    help="File arcface_resnet18.pth, if it is not installed.",
 )
-@click.option("--detector", default="embedded", show_default=True, help="finds the landmarks")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1")
+@click.option(
+    "--detector",
+    default="embedded",
+    show_default=True,
+    help="Detector that finds the landmarks: a name or a weights file.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1."
+)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     default="float32",
     show_default=True,
-    help="number format of the restorers",
+    help="Number format of the restorers.",
 )
 @click.option(
     "--samples",
     type=click.IntRange(1),
     default=6,
     show_default=True,
-    help="rows of the contact sheet, evenly spaced from the hardest face to the easiest",
+    help="Rows of the contact sheet, evenly spaced from the hardest face to the easiest.",
 )
 @verbose_option
 @click.pass_context
@@ -188,7 +202,7 @@ def _compare(
     check_detectors([common["detector"]])
     for path in {path for pair in pairs for path in pair if not path.is_dir()}:
         check_video(path)
-    from vidrestore.evaluation.clips import has_clips
+    from vidrestore.evaluation.clip_pairs import has_clips
     from vidrestore.evaluation.page import require_report, write_report
     from vidrestore.evaluation.results import summarise, table_lines
 
@@ -247,7 +261,8 @@ def _compare_degraded(
     common: dict[str, Any],
 ) -> Comparison:
     """Videos that are degraded first."""
-    from vidrestore.evaluation.clips import compare_clips, degraded_pairs, find_clips
+    from vidrestore.evaluation.clip_pairs import degraded_pairs, find_clips
+    from vidrestore.evaluation.clips import compare_clips
     from vidrestore.evaluation.protocols import find_protocol
 
     task = find_protocol(protocol)
@@ -264,7 +279,8 @@ def _compare_pairs(
     pairs: list[tuple[Path, Path]],
     common: dict[str, Any],
 ) -> Comparison:
-    from vidrestore.evaluation.clips import compare_clips, named_pairs
+    from vidrestore.evaluation.clip_pairs import named_pairs
+    from vidrestore.evaluation.clips import compare_clips
 
     return compare_clips(models, named_pairs(pairs), **common)
 
@@ -318,10 +334,10 @@ def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
             "--reference",
             default="retinaface-mobile0.25",
             show_default=True,
-            help="the RetinaFace to trust: a name or a weights file",
+            help="The RetinaFace to trust: a name or a weights file.",
         ),
         click.option(
-            "--detector", default="embedded", show_default=True, help="the detector to judge"
+            "--detector", default="embedded", show_default=True, help="The detector to judge."
         ),
         click.argument(
             "videos",
@@ -344,13 +360,25 @@ def _check_videos(videos: Iterable[Path], *detectors: str) -> None:
 @evaluate.command()
 @_detector_arguments
 @click.option(
-    "--every", type=click.IntRange(1), default=10, show_default=True, help="every so many frames"
+    "--every",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Judge one frame in this many.",
 )
 @click.option(
-    "--size", type=click.IntRange(64), default=640, show_default=True, help="longer side seen"
+    "--size",
+    type=click.IntRange(64),
+    default=640,
+    show_default=True,
+    help="Longer side, in pixels, to which frames are scaled.",
 )
 @click.option(
-    "--min-side", type=float, default=48.0, show_default=True, help="least side of a face"
+    "--min-side",
+    type=float,
+    default=48.0,
+    show_default=True,
+    help="Least side of a face, in pixels; smaller ones do not count.",
 )
 @click.option(
     "--condition",
@@ -359,19 +387,19 @@ def _check_videos(videos: Iterable[Path], *detectors: str) -> None:
     multiple=True,
     default=["plain"],
     show_default=True,
-    help="how frames are shown (turned by 45 degrees: to the judged one only); may be repeated",
+    help="How frames are shown (turned by 45 degrees: to the judged one only); may be repeated.",
 )
 @click.option(
     "--upright",
     is_flag=True,
-    help="judge one look alone; a shot's first look sees turned copies as well",
+    help="Judge one look alone; a shot's first look sees turned copies as well.",
 )
 @click.option(
     "--mirrored",
     is_flag=True,
-    help="judge the reference itself, shown mirrored frames: nothing can agree better",
+    help="Judge the reference itself, shown mirrored frames: nothing can agree better.",
 )
-@click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the counts")
+@click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="Write the counts.")
 @overwrite_option
 @verbose_option
 def detector(
@@ -451,7 +479,7 @@ def detector(
     multiple=True,
     default=[5, 1],
     show_default=True,
-    help="how seldom the tracker asks at least; may be repeated",
+    help="How seldom the tracker asks at least; may be repeated.",
 )
 @verbose_option
 def tracking(

@@ -18,13 +18,13 @@ __all__ = ["export"]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("checkpoint", metavar="CHECKPOINT", type=click.Path(path_type=Path))
 @click.argument("destination", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--half", is_flag=True, help="store a safetensors file's numbers in float16")
+@click.option("--half", is_flag=True, help="Store a safetensors file's numbers in float16.")
 @click.option(
     "--blend",
     metavar="WEIGHTS SHARE",
     nargs=2,
     type=(click.Path(exists=True, dir_okay=False, path_type=Path), float),
-    help="take this share of other weights, such as those that the training began with",
+    help="Take this share of other weights, such as those that the training began with.",
 )
 @overwrite_option
 @verbose_option

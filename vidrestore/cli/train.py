@@ -48,47 +48,47 @@ def _changes(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]
     metavar="FOLDER",
     required=True,
     type=click.Path(path_type=Path),
-    help="face pictures, with labels.csv or without",
+    help="Folder of face pictures, with labels.csv or without.",
 )
 @click.option(
     "--out",
     metavar="FOLDER",
     required=True,
     type=click.Path(path_type=Path),
-    help="checkpoints, log and TensorBoard's files",
+    help="Folder for checkpoints, the log and TensorBoard's files.",
 )
-@click.option("--resume", is_flag=True, help="go on from the folder's last checkpoint")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint of the folder.")
 @click.option(
     "--set",
     "changes",
     metavar="KEY=VALUE",
     multiple=True,
     callback=_changes,
-    help="replace a value of the configuration, such as losses.r1=5 or stages.0.batch_size=4",
+    help="Replace a value of the configuration, such as losses.r1=5 or stages.0.batch_size=4.",
 )
-@click.option(
-    "--steps", "stop_at", metavar="N", type=click.IntRange(0), help="stop after step N already"
-)
+@click.option("--steps", "stop_at", metavar="N", type=click.IntRange(0), help="Stop after step N.")
 @click.option(
     "--workers",
     type=click.IntRange(0),
     default=1,
     show_default=True,
-    help="loader processes for each training process; the result does not depend on it",
+    help="Loader processes for each training process. The result does not depend on it.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(0),
     default=0,
-    help="CPU threads of each process; 0 takes all",
+    help="CPU threads of each process; 0 uses all.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
+@click.option(
+    "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1, …."
+)
 @click.option(
     "--processes",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="processes that share every batch: one for each GPU",
+    help="Processes that share every batch: one for each GPU.",
 )
 @verbose_option
 def train(
@@ -114,7 +114,7 @@ def train(
     A run that was broken off goes on with --resume, and gives what it would have given.
     """
     start_logging(verbose)
-    from vidrestore.training.config import load_training_config
+    from vidrestore.training.config_files import load_training_config
 
     loaded = load_training_config(config, changes)
     run = _Run(config, changes, data, out, resume, stop_at, workers, threads, device, verbose)
@@ -145,7 +145,7 @@ class _Run:
         import cv2
         import torch
 
-        from vidrestore.training.config import load_training_config
+        from vidrestore.training.config_files import load_training_config
         from vidrestore.training.train import train as run
 
         start_logging(self.verbose)

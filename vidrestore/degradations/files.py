@@ -49,7 +49,7 @@ def degrade(
     threads: int = 0,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> DegradeReport:
-    """Degrades a picture into a picture, a folder into a folder, a video into a video.
+    """Degrade a picture into a picture, a folder into a folder, a video into a video.
 
     Args:
         src: A folder, a file with one of the endings `PICTURE_ENDINGS`, or a video.
@@ -94,7 +94,7 @@ def degrade_picture(
 
 
 def write_picture(path: Path, image: NDArray[np.uint8], *, overwrite: bool = False) -> None:
-    """Writes (H, W, 3) uint8 RGB, completely or not at all; the ending chooses the format.
+    """Write (H, W, 3) uint8 RGB, completely or not at all; the ending chooses the format.
 
     Raises:
         VideoWriteError: If it cannot be written.

@@ -259,7 +259,7 @@ def _tone(bright: float, rng: np.random.Generator) -> float:
 def _cover(
     image: Image, mask: _Mask, left: int, top: int, tone: float, rng: np.random.Generator
 ) -> None:
-    """Covers a part of `image`, in place."""
+    """Cover a part of `image`, in place."""
     alpha = np.float32(rng.uniform(0.7, 1.0)) * mask
     x0, y0 = max(0, left), max(0, top)
     x1, y1 = min(image.shape[1], left + mask.shape[1]), min(image.shape[0], top + mask.shape[0])

@@ -81,7 +81,7 @@ class DrawnRecipe:
     still: Still
 
     def frames(self, frames: Iterable[Image], seed: int) -> Iterator[Image]:
-        """Sends a stream through all steps; as many frames leave, of the size they came in.
+        """Send a stream through all steps; as many frames leave, of the size they came in.
 
         Memory holds what the steps look ahead: up to some 50 frames for a codec, one for a comb.
 
@@ -163,7 +163,7 @@ class Recipe(BaseModel):
         return self.model_copy(update={"still": still, "for_px": size_px, "steps": steps})
 
     def draw(self, rng: np.random.Generator) -> DrawnRecipe:
-        """Draws which steps take part, and their parameters."""
+        """Draw which steps take part, and their parameters."""
         drawn = [
             step.draw(rng)
             for step in self.steps
@@ -193,7 +193,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(recipe: str | Path) -> Recipe:
-    """Reads a recipe by its name (`recipe_names`) or from a YAML file; a `Path` is always a file.
+    """Read a recipe by its name (`recipe_names`) or from a YAML file; a `Path` is always a file.
 
     Raises:
         UsageError: If there is no such recipe, or it is not well formed; names the place and the

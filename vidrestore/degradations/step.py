@@ -58,7 +58,7 @@ class ClipStep(Step, ABC):
 
     @abstractmethod
     def apply(self, frames: Iterable[Image], times: Timeline) -> Iterator[Image]:
-        """Sends a stream of frames through; one leaves for each that enters, in order.
+        """Send a stream of frames through; one leaves for each that enters, in order.
 
         Args:
             frames: (H, W, 3) each; the size may differ from the video's.

@@ -72,7 +72,7 @@ def degrade_video(
     threads: int = 0,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> DegradeReport:
-    """Degrades every frame of a video; times, sound and all other streams stay.
+    """Degrade every frame of a video; times, sound and all other streams stay.
 
     Args:
         src: The video.

@@ -22,6 +22,7 @@ from vidrestore.metrics.openness import (
     openness_correlation,
 )
 from vidrestore.structs import Array, Frame
+from vidrestore.tracks import Tracks
 from vidrestore.visual.track_plot import TrackPlot
 
 __all__ = ["ClipTracks", "EyeMouthOpening"]
@@ -45,7 +46,8 @@ class ClipTracks:
         """`crop_from_display` by track and frame."""
         self._areas: dict[int, float] = {}
         """Of the boxes, summed over time, by track."""
-        inspect_video(path, config=config, each=self._add)
+        self.tracks: Tracks = inspect_video(path, config=config, each=self._add)
+        """What was detected and tracked, as runs take it in place of doing so again."""
 
     def _add(self, frame: Frame) -> None:
         self.plot.add(frame)
@@ -82,7 +84,7 @@ class EyeMouthOpening:
         """By part and model."""
 
     def add(self, index: int, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-        """Looks at one frame.
+        """Look at one frame.
 
         Args:
             index: its number.

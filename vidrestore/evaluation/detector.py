@@ -98,7 +98,7 @@ def detect_scaled(
     *,
     min_score: float | None = None,
 ) -> Detections:
-    """Runs a detector on a small copy and gives its answers in pixels of the picture.
+    """Run a detector on a small copy and give its answers in pixels of the picture.
 
     Args:
         detector: the detector.
@@ -133,7 +133,7 @@ def evaluate_detector(
     min_side_px: float = 48,
     condition: Condition = CONDITIONS["plain"],
 ) -> dict[str, Agreement]:
-    """Compares two detectors on videos.
+    """Compare two detectors on videos.
 
     Args:
         detector: the one to judge; its own threshold decides.

@@ -143,7 +143,7 @@ class PictureMeter:
         ]
 
     def finish(self) -> dict[str, Values]:
-        """Measures of the whole sets, by model."""
+        """Return the measures of whole sets, by model."""
         if self._fid is None:
             return {}
         return {model: {"fid": number(value)} for model, value in self._fid.compute().items()}

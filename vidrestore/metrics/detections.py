@@ -75,7 +75,7 @@ def agreement(
     min_side_px: float = 48,
     also: Detections | None = None,
 ) -> Agreement:
-    """Compares the answers for one frame.
+    """Compare the answers for one frame.
 
     Args:
         found: the detector's answers, in pixels of the frame.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -21,14 +21,12 @@ from vidrestore.models.load import resolve_device
 from vidrestore.runtime.extras import require_extra
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from accelerate import PartialState
 
 __all__ = ["Distributed", "Precision", "leave_processes", "process_environment"]
 
 Precision = Literal["float32", "bfloat16"]
 """bfloat16: convolutions and matrix products in bfloat16, weights and losses in float32."""
-
-_MIXED = {"float32": "no", "bfloat16": "bf16"}
 
 
 class Distributed:
@@ -45,28 +43,25 @@ class Distributed:
 
     def __init__(self, device: str = "auto", precision: Precision = "float32") -> None:
         require_extra("accelerate")
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
+        from accelerate import PartialState
 
         wanted = resolve_device(device)
-        # The package keeps one state a process, and refuses a second run with other settings.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator: Accelerator = Accelerator(
-            cpu=wanted.type == "cpu", mixed_precision=_MIXED[precision]
-        )
-        self.device: torch.device = self.accelerator.device if self.n_processes > 1 else wanted
+        # One state a process, whatever the device and the number format of the runs in it.
+        self.processes: PartialState = PartialState(cpu=wanted.type == "cpu")
+        self.precision = precision
+        self.device: torch.device = self.processes.device if self.n_processes > 1 else wanted
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # Batches have one shape for a stage.
 
     @property
     def n_processes(self) -> int:
         """Processes that share every batch."""
-        return int(self.accelerator.num_processes)
+        return int(self.processes.num_processes)
 
     @property
     def rank(self) -> int:
         """Number of this process; 0 is the one that writes."""
-        return int(self.accelerator.process_index)
+        return int(self.processes.process_index)
 
     @property
     def is_main(self) -> bool:
@@ -75,8 +70,9 @@ class Distributed:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Inside, networks compute in the run's number format."""
-        context: AbstractContextManager[Any] = self.accelerator.autocast()
-        return context
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradients of all processes by their mean, in one message."""
@@ -96,19 +92,23 @@ class Distributed:
         """The mean of a tensor over the processes."""
         if self.n_processes == 1:
             return value
-        averaged: Tensor = self.accelerator.reduce(value.contiguous(), reduction="mean")
+        from accelerate.utils import reduce
+
+        averaged: Tensor = reduce(value.contiguous(), reduction="mean")
         return averaged
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows (n, …) of all processes, (n * processes, …), in their order."""
         if self.n_processes == 1:
             return rows
-        gathered: Tensor = self.accelerator.gather(rows.contiguous())
+        from accelerate.utils import gather
+
+        gathered: Tensor = gather(rows.contiguous())
         return gathered
 
     def wait(self) -> None:
         """Wait until all processes are here."""
-        self.accelerator.wait_for_everyone()
+        self.processes.wait_for_everyone()
 
 
 def leave_processes() -> None:

@@ -31,7 +31,8 @@ from vidrestore.models.weights.quantization import quantize
 from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_file import OutputFile, check_outputs
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint
-from vidrestore.training.config import TRAINING_CONFIGS, TrainingConfig, parse_training_config
+from vidrestore.training.config import TrainingConfig
+from vidrestore.training.config_files import TRAINING_CONFIGS, parse_training_config
 from vidrestore.training.tasks.task import load_weights
 
 __all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from vidrestore.errors import DataError
 from vidrestore.training.checkpoint import TrainingState
-from vidrestore.training.config import TRAINING_CONFIGS, TrainingConfig, parse_training_config
+from vidrestore.training.config import TrainingConfig
+from vidrestore.training.config_files import TRAINING_CONFIGS, parse_training_config
 
 __all__ = ["require_same"]
 

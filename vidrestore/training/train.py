@@ -29,10 +29,12 @@ from torch import Tensor
 
 from vidrestore.errors import DataError
 from vidrestore.runtime.extras import require_extra
+from vidrestore.runtime.output_file import write_whole
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from vidrestore.training.config import CompactDetectorConfig, TrainingConfig
-from vidrestore.training.data.faces import batches, open_faces
+from vidrestore.training.data.batches import batches
+from vidrestore.training.data.faces import open_faces
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.resume import require_same
 from vidrestore.training.tasks import open_task
@@ -255,7 +257,7 @@ class _Run:
             from torch.utils.tensorboard.writer import SummaryWriter
 
             resolved = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
-            (self.out / "config.yaml").write_text(resolved, encoding="utf-8")
+            write_whole(self.out / "config.yaml", resolved.encode(), overwrite=True)
             self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
 
     def after_step(

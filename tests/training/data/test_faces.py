@@ -18,17 +18,9 @@ from vidrestore.degradations import BlindVideo
 from vidrestore.errors import DataError
 from vidrestore.models.nets.compact_unet import coordinate_grid
 from vidrestore.models.templates import landmark_template
-from vidrestore.training.data.faces import (
-    Faces,
-    FacesOnDisk,
-    PairDataset,
-    batches,
-    blind_pair,
-    load_faces,
-    mirror_landmarks,
-    open_faces,
-    to_network,
-)
+from vidrestore.training.data.batches import batches
+from vidrestore.training.data.faces import Faces, FacesOnDisk, load_faces, open_faces
+from vidrestore.training.data.pairs import PairDataset, blind_pair, mirror_landmarks, to_network
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ class Teacher:
             np.array(scores, np.float32),
         )
 
-    def __call__(self, images: Tensor) -> list[Detections]:
+    def __call__(self, images: Tensor, *, min_score: float | None = None) -> list[Detections]:
         return [self.answers] * len(images)
 
 
@@ -66,7 +66,7 @@ def test_a_teacher_that_sees_more_pixels_answers_in_those_of_the_scene() -> None
     shown: list[tuple[int, ...]] = []
 
     class Watched(Teacher):
-        def __call__(self, images: Tensor) -> list[Detections]:
+        def __call__(self, images: Tensor, *, min_score: float | None = None) -> list[Detections]:
             shown.append(tuple(images.shape))
             return super().__call__(images)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vidrestore.models.nets.discriminators import ComponentDiscriminators, Verdict
 from vidrestore.models.templates import landmark_template
-from vidrestore.training.data.faces import mirror_landmarks
+from vidrestore.training.data.pairs import mirror_landmarks
 from vidrestore.training.losses.components import (
     component_boxes,
     component_discriminator,

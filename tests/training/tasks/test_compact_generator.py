@@ -12,7 +12,8 @@ from labelled_faces import write_faces
 from tiny_training import tiny_config
 
 from vidrestore.errors import DataError
-from vidrestore.training.data.faces import Pair, load_faces
+from vidrestore.training.data.faces import load_faces
+from vidrestore.training.data.pairs import Pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.perceptual import relative_matching
 from vidrestore.training.tasks import open_task

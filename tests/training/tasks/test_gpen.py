@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vidrestore.degradations import load_recipe
 from vidrestore.models.nets.gpen import GPENFullGenerator
-from vidrestore.training.data.faces import Pair, load_faces
+from vidrestore.training.data.faces import load_faces
+from vidrestore.training.data.pairs import Pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.seeding import SeededDraws
 from vidrestore.training.tasks import open_task

@@ -71,7 +71,7 @@ class SceneComposer:
     """Makes scene after scene from a bank of faces; holds the textures, nothing that changes."""
 
     def __init__(self, bank: FaceBank, textures: Sequence[Image], *, size_px: int = 320) -> None:
-        """Keeps references only.
+        """Keep references only.
 
         Args:
             bank: faces to paste.
@@ -89,7 +89,7 @@ class SceneComposer:
         return composer
 
     def compose(self, rng: np.random.Generator) -> Scene:
-        """Composes and spoils one scene."""
+        """Compose and augment one scene."""
         picture = self._background(rng)
         for _ in range(rng.integers(0, 4)):
             self._paste_decoy(rng, picture)
@@ -369,7 +369,7 @@ def _share_of_copies(n: int) -> Floats:
 
 
 def assign_targets(scene: Scene) -> dict[str, NDArray[Any]]:
-    """Pads a scene's faces to `MAX_FACES`, as the loader wants them.
+    """Pad a scene's faces to `MAX_FACES`, as the loader wants them.
 
     Returns:
         ``picture`` (3, S, S) uint8, ``boxes`` (12, 4), ``landmarks`` (12, 5, 2), ``state`` (12,)

@@ -52,7 +52,7 @@ class FaceBank:
             )
 
     def save(self, folder: Path, source: str = "") -> None:
-        """Writes one ``.npy`` for each field, so that `load` can map them, and at last what it was
+        """Write one ``.npy`` for each field, so that `load` can map them, and at last what it was
         made from, see `bank_source`."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SOURCE).unlink(missing_ok=True)
@@ -71,7 +71,7 @@ class FaceBank:
 
     @classmethod
     def load(cls, folder: Path) -> FaceBank:
-        """Maps the files that `save` wrote into memory, read-only."""
+        """Map the files that `save` wrote into memory, read-only."""
         names = ("pictures", "mattes", "boxes_xyxy", "landmarks")
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
@@ -119,7 +119,7 @@ def build_face_bank(
     parts: Parts | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FaceBank:
-    """Reads the pictures of one split of a labelled folder, and turns the heads aside.
+    """Read the pictures of one split of a labelled folder, and turn the heads aside.
 
     Args:
         faces: folder with ``labels.csv`` (file, source, split, box, five landmarks).

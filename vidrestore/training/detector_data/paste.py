@@ -39,7 +39,7 @@ def turn(
 def warp_face(
     rng: np.random.Generator, face: Image, matte: Image, box: Floats, points: Floats
 ) -> tuple[Image, Image, Floats]:
-    """Bends a face softly, so that where its parts lie is to be seen and not to be guessed from the
+    """Bend a face softly, so that where its parts lie is to be seen and not to be guessed from the
     others."""
     spread = float(rng.uniform(0.01, 0.07)) * float(box[2] - box[0])
     grid = rng.normal(0, spread, (5, 5, 2)).astype(np.float32)
@@ -67,7 +67,7 @@ def paste(
     owners: NDArray[np.int16] | None = None,
     number: int = 0,
 ) -> None:
-    """Warps `source` by `affine` into `picture`, in place, through `mask` (None: all of it)."""
+    """Warp `source` by `affine` into `picture`, in place, through `mask` (None: all of it)."""
     height, width = source.shape[:2]
     corners = (
         np.array([[0, 0], [width, 0], [0, height], [width, height]]) @ affine[:, :2].T
@@ -96,7 +96,7 @@ def paste(
 def _shrink_first(
     source: Image, mask: Image | None, affine: NDArray[np.float64]
 ) -> tuple[Image, Image, NDArray[np.float64]]:
-    """Shrinks by area first, where the affine would alias."""
+    """Shrink by area first, where the affine would alias."""
     if mask is None:
         mask = np.full(source.shape[:2], 255, np.uint8)
     affine = affine.copy()

@@ -28,7 +28,7 @@ _BACK_RATE = 0.3
 def rotate_head(
     face: Image, matte: Image, box: Floats, points: Floats, yaw: float, pitch: float = 0.0
 ) -> tuple[Image, Image, Floats, Floats]:
-    """Turns a head about its upright axis, after a nod.
+    """Turn a head about its upright axis, after a nod.
 
     Args:
         face: (S, S, 3), a face that looks about straight ahead.

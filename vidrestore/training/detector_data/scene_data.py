@@ -82,7 +82,7 @@ class WholeScenes(Dataset[SceneBatch]):
     def __init__(
         self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None
     ) -> None:
-        """Covers the scenes 0 to `count`."""
+        """Cover the scenes 0 to `count`."""
         self.composer, self.seed, self.count, self.teacher = composer, seed, count, teacher
 
     def __len__(self) -> int:
@@ -105,7 +105,7 @@ class FaceCrops(Dataset[CropBatch]):
     def __init__(
         self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None
     ) -> None:
-        """Covers the scenes 0 to `count`."""
+        """Cover the scenes 0 to `count`."""
         self.composer, self.seed, self.count, self.teacher = composer, seed, count, teacher
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ data/README.txt)."""
 
 
 def load_textures(folder: Path) -> list[Image]:
-    """Reads those of `TEXTURE_NAMES` that are in scikit-image's data folder, longer side at most
+    """Read those of `TEXTURE_NAMES` that are in scikit-image's data folder, longer side at most
     640 px, as RGB."""
     textures = []
     for name in TEXTURE_NAMES:

@@ -98,7 +98,7 @@ class Vgg19Features(nn.Module):
         return super().train(False)
 
     def forward(self, pictures: Tensor, landmarks: Tensor | None = None) -> dict[str, Tensor]:
-        """Maps by layer; `landmarks` are not looked at."""
+        """Return the features by layer; `landmarks` are not looked at."""
         x = normalize((pictures + 1) / 2)
         maps = {}
         for name, layer in self.features.named_children():
@@ -124,7 +124,7 @@ class IdentityFeatures(nn.Module):
         return super().train(False)
 
     def forward(self, pictures: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
-        """Maps of whole, aligned faces.
+        """Return the features of whole, aligned faces.
 
         Args:
             pictures: (N, 3, H, W) RGB in [-1, 1].

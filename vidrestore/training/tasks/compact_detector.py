@@ -325,7 +325,7 @@ def _as_seen(pictures: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
-    """Moves the running average, of weights and of batch statistics, towards the network."""
+    """Move the running average, of weights and of batch statistics, towards the network."""
     for mean, value in zip(
         average.state_dict().values(), network.state_dict().values(), strict=True
     ):

@@ -21,7 +21,7 @@ from vidrestore.metrics import images as metrics
 from vidrestore.models.nets.compact_unet import CompactUNet
 from vidrestore.models.nets.discriminators import UNetDiscriminator
 from vidrestore.training.config import CompactGeneratorConfig, GeneratorStage
-from vidrestore.training.data.faces import BlindDegrade, Degrade, Pair, PairDataset
+from vidrestore.training.data.pairs import BlindDegrade, Degrade, Pair, PairDataset
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import GradientPenalty
 from vidrestore.training.losses.detail import (

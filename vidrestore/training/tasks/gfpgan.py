@@ -19,7 +19,7 @@ from vidrestore.models.layers.resample import halve
 from vidrestore.models.nets.discriminators import ComponentDiscriminators, Verdict
 from vidrestore.models.nets.gfpgan import GFPGAN
 from vidrestore.training.config import GFPGANConfig
-from vidrestore.training.data.faces import Pair
+from vidrestore.training.data.pairs import Pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import logistic_generator
 from vidrestore.training.losses.components import (

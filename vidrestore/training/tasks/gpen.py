@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vidrestore.errors import DataError
 from vidrestore.models.nets.gpen import Generator, GPENFullGenerator
 from vidrestore.training.config import GPENConfig
-from vidrestore.training.data.faces import Pair
+from vidrestore.training.data.pairs import Pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
 from vidrestore.training.losses.feature_matching import feature_matching

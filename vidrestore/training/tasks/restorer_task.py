@@ -20,7 +20,7 @@ from vidrestore.metrics import images as metrics
 from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.score import restoration_score
 from vidrestore.training.config import GFPGANConfig, GPENConfig, TrainingConfig
-from vidrestore.training.data.faces import Degrade, PairDataset, blind_pair
+from vidrestore.training.data.pairs import Degrade, PairDataset, blind_pair
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.identity import open_identity
 from vidrestore.training.losses.perceptual import IdentityFeatures

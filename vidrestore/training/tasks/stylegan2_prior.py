@@ -17,7 +17,7 @@ from vidrestore.metrics.sliced import sliced_wasserstein
 from vidrestore.models.nets.stylegan2 import Synthesis
 from vidrestore.training.augment import AdaController, AdaptiveAugment, DiffAugment
 from vidrestore.training.config import AugmentConfig, GPENConfig, StyleGAN2PriorConfig
-from vidrestore.training.data.faces import Pair, PairDataset, to_network
+from vidrestore.training.data.pairs import Pair, PairDataset, to_network
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import PathLength, lazy_adam, logistic_generator
 from vidrestore.training.seeding import SeededDraws
