@@ -99,7 +99,7 @@ def test_a_wrong_answer_is_one_line(answer, words):
         ({"template": landmark_template("ffhq", 16)[[1, 0, 2, 4, 3]]}, "left eye, right eye"),
         ({"value_range": (1, 0)}, r"such as \(0, 1\), got \(1, 0\)"),
         ({"value_range": 255}, "expected two numbers, got 255"),
-        ({"channels": "brg"}, "unknown order 'brg'; did you mean 'bgr'"),
+        ({"channels": "brg"}, "unknown order 'brg'; did you mean 'rgb' or 'bgr'"),
         ({"batch_size": -1}, "0 or more, got -1"),
         ({"device": "cuda:77"}, "device cuda:77: not on this machine"),
         ({"network": "gpen"}, "str is neither a module nor a function"),
