@@ -135,7 +135,7 @@ def test_crops_come_back_in_shape_order_and_range(restorer: FaceRestorer) -> Non
     assert torch.equal(crops, given), "the input was changed"
     assert restored.shape == crops.shape and restored.dtype == torch.float32
     assert restored.device == crops.device
-    assert 0 <= restored.min() and restored.max() <= 1
+    assert restored.min() >= 0 and restored.max() <= 1
     assert_same(restorer(crops.flip(0)), restored.flip(0))
     assert not torch.equal(restored[0], restored[1])
     assert restorer(crops[:0]).shape == (0, 3, restorer.size, restorer.size)
