@@ -227,7 +227,7 @@ def _retinaface() -> FaceDetector:
         for name, weight in network.named_parameters():
             if name.startswith("ClassHead"):
                 weight.mul_(30)  # Scores of random weights all lie at one half otherwise.
-    return RetinaFaceDetector(network, score_threshold=0.5)
+    return RetinaFaceDetector(network, score_threshold=0.3)
 
 
 DETECTORS: dict[str, Callable[[], FaceDetector]] = {
