@@ -10,7 +10,7 @@ import torch
 
 import vidrestore.models
 from vidrestore.errors import ModelError
-from vidrestore.models.registry import ARCHITECTURES, build
+from vidrestore.models.registry import ARCHITECTURES, SHORT_NAMES, build, picture_size
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -31,6 +31,16 @@ def test_hyperparameters_reach_the_network():
 def test_unknown_architecture_suggests_the_nearest():
     with pytest.raises(ModelError, match=r"GFPGANv1Cleen.*did you mean 'GFPGANv1Clean'"):
         build("GFPGANv1Cleen")
+
+
+def test_every_architecture_has_a_short_name():
+    assert sorted(SHORT_NAMES.values()) == sorted(ARCHITECTURES)
+    with torch.device("meta"):
+        short, full = build("gpen", size=64), build("GPEN FullGenerator", size=64)
+    assert type(short) is type(full)
+    assert picture_size("gfpgan_clean", {"out_size": 64}) == ("out_size", 64)
+    with pytest.raises(ModelError, match="'gfpgan_claen'; did you mean 'gfpgan_clean'"):
+        build("gfpgan_claen")
 
 
 def test_unknown_hyperparameter_suggests_the_nearest():

@@ -187,6 +187,9 @@ def test_onnx_computes_the_same(task: str, checkpoints: dict[str, Path], tmp_pat
         wanted = network(crops).numpy()
     (found,) = session.run(None, {"input": crops.numpy()})
     assert np.abs(found - wanted).max() <= 1e-4
+    restored = load_restorer(file, device="cpu")(crops / 2 + 0.5)
+    expected = torch.from_numpy(wanted / 2 + 0.5).clamp(0, 1)
+    torch.testing.assert_close(restored, expected, atol=1e-4, rtol=0)
 
 
 def test_a_wrong_onnx_file_is_not_kept(

@@ -54,7 +54,13 @@ class RotatedDetector:
         upright = self.detector(images, min_score=min_score)
         found = [
             merge_detections(
-                [one, *(detect_rotated(self.detector, image, by) for by in ROTATIONS_DEGREES)]
+                [
+                    one,
+                    *(
+                        detect_rotated(self.detector, image, by, min_score=min_score)
+                        for by in ROTATIONS_DEGREES
+                    ),
+                ]
             )
             for image, one in zip(images, upright, strict=True)
         ]
@@ -63,13 +69,16 @@ class RotatedDetector:
         return [within_roll(one, max_roll_degrees) for one in found]
 
 
-def detect_rotated(detector: FaceDetector, image: Tensor, degrees: float) -> Detections:
+def detect_rotated(
+    detector: FaceDetector, image: Tensor, degrees: float, *, min_score: float | None = None
+) -> Detections:
     """The tilted heads that a detector finds in a turned copy.
 
     Args:
         detector: the detector.
         image: (3, H, W) float RGB in [0, 1].
         degrees: how far the copy is turned, counter-clockwise.
+        min_score: least score of an answer; None for the detector's own threshold.
 
     Returns:
         Heads tilted by `LEAST_ROLL_DEGREES` or more, in pixels of `image`.
@@ -80,6 +89,6 @@ def detect_rotated(detector: FaceDetector, image: Tensor, degrees: float) -> Det
     turned = cv2.warpAffine(pixels, turned_from_image, size[::-1], borderValue=(_SHADE,) * 3)
     seen = torch.from_numpy(turned).permute(2, 0, 1)[None].to(image.device)
     # Heads that lie are answered too: in `merge_detections` they outdo answers upside down.
-    found = detector(seen, max_roll_degrees=_LYING_DEGREES)[0]
+    found = detector(seen, min_score=min_score, max_roll_degrees=_LYING_DEGREES)[0]
     found = transform_detections(found, invert(turned_from_image))
     return select_detections(found, np.abs(roll_degrees(found.landmarks)) >= LEAST_ROLL_DEGREES)
