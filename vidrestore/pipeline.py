@@ -25,6 +25,7 @@ from vidrestore.stages.restore import restore
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
+from vidrestore.tracks import load_tracks
 
 __all__ = ["restored_frames", "tracked_frames"]
 
@@ -89,7 +90,9 @@ def _followed(
     frames = stage("decode", decoded)
     frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
     if config.track.file is not None:
-        frames = stage("track", apply_tracks(frames, config.track.file, config.decode.start))
+        path = config.track.file
+        given = apply_tracks(frames, load_tracks(path), config.decode.start, str(path))
+        frames = stage("track", given)
     else:
         frames = stage("detect", detect(frames, detector, config.detect))
         frames = stage("track", track(frames, config.track))

@@ -1,6 +1,6 @@
-"""Given: in place of detecting and tracking, the faces of a tracks file.
+"""Given: in place of detecting and tracking, the faces of `Tracks`, often from a file.
 
-See `vidrestore.tracks` for the file. Only what was found is taken from it; alignments and strengths
+See `vidrestore.tracks` for both. Only what was found is taken from them; alignments and strengths
 follow from that and from the run's own options.
 """
 
@@ -8,51 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from vidrestore.errors import UsageError
 from vidrestore.structs import Frame
-from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.tracks import Tracks, check_tracks
 
 __all__ = ["apply_tracks"]
 
 
 def apply_tracks(
-    frames: Iterable[Frame], path: Path, start: float | None
+    frames: Iterable[Frame], tracks: Tracks, start: float | None, name: str
 ) -> Generator[Frame, None, None]:
-    """Gives every frame the faces that the file has for it.
+    """Gives every frame the faces that the tracks have for it.
 
     Args:
         frames: decoded frames, in order.
-        path: the file.
+        tracks: as `load_tracks` or `inspect_video` gives them.
         start: first second of the run.
+        name: what messages call the tracks, such as the file's path.
 
     Yields:
         The same frames in order, tracked.
 
     Raises:
-        UsageError: The file cannot be read, or is of another video.
+        UsageError: The tracks make no sense, or are of another video.
     """
-    tracks = load_tracks(path)
+    check_tracks(tracks, name)
     faces, looked = tracks.faces_by_frame(), set(tracks.detected_frames)
     for frame in frames:
         if not frame.index:
-            _check_fit(tracks, path, frame, start)
+            _check_fit(tracks, name, frame, start)
         if frame.index >= tracks.frames:
             raise UsageError(
-                f"tracks {path}: end at frame {tracks.frames}, but this video goes on; "
+                f"tracks {name}: end at frame {tracks.frames}, but this video goes on; "
                 "inspect it again, or give the same --end"
             )
         found = faces.get(frame.index, ())
         yield replace(frame, faces=found, detected=frame.index in looked)
 
 
-def _check_fit(tracks: Tracks, path: Path, frame: Frame, start: float | None) -> None:
+def _check_fit(tracks: Tracks, name: str, frame: Frame, start: float | None) -> None:
     """Refuses tracks of another video or another part of it.
 
     Args:
-        tracks: what was loaded.
-        path: where from.
+        tracks: what was given.
+        name: what messages call it.
         frame: the first frame of the run.
         start: first second of the run.
 
@@ -62,11 +62,11 @@ def _check_fit(tracks: Tracks, path: Path, frame: Frame, start: float | None) ->
     shown = frame.display.width, frame.display.height
     if shown != (tracks.width, tracks.height):
         raise UsageError(
-            f"tracks {path}: made for {tracks.source} of {tracks.width}x{tracks.height} pixels, "
+            f"tracks {name}: made for {tracks.source} of {tracks.width}x{tracks.height} pixels, "
             f"these are {shown[0]}x{shown[1]}; inspect this video"
         )
     if (start or 0.0) != (tracks.start or 0.0):
         raise UsageError(
-            f"tracks {path}: made from second {tracks.start or 0:g}, not {start or 0:g}; "
+            f"tracks {name}: made from second {tracks.start or 0:g}, not {start or 0:g}; "
             "give the same --start"
         )
