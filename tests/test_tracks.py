@@ -47,9 +47,11 @@ def edited(file: Path, change) -> Path:
 
 def face(record: dict, name: str, value: object) -> None:
     """Gives the face of track 0 in frame 7 another value, places included."""
+    track = record["tracks"][0]
     if name in ("boxes", "landmarks"):
-        record["tracks"][0]["motions"][7] = None
-    record["tracks"][0][name][7] = value
+        for places in (track["boxes"], track["landmarks"], track["motions"]):
+            places[7] = places[0]
+    track[name][7] = value
 
 
 def crowd(record: dict, count: int) -> None:

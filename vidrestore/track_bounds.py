@@ -86,8 +86,8 @@ def _face_errors(track: Track, width: int, height: int) -> Iterable[tuple[Any, s
     points = np.array(track.landmarks).reshape(-1, 5, 2)
     limit = _MOST_SIZES * np.array([width, height])
     far = f"more than two sizes of the picture ({width}x{height}) away"
-    yield (np.abs(boxes) > limit).any((1, 2)), f"its box lies {far}"
     yield (np.abs(points) > limit).any((1, 2)), f"its landmarks lie {far}"
+    yield (np.abs(boxes) > limit).any((1, 2)), f"its box lies {far}"
     yield (boxes[:, 1] <= boxes[:, 0]).any(1), "its box has no width or no height"
     spread = np.ptp(points, axis=1).max(1)
     yield spread < _LEAST_SPREAD_PX, "its five landmarks are in one place"
