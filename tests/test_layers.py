@@ -19,7 +19,7 @@ LAYERS = [
     {"runtime", "settings"},
     {"structs", "config"},
     {"geometry", "landmarks", "datasets", "memory_estimate"},
-    {"tracks", "track_bounds", "track_units"},
+    {"tracks", "track_bounds", "track_file", "track_units"},
     {"video", "models", "metrics"},
     {"degradations"},
     {"stages", "training"},

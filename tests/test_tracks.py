@@ -12,8 +12,11 @@ from clips import face_frames, write_clip
 
 from vidrestore import frame_to_rgb, inspect_video, restore_frames, restore_video, track_bounds
 from vidrestore.cli.main import main
+from vidrestore.config import resolve_config
 from vidrestore.errors import UsageError
+from vidrestore.stages.apply_tracks import apply_tracks
 from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.video.read.reader import VideoReader
 
 OPTIONS = {"model": "debug"}
 
@@ -43,8 +46,12 @@ def edited(file: Path, change) -> Path:
 
 
 def face(record: dict, name: str, value: object) -> None:
-    """Gives the face of track 0 in frame 7 another value."""
-    record["tracks"][0][name][7] = value
+    """Gives the face of track 0 in frame 7 another value, places included."""
+    track = record["tracks"][0]
+    if name in ("boxes", "landmarks"):
+        for places in (track["boxes"], track["landmarks"], track["motions"]):
+            places[7] = places[0]
+    track[name][7] = value
 
 
 def crowd(record: dict, count: int) -> None:
@@ -53,12 +60,13 @@ def crowd(record: dict, count: int) -> None:
 
 def shorten(record: dict, frames: int) -> None:
     """Leaves the first frames of a file, in which track 0 is seen throughout."""
-    record.update(frames=frames, times=record["times"][:frames], cuts=[])
+    record.update(frames=frames, times_ms=record["times_ms"][:frames], cuts=[])
     record["detected_frames"] = [frame for frame in record["detected_frames"] if frame < frames]
-    [person] = [track for track in record["tracks"] if track["frames"][:frames] == [*range(frames)]]
-    record["tracks"] = [
-        {key: part[:frames] if isinstance(part, list) else part for key, part in person.items()}
-    ]
+    [person] = [track for track in record["tracks"] if track["frames"] == [[0, 29]]]
+    for name in ("boxes", "landmarks", "motions", "detected"):
+        person[name] = person[name][:frames]
+    person |= {"frames": [[0, frames - 1]], "scores": [[900, frames]], "seen_gates": [["", frames]]}
+    record["tracks"] = [person | {"seen_strength_percent": [[100, frames]]}]
 
 
 def pictures(clip: Path, **options: object) -> list[np.ndarray]:
@@ -72,7 +80,7 @@ def test_the_file_says_what_was_found(tracks: Tracks, file: Path) -> None:
     person = max(tracks.tracks, key=lambda track: len(track.frames))
     assert person.frames == list(range(30))
     assert [i for i, seen in enumerate(person.detected) if seen] == tracks.detected_frames
-    assert person.strengths == [1.0] * 30
+    assert person.seen_strengths == [1.0] * 30
 
 
 def test_a_run_with_the_file_gives_the_same_bytes(clip: Path, file: Path, tmp_path: Path) -> None:
@@ -81,6 +89,36 @@ def test_a_run_with_the_file_gives_the_same_bytes(clip: Path, file: Path, tmp_pa
     report = restore_video(clip, given, codec="ffv1", tracks=file, **OPTIONS)
     assert looked.read_bytes() == given.read_bytes()
     assert report.frames_detected == 6 and report.faces >= 30
+
+
+def bytes_for_a_face_and_second(tracks: Tracks) -> float:
+    seconds = sum(len(track.frames) for track in tracks.tracks) * tracks.times[-1]
+    return len(tracks.to_json()) * (tracks.frames - 1) / seconds
+
+
+def test_the_file_is_compact(tracks: Tracks) -> None:
+    assert bytes_for_a_face_and_second(tracks) <= 2000
+
+
+def test_the_file_of_a_real_clip_is_compact(shared: Path) -> None:
+    found = inspect_video(shared / "clips" / "old_tv_1.mp4", end=1.5)
+    assert bytes_for_a_face_and_second(found) <= 2000
+
+
+def test_tracks_are_taken_as_an_object(clip: Path, tracks: Tracks) -> None:
+    person = max(tracks.tracks, key=lambda track: len(track.frames))
+    half = person.model_copy(update={"strength": 0.5})
+    with VideoReader(clip, resolve_config(None, {}).decode, threads=1) as reader:
+        frames = list(apply_tracks(reader.frames(), tracks.model_copy(update={"tracks": [half]}),
+                                   None, "mine"))  # fmt: skip
+    assert [frame.faces[0].strength for frame in frames] == [0.5] * 30
+    places = [frame.faces[0].landmarks.ravel().tolist() for frame in frames]
+    assert places == person.landmarks
+    assert [frame.index for frame in frames if frame.detected] == tracks.detected_frames
+
+    wrong = tracks.model_copy(update={"width": 0})
+    with pytest.raises(UsageError, match="tracks mine: width: must be"):
+        next(apply_tracks(frames, wrong, None, "mine"))
 
 
 def test_a_person_can_be_left_alone_or_restored_in_part(
@@ -110,23 +148,39 @@ def test_a_person_can_be_left_alone_or_restored_in_part(
         (lambda r: r.update(start=2.0), "made from second 2, not 0"),
         (lambda r: shorten(r, 9), "end at frame 9"),
         (lambda r: r.update(frames=9), "frames: 9, but 30 times"),
-        (lambda r: r.update(version=2), "version"),
+        (
+            lambda r: r.update(version=1),
+            "version: .*1 is not .* 2; make it anew by `vidrestore insp",
+        ),
+        (
+            lambda r: r.update(version=3),
+            "version: .*3 is not .* 2; make it anew by `vidrestore insp",
+        ),
+        (lambda r: r.pop("version"), "version"),
+        (lambda r: r.update(unit_px=0.5), "unit_px: .* must be 0.015625"),
         (lambda r: r["tracks"][0].update(strength=2), "tracks.0.strength"),
         (lambda r: r["tracks"][0]["boxes"].pop(), "30 frames, but 29 boxes"),
         (lambda r: r["tracks"].append(r["tracks"][0]), "same id"),
-        (lambda r: face(r, "landmarks", [50.0] * 10), "track 0, frame 7: .* in one place"),
-        (lambda r: face(r, "landmarks", [1e5] * 10), "track 0, frame 7: its landmarks lie"),
-        (lambda r: face(r, "boxes", [0, 0, 1e5, 9]), "track 0, frame 7: its box lies"),
+        (lambda r: face(r, "landmarks", [3200] * 10), "track 0, frame 7: .* in one place"),
+        (lambda r: face(r, "landmarks", [6_400_000] * 10), "track 0, frame 7: its landmarks lie"),
+        (lambda r: face(r, "boxes", [0, 0, 6_400_000, 9]), "track 0, frame 7: its box lies"),
         (lambda r: face(r, "boxes", [9, 9, 9, 9]), "frame 7: its box has no width"),
-        (lambda r: face(r, "motions", [0.0] * 6), "frame 7: its motion shrinks"),
-        (lambda r: face(r, "motions", [1e9] * 6), "frame 7: its motion is too large"),
-        (lambda r: face(r, "scores", 7), "frame 7: its score"),
+        (lambda r: face(r, "motions", [-16384, 0, 0, 0]), "frame 7: its motion shrinks"),
+        (lambda r: face(r, "motions", [10**9] * 4), "its motion is too large"),
+        (lambda r: r["tracks"][0].update(scores=[[900, 7], [7000, 23]]), "frame 7: its score"),
+        (
+            lambda r: r["tracks"][0].update(scores=[[900, 2**31]]),
+            "30 frames, but 2147483648 scores",
+        ),
+        (lambda r: r["tracks"][0].update(frames=[[0, 2**31]]), "2147483649 frames, but 30 boxes"),
+        (lambda r: r["tracks"][0].update(frames=[[20, 29], [0, 19]]), "frames do not rise"),
+        (lambda r: r["tracks"][0].update(frames=[[0, 9], [11, 30]]), "a motion where no frame"),
         (lambda r: face(r, "landmarks", [float("nan")] * 10), "landmarks.7"),
-        (lambda r: face(r, "frames", 10**30), r"tracks\.0\.frames\.7"),
+        (lambda r: r["tracks"][0].update(frames=[[0, 10**30]]), r"tracks\.0\.frames\.0"),
         (lambda r: r["tracks"][0].update(id=10**400), r"tracks\.0\.id"),
         (lambda r: r["detected_frames"].append(1000), "detected_frames: a frame that is none"),
-        (lambda r: r["times"].pop(), "30, but 29 times"),
-        (lambda r: r["times"].reverse(), "out of order"),
+        (lambda r: r["times_ms"].pop(), "30, but 29 times"),
+        (lambda r: r["times_ms"].reverse(), "out of order"),
         (lambda r: r.update(width=0), "width"),
         (lambda r: crowd(r, 129), "frame 0: 1(29|30) faces, at most 128"),
     ],

@@ -245,17 +245,17 @@ TRACKS = {
 def crowd(count: int) -> bytes:
     """Tracks of so many faces in one frame."""
     person = {
-        "frames": [0],
-        "boxes": [[1, 1, 9, 9]],
-        "landmarks": [[2, 2, 6, 2, 4, 4, 2, 6, 6, 6]],
-        "scores": [0.9],
-        "detected": [True],
+        "frames": [[0, 0]],
+        "detected": "1",
+        "scores": [[900, 1]],
+        "seen_strength_percent": [[100, 1]],
+        "seen_gates": [["", 1]],
+        "boxes": [[64, 64, 576, 576]],
+        "landmarks": [[128, 128, 384, 128, 256, 256, 128, 384, 384, 384]],
         "motions": [None],
-        "alignments": [[1, 0, 0, 0, 1, 0]],
-        "strengths": [1],
-        "gated_by": [[]],
     }
-    head = {"source": "a", "start": None, "width": 64, "height": 48, "frames": 1, "times": [0.0]}
+    head = {"format": "vidrestore tracks", "version": 2, "unit_px": 1 / 64, "source": "a"}
+    head |= {"start": None, "width": 64, "height": 48, "frames": 1, "times_ms": [0]}
     head |= {"detected_frames": [0], "cuts": [], "detector": "embedded"}
     return json.dumps(head | {"tracks": [person | {"id": n} for n in range(count)]}).encode()
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_BYTES", "MOST_FACES", "bounds_error"]
 
-MOST_BYTES = 1 << 29
-"""Of a file: about 600,000 faces, an hour of seven people."""
+MOST_BYTES = 1 << 27
+"""Of a file: about two million faces, three hours of seven people."""
 MOST_FACES = 128
 """In one frame: twice `detect.max_faces` of a run, as lost faces are carried on for a while."""
 _MOST_SIZES = 2.0
@@ -78,21 +78,21 @@ def _track_errors(track: Track, tracks: Tracks) -> Iterable[str]:
 
 def _face_errors(track: Track, width: int, height: int) -> Iterable[tuple[Any, str]]:
     """(faces,) bool, whether each is wrong, and what that would mean."""
+    motions = np.array([motion or [1, 0, 0, 0, 1, 0] for motion in track.motions], np.float64)
+    yield (np.abs(motions) > _MOST_MOTION).any(1), "its motion is too large"
+    area = motions[:, 0] * motions[:, 4] - motions[:, 1] * motions[:, 3]
+    yield np.abs(area) < _LEAST_AREA, "its motion shrinks everything to nothing"
     boxes = np.array(track.boxes).reshape(-1, 2, 2)
     points = np.array(track.landmarks).reshape(-1, 5, 2)
     limit = _MOST_SIZES * np.array([width, height])
     far = f"more than two sizes of the picture ({width}x{height}) away"
-    yield (np.abs(boxes) > limit).any((1, 2)), f"its box lies {far}"
     yield (np.abs(points) > limit).any((1, 2)), f"its landmarks lie {far}"
+    yield (np.abs(boxes) > limit).any((1, 2)), f"its box lies {far}"
     yield (boxes[:, 1] <= boxes[:, 0]).any(1), "its box has no width or no height"
     spread = np.ptp(points, axis=1).max(1)
     yield spread < _LEAST_SPREAD_PX, "its five landmarks are in one place"
     scores = np.array(track.scores)
     yield (scores < 0) | (scores > 1), "its score must be 0 to 1"
-    motions = np.array([motion or [1, 0, 0, 0, 1, 0] for motion in track.motions], np.float64)
-    yield (np.abs(motions) > _MOST_MOTION).any(1), "its motion is too large"
-    area = motions[:, 0] * motions[:, 4] - motions[:, 1] * motions[:, 3]
-    yield np.abs(area) < _LEAST_AREA, "its motion shrinks everything to nothing"
 
 
 def _first(wrong: Any) -> int | None:

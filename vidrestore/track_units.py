@@ -1,7 +1,7 @@
 """The grid that tracked faces lie on, so that a file holds them exactly, in few digits.
 
 Places are multiples of 1/64 px, far below what detectors and optical flow can tell. A motion is
-four integers: how far its matrix is from the identity (turn and scale), in steps of 1/65536, and
+four integers: how far its matrix is from the identity (turn and scale), in steps of 1/16384, and
 how far it moves the nose tip of the frame before, in steps of 1/64 px. All products of these fit
 into a float64 without rounding, so integers and matrices are the same thing said twice.
 """
@@ -17,6 +17,7 @@ from vidrestore.structs import Array, Face
 
 __all__ = [
     "NOSE",
+    "SCORES",
     "TURNS",
     "UNITS_PER_PX",
     "MotionUnits",
@@ -26,11 +27,11 @@ __all__ = [
 ]
 
 UNITS_PER_PX = 64
-TURNS = 65_536
+TURNS = 16_384
 """Steps of a matrix entry from 0 to 1."""
 NOSE = 2
 """Place of the nose tip among the landmarks."""
-_SCORES = 1000
+SCORES = 1000
 """Steps of a score from 0 to 1."""
 
 
@@ -82,7 +83,7 @@ def round_face(face: Face, before: Face | None) -> Face:
         face,
         box_xyxy=_rounded(face.box_xyxy),
         landmarks=_rounded(face.landmarks),
-        score=round(float(face.score) * _SCORES) / _SCORES,
+        score=round(float(face.score) * SCORES) / SCORES,
         motion=motion,
     )
 

@@ -1,17 +1,16 @@
 """Who is where in a video, as a JSON file: written by `vidrestore inspect`, taken by `--tracks`.
 
 The file holds everything that detecting and tracking found, number for number, so a run that takes
-it gives the same pictures as one that looks for itself. People may edit it: the `strength` of a
-track scales how much of that person is restored (0: left alone), and a track that is deleted is
-left alone too.
+it gives the same pictures as one that looks for itself; `vidrestore.track_file` has its layout.
+People may edit it: the `strength` of a track scales how much of that person is restored (0: left
+alone), and a track that is deleted is left alone too.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,8 +19,25 @@ from vidrestore.errors import UsageError
 from vidrestore.runtime.inputs import read_bytes
 from vidrestore.structs import Array, Face, Frame
 from vidrestore.track_bounds import MOST_BYTES, bounds_error
+from vidrestore.track_file import (
+    VERSION,
+    TrackRecord,
+    TracksRecord,
+    runs,
+    spans,
+    to_places,
+    to_rows,
+)
+from vidrestore.track_units import (
+    NOSE,
+    SCORES,
+    UNITS_PER_PX,
+    MotionUnits,
+    motion_from_units,
+    motion_to_units,
+)
 
-__all__ = ["Track", "Tracks", "TracksBuilder", "load_tracks"]
+__all__ = ["Track", "Tracks", "TracksBuilder", "check_tracks", "load_tracks"]
 
 _Number = Annotated[int, Field(ge=0, le=2**31)]
 _Four = Annotated[list[float], Field(min_length=4, max_length=4)]
@@ -49,32 +65,39 @@ class Track(_Part):
     detected: list[bool]
     """Whether the detector looked and saw it, or flow carried it there."""
     motions: list[_Six | None]
-    """Rows of the similarity from the frame before; null where a path begins."""
-    alignments: list[_Six]
-    """Rows of the smoothed affine from coded pixels to the 512 px crop: what `inspect` saw; a run
-    computes its own."""
-    strengths: list[float]
+    """Rows of the similarity from the frame before; None where a path begins."""
+    seen_strengths: list[float]
     """After gates and fades: what `inspect` saw; a run computes its own."""
     gated_by: list[list[str]]
     """Which gates lowered the strength: what `inspect` saw."""
 
     @model_validator(mode="after")
     def _same_lengths(self) -> Track:
-        for name in ("boxes", "landmarks", "scores", "detected", "motions"):
+        lists = (
+            "boxes",
+            "landmarks",
+            "scores",
+            "detected",
+            "motions",
+            "seen_strengths",
+            "gated_by",
+        )
+        for name in lists:
             if len(getattr(self, name)) != len(self.frames):
                 raise ValueError(
                     f"{len(self.frames)} frames, but {len(getattr(self, name))} {name}"
                 )
         if any(b <= a for a, b in zip(self.frames, self.frames[1:], strict=False)):
             raise ValueError("the frames do not rise")
+        before = zip(self.frames, [-2, *self.frames], self.motions, strict=False)
+        if any(motion is not None and now != last + 1 for now, last, motion in before):
+            raise ValueError("a motion where no frame before shows the face")
         return self
 
 
 class Tracks(_Part):
-    """All faces of a video."""
+    """All faces of a video. Places that are no multiples of 1/64 px are rounded in a file."""
 
-    format: Literal["vidrestore tracks"] = "vidrestore tracks"
-    version: Literal[1] = 1
     source: str
     start: float | None
     """First second that was looked at: frame 0 is there."""
@@ -100,17 +123,22 @@ class Tracks(_Part):
 
     def to_json(self) -> str:
         """The file's text: a line for each list, so that people can edit and compare it."""
-        record = self.model_dump(mode="json")
-        tracks = record.pop("tracks")
-        head = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
-        parts = [
-            "    {\n"
-            + ",\n".join(f"      {json.dumps(k)}: {json.dumps(v)}" for k, v in track.items())
-            + "\n    }"
-            for track in tracks
-        ]
-        body = '  "tracks": [' + ("\n" + ",\n".join(parts) + "\n  " if parts else "") + "]"
-        return "{\n" + ",\n".join([*head, body]) + "\n}\n"
+        record = TracksRecord(
+            format="vidrestore tracks",
+            version=VERSION,
+            unit_px=1 / UNITS_PER_PX,
+            source=self.source,
+            detector=self.detector,
+            start=self.start,
+            width=self.width,
+            height=self.height,
+            frames=self.frames,
+            times_ms=[round(1000 * time) for time in self.times],
+            detected_frames=self.detected_frames,
+            cuts=self.cuts,
+            tracks=[_record(track) for track in self.tracks],
+        )
+        return record.to_json()
 
     def faces_by_frame(self) -> dict[int, tuple[Face, ...]]:
         """The faces of every frame that has some, by track."""
@@ -137,6 +165,57 @@ def _faces(track: Track) -> Iterator[Face]:
         )
 
 
+def _record(track: Track) -> TrackRecord:
+    """A track in the file's numbers."""
+    both = np.hstack([np.reshape(track.landmarks, (-1, 10)), np.reshape(track.boxes, (-1, 4))])
+    places = np.rint(both * UNITS_PER_PX).astype(int).tolist()
+    motions: list[list[int] | None] = []
+    for index, motion in enumerate(track.motions):
+        nose = np.array(places[index - 1][2 * NOSE : 2 * NOSE + 2]) / UNITS_PER_PX
+        rows = None if motion is None else np.reshape(motion, (2, 3))
+        motions.append(None if rows is None else list(motion_to_units(rows, nose)))
+    rows_of_places = to_rows(places, motions)
+    return TrackRecord(
+        id=track.id,
+        strength=track.strength,
+        frames=spans(track.frames),
+        detected="".join("01"[seen] for seen in track.detected),
+        scores=runs([round(score * SCORES) for score in track.scores]),
+        seen_strength_percent=runs([round(100 * strength) for strength in track.seen_strengths]),
+        seen_gates=runs([" ".join(gates) for gates in track.gated_by]),
+        boxes=[row[10:] for row in rows_of_places],
+        landmarks=[row[:10] for row in rows_of_places],
+        motions=motions,
+    )
+
+
+def _track(record: TrackRecord) -> Track:
+    """The track that `_record` wrote.
+
+    Raises:
+        ValueError: A place is beyond all pictures.
+    """
+    rows = [[*a, *b] for a, b in zip(record.landmarks, record.boxes, strict=True)]
+    places = np.array(to_places(rows, record.motions)).reshape(-1, 14) / UNITS_PER_PX
+    motions = []
+    for index, units in enumerate(record.motions):
+        nose = places[index - 1, 2 * NOSE : 2 * NOSE + 2]
+        motion = None if units is None else motion_from_units(MotionUnits(*units), nose)
+        motions.append(None if motion is None else _numbers(motion))
+    return Track(
+        id=record.id,
+        strength=record.strength,
+        frames=[n for first, last in record.frames for n in range(first, last + 1)],
+        boxes=places[:, 10:].tolist(),
+        landmarks=places[:, :10].tolist(),
+        scores=[score / SCORES for score, times in record.scores for _ in range(times)],
+        detected=[digit == "1" for digit in record.detected],
+        motions=motions,
+        seen_strengths=[s / 100 for s, times in record.seen_strength_percent for _ in range(times)],
+        gated_by=[gates.split() for gates, times in record.seen_gates for _ in range(times)],
+    )
+
+
 class TracksBuilder:
     """Gathers `Tracks` from frames that were tracked, aligned and gated."""
 
@@ -150,7 +229,7 @@ class TracksBuilder:
     def add(self, frame: Frame) -> None:
         """Takes the next frame."""
         self._size = frame.display.width, frame.display.height
-        self._times.append(round(float(frame.pts * frame.time_base), 6))
+        self._times.append(round(float(frame.pts * frame.time_base), 3))
         if frame.detected:
             self._detected_frames.append(frame.index)
         if frame.is_cut and frame.index:
@@ -163,9 +242,7 @@ class TracksBuilder:
             track.scores.append(float(face.score))
             track.detected.append(face.detected)
             track.motions.append(None if face.motion is None else _numbers(face.motion))
-            assert face.crop_from_frame is not None, "tracks are gathered after smoothing"
-            track.alignments.append(_numbers(face.crop_from_frame))
-            track.strengths.append(round(face.strength, 4))
+            track.seen_strengths.append(round(face.strength, 2))
             track.gated_by.append(list(face.gated_by))
 
     def finish(self, *, source: str, start: float | None, detector: str) -> Tracks:
@@ -193,8 +270,7 @@ def _empty(key: int) -> Track:
         scores=[],
         detected=[],
         motions=[],
-        alignments=[],
-        strengths=[],
+        seen_strengths=[],
         gated_by=[],
     )
 
@@ -212,15 +288,57 @@ def load_tracks(path: Path) -> Tracks:
     """
     data = read_bytes(path, f"tracks {path}", MOST_BYTES)
     try:
-        tracks = Tracks.model_validate_json(data)
+        record = TracksRecord.model_validate_json(data)
+        tracks = _tracks(record)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
+        advice = "and change no more than strengths"
+        if place == "version":
+            advice = "of this program"
         raise UsageError(
             f"tracks {path}: {place or 'file'}: {first['msg'][:200]}; "
-            "make it by `vidrestore inspect` and change no more than strengths"
+            f"make it anew by `vidrestore inspect` {advice}"
         ) from error
+    except ValueError as error:
+        raise UsageError(f"tracks {path}: {error}; make it by `vidrestore inspect`") from error
+    check_tracks(tracks, str(path))
+    return tracks
+
+
+def _tracks(record: TracksRecord) -> Tracks:
+    tracks = []
+    for part in record.tracks:
+        try:
+            tracks.append(_track(part))
+        except ValidationError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"track {part.id}, {error}") from error
+    return Tracks(
+        source=record.source,
+        start=record.start,
+        width=record.width,
+        height=record.height,
+        frames=record.frames,
+        times=[time / 1000 for time in record.times_ms],
+        detected_frames=record.detected_frames,
+        cuts=record.cuts,
+        detector=record.detector,
+        tracks=tracks,
+    )
+
+
+def check_tracks(tracks: Tracks, name: str) -> None:
+    """Refuses numbers that would take a run beyond time and memory.
+
+    Args:
+        tracks: as loaded, or made by a program.
+        name: what messages call them, such as the file's path.
+
+    Raises:
+        UsageError: A number makes no sense.
+    """
     wrong = bounds_error(tracks)
     if wrong is not None:
-        raise UsageError(f"tracks {path}: {wrong}; make it by `vidrestore inspect`")
-    return tracks
+        raise UsageError(f"tracks {name}: {wrong}; make it by `vidrestore inspect`")

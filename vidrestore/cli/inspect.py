@@ -124,6 +124,6 @@ def _summary(tracks: Tracks) -> Iterator[str]:
         yield (
             f"{track.id:4}  {seconds[0]:8.2f} to {seconds[1]:.2f} s, "
             f"{counted(len(track.frames), 'frame')}, "
-            f"strength {sum(track.strengths) / len(track.strengths):.2f}"
+            f"strength {sum(track.seen_strengths) / len(track.seen_strengths):.2f}"
             + (f", held back by {', '.join(reasons)}" if reasons else "")
         )

@@ -1,6 +1,6 @@
-"""Given: in place of detecting and tracking, the faces of a tracks file.
+"""Given: in place of detecting and tracking, the faces of `Tracks`, often from a file.
 
-See `vidrestore.tracks` for the file. Only what was found is taken from it; alignments and strengths
+See `vidrestore.tracks` for both. Only what was found is taken from them; alignments and strengths
 follow from that and from the run's own options.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from vidrestore.errors import UsageError
 from vidrestore.structs import Frame
-from vidrestore.tracks import Tracks
+from vidrestore.tracks import Tracks, check_tracks
 
 __all__ = ["apply_tracks"]
 
@@ -19,20 +19,21 @@ __all__ = ["apply_tracks"]
 def apply_tracks(
     frames: Iterable[Frame], tracks: Tracks, start: float | None, name: str
 ) -> Generator[Frame, None, None]:
-    """Gives every frame the faces that the file has for it.
+    """Gives every frame the faces that the tracks have for it.
 
     Args:
         frames: decoded frames, in order.
-        tracks: the faces.
+        tracks: as `load_tracks` or `inspect_video` gives them.
         start: first second of the run.
-        name: what the tracks are called in messages.
+        name: what messages call the tracks, such as the file's path.
 
     Yields:
         The same frames in order, tracked.
 
     Raises:
-        UsageError: They are of another video.
+        UsageError: The tracks make no sense, or are of another video.
     """
+    check_tracks(tracks, name)
     faces, looked = tracks.faces_by_frame(), set(tracks.detected_frames)
     for frame in frames:
         if not frame.index:
@@ -50,11 +51,10 @@ def _check_fit(tracks: Tracks, name: str, frame: Frame, start: float | None) -> 
     """Refuses tracks of another video or another part of it.
 
     Args:
-        tracks: what was loaded.
-        path: where from.
+        tracks: what was given.
+        name: what messages call it.
         frame: the first frame of the run.
         start: first second of the run.
-        name: what the tracks are called in messages.
 
     Raises:
         UsageError: The picture's size or the first second differ.
