@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Chapter": "vidrestore.video.read.probe",
     "ColourTags": "vidrestore.video.read.probe",
-    "ConfigLike": "vidrestore.session",
+    "ConfigLike": "vidrestore.config",
     "DataError": "vidrestore.errors",
     "Detections": "vidrestore.structs",
     "Display": "vidrestore.structs",
@@ -131,7 +131,7 @@ if TYPE_CHECKING:
         restore_image,
         restore_video,
     )
-    from vidrestore.config import RestoreConfig
+    from vidrestore.config import ConfigLike, RestoreConfig
     from vidrestore.errors import (
         DataError,
         DownloadError,
@@ -152,7 +152,7 @@ if TYPE_CHECKING:
     from vidrestore.models.load import load_detector
     from vidrestore.models.restorers.adapt import adapt_restorer
     from vidrestore.models.zoo import ModelSpec
-    from vidrestore.session import ConfigLike, Options, Progress, Session
+    from vidrestore.session import Options, Progress, Session
     from vidrestore.structs import (
         Detections,
         Display,

@@ -12,9 +12,10 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
+from vidrestore.config import ConfigLike
 from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.load import load_restorer
-from vidrestore.session import ConfigLike, Options, Progress, Session
+from vidrestore.session import Options, Progress, Session
 from vidrestore.structs import Frame, RestoreReport
 from vidrestore.tracks import Tracks
 from vidrestore.video.picture.samples import shown_rgb

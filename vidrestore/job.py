@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vidrestore.config import RestoreConfig, input_files
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
-from vidrestore.models.names import resolve
+from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.tracks import Tracks, load_tracks
@@ -83,6 +83,8 @@ def make_job(
     check_outputs(outputs, inputs=inputs, overwrite=config.encode.overwrite)
     model = None if own_restorer else resolve(config.restore.model, "restorer")
     detector = None if own_detector else resolve(config.detect.detector, "detector")
+    if config.blend.mask == "parsing":
+        require_installed(config.blend.parser, "parsing")
     if tracks is None and config.track.file is not None:
         tracks = load_tracks(config.track.file)
     with open_input(source) as container:

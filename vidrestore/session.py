@@ -25,7 +25,7 @@ from typing import Any, Self, TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.config import RestoreConfig, resolve_config
+from vidrestore.config import ConfigLike, RestoreConfig, resolve_config
 from vidrestore.errors import UsageError, nearest
 from vidrestore.geometry import identity
 from vidrestore.job import Job, make_job
@@ -47,12 +47,9 @@ from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
-__all__ = ["ConfigLike", "Options", "Progress", "Session", "resolve_options"]
+__all__ = ["Options", "Progress", "Session", "resolve_options"]
 
 _log = logging.getLogger(__name__)
-
-ConfigLike = RestoreConfig | Mapping[str, Any] | str | Path | None
-"""A ready configuration, a mapping such as a preset's, a preset's name or path, or the defaults."""
 
 
 class Options(TypedDict, total=False):
