@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
@@ -166,10 +165,6 @@ def _in_step(
     The models take the faces that were tracked once for the clip, instead of tracking again.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="vidrestore-tracks-")))
-        files = {way: folder / f"{int(way)}.json" for way in followed}
-        for way, file in files.items():
-            file.write_text(followed[way].tracks.to_json(), encoding="utf-8")
         streams: dict[str, Iterator[RGB]] = {
             TRUTH: _frames(pair.truth),
             INPUT: _frames(pair.degraded),
@@ -179,7 +174,7 @@ def _in_step(
                 pair.degraded,
                 config=config,
                 model=one.source,
-                tracks=files[one.per_frame],
+                tracks=followed[one.per_frame].tracks,
                 per_frame=one.per_frame,
             )
             streams[one.name] = map(frame_to_rgb, restored)
