@@ -114,6 +114,12 @@ def test_a_start_past_the_end_is_refused(tmp_path: Path) -> None:
         VideoReader(path, DecodeConfig(start=0.5, end=0.5))
 
 
+def test_an_end_before_the_first_picture_is_told(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "late.mkv", pts=range(25, 50), audio=[Audio(seconds=2)])
+    with pytest.raises(VideoDecodeError, match=r"no frame before 0\.2 s"):
+        read(path, end=0.2)
+
+
 @settings(max_examples=25, deadline=None)
 @given(start=st.floats(0, 1.9), length=st.floats(0.05, 1))
 def test_windows_hold_what_lies_in_them(

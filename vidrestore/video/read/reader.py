@@ -381,6 +381,11 @@ class VideoReader:
 
     def _check_end(self) -> None:
         if self.frames_read == 0:
+            if self._reached_end_of_window:
+                raise VideoDecodeError(
+                    f"{self.info.path}: no frame before {self._config.end} s; the picture begins "
+                    "later, choose a later --end"
+                )
             raise VideoDecodeError(f"{self.info.path}: no frame of it can be decoded")
         assert self._container is not None and self._stream is not None
         missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
