@@ -59,7 +59,7 @@ def invert(b_from_a: Array) -> Array:
 
 
 def apply(b_from_a: Array, points: npt.ArrayLike) -> Array:
-    """Moves points (..., 2) by a (2, 3) affine."""
+    """Move points (..., 2) by a (2, 3) affine."""
     points = np.asarray(points, np.float64)
     moved: Array = points @ b_from_a[:, :2].T + b_from_a[:, 2]
     return moved
@@ -174,7 +174,7 @@ def box_iou(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
 def warp_affine(
     image: Tensor, out_from_in: Array, size: tuple[int, int], *, mode: str = "bilinear"
 ) -> Tensor:
-    """Resamples `image` so that output pixel p shows input position `out_from_in⁻¹ p`.
+    """Resample `image` so that output pixel p shows input position `out_from_in⁻¹ p`.
 
     Where the picture shrinks by 1.5 or more, whole boxes of input pixels are averaged first, so
     that fine detail does not turn into false patterns.

@@ -85,7 +85,8 @@ def _encoder_bytes(
     picture_bytes: int, pixels: int, frames: float, preset: str, codec: str | None
 ) -> float:
     """Pictures that the encoder looks ahead (with a small copy) and reconstructs (with three
-    planes between the pixels)."""
+    planes between the pixels).
+    """
     if codec is None:
         return 0.0
     if codec not in _LOOKAHEAD_FRAMES:

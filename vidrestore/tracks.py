@@ -227,7 +227,7 @@ class TracksBuilder:
         self._size = (0, 0)
 
     def add(self, frame: Frame) -> None:
-        """Takes the next frame."""
+        """Take the next frame."""
         self._size = frame.display.width, frame.display.height
         self._times.append(round(float(frame.pts * frame.time_base), 3))
         if frame.detected:
@@ -281,7 +281,7 @@ def _numbers(array: Array) -> list[float]:
 
 
 def load_tracks(path: Path) -> Tracks:
-    """Reads a tracks file.
+    """Read a tracks file.
 
     Raises:
         UsageError: It cannot be read, or is not one.
@@ -330,7 +330,7 @@ def _tracks(record: TracksRecord) -> Tracks:
 
 
 def check_tracks(tracks: Tracks, name: str) -> None:
-    """Refuses numbers that would take a run beyond time and memory.
+    """Refuse numbers that would take a run beyond time and memory.
 
     Args:
         tracks: as loaded, or made by a program.

@@ -89,7 +89,7 @@ def degrade(
     verbose: int,
     **values: Any,
 ) -> None:
-    """Degrade INPUT, a picture, a folder of pictures or a video, into OUTPUT.
+    r"""Degrade INPUT, a picture, a folder of pictures or a video, into OUTPUT.
 
     A video keeps its frames' times and size, and all other streams. The same seed gives the same
     result. A report holds what was drawn, for each picture in the form of a recipe.

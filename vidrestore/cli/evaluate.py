@@ -138,7 +138,7 @@ __all__ = ["evaluate"]
 @verbose_option
 @click.pass_context
 def evaluate(ctx: click.Context, /, **options: Any) -> None:
-    """Compare restorers on faces or videos: degrade, restore, measure.
+    r"""Compare restorers on faces or videos: degrade, restore, measure.
 
     \b
     vidrestore evaluate --model embedded --model gfpgan-1.4 --data faces --out report

@@ -36,7 +36,7 @@ def export(
     overwrite: bool,
     verbose: int,
 ) -> None:
-    """Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
+    r"""Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
 
     \b
     vidrestore export runs/compact/best.pt compact.safetensors --half

@@ -64,7 +64,7 @@ class _Commands(click.Group):
 )
 @click.version_option(vidrestore.__version__, prog_name="vidrestore")
 def cli() -> None:
-    """Restore the faces in a video: steady over time, in sync, all else carried over.
+    r"""Restore the faces in a video: steady over time, in sync, all else carried over.
 
     \b
     vidrestore tape.mp4 restored.mp4
@@ -73,7 +73,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line and returns the exit code."""
+    """Run the command line and return the exit code."""
     keep_freed_memory()
     accept_any_text()
     try:

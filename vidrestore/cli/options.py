@@ -78,12 +78,12 @@ class _ConfigOption(click.Option):
 
 
 def config_options(function: F) -> F:
-    """Adds every field of the configuration as an option; unset ones arrive as None."""
+    """Add every field of the configuration as an option; unset ones arrive as None."""
     return some_config_options(*dotted_fields())(function)
 
 
 def some_config_options(*names: str) -> Callable[[F], F]:
-    """Adds fields of the configuration, by their dotted names, as options."""
+    """Add fields of the configuration, by their dotted names, as options."""
 
     def add(function: F) -> F:
         params = function.__dict__.setdefault("__click_params__", [])
@@ -158,7 +158,7 @@ verbose_option = click.option("-v", "--verbose", count=True, help="log what happ
 
 
 def start_logging(verbose: int) -> None:
-    """Sends the package's log to stderr: warnings always, more with -v and -vv."""
+    """Send the package's log to stderr: warnings always, more with -v and -vv."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))

@@ -104,7 +104,7 @@ def train(
     processes: int,
     verbose: int,
 ) -> None:
-    """Train a network as CONFIG says: the name of one that ships, or a YAML file by its path.
+    r"""Train a network as CONFIG says: the name of one that ships, or a YAML file by its path.
 
     \b
     vidrestore train compact_generator --data faces --out runs/compact

@@ -57,7 +57,8 @@ def _has_its_end(data: bytes) -> bool:
 
 def _first_scan(data: bytes) -> int:
     """Where a JPEG's pixels begin: behind the segments before them, which may hold a small picture
-    of its own (ITU-T T.81, annex B)."""
+    of its own (ITU-T T.81, annex B).
+    """
     place = 2
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != _JPEG_SCAN:
         if data[place + 1] == 0xFF:  # A fill byte.

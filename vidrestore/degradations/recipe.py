@@ -154,7 +154,8 @@ class Recipe(BaseModel):
 
     def for_size(self, size_px: int) -> Recipe:
         """The recipe for pictures of another side than `for_px`: all lengths in pixels keep their
-        share of the picture. A recipe that does not say what size it is for stays as it is."""
+        share of the picture. A recipe that does not say what size it is for stays as it is.
+        """
         if self.for_px in (None, size_px):
             return self
         factor = size_px / self.for_px

@@ -39,7 +39,8 @@ class Step(BaseModel, ABC):
 
     def scaled(self, factor: float) -> Self:
         """The step for pictures that are `factor` times as large: its lengths in pixels, the fields
-        that end in ``_px``, are as many times as long."""
+        that end in ``_px``, are as many times as long.
+        """
         lengths = {
             field: value.scaled(factor)
             for field, value in self

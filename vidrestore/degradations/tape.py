@@ -38,7 +38,8 @@ def chroma_blur(image: Image, sigma_x_px: float, sigma_y_px: float) -> Image:
 
 def chroma_shift(image: Image, dx_px: float, dy_px: float) -> Image:
     """``C'(x, y) = C(x - dx, y - dy)``: colour differences moved against luma, as decoders with
-    another delay do ("Y/C delay")."""
+    another delay do ("Y/C delay").
+    """
     luma, chroma = to_ycc(image)
     matrix = np.array([[1, 0, dx_px], [0, 1, dy_px]], dtype=np.float64)
     size = (image.shape[1], image.shape[0])

@@ -1,0 +1,1 @@
+"""A small clip that the program makes itself."""

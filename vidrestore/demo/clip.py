@@ -67,7 +67,7 @@ def sharp_frames(count: int) -> Iterator[Image]:
 
 
 def make_clip(path: Path, *, seconds: float = 4.0, shrink: float = 2.5, noise: float = 5.0) -> int:
-    """Writes the degraded clip, H.264 with AAC sound, and returns its number of frames.
+    """Write the degraded clip, H.264 with AAC sound, and return its number of frames.
 
     Args:
         path: an mp4, mov or mkv file, replaced if it exists.

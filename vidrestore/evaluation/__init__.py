@@ -1,0 +1,1 @@
+"""Measure the program by documented protocols."""

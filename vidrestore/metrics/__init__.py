@@ -1,0 +1,1 @@
+"""Figures of pictures, videos and detections."""

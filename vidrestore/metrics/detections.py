@@ -60,7 +60,8 @@ class Agreement:
     @property
     def landmark_ratio(self) -> float:
         """Mean over faces of landmark distance over eye distance: profiles, whose eyes nearly
-        coincide, make most of it."""
+        coincide, make most of it.
+        """
         return self.landmark_error / self.n_found if self.n_found else float("nan")
 
     def __add__(self, other: Agreement) -> Agreement:

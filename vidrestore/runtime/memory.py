@@ -104,7 +104,8 @@ def _system_mib() -> Iterator[float]:
 
 def _windows_mib() -> Iterator[float]:
     """`GlobalMemoryStatusEx` fills two 32-bit numbers, its size and the load, and seven of 64 bits,
-    of which the second is the free physical memory."""
+    of which the second is the free physical memory.
+    """
     status = (ctypes.c_uint64 * 8)()
     ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[0] = ctypes.sizeof(status)
     library: Any = getattr(ctypes, "windll")  # noqa: B009 - Windows only

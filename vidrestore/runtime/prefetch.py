@@ -34,7 +34,7 @@ class _Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def send(self, item: T) -> bool:
-        """Waits for room; False when nobody listens any more."""
+        """Wait for room; False when nobody listens any more."""
         with self._state:
             self._state.wait_for(lambda: self._closed or len(self._items) < self._depth)
             if not self._closed:
@@ -89,7 +89,7 @@ def _produce(items: Iterable[T], channel: _Channel[T]) -> None:
 
 
 def prefetch(items: Iterable[T], depth: int, *, name: str = "items") -> Generator[T, None, None]:
-    """Runs `items` ahead in a thread, at most `depth` items before the consumer.
+    """Run `items` ahead in a thread, at most `depth` items before the consumer.
 
     The thread starts with the first item asked for.
 

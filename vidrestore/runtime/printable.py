@@ -20,7 +20,7 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def printable(text: object) -> str:
-    """Return one line that can do nothing to a terminal but be read.
+    r"""Return one line that can do nothing to a terminal but be read.
 
     Control and escape characters, line ends, bidirectional overrides and bytes that are no UTF-8
     appear as escapes such as `\\x1b` or `\\u202e`.
@@ -35,7 +35,7 @@ def printable(text: object) -> str:
 
 
 def well_formed(text: str) -> str:
-    """Return text that UTF-8 can hold: a byte of a name that is no UTF-8 appears as `\\xe9`."""
+    r"""Return text that UTF-8 can hold: a byte of a name that is no UTF-8 appears as `\\xe9`."""
     if text.isascii():
         return text
     return "".join(_escaped(char) if unicodedata.category(char) == "Cs" else char for char in text)

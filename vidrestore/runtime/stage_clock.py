@@ -24,7 +24,7 @@ class StageClock:
     def timed(
         self, name: str, items: Iterable[T], pulls_from: str | None = None
     ) -> Generator[T, None, None]:
-        """Passes `items` on and books the time each takes to come under `name`.
+        """Pass `items` on and book the time each takes to come under `name`.
 
         `pulls_from` names the timed stage that runs inside this one, in the same thread.
         """
@@ -46,7 +46,7 @@ class StageClock:
             del item
 
     def call(self, name: str, function: Callable[[], T]) -> T:
-        """Runs `function` and books its time under `name`."""
+        """Run `function` and book its time under `name`."""
         begun = time.perf_counter()
         try:
             return function()

@@ -48,7 +48,8 @@ def appearance(frame: Frame, landmarks: Array) -> Vector:
 
 def _gradient_histograms(luma: npt.NDArray[np.float32]) -> Vector:
     """How strong edges of each direction are in each cell; square roots, so that few strong ones do
-    not drown the rest."""
+    not drown the rest.
+    """
     across, down = cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)
     strength = np.hypot(across, down)
     place = (np.arctan2(down, across) % np.pi) * (_DIRECTIONS / np.pi)

@@ -50,7 +50,7 @@ _SHRINK_PX = 3 * _BLUR_PX + 1
 
 
 def parsing_masks(frames: Iterable[Frame], parser: FaceParser) -> Iterator[tuple[Frame, Masks]]:
-    """Adds to each frame the masks of its restored faces; two frames later.
+    """Add to each frame the masks of its restored faces; two frames later.
 
     Args:
         frames: with `source_crop` and `crop` of their faces, in order.
@@ -104,7 +104,7 @@ class _Slot:
 
 
 def _parsed(frames: Iterable[Frame], parser: FaceParser) -> Iterator[_Slot]:
-    """Parses crops of several frames together."""
+    """Parse crops of several frames together."""
     waiting: list[Frame] = []
     crops = 0
     for frame in frames:

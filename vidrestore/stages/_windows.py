@@ -14,16 +14,16 @@ class _Shot(Protocol):
     """Holds frames of one shot back until enough of those around them are there."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
-        """Takes the next frame; gives those that are ready."""
+        """Take the next frame; give those that are ready."""
         ...
 
     def finish(self) -> Iterator[Frame]:
-        """Gives the rest: the shot is over."""
+        """Give the rest: the shot is over."""
         ...
 
 
 def by_shot(frames: Iterable[Frame], begin: Callable[[], _Shot]) -> Generator[Frame, None, None]:
-    """Passes frames through one `begin()` for each shot, so that nothing crosses a cut.
+    """Pass frames through one `begin()` for each shot, so that nothing crosses a cut.
 
     Args:
         frames: in order.

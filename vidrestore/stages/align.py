@@ -38,7 +38,7 @@ _Points = npt.NDArray[np.complex128]
 def align(
     frames: Iterable[Frame], config: AlignConfig, template: Array
 ) -> Generator[Frame, None, None]:
-    """Adds `crop_from_frame` to every face.
+    """Add `crop_from_frame` to every face.
 
     Args:
         frames: tracked frames, in order.
@@ -85,7 +85,7 @@ class _Window:
         """Those of `_future`; pictures that were given are not kept alive."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
-        """Takes the next frame; gives those whose window is complete."""
+        """Take the next frame; give those whose window is complete."""
         time_s = frame.pts * frame.time_base
         samples = {face.track_id: _sample(face) for face in frame.faces}
         self._future.append(_Moment(time_s, samples))
@@ -94,7 +94,7 @@ class _Window:
             yield self._give()
 
     def finish(self) -> Iterator[Frame]:
-        """Gives the rest."""
+        """Give the rest."""
         while self._future:
             yield self._give()
 

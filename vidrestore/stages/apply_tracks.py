@@ -19,7 +19,7 @@ __all__ = ["apply_tracks"]
 def apply_tracks(
     frames: Iterable[Frame], tracks: Tracks, start: float | None, name: str
 ) -> Generator[Frame, None, None]:
-    """Gives every frame the faces that the tracks have for it.
+    """Give every frame the faces that the tracks have for it.
 
     Args:
         frames: decoded frames, in order.
@@ -48,7 +48,7 @@ def apply_tracks(
 
 
 def _check_fit(tracks: Tracks, name: str, frame: Frame, start: float | None) -> None:
-    """Refuses tracks of another video or another part of it.
+    """Refuse tracks of another video or another part of it.
 
     Args:
         tracks: what was given.

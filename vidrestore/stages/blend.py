@@ -32,7 +32,7 @@ __all__ = ["blend", "face_changes", "face_mask"]
 def blend(
     frames: Iterable[Frame], config: BlendConfig, parser: FaceParser | None = None
 ) -> Iterator[Frame]:
-    """Replaces `picture` by one with its restored faces; the old one stays as `source`.
+    """Replace `picture` by one with its restored faces; the old one stays as `source`.
 
     Args:
         frames: whose faces have `crop`, `source_crop` and `crop_from_frame`; others stay as they

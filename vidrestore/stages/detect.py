@@ -81,7 +81,7 @@ _MAX_CHANGE = 0.3
 def detect(
     frames: Iterable[Frame], detector: FaceDetector, config: DetectConfig
 ) -> Generator[Frame, None, None]:
-    """Adds faces to the frames it looks at: the first of each shot, every k-th from there, and
+    """Add faces to the frames it looks at: the first of each shot, every k-th from there, and
     those in which a face has moved far since the last look.
 
     Args:
@@ -115,7 +115,7 @@ class _Watch:
         self._small: Thumbnail | None = None
 
     def begin(self, frame: Frame, faces: Sequence[Face]) -> None:
-        """Remembers a frame that the detector looked at."""
+        """Remember a frame that the detector looked at."""
         self._small = self._seen(frame) if faces else None
         self._places = [place for face in faces if (place := self._place(face, frame)) is not None]
 
@@ -159,7 +159,7 @@ class _Turns:
         return self._leaning if self._looks % _TURNED_LOOKS else ROTATIONS_DEGREES
 
     def remember(self, faces: Sequence[Face]) -> None:
-        """Takes what the look found."""
+        """Take what the look found."""
         self._looks += 1
         tilts = roll_degrees(np.array([face.landmarks for face in faces]).reshape(-1, 5, 2))
         self._leaning = tuple(

@@ -41,7 +41,7 @@ _FACE_HEIGHT = 1.04
 def gate(
     frames: Iterable[Frame], config: GateConfig, least_eyes_px: float, max_faces: int
 ) -> Generator[Frame, None, None]:
-    """Sets every face's `strength` and says in `gated_by` which gates lowered it.
+    """Set every face's `strength` and says in `gated_by` which gates lowered it.
 
     Args:
         frames: with aligned faces, in order.
@@ -70,7 +70,7 @@ class _Window:
         """Place in `_shares` of the next frame to give."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
-        """Takes the next frame; gives the one whose window is complete."""
+        """Take the next frame; give the one whose window is complete."""
         faces, shares = [], {}
         too_many = _smallest(frame, self._max_faces)
         for face in frame.faces:
@@ -85,7 +85,7 @@ class _Window:
             yield self._give()
 
     def finish(self) -> Iterator[Frame]:
-        """Gives the rest."""
+        """Give the rest."""
         while self._frames:
             yield self._give()
 
@@ -103,7 +103,8 @@ class _Window:
 
     def _strength(self, track: int) -> float:
         """Mean over the reach of the least share within the reach; nothing counts outside the
-        shot, and a frame of the shot without the face counts as closed."""
+        shot, and a frame of the shot without the face counts as closed.
+        """
         shares = [by_track.get(track, 0.0) for by_track in self._shares]
         low, high = max(self._next - self._reach, 0), self._next + self._reach + 1
         least = [
@@ -146,7 +147,8 @@ def _ramp(value: float, closed: float, opened: float) -> float:
 
 def _eyes_px(landmarks: Array) -> float:
     """Distance between the eyes, were the face seen from the front: a turn shortens the way from
-    eye to eye, a nod that from the eyes to the mouth, so the longer one tells."""
+    eye to eye, a nod that from the eyes to the mouth, so the longer one tells.
+    """
     return max(eye_distance(landmarks), eye_to_mouth_distance(landmarks) / _FACE_HEIGHT)
 
 

@@ -27,7 +27,7 @@ MAX_WAITING_FRAMES = 32
 
 
 def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0) -> Iterator[Frame]:
-    """Adds `source_crop` and `crop` to every face that has an alignment.
+    """Add `source_crop` and `crop` to every face that has an alignment.
 
     A face for which the network gives no valid numbers keeps `crop=None`.
 

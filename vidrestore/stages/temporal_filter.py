@@ -65,7 +65,7 @@ _MEMORY_FRAMES = 50
 def temporal_filter(
     frames: Iterable[Frame], config: TemporalFilterConfig
 ) -> Generator[Frame, None, None]:
-    """Averages the restored crops of each track over time.
+    """Average the restored crops of each track over time.
 
     Args:
         frames: restored frames, in order.
@@ -122,7 +122,7 @@ class _Window:
         """Share of the input that is not averaged, by track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
-        """Takes the next frame; gives the one whose window is complete."""
+        """Take the next frame; give the one whose window is complete."""
         crops = {face.track_id: _crop(face) for face in frame.faces if face.crop is not None}
         slot = _Slot(frame, crops)
         if self._slots:
@@ -132,7 +132,7 @@ class _Window:
             yield self._give()
 
     def finish(self) -> Iterator[Frame]:
-        """Gives the rest."""
+        """Give the rest."""
         while self._next < len(self._slots):
             yield self._give()
 
@@ -175,7 +175,8 @@ class _Window:
 
     def _lent(self, track: int, crop: _Crop) -> _Floats:
         """What a crop has to lend; one share serves the whole of a track in a shot, as pictures
-        less different shares cannot be averaged. The first frames decide it."""
+        less different shares cannot be averaged. The first frames decide it.
+        """
         if track not in self._grain:
             redrawn = [_redrawn(s.crops[track].face) for s in self._slots if track in s.crops]
             self._grain[track] = _kept_grain(float(np.mean(redrawn)), self._config.grain)
@@ -287,7 +288,8 @@ def _redrawn(face: Face) -> float:
 
 def _kept_grain(redrawn: float, grain: float) -> float:
     """Share of the input that is not averaged: 1 for detail that is the input's own, `grain` for
-    detail that is drawn anew."""
+    detail that is drawn anew.
+    """
     return 1 - (1 - grain) * float(_smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
 
 
@@ -324,7 +326,7 @@ def _moved(picture: _Floats, flow: _Floats) -> _Floats:
 
 @lru_cache(maxsize=4)
 def _grid(size: int) -> tuple[_Floats, _Floats]:
-    """x and y of every pixel, (size, size) each; treat as read-only."""
+    """X and y of every pixel, (size, size) each; treat as read-only."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     return x, y
 

@@ -42,7 +42,7 @@ _SPEED = 5.0
 
 
 def track(frames: Iterable[Frame], config: TrackConfig) -> Generator[Frame, None, None]:
-    """Gives every frame its faces, with track ids and the motion since the frame before.
+    """Give every frame its faces, with track ids and the motion since the frame before.
 
     Args:
         frames: frames of which some were looked at by the detector, the first of a shot always.
@@ -94,7 +94,7 @@ class _Track:
             self.speed = middle - apply(invert(face.motion), middle)
 
     def remember(self, looks: Vector) -> None:
-        """Takes how the face looks in a new detection into the running mean."""
+        """Take how the face looks in a new detection into the running mean."""
         self.looks = looks if not len(self.looks) else 0.7 * self.looks + 0.3 * looks
         self.looks = self.looks / max(float(np.linalg.norm(self.looks)), 1e-6)
 
@@ -122,7 +122,7 @@ class _Shot:
         """The faces of the last frame that left, by track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
-        """Takes the next frame of the shot; gives those that are settled."""
+        """Take the next frame of the shot; give those that are settled."""
         before = self._newest
         slot = self._newest = _Slot(0 if before is None else before.number + 1, frame)
         self._slots.append(slot)
@@ -133,7 +133,7 @@ class _Shot:
         yield from self._release(min([self._looked, *(one.seen for one in self._live)]))
 
     def finish(self) -> Iterator[Frame]:
-        """Gives all frames that still wait."""
+        """Give all frames that still wait."""
         if self._newest is not None:
             for one in self._live:
                 self._settle_tail(one, self._newest.number + 1)
@@ -152,7 +152,7 @@ class _Shot:
         return [slot for slot in self._slots if slot.number > number]
 
     def _carry(self, before: _Slot, after: _Slot) -> None:
-        """Takes every live track one frame on, as far as flow can follow it."""
+        """Take every live track one frame on, as far as flow can follow it."""
         for one in self._live:
             if (pose := before.carried.get(one.id)) is not None:
                 motion = face_motion(before.frame, after.frame, pose.box_xyxy)
@@ -160,7 +160,7 @@ class _Shot:
                     after.carried[one.id] = pose.moved(motion)
 
     def _look(self, slot: _Slot) -> None:
-        """Joins what the detector found in the newest slot to tracks."""
+        """Join what the detector found in the newest slot to tracks."""
         self._drop_lost(slot)
         found = slot.frame.faces
         looks = [appearance(slot.frame, face.landmarks) for face in found]
@@ -176,7 +176,7 @@ class _Shot:
         self._looked = slot.number
 
     def _drop_lost(self, slot: _Slot) -> None:
-        """Ends tracks that were missed, and for too long."""
+        """End tracks that were missed, and for too long."""
         for one in list(self._live):
             if one.missed is not None and slot.number - one.seen > self._config.max_gap_frames:
                 self._settle_tail(one, slot.number)
@@ -241,7 +241,7 @@ class _Shot:
         return straight_path(one.face, face, shares) if one.missed is None else []
 
     def _settle_tail(self, one: _Track, end: int) -> None:
-        """Keeps what flow carried on from the last detection until the detector missed it."""
+        """Keep what flow carried on from the last detection until the detector missed it."""
         for slot in self._slots_after(one.seen):
             pose = slot.carried.get(one.id)
             if pose is None or slot.number >= min(end, one.missed or end):
@@ -249,7 +249,7 @@ class _Shot:
             slot.faces[one.id] = pose.face(one.id, one.face.score)
 
     def _settle_head(self, key: int, face: Face, slot: _Slot) -> None:
-        """Settles a first detection, and carries it back until the detector's last look."""
+        """Settle a first detection, and carry it back until the detector's last look."""
         slot.faces[key] = replace(face, track_id=key)
         slot.carried[key] = pose = Pose(face.box_xyxy, face.landmarks)
         after = slot
@@ -265,7 +265,8 @@ class _Shot:
 
 def _nearness(expected: Array, boxes: Array, reach: float) -> Array:
     """(N, M) in [0, 1]: 1 for a box of the expected size in the expected place, a third for one
-    that is `reach` widths off or of a third of the size."""
+    that is `reach` widths off or of a third of the size.
+    """
     places = [(b[..., :2] + b[..., 2:]) / 2 for b in (expected, boxes)]
     sizes = [np.sqrt(np.prod(b[..., 2:] - b[..., :2], axis=-1)) for b in (expected, boxes)]
     away = np.linalg.norm(places[0][:, None] - places[1][None], axis=-1) / sizes[0][:, None]

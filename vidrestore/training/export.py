@@ -204,7 +204,8 @@ def _write_onnx(network: nn.Module, examples: Mapping[str, Tensor], path: Path) 
 
 def _compare(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> float:
     """Largest difference between the file and the network, for one picture and for two; that of
-    places in pixels counts in units of a hundred."""
+    places in pixels counts in units of a hundred.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

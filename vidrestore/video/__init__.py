@@ -1,0 +1,1 @@
+"""From files to frames and back."""

@@ -45,7 +45,7 @@ AV_ERRORS = (av.FFmpegError, *UNEXPECTED)
 
 @contextmanager
 def av_boundary(kind: type[VidRestoreError], doing: str) -> Iterator[None]:
-    """Turns all that PyAV raises inside into one error.
+    """Turn all that PyAV raises inside into one error.
 
     Args:
         kind: the error.
@@ -89,7 +89,7 @@ def read_packets(container: InputContainer, *streams: Stream) -> Iterator[AvPack
 
 
 def wind(container: InputContainer, ticks: int, stream: Stream | None = None) -> None:
-    """Goes to the last key frame at or before a time, or to the first one where none is before.
+    """Go to the last key frame at or before a time, or to the first one where none is before.
 
     Args:
         container: the open file.

@@ -33,7 +33,7 @@ class Preview:
             self._best, self._size = frame, size
 
     def save(self, path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
-        """Writes the picture.
+        """Write the picture.
 
         Raises:
             VideoWriteError: if the file cannot be written; see `runtime.output_file`.
@@ -45,7 +45,7 @@ class Preview:
 
 
 def before_after(frame: Frame, *, width: int = 1600) -> Image:
-    """Draws `frame` before and after: whole pictures above, the largest face below.
+    """Draw `frame` before and after: whole pictures above, the largest face below.
 
     Returns:
         (H, width, 3) uint8 RGB.

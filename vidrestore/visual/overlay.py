@@ -82,7 +82,7 @@ class OverlayWriter:
     """
 
     def __init__(self, path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
-        """Opens nothing yet.
+        """Open nothing yet.
 
         Args:
             path: the file to write.
@@ -105,7 +105,7 @@ class OverlayWriter:
         return self
 
     def add(self, frame: Frame) -> None:
-        """Draws and encodes the next frame."""
+        """Draw and encode the next frame."""
         image = drawn(frame)
         height, width = image.shape[:2]
         image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

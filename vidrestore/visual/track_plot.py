@@ -61,7 +61,7 @@ class TrackPlot:
         self._cuts: list[float] = []
 
     def add(self, frame: Frame) -> None:
-        """Takes the next frame."""
+        """Take the next frame."""
         time_s = float(frame.pts * frame.time_base)
         if frame.is_cut and frame.index:
             self._cuts.append(time_s)

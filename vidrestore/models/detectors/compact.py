@@ -117,7 +117,7 @@ class Residual(nn.Module):
         self.spread = ConvBn(channels // 2, channels, 3, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keeps shape (N, C, H, W)."""
+        """Keep shape (N, C, H, W)."""
         return F.relu(x + self.spread(self.squeeze(x)), inplace=True)
 
 
@@ -140,7 +140,7 @@ class CompactDetector(nn.Module):
         blocks: Sequence[int] = (1, 2, 2, 1, 1),
         neck_width: int = 64,
     ) -> None:
-        """Builds the network with random weights.
+        """Build the network with random weights.
 
         Args:
             widths: channels at strides 2, 4, 8, 16, 32, 64.
@@ -227,7 +227,7 @@ class FaceRefiner(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int] = (24, 48, 96, 128), detail_width: int = 32) -> None:
-        """Builds the network with random weights.
+        """Build the network with random weights.
 
         Args:
             widths: channels at 40, 20, 10 and 5 px.
@@ -344,7 +344,7 @@ def refiner_frames(boxes: Tensor, landmarks: Tensor, zoom: float = 1.0) -> Tenso
 
 
 def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
-    """Cuts crops out of one image, from a half-sized copy as often as they would alias.
+    """Cut crops out of one image, from a half-sized copy as often as they would alias.
 
     Args:
         image: (3, H, W) float, H and W divisible by 32.
@@ -406,7 +406,7 @@ class CompactFaceDetector:
         max_roll_degrees: float = DEFAULT_MAX_ROLL_DEGREES,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Folds batch normalisation into the convolutions and moves the network to `device`.
+        """Fold batch normalisation into the convolutions and move the network to `device`.
 
         Args:
             network: with weights; left unchanged.
@@ -430,7 +430,7 @@ class CompactFaceDetector:
         min_score: float | None = None,
         max_roll_degrees: float | None = None,
     ) -> list[Detections]:
-        """Finds faces in a batch.
+        """Find faces in a batch.
 
         Args:
             images: (N, 3, H, W) float RGB in [0, 1], any size.
@@ -477,7 +477,7 @@ class CompactFaceDetector:
     def _refined(
         self, image: Tensor, found: Detections, min_score: float, max_roll_degrees: float
     ) -> Detections:
-        """Looks again at every face: its landmarks, and whether it is one.
+        """Look again at every face: its landmarks, and whether it is one.
 
         The refiner is asked twice, about crops of two sizes (`REFINER_ZOOMS`), as its first answer
         centres the crop for the second, which judges; the landmarks are the mean of both. The first
@@ -507,7 +507,8 @@ class CompactFaceDetector:
 
 def fold_batch_norms(network: CompactDetector) -> CompactDetector:
     """A copy in evaluation mode whose batch normalisations are part of the convolutions before
-    them."""
+    them.
+    """
     folded = copy.deepcopy(network).float().eval()
     for module in folded.modules():
         if isinstance(module, ConvBn):

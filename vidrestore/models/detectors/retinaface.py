@@ -36,7 +36,7 @@ VARIANCES = (0.1, 0.2)
 
 
 def build_retinaface(backbone: Backbone = "mobile0.25") -> nn.Module:
-    """Builds facexlib's network with random weights, on the CPU, in evaluation mode.
+    """Build facexlib's network with random weights, on the CPU, in evaluation mode.
 
     Args:
         backbone: ``mobile0.25`` or ``resnet50``.
@@ -88,7 +88,7 @@ class RetinaFaceDetector:
         overlap: float = 0.4,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Moves the network to `device`.
+        """Move the network to `device`.
 
         Args:
             network: from `build_retinaface`, with weights.
@@ -108,7 +108,7 @@ class RetinaFaceDetector:
         min_score: float | None = None,
         max_roll_degrees: float | None = None,
     ) -> list[Detections]:
-        """Finds faces in a batch.
+        """Find faces in a batch.
 
         Args:
             images: (N, 3, H, W) float RGB in [0, 1].
@@ -134,7 +134,7 @@ class RetinaFaceDetector:
 
 
 def decode(shifts: Tensor, points: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
-    """Turns the network's regressions into pixels.
+    """Turn the network's regressions into pixels.
 
     Args:
         shifts: (N, P, 4) shifts of the centre and log-sizes.

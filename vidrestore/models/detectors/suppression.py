@@ -40,7 +40,7 @@ def detections_from_candidates(
     *,
     average: bool = False,
 ) -> Detections:
-    """Merges the many answers for each face into one, by greedy non-maximum suppression.
+    """Merge the many answers for each face into one, by greedy non-maximum suppression.
 
     Args:
         scores: (P,) in [0, 1].

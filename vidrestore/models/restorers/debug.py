@@ -25,7 +25,7 @@ class DebugRestorer:
     """Follows `FaceRestorer` and, having no memory, `RestorerRun`; see the module."""
 
     def __init__(self, *, size: int = 256, batch_size: int = 4) -> None:
-        """Makes the restorer.
+        """Make the restorer.
 
         Args:
             size: Side of the crops in pixels.
@@ -46,6 +46,7 @@ class DebugRestorer:
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1].
+            people: Not used.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1]; NaN throughout for a crop with a NaN in it.

@@ -86,7 +86,8 @@ def batches(
 
 def loader_context(workers: int) -> str | None:
     """How loader processes start: by fork where there is one, also within training processes that
-    were spawned, so that they share the faces in memory instead of being sent them."""
+    were spawned, so that they share the faces in memory instead of being sent them.
+    """
     return "fork" if workers and "fork" in multiprocessing.get_all_start_methods() else None
 
 

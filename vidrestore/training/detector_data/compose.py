@@ -151,7 +151,8 @@ class SceneComposer:
 
     def _layout(self, rng: np.random.Generator) -> list[tuple[float, float, float]]:
         """Centres and sizes (square root of the box's area), small ones first: in a crowd, large
-        heads hide those behind them."""
+        heads hide those behind them.
+        """
         s = self.size_px
         kind = rng.random()
         if kind < 0.12:
@@ -361,7 +362,8 @@ def asymmetry(landmarks: Floats) -> Floats:
 
 def _share_of_copies(n: int) -> Floats:
     """(n,) weights by which heads as pictured, which are little asymmetric, make half of the faces,
-    and `head_turn`'s copies the other; where the bank holds no copies, 1."""
+    and `head_turn`'s copies the other; where the bank holds no copies, 1.
+    """
     weights = np.ones(n, np.float32)
     if n % (1 + len(YAWS)) == 0:
         weights[: n // (1 + len(YAWS))] = 12.0

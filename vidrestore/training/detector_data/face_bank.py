@@ -53,7 +53,8 @@ class FaceBank:
 
     def save(self, folder: Path, source: str = "") -> None:
         """Write one ``.npy`` for each field, so that `load` can map them, and at last what it was
-        made from, see `bank_source`."""
+        made from, see `bank_source`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SOURCE).unlink(missing_ok=True)
         for name in ("pictures", "mattes", "boxes_xyxy", "landmarks"):
@@ -254,4 +255,5 @@ def person_matte(picture: Image, box_xyxy: Floats) -> Image:
 def fill_ellipse(
     canvas: Image, centre: tuple[float, float], axes: tuple[float, float], value: int
 ) -> None:
+    """Fill an upright ellipse of `canvas` (H, W) with a value; lengths in pixels."""
     cv2.ellipse(canvas, (centre, (2 * axes[0], 2 * axes[1]), 0.0), value, -1)

@@ -17,7 +17,8 @@ def face_affine(
     rng: np.random.Generator, box: Floats, centre: tuple[float, float], size: float
 ) -> NDArray[np.float64]:
     """(2, 3) scene from picture: the box's centre goes to `centre`, its size to `size`, mostly
-    upright, slightly squeezed."""
+    upright, slightly squeezed.
+    """
     angle = rng.uniform(-1.75, 1.75) if rng.random() < 0.06 else rng.normal(0, 0.2)
     own = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     squeeze = np.exp(rng.normal(0, 0.07))
@@ -32,6 +33,7 @@ def face_affine(
 def turn(
     angle: float, scale: NDArray[np.float64], middle: float, centre: tuple[float, float]
 ) -> NDArray[np.float64]:
+    """(2, 3) affine that turns by an angle in radians, scales, and moves `middle` to `centre`."""
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     return np.column_stack([linear, np.array(centre) - linear @ np.full(2, middle)])
 
@@ -40,7 +42,8 @@ def warp_face(
     rng: np.random.Generator, face: Image, matte: Image, box: Floats, points: Floats
 ) -> tuple[Image, Image, Floats]:
     """Bend a face softly, so that where its parts lie is to be seen and not to be guessed from the
-    others."""
+    others.
+    """
     spread = float(rng.uniform(0.01, 0.07)) * float(box[2] - box[0])
     grid = rng.normal(0, spread, (5, 5, 2)).astype(np.float32)
     move = cv2.resize(grid, (BANK_PX, BANK_PX), interpolation=cv2.INTER_CUBIC)
@@ -120,7 +123,8 @@ def draw_body(
     box: Floats,
 ) -> None:
     """A torso below a face, in the colours of its picture's lower edge, so that shoulders do not
-    end in mid-air."""
+    end in mid-air.
+    """
     edge = face[-6:]
     left, right = edge[:, :128].reshape(-1, 3).mean(0), edge[:, 128:].reshape(-1, 3).mean(0)
     colour = tuple(int(c) for c in (left if rng.random() < 0.5 else right) * rng.uniform(0.7, 1.2))

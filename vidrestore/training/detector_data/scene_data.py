@@ -100,7 +100,8 @@ class WholeScenes(Dataset[SceneBatch]):
 
 class FaceCrops(Dataset[CropBatch]):
     """Four crops of scene `i`: of one face, each badly centred in its own way, or of no face at
-    all. All follows from (seed, `i`)."""
+    all. All follows from (seed, `i`).
+    """
 
     def __init__(
         self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None

@@ -27,7 +27,8 @@ data/README.txt)."""
 
 def load_textures(folder: Path) -> list[Image]:
     """Read those of `TEXTURE_NAMES` that are in scikit-image's data folder, longer side at most
-    640 px, as RGB."""
+    640 px, as RGB.
+    """
     textures = []
     for name in TEXTURE_NAMES:
         picture = cv2.imread(str(folder / name))
@@ -49,6 +50,7 @@ def draw_blob_mask(rng: np.random.Generator, px: int) -> Image:
 
 
 def draw_oval_mask(px: int) -> Image:
+    """Draw a soft disc, (px, px) uint8."""
     mask = np.zeros((px, px), np.uint8)
     cv2.ellipse(mask, ((px / 2, px / 2), (px * 0.85, px * 0.85), 0.0), 255, -1)
     return np.asarray(cv2.blur(mask, (max(1, px // 6),) * 2), np.uint8)
@@ -78,6 +80,7 @@ def draw_noise(rng: np.random.Generator, px: int) -> Image:
 def crop_and_resize(
     rng: np.random.Generator, source: Image, px: int, *, least: float = 0.15
 ) -> Image:
+    """Cut a drawn square of a picture and resize it to (px, px); `least` is of the shorter side."""
     height, width = source.shape[:2]
     side = max(8, int(min(height, width) * rng.uniform(least, 1.0)))
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))

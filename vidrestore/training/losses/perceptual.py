@@ -161,7 +161,7 @@ class ArcFaceFeatures(nn.Module):
         return super().train(False)
 
     def forward(self, pictures: Tensor, landmarks: Tensor | None = None) -> dict[str, Tensor]:
-        """ "embedding", (N, 512), not of unit length; `landmarks` are not looked at."""
+        """Give "embedding", (N, 512), not of unit length; `landmarks` are not used."""
         with torch.autocast(pictures.device.type, enabled=False):
             return {"embedding": self.network(grey_faces(pictures.float()))}
 

@@ -194,7 +194,8 @@ class CompactDetectorTask(Parts):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """On scenes of the held-out faces: the terms of both looks and their sum, the shares of
-        found faces and of false answers, and the landmarks' distance in eye distances."""
+        found faces and of false answers, and the landmarks' distance in eye distances.
+        """
         count = self.config.report.held_out_faces
         terms: dict[str, list[float]] = {}
         for samples in (WholeScenes, FaceCrops):
@@ -245,7 +246,8 @@ class CompactDetectorTask(Parts):
 
 def learning_rate(stage: DetectorStage, seen: int) -> float:
     """Rate after `seen` scenes of the stage: 500 steps of linear warm-up, then half a cosine to one
-    per cent of it at the end of the schedule, which may be longer than the stage."""
+    per cent of it at the end of the schedule, which may be longer than the stage.
+    """
     share = min(seen / (stage.schedule_images or stage.images), 1.0)
     warmup = min(1.0, (seen / stage.batch_size + 1) / _WARMUP_STEPS)
     wave = 0.5 * (1 + math.cos(math.pi * share))

@@ -78,7 +78,8 @@ class DiscriminatorTrainer:
 
     def _one_logit(self, pictures: Tensor) -> Tensor:
         """(N,): the sum of a picture's logits over the root of their number, so that the penalty
-        means the same for one logit a picture and for one a pixel."""
+        means the same for one logit a picture and for one a pixel.
+        """
         logits: Tensor = self.network(pictures).logits.flatten(1)
         return logits.sum(1) / math.sqrt(logits.shape[1])
 

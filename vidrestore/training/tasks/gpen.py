@@ -62,7 +62,8 @@ def sample_decoder(network: nn.Module, draws: SeededDraws, stream: str) -> tuple
 
 def _for_each_layer(network: Generator, latents: Tensor) -> Tensor:
     """Latents (N, D) as (N, L, D): the lengths of paths are those of each layer's own latent, root
-    mean square over the layers, as in StyleGAN2; one latent for all would add the layers up."""
+    mean square over the layers, as in StyleGAN2; one latent for all would add the layers up.
+    """
     return latents[:, None].expand(-1, network.n_latents, -1)
 
 

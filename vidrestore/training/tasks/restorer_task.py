@@ -169,7 +169,8 @@ def whole_faces(config: GFPGANConfig | GPENConfig, data: Data, degrade: Degrade)
 
 def named_degradation(name: str, size_px: int) -> Degrade:
     """The degradations of a recipe by its name or file, see `vidrestore degrade`, for pictures of a
-    size: the papers' lengths are for 512 px, and scale."""
+    size: the papers' lengths are for 512 px, and scale.
+    """
     return _NamedDegrade(degradations.load_recipe(name).for_size(size_px))
 
 

@@ -140,7 +140,8 @@ class Task(Protocol):
 
     def step(self, batch: Any, counters: Counters) -> dict[str, Tensor]:
         """Learn from a stage's batch on the run's device; gives the weighted loss terms by
-        name."""
+        name.
+        """
         ...
 
     def validate(self) -> dict[str, float]:

@@ -109,7 +109,7 @@ def _residual_values(picture: Picture, layout: Layout, residual: Tensor) -> Tens
 
 
 def _add(samples: Tensor, added: Tensor, mask: Tensor, layout: Layout) -> None:
-    """Adds to samples in place where the mask is set.
+    """Add to samples in place where the mask is set.
 
     Whole numbers in float32 plus zero round to themselves, so no sample needs to be left out.
     """

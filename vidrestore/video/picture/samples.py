@@ -59,7 +59,7 @@ _SCALER_MATRICES = {
 
 
 def picture_from_av(frame: av.VideoFrame) -> Picture:
-    """Shows a decoded frame's samples as tensors that share its memory.
+    """Show a decoded frame's samples as tensors that share its memory.
 
     Big-endian and bottom-up frames, which no tensor can show, are copied first; their values stay.
 

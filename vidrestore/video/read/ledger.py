@@ -79,7 +79,7 @@ class StreamTally:
     """Sum of the packets' own durations."""
 
     def add(self, packet: Packet) -> None:
-        """Counts a packet."""
+        """Count a packet."""
         self.packets += 1
         ticks = packet.dts if packet.dts is not None else packet.pts
         self.first_ticks = ticks if self.first_ticks is None else self.first_ticks
@@ -163,7 +163,7 @@ class Ledger:
         """Streams that the header promises and does not describe."""
 
     def packets(self, streams: Sequence[Stream]) -> Iterator[Packet]:
-        """Gives and counts the packets of `streams` from the file's current position on.
+        """Give and count the packets of `streams` from the file's current position on.
 
         Other streams that FFmpeg does not discard are counted and not given.
         """

@@ -71,7 +71,7 @@ class PacketDecoder:
         """Those before the first picture, from which decoding could have begun."""
 
     def pictures(self) -> Iterator[Decoded]:
-        """Gives every picture that can be decoded, in order of presentation."""
+        """Give every picture that can be decoded, in order of presentation."""
         for packet in self._packets():
             for frame in self._decode(packet):
                 pts = frame.pts if frame.pts is not None else frame.dts
@@ -113,7 +113,7 @@ class PacketDecoder:
                 self._keys.add(packet.pts)
 
     def _account(self, pts: int | None) -> list[int]:
-        """Forgets the packets up to `pts` (None: all), and gives those that are really lost.
+        """Forget the packets up to `pts` (None: all), and gives those that are really lost.
 
         A packet without a picture is no loss by itself: some show nothing, and both fields of a
         picture may come in packets of their own. It is one once the decoder has complained (as

@@ -167,7 +167,7 @@ _NO_VIDEO = {"tty": "a text file"}
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Reads what a video file holds and decodes its first frame.
+    """Read what a video file holds and decode its first frame.
 
     Raises:
         VideoOpenError: if the file is missing, is no video, or has no frame that can be decoded.
@@ -191,7 +191,7 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
 
 @contextmanager
 def open_input(path: Path) -> Iterator[InputContainer]:
-    """Opens a file for reading, with errors that say what to do.
+    """Open a file for reading, with errors that say what to do.
 
     Streams must not be used once the container is closed: that ends the interpreter.
 

@@ -115,7 +115,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Closes the file; frames that were read stay valid."""
+        """Close the file; frames that were read stay valid."""
         if self._container is not None:
             self._container = None
             self._stream = None
@@ -161,7 +161,7 @@ class VideoReader:
         return (*notes, *ledger.notes(self.info.start_s, already_told=already_told))
 
     def frames(self) -> Iterator[Frame]:
-        """Gives the frames from the first on, until `close`; to be called once.
+        """Give the frames from the first on, until `close`; to be called once.
 
         Raises:
             VideoDecodeError: if more of the video is broken than accepted, or nothing of it can be
@@ -373,7 +373,7 @@ class VideoReader:
         )
 
     def _check_damage(self, expected: int) -> None:
-        """Gives up as soon as it is sure that too much is broken; 0 expected means unknown."""
+        """Give up as soon as it is sure that too much is broken; 0 expected means unknown."""
         so_far = self.shortfall
         total = max(expected, so_far.promised)
         if expected and so_far.missing > self._config.max_broken * total:

@@ -51,7 +51,7 @@ class Shortfall:
 
 
 def refuse_damaged(path: Path, what: Iterable[object], bound: float) -> None:
-    """Ends a run whose input lacks too much.
+    """End a run whose input lacks too much.
 
     Raises:
         VideoDecodeError: always; it says how much is missing where, and what to do.
@@ -77,7 +77,7 @@ class FrameTimes:
     """Where the first step of each length begins."""
 
     def add(self, pts: int) -> None:
-        """Takes the next frame's time."""
+        """Take the next frame's time."""
         if self.last is not None:
             step = pts - self.last
             if step in self._steps or len(self._steps) < _MOST_STEPS:
@@ -88,7 +88,7 @@ class FrameTimes:
         self.frames += 1
 
     def end(self, pts: int) -> None:
-        """Takes the time at which the frames should have gone on to, a frame or the end."""
+        """Take the time at which the frames should have gone on to, a frame or the end."""
         self.add(pts)
         self.frames -= 1
 

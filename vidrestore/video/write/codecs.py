@@ -106,7 +106,7 @@ _EQUAL_LAYOUTS = (
 
 
 def equal_layouts(pix_fmt: str) -> tuple[str, ...]:
-    """Formats that hold the same numbers as `pix_fmt`, itself first.
+    """Format that hold the same numbers as `pix_fmt`, itself first.
 
     None of them is a `yuvj…` other than itself: those claim full range.
     """

@@ -97,7 +97,7 @@ def plan_output(
     config: EncodeConfig,
     source: InputContainer | None = None,
 ) -> OutputPlan:
-    """Settles how `info`'s video is written to `destination`, without writing anything.
+    """Settle how `info`'s video is written to `destination`, without writing anything.
 
     Args:
         info: what `probe` found.

@@ -90,7 +90,7 @@ class StreamCopier:
         self._next: tuple[Fraction, Packet] | None = next(self._packets, None)
 
     def advance(self, until_s: Fraction | None) -> None:
-        """Copies all packets up to a time of the output, in seconds; None copies the rest."""
+        """Copy all packets up to a time of the output, in seconds; None copies the rest."""
         while self._next is not None and (until_s is None or self._next[0] <= until_s):
             with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
                 self._output.mux(self._next[1])
@@ -179,7 +179,7 @@ class StreamCopier:
         return pts_s >= first_s
 
     def _shorten(self, packet: Packet, first_s: Fraction) -> bool:
-        """Lets a subtitle that is shown when the window begins start with it."""
+        """Let a subtitle that is shown when the window begins start with it."""
         if packet.pts is None or not packet.duration:
             return False
         late = round(first_s / packet.time_base) - packet.pts

@@ -129,7 +129,7 @@ class VideoWriter:
             self.abort()
 
     def write(self, frame: Frame) -> None:
-        """Encodes a frame's picture at the frame's time; times must increase.
+        """Encode a frame's picture at the frame's time; times must increase.
 
         Raises:
             VideoWriteError: if the disk is full, or the frame does not fit the file.
@@ -138,7 +138,7 @@ class VideoWriter:
             self._encode(self._timed(frame))
 
     def commit(self) -> None:
-        """Finishes the file and gives it its final name.
+        """Finish the file and give it its final name.
 
         Raises:
             VideoWriteError: if that fails; nothing has the final name then, or what had it before.
@@ -155,7 +155,7 @@ class VideoWriter:
         self._committed = True
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
-        """Encodes a frame, or flushes the encoder, and copies the other streams up to it."""
+        """Encode a frame, or flush the encoder, and copy the other streams up to it."""
         with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be encoded"):
             packets = self._stream.encode(frame)
         for packet in packets:
@@ -165,7 +165,7 @@ class VideoWriter:
                 self._copier.advance(packet.dts * packet.time_base)
 
     def _compare_copied(self) -> None:
-        """Compares what was copied with what the input promised."""
+        """Compare what was copied with what the input promised."""
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
             if planned.action != "copy":
                 continue
@@ -181,7 +181,7 @@ class VideoWriter:
             refuse_damaged(self._source.path, self._shortfalls, self._max_broken)
 
     def abort(self) -> None:
-        """Gives up: deletes what was written."""
+        """Give up: deletes what was written."""
         with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             self._close()
         self._output.abandon()
@@ -209,7 +209,7 @@ class VideoWriter:
         )
 
     def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
-        """Adds all streams in the input's order; gives those to copy by the input's index."""
+        """Add all streams in the input's order; gives those to copy by the input's index."""
         copied: dict[int, Stream] = {}
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
             template = self._input.streams[planned.index]
