@@ -98,7 +98,7 @@ def test_shares_without_faces_or_answers() -> None:
 
 def test_answers_come_back_in_pixels_of_the_picture() -> None:
     class Corner:
-        def __call__(self, images: Tensor) -> list[Detections]:
+        def __call__(self, images: Tensor, **limits: float | None) -> list[Detections]:
             height, width = images.shape[2:]
             return [detections((-0.5, -0.5, width - 0.5, height - 0.5))]
 
@@ -131,7 +131,7 @@ def test_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
     class Nobody:
         name = "nobody"
 
-        def __call__(self, images: Tensor) -> list[Detections]:
+        def __call__(self, images: Tensor, **limits: float | None) -> list[Detections]:
             return [detections() for _ in images]
 
     videos = []

@@ -26,7 +26,7 @@ class Finds:
         self.faces = faces
         self.shapes: list[tuple[int, ...]] = []
 
-    def __call__(self, images: Tensor) -> list[Detections]:
+    def __call__(self, images: Tensor, **limits: float | None) -> list[Detections]:
         self.shapes.append(tuple(images.shape))
         assert images.min() >= 0 and images.max() <= 1
         height, width = images.shape[2:]
@@ -77,7 +77,7 @@ def test_turned_copies_are_seen_at_first_once_in_five_looks_and_while_a_head_lea
     class Leaning(Finds):
         turned_looks = 0
 
-        def __call__(self, images: Tensor) -> list[Detections]:
+        def __call__(self, images: Tensor, **limits: float | None) -> list[Detections]:
             found = super().__call__(images)
             if images.shape[3] == 320:
                 return Finds()(images)
@@ -128,7 +128,7 @@ def test_largest_keeps_one_face() -> None:
 
 def test_a_closer_look_that_finds_nothing_near_changes_nothing() -> None:
     class Blinded(Finds):
-        def __call__(self, images: Tensor) -> list[Detections]:
+        def __call__(self, images: Tensor, **limits: float | None) -> list[Detections]:
             found = super().__call__(images)
             return found if len(self.shapes) == 1 else Finds((0.1, 0.1, 0.2, 0.9))(images)
 
@@ -152,7 +152,7 @@ class Leans:
         self.truth, self.display = truth, display
         self.views: list[Tensor] = []
 
-    def __call__(self, images: Tensor) -> list[Detections]:
+    def __call__(self, images: Tensor, **limits: float | None) -> list[Detections]:
         self.views.append(images)
         if len(self.views) == 1:
             points = (self.truth - 6) * images.shape[3] / self.display.width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def task_of(data: Path, **changes: Any) -> RestoringTask:
     config = tiny_config(**changes)
-    faces = Data(*(open_faces(data, split, size=SIZE) for split in ("train", "val")))
+    faces = Data(partial(open_faces, data, size=SIZE))
     task = open_task(config, faces, Distributed("cpu", "float32"))
     assert isinstance(task, RestoringTask)
     return task
@@ -64,7 +65,7 @@ def test_held_out_faces_keep_their_colours(
     jitter.write_text(JITTER, encoding="utf-8")
     found = task_of(data, task=task, identity=identity, degradation=str(jitter))
     face = np.full((SIZE, SIZE, 3), 0.5, np.float32)
-    trained_on = named_degradation(str(jitter))(face, np.random.default_rng(0))
+    trained_on = named_degradation(str(jitter), SIZE)(face, np.random.default_rng(0))
     assert np.abs(trained_on - face).max() > 0.02
     degraded, _, truth = found.sample_grid().split(SIZE, dim=2)
     assert torch.equal(degraded, truth)
