@@ -42,7 +42,10 @@ def restored(frames: list[Frame], *, per_frame: bool) -> list[RGB]:
     detector = load_detector("embedded", device="cpu")
     restorer = load_restorer("embedded", device="cpu")
     config = resolve_config(per_frame=per_frame)
-    done = list(restored_frames(iter(frames), detector, restorer, config))
+    run = restorer.start_run(
+        noise=config.restore.noise, style_strength=config.temporal_filter.strength
+    )
+    done = list(restored_frames(iter(frames), detector, run, config))
     assert all(frame.faces for frame in done)
     return [picture_to_rgb(frame.picture) for frame in done]
 
