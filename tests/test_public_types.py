@@ -15,7 +15,8 @@ import pytest
 
 import vidrestore
 
-ROOT = Path(vidrestore.__file__).parents[1]
+CHECKOUT = Path(__file__).parents[1]
+INSTALLED = Path(vidrestore.__file__).parent
 FUNCTIONS = [n for n in vidrestore.__all__ if inspect.isfunction(getattr(vidrestore, n))]
 
 EXAMPLE = """
@@ -66,14 +67,14 @@ def test_an_example_is_type_checked_against_the_package(tmp_path: Path) -> None:
     wrong = EXAMPLE + '\nwrong: int = probe("in.mp4")\nrestore_video("in.mp4", 3)\n'
     script.write_text(wrong, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", str(script)]  # Its cache is that of `mypy` alone.
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if "example.py" in line]
     assert len(lines) == 2, done.stdout + done.stderr
     assert "[assignment]" in lines[0] and "[arg-type]" in lines[1]
 
 
 def test_the_package_says_that_it_is_typed() -> None:
-    assert (ROOT / "vidrestore" / "py.typed").is_file()
+    assert (INSTALLED / "py.typed").is_file()
 
 
 def classes_in(annotation: Any, module: str) -> Iterator[type]:

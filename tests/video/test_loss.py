@@ -184,6 +184,54 @@ def test_a_second_picture_without_packets_is_a_loss(tmp_path: Path) -> None:
         restored(source, tmp_path / "out.mkv")
 
 
+def test_a_track_of_no_kind_is_a_loss(tmp_path: Path) -> None:
+    """FFmpeg makes no stream of a track whose kind is damaged, and says nothing."""
+    source = clip(tmp_path / "kind.mkv")
+    data = bytearray(source.read_bytes())
+    at = data.index(b"\x83\x81\x02", data.index(b"\x16\x54\xae\x6b", 200))  # TrackType: sound
+    data[at + 2] = 0x0A
+    source.write_bytes(data)
+    with pytest.raises(VideoDecodeError, match="1 of the streams that the header promises"):
+        restored(source, tmp_path / "out.mkv")
+    frames, _, is_damaged = restored(source, tmp_path / "out.mkv", keep=True)
+    assert (frames, is_damaged) == (100, True)
+
+
+@pytest.mark.parametrize("part", [{}, {"end": 0.8}, {"start": 0.8}])
+def test_a_track_whose_tables_are_broken_is_a_loss(tmp_path: Path, part: dict[str, float]) -> None:
+    """It states a length, and lists no packet."""
+    source = clip(tmp_path / "tables.mp4")
+    data = bytearray(source.read_bytes())
+    sound = data.index(b"soun")
+    for table in (b"stsc", b"stts", b"stsz"):
+        at = data.index(table, sound)
+        data[at : at + 4] = b"free"
+    source.write_bytes(data)
+    with pytest.raises(VideoDecodeError, match=r"all packets of audio stream 1 .*--keep-damaged"):
+        restored(source, tmp_path / "out.mp4", **part)
+
+
+def test_frames_are_counted_though_few_are_left(tmp_path: Path) -> None:
+    """The usual step between those is a gap: the header's rate counts."""
+    source = make_video(
+        tmp_path / "few.mkv",
+        pts=range(100),
+        options={"g": "1", "bf": "0"},
+        muxer_options={"cluster_time_limit": "1"},  # reading goes on at the next cluster
+    )
+    with av.open(str(source)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(source.read_bytes())
+    for at, size in (one for number, one in enumerate(packets) if number not in {0, 1, 13, 26}):
+        data[at - 6 : at + size] = bytes(size + 6)
+    source.write_bytes(data)
+    with VideoReader(source, DecodeConfig(), threads=1, keep_damaged=True) as reader:
+        count = sum(1 for _ in reader.frames())
+        assert 3 < count < 8
+        assert count + reader.frames_lost == pytest.approx(100, abs=2)
+        assert any("data of no stream" in note for note in reader.notes), reader.notes
+
+
 def test_a_broadcast_cut_within_a_packet_is_known(tmp_path: Path) -> None:
     source = clip(tmp_path / "cut.ts")
     data = source.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,7 @@ __all__ = [
     "frames_beyond_end",
     "has_cut_index",
     "is_cut_off",
-    "streams_of_avi",
+    "promised_streams",
 ]
 
 _CLUSTER = b"\x1f\x43\xb6\x75"
@@ -27,6 +28,8 @@ _BEFORE_CLUSTERS = frozenset(
     for name in ("114d9b74", "1549a966", "1654ae6b", "1043a770", "1c53bb6b", "1941a469", "1254c367")
 ) | {b"\xec", b"\xbf"}
 """Elements that may lie before Matroska's clusters (RFC 9559, section 5.1), filling included."""
+
+_TRACKS, _TRACK = b"\x16\x54\xae\x6b", b"\xae"
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 """Boxes with which MP4 and MOV files begin."""
@@ -93,13 +96,24 @@ _SYNC = 0x47
 """With which packets of a transport stream begin (ISO/IEC 13818-1, section 2.4.3.2)."""
 
 
-def streams_of_avi(path: Path) -> int:
-    """How many streams the main header of an AVI file promises; 0 for other files."""
+def promised_streams(path: Path) -> int:
+    """How many streams the header of an AVI or Matroska file promises; 0 for other files."""
     with path.open("rb") as file:
         head = file.read(60)
-    is_avi = head[:4] == b"RIFF" and head[24:28] == b"avih"
-    count = int.from_bytes(head[56:60], "little") if is_avi else 0
+        if head[:4] == b"RIFF" and head[24:28] == b"avih":
+            count = int.from_bytes(head[56:60], "little")
+        else:
+            file.seek(0)
+            count = _tracks(file)
     return count if count <= _MOST_STREAMS else 0
+
+
+def _tracks(file: BinaryIO) -> int:
+    """Entries in Matroska's list of tracks, whatever their kind."""
+    for one in _top_elements(file):
+        if one.name == _TRACKS and one.end is not None:
+            return sum(entry.name == _TRACK for entry in _elements(file, one.begin, one.end))
+    return 0
 
 
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -125,17 +139,44 @@ def first_byte_of_data(path: Path) -> int | None:
     None for other files, and where the file does not tell.
     """
     with path.open("rb") as file:
-        segment = _segment(file.read(4096))
-        at, length = None if segment is None else segment[0], file.seek(0, os.SEEK_END)
-        while at is not None and at < length:
-            file.seek(at)
-            head = file.read(16)
-            name = head[: _length(head, 0)]
-            if name not in _BEFORE_CLUSTERS:
-                return at + 16 if name == _CLUSTER else at
-            content = _element_size(head, len(name))
-            at = None if content is None else at + content[0] + content[1]
+        for one in _top_elements(file):
+            if one.name not in _BEFORE_CLUSTERS:
+                return one.at + 16 if one.name == _CLUSTER else one.at
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """An EBML element of Matroska (RFC 8794), and where it and its content lie."""
+
+    name: bytes
+    at: int
+    begin: int
+    end: int | None
+    """None where its length is unknown or its header is broken; nothing is found after it."""
+
+
+def _top_elements(file: BinaryIO) -> Iterator[_Element]:
+    """The elements of Matroska's Segment; none of other files."""
+    segment, length = _segment(file.read(4096)), file.seek(0, os.SEEK_END)
+    if segment is not None:
+        yield from _elements(file, segment[0], length)
+
+
+def _elements(file: BinaryIO, at: int, end: int) -> Iterator[_Element]:
+    for _ in range(_MOST_BOXES):
+        if at >= end:
+            return
+        file.seek(at)
+        head = file.read(16)
+        name = head[: _length(head, 0)]
+        content = _element_size(head, len(name))
+        if content is None:
+            yield _Element(name, at, at + len(name) + _length(head, len(name)), None)
+            return
+        begin, size = content
+        yield _Element(name, at, at + begin, at + begin + size)
+        at += begin + size
 
 
 def _segment(head: bytes) -> tuple[int, int | None] | None:

@@ -27,8 +27,9 @@ from vidrestore.video.read.damage import (
     first_byte_of_data,
     has_cut_index,
     is_cut_off,
-    streams_of_avi,
+    promised_streams,
 )
+from vidrestore.video.read.probe import is_cover
 from vidrestore.video.read.transport import LateStream, late_streams
 
 __all__ = ["READ_WHOLE", "Ledger", "StreamTally", "is_indexed"]
@@ -159,7 +160,10 @@ class Ledger:
         """Whether a packet is shown so long after it is decoded that its times are damaged."""
         self.has_cut_index = self.cut_off and has_cut_index(path)
         """Whether even the list of its streams may be cut off."""
-        self.lost_streams = max(0, streams_of_avi(path) - len(container.streams))
+        tracks = sum(
+            not (stream.type == "attachment" or is_cover(stream)) for stream in container.streams
+        )
+        self.lost_streams = max(0, promised_streams(path) - tracks)
         """Streams that the header promises and does not describe."""
 
     def packets(self, streams: Sequence[Stream]) -> Iterator[Packet]:
@@ -242,6 +246,9 @@ class Ledger:
             )
         elif (self.cut_off or self.broke_off) and not already_told:
             notes.append("the file ends early")
+        if self.holes:
+            places = "a place" if self.holes == 1 else f"{self.holes} places"
+            notes.append(f"the file is damaged: {places} between packets hold data of no stream")
         if self.shrank_by:
             notes.append(f"the file became {self.shrank_by} bytes shorter while it was read")
         for late in self._late_streams():

@@ -34,6 +34,7 @@ __all__ = [
     "StreamInfo",
     "VideoInfo",
     "describe",
+    "is_cover",
     "open_input",
     "probe",
     "read_info",
@@ -214,9 +215,9 @@ def select_video(container: InputContainer, path: Path) -> VideoStream:
     if container.format.name in _NO_VIDEO or container.format.name.endswith("_pipe"):
         kind = _NO_VIDEO.get(container.format.name, "a picture")
         raise VideoOpenError(f"{path} is not a video but {kind}")
-    videos = [stream for stream in container.streams.video if not _is_cover(stream)]
+    videos = [stream for stream in container.streams.video if not is_cover(stream)]
     if not videos:
-        held = {stream.type for stream in container.streams if not _is_cover(stream)}
+        held = {stream.type for stream in container.streams if not is_cover(stream)}
         cover = " besides its cover art" if container.streams.video else ""
         shown = f"only {' and '.join(sorted(held))}" if held else "no stream at all"
         raise VideoOpenError(f"{path} holds no video{cover}: {shown}")
@@ -227,7 +228,8 @@ def select_video(container: InputContainer, path: Path) -> VideoStream:
     return (chosen or usable)[0]
 
 
-def _is_cover(stream: Stream) -> bool:
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a picture that belongs to the file, and no track of its own."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
@@ -391,7 +393,7 @@ def _stream_info(stream: Stream) -> StreamInfo:
         disposition=int(stream.disposition),
         metadata=dict(stream.metadata),
         detail=_detail(stream),
-        is_cover=stream.type == "video" and _is_cover(stream),
+        is_cover=stream.type == "video" and is_cover(stream),
         is_made_by_muxer=_is_made_by_muxer(stream),
     )
 

@@ -39,6 +39,8 @@ def missing_frames(
     """
     base = stream.time_base or Fraction(1)
     assert times.last is not None
+    if ledger.is_suspect and times.nominal:
+        times.follow_header()
     covered_s = (times.last + times.step) * base
     inner, began = times.missing() if ledger.times_count else (0, None)
     at_s = (began + times.step) * base if began is not None else covered_s
@@ -151,6 +153,8 @@ def missing_packets(
     at_s = tally.gap_at_s if tally.gap_at_s is not None else tally.end_s
     listed = ledger.missing_from_index(stream) + _beyond_index(stream, ledger)
     if container.format.name.startswith("mov"):
+        if stream.duration and not (tally.packets or listed or len(stream.index_entries)):
+            return 1, 1, None  # a length without any packet: the tables of the track are broken
         return listed, listed + tally.packets, at_s
     told_s = stated_end_s(container, stream, ledger)
     if not tally.packets and stream.type in ("audio", "video"):

@@ -47,7 +47,8 @@ class Shortfall:
     def __str__(self) -> str:
         first = f", the first at {self.at_s:.3f} s" if self.at_s is not None else ""
         least = "at least " if self.so_far else ""
-        return f"{least}{self.missing} of {self.promised} {self.what} are missing or broken{first}"
+        share = "all" if self.missing >= self.promised else f"{self.missing} of {self.promised}"
+        return f"{least}{share} {self.what} are missing or broken{first}"
 
 
 def refuse_damaged(path: Path, what: Iterable[object], bound: float) -> None:
@@ -75,6 +76,21 @@ class FrameTimes:
     _steps: Counter[int] = field(default_factory=Counter)
     _began: dict[int, int] = field(default_factory=dict)
     """Where the first step of each length begins."""
+    _follows_header: bool = False
+
+    def follow_header(self) -> None:
+        """Take the rate that the header tells where most frames lie on its grid, however few.
+
+        For damaged files, of which so little may be left that the usual step is itself a gap.
+        """
+        slack = max(1, self.nominal // 20)
+        on_grid = sum(
+            n
+            for one, n in self._steps.items()
+            if abs((one + slack) % self.nominal - slack) <= slack
+        )
+        total = sum(self._steps.values())
+        self._follows_header = not self.is_steady and 0 < _STEADY * total <= on_grid
 
     def add(self, pts: int) -> None:
         """Take the next frame's time."""
@@ -95,7 +111,7 @@ class FrameTimes:
     @property
     def step(self) -> int:
         """The usual step in ticks; 0 where nothing tells."""
-        if sum(self._steps.values()) < _FEW:
+        if self._follows_header or sum(self._steps.values()) < _FEW:
             return self.nominal
         half, seen = sum(self._steps.values()) / 2, 0
         for step, count in sorted(self._steps.items()):
@@ -108,7 +124,7 @@ class FrameTimes:
     def is_steady(self) -> bool:
         """Whether frames come at a constant rate, gaps aside."""
         step, total = self.step, sum(self._steps.values())
-        if total < _FEW:
+        if self._follows_header or total < _FEW:
             return step > 0
         slack = max(1, step // 20)
         same = sum(n for one, n in self._steps.items() if abs(one - step) <= slack)

@@ -6,6 +6,7 @@ interleave in the output as they did in the input and memory stays bounded.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,8 +19,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet as AvPacket
 from av.stream import Discard, Stream
 
-from vidrestore.errors import VideoDecodeError, VideoWriteError
-from vidrestore.video.boundary import av_boundary, unexpected, wind
+from vidrestore.errors import VideoWriteError
+from vidrestore.video.boundary import unexpected, wind
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger, is_indexed
 from vidrestore.video.read.promise import missing_packets
 from vidrestore.video.read.shortfall import Shortfall
@@ -102,7 +103,8 @@ class StreamCopier:
             if stream.index not in self._streams and not self._reads_all:
                 stream.discard = Discard.all
         if self._window.first_s is not None:
-            with av_boundary(VideoDecodeError, f"{self._path}: cannot be read"):
+            # Else all is read, and what lies before the part is left out one by one.
+            with contextlib.suppress(av.FFmpegError):
                 wind(self._source, int(self._window.first_s * av.time_base))
         wanted = [self._source.streams[index] for index in self._streams]
         for packet in self.ledger.packets(wanted):
