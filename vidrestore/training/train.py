@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from torch import Tensor
 
 from vidrestore.errors import DataError
@@ -37,6 +35,7 @@ from vidrestore.training.data.batches import batches
 from vidrestore.training.data.faces import open_faces
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.resume import require_same
+from vidrestore.training.run_folder import CONFIG, LAST, config_text, require_free
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Batch, Counters, Data, Stage, Task
 
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingProgress", "batch_schedule", "train"]
 
-_LAST = "last.pt"
 _logger = logging.getLogger(__name__)
 
 
@@ -89,8 +87,9 @@ def train(
         data: Folder of face pictures, see `training.data.faces`; the detector's scenes need
             a ``labels.csv`` with boxes.
         out: Folder for what the run writes, made where missing.
-        resume: Go on from ``last.pt`` where there is one. What the configuration says otherwise
-            than the checkpoint's own is named, and refused where it would not be what is trained.
+        resume: Go on from ``last.pt`` where there is one, else begin. What the configuration says
+            otherwise than the checkpoint's own is named, and refused where it would not be what is
+            trained.
         workers: Loader processes; 0 loads in this one. The result does not depend on it.
         device: "auto", "cpu", "cuda", "cuda:1".
         stop_at_step: Stop early, after this step of the whole training.
@@ -101,13 +100,13 @@ def train(
         Path of the last checkpoint.
 
     Raises:
-        DataError: The data, the configuration or the checkpoint cannot be used, or a loss term
-            is not finite any more.
+        DataError: The data, the configuration or the checkpoint cannot be used, the folder holds
+            files that would be replaced, or a loss term is not finite any more.
         NotAvailableError: A loss term's network, or a package, is not there.
         VideoWriteError: Another training writes into the folder.
     """
     require_extra("tensorboard")
-    _require_free(out, resume)
+    require_free(out, config, resume=resume)
     distributed = Distributed(device, config.precision)
     with _only_run(out, distributed):
         source = _data(config, data, out, workers, preparing)
@@ -146,19 +145,6 @@ def _only_run(out: Path, distributed: Distributed) -> Iterator[None]:
         if is_new:
             with suppress(OSError):
                 out.rmdir()  # only if nothing was written
-
-
-def _require_free(out: Path, resume: bool) -> None:
-    """Refuse a folder that cannot be written, or holds another training."""
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: is a file; name a folder for what the training writes")
-    if not resume and (out / _LAST).exists():
-        raise DataError(
-            f"{out} holds a training already: go on with it by --resume, or name another folder"
-        )
-    above = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise DataError(f"{out}: {above} is no folder that can be written; name another one")
 
 
 def _data(
@@ -238,7 +224,7 @@ class _Run:
     @property
     def last(self) -> Path:
         """The checkpoint that a run goes on from."""
-        return self.out / _LAST
+        return self.out / LAST
 
     def load(self) -> None:
         """Go on from the last checkpoint, if there is one."""
@@ -256,8 +242,7 @@ class _Run:
         if self.distributed.is_main:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            resolved = yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False)
-            write_whole(self.out / "config.yaml", resolved.encode(), overwrite=True)
+            write_whole(self.out / CONFIG, config_text(self.config).encode(), overwrite=True)
             self.writer = SummaryWriter(str(self.out), purge_step=self.images or None)
 
     def after_step(
@@ -373,5 +358,5 @@ class _Run:
             words = " ".join(str(error).split())[:300]
             raise DataError(
                 f"checkpoint {path}: does not fit the configuration ({words}); train it with its "
-                f"own, {self.out / 'config.yaml'}"
+                f"own, {self.out / CONFIG}"
             ) from error
