@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vidrestore.cli.inputs import check_config_inputs, check_video
+from vidrestore.cli.inputs import check_config_inputs, check_encoding, check_video
 from vidrestore.cli.options import (
     HelpInSections,
     config_options,
@@ -61,8 +61,10 @@ def bench(
     overwrite = bool(values["encode__overwrite"])
     if out is not None:
         check_outputs([out], inputs=[source], overwrite=overwrite)
+    config = resolve_config(None, given_options(values))
     check_video(source)
-    check_config_inputs(resolve_config(None, given_options(values)))
+    check_encoding(source, config.encode.codec)  # The runs' outputs end as their input does.
+    check_config_inputs(config)
     from vidrestore.bench import bench as measure
     from vidrestore.bench import describe
 

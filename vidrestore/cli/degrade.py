@@ -103,7 +103,7 @@ def degrade(
     if source.is_dir():
         check_folder(output)
     else:
-        check_source(source)
+        check_source(source, output, config.encode.codec)
     from vidrestore.degradations.recipe import RECIPES, load_recipe
 
     recipe_file = find_settings(recipe, RECIPES, "recipe")
@@ -113,9 +113,9 @@ def degrade(
     }
     outputs = [path for path in (None if source.is_dir() else output, report) if path is not None]
     check_outputs(outputs, **rule)
+    chosen = load_recipe(recipe)
     from vidrestore.degradations.files import degrade as run
 
-    chosen = load_recipe(recipe)
     with show_progress(progress) as callback:
         done = run(
             source,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from vidrestore.cli.inputs import check_encoding
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option
 from vidrestore.cli.progress import show_progress
@@ -50,12 +51,14 @@ def demo(
     """
     start_logging(verbose)
     check_name(model, "restorer")
+    picture = output.with_name(f"{output.stem}_before_after.png")
+    videos = [output, *([keep_input] if keep_input else [])]
+    check_outputs([*videos, picture], overwrite=overwrite)
+    for video in videos:
+        check_encoding(video)
     from vidrestore.api import restore_video
     from vidrestore.demo.clip import make_clip
 
-    picture = output.with_name(f"{output.stem}_before_after.png")
-    outputs = [output, picture, *([keep_input] if keep_input else [])]
-    check_outputs(outputs, overwrite=overwrite)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / f"degraded{keep_input.suffix if keep_input else '.mp4'}"
         echo(f"making {seconds:g} s of an old recording …", err=True)

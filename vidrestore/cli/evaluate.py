@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from vidrestore.cli.inputs import check_detectors, check_restorers, check_video
+from vidrestore.cli.inputs import check_detectors, check_protocol, check_restorers, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option, write_json
 from vidrestore.cli.progress import show_work
 from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError
+from vidrestore.models.weights.file_check import check_file
+from vidrestore.runtime.devices import check_device
 from vidrestore.runtime.output_file import check_outputs
 
 if TYPE_CHECKING:
@@ -200,6 +202,12 @@ def _compare(
         raise UsageError("evaluate: name the --data, or a --pair of videos or of folders")
     check_restorers(model for model in models if model != "input")
     check_detectors([common["detector"]])
+    check_device(common["device"])
+    for weights in (common["identity"], arcface):
+        if weights is not None:
+            check_file(weights)
+    common["metrics"] = None if metrics is None else _words(metrics)
+    check_protocol(protocol, common["metrics"])
     for path in {path for pair in pairs for path in pair if not path.is_dir()}:
         check_video(path)
     from vidrestore.evaluation.clip_pairs import has_clips
@@ -211,7 +219,6 @@ def _compare(
     for model in models:
         pull_if_named(model, "restorer")
     pull_if_named(common["detector"], "detector")
-    common["metrics"] = None if metrics is None else _words(metrics)
     folders, clips = _sorted_pairs(pairs)
     shows_pictures = data is not None and _has_pictures(data)
     shows_clips = data is not None and (has_clips(data) or not shows_pictures)

@@ -49,6 +49,10 @@ def export(
     start_logging(verbose)
     if half and destination.suffix == ".onnx":
         raise UsageError("--half: is for .safetensors; an ONNX file is written in float32")
+    from vidrestore.training.inputs import require_exportable
+
+    other = blend[0] if blend else None
+    require_exportable(checkpoint, destination, other, overwrite=overwrite)
     from vidrestore.training.export import export as write
 
     precision: Literal["float16", "float32"] = "float16" if half else "float32"

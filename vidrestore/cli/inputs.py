@@ -1,4 +1,7 @@
-"""Look at everything a command is given before anything heavy is imported or loaded for it."""
+"""Look at everything a command is given before anything heavy is imported or loaded for it.
+
+torch takes seconds to import: a name, file or device that is wrong is told before.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from pathlib import Path
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.models.names import check_name, check_restorer, require_installed
+from vidrestore.runtime.devices import check_device
 from vidrestore.runtime.inputs import require_file
 
 __all__ = [
     "check_config_inputs",
     "check_detectors",
+    "check_encoding",
     "check_folder",
+    "check_protocol",
     "check_restorers",
     "check_source",
     "check_video",
@@ -31,11 +37,13 @@ def check_video(path: Path) -> None:
     check_input(path)
 
 
-def check_source(path: Path) -> None:
-    """Refuse what is neither a picture file nor can be opened as a video.
+def check_source(path: Path, output: Path, codec: str) -> None:
+    """Refuse what is neither a picture file nor a video, and a video that cannot be written so.
 
     Raises:
+        UsageError: There is no such codec.
         VideoOpenError: It is no file, or no video.
+        VideoWriteError: The output's ending names no container, or it does not take the codec.
     """
     from vidrestore.datasets.images import PICTURE_ENDINGS
 
@@ -43,6 +51,7 @@ def check_source(path: Path) -> None:
         require_file(path, str(path), VideoOpenError)
     else:
         check_video(path)
+        check_encoding(output, codec)
 
 
 def check_config_inputs(config: RestoreConfig) -> None:
@@ -52,7 +61,7 @@ def check_config_inputs(config: RestoreConfig) -> None:
         UsageError: The tracks are no file, this machine has no such device, or what the model's
             file does not say of it is not given.
         UnknownModelError: No model has the name.
-        WeightsError: The weights are no file, or a face parser is not installed.
+        WeightsError: The weights are no weights file, or a face parser is not installed.
     """
     if config.track.file is not None:
         require_file(config.track.file, f"tracks {config.track.file}")
@@ -60,6 +69,7 @@ def check_config_inputs(config: RestoreConfig) -> None:
     check_name(config.detect.detector, "detector")
     if config.blend.mask == "parsing":
         require_installed(config.blend.parser, "parsing")
+    check_device(config.run.device)
     if config.run.device not in ("auto", "cpu"):
         from vidrestore.models.load import resolve_device
 
@@ -67,15 +77,42 @@ def check_config_inputs(config: RestoreConfig) -> None:
 
 
 def check_detectors(names: Iterable[str]) -> None:
-    """Refuse names that no detector has, and weights that are not there."""
+    """Refuse names that no detector has, and weights that cannot be used."""
     for name in names:
         check_name(name, "detector")
 
 
+def check_protocol(name: str, metrics: Iterable[str] | None) -> None:
+    """Refuse a protocol, and metrics, that there are not.
+
+    Raises:
+        UsageError: There is none of a name, or the protocol's recipe is not well formed.
+    """
+    from vidrestore.evaluation.measures import PICTURE_MEASURES, VIDEO_MEASURES, choose
+    from vidrestore.evaluation.protocols import find_protocol
+
+    choose(metrics, {**PICTURE_MEASURES, **VIDEO_MEASURES})
+    find_protocol(name)
+
+
 def check_restorers(names: Iterable[str]) -> None:
-    """Refuse names that no restorer has, and weights that are not there."""
+    """Refuse names that no restorer has, and weights that cannot be used."""
     for name in names:
         check_name(name, "restorer")
+
+
+def check_encoding(output: Path, codec: str = "auto") -> None:
+    """Refuse an ending that names no container, and a codec that the container cannot hold.
+
+    Raises:
+        UsageError: There is no such codec.
+        VideoWriteError: The ending or the codec does not do.
+    """
+    from vidrestore.video.write.codecs import check_codec, container_of
+
+    container = container_of(output)
+    if codec != "auto":
+        check_codec(codec, container)
 
 
 def check_folder(output: Path) -> None:

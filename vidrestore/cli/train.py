@@ -18,6 +18,7 @@ import click
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.terminal import echo
 from vidrestore.errors import UsageError, VidRestoreError
+from vidrestore.runtime.devices import check_device
 from vidrestore.settings import TRAINING_PRESETS, settings_names
 
 if TYPE_CHECKING:
@@ -115,8 +116,13 @@ def train(
     """
     start_logging(verbose)
     from vidrestore.training.config_files import load_training_config
+    from vidrestore.training.inputs import require_inputs
+    from vidrestore.training.run_folder import require_free
 
     loaded = load_training_config(config, changes)
+    check_device(device)
+    require_inputs(loaded, data)
+    require_free(out, loaded, resume=resume)
     run = _Run(config, changes, data, out, resume, stop_at, workers, threads, device, verbose)
     last = run() if processes == 1 else _share(run, processes)
     use = "`vidrestore export` turns it into weights"

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from vidrestore.errors import NotAvailableError, UsageError, nearest
 from vidrestore.metrics import files
-from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.metrics.landmarks import eye_distance, landmark_distance
 from vidrestore.structs import Array, Detections
+
+if TYPE_CHECKING:
+    from vidrestore.metrics.identity import FaceIdentity
 
 __all__ = [
     "PICTURE_MEASURES",
@@ -196,6 +198,8 @@ def load_identity(weights: Path | None) -> FaceIdentity:
         NotAvailableError: It is not installed.
         WeightsError: The file cannot be used.
     """
+    from vidrestore.metrics.identity import FaceIdentity
+
     return FaceIdentity(weights or files.installed_weights("mobilefacenet"))
 
 

@@ -24,7 +24,6 @@ from vidrestore.degradations import (
     load_recipe,
     recipe_names,
 )
-from vidrestore.degradations.videos import degrade_video
 from vidrestore.errors import UsageError, nearest
 from vidrestore.runtime.inputs import is_bare_name
 
@@ -55,6 +54,8 @@ class Protocol:
         Raises:
             VidRestoreError: The clip cannot be read or the file not be written.
         """
+        from vidrestore.degradations.videos import degrade_video
+
         own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
         encode = EncodeConfig(codec="ffv1")
         degrade_video(source, out, self.recipe or Recipe(), seed=own_seed, encode=encode)

@@ -36,6 +36,7 @@ from vidrestore.models.weights import store as weights
 from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.weights.onnx_file import is_onnx
 from vidrestore.models.zoo import ModelSpec
+from vidrestore.runtime.devices import check_device
 from vidrestore.settings import shown
 
 __all__ = [
@@ -184,15 +185,13 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Raises:
         UsageError: If there is no such device on this machine.
     """
+    check_device(str(device))
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.empty(0, device=device).device
+        return torch.empty(0, device=device).device
     except Exception as error:  # Each kind of device that torch lacks has an error of its own.
         raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
-    if found.type == "meta":
-        raise UsageError("device meta: computes nothing; try 'auto' or 'cpu'")
-    return found
 
 
 _MOST_CROP_PX = 2048

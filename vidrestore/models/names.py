@@ -10,9 +10,11 @@ import os
 from pathlib import Path
 
 from vidrestore.config import RestoreStageConfig
-from vidrestore.errors import UsageError, WeightsError
+from vidrestore.errors import UnknownModelError, UsageError, WeightsError, nearest
 from vidrestore.models import zoo
+from vidrestore.models.registry import ARCHITECTURES, full_name
 from vidrestore.models.weights import store as weights
+from vidrestore.models.weights.file_check import check_file
 from vidrestore.models.weights.onnx_file import is_onnx, read_onnx
 from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.inputs import is_bare_name, require_file
@@ -59,15 +61,25 @@ def resolve(name: str | Path, task: Task) -> ModelSpec | Path:
 
 
 def check_name(name: str | Path, task: Task) -> None:
-    """Refuse a name that no model has, and a weights file that is not there.
+    """Refuse a name that no model has, and weights that cannot be used, without torch.
 
     Raises:
         UnknownModelError: It is no name.
-        WeightsError: It is the path of nothing, or of something that is no file.
+        WeightsError: It is the path of nothing, or of what is no weights file, or the installed
+            file is not the right one.
     """
-    chosen = zoo.AUTO if name == zoo.AUTO else resolve(name, task)
+    if name == zoo.AUTO:
+        return
+    chosen = resolve(name, task)
     if isinstance(chosen, Path):
-        split_arch(chosen)
+        path, arch = split_arch(chosen)
+        if arch and full_name(arch) not in ARCHITECTURES:
+            hint = nearest(arch, ARCHITECTURES) or f"; known: {', '.join(ARCHITECTURES)}"
+            raise UnknownModelError(f"model {name}: unknown architecture {arch!r}{hint}")
+        if all(spec.bytes != path.stat().st_size for spec in zoo.MODELS):
+            check_file(path)  # One of the zoo's is told by its checksum.
+    elif not chosen.embedded and weights.path_of(chosen).is_file():
+        weights.ready(chosen)
 
 
 def check_restorer(stage: RestoreStageConfig) -> None:

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vidrestore.errors import DataError
-from vidrestore.models.weights.pickle_check import check_weights_file
+from vidrestore.models.weights.pickle_check import UnsafeWeights, check_weights_file
 from vidrestore.runtime.inputs import require_file
 from vidrestore.runtime.output_file import OutputFile
 
-__all__ = ["TrainingState", "read_checkpoint", "write_checkpoint"]
+__all__ = ["TrainingState", "check_checkpoint", "read_checkpoint", "write_checkpoint"]
 
 _FORMAT = 1
 
@@ -53,15 +51,29 @@ def write_checkpoint(path: Path, content: TrainingState) -> None:
         "metrics": dict(content.metrics),
         "best": content.best,
     }
+    import torch
+
     with OutputFile(path, overwrite=True) as output:
         torch.save(table, output.temporary)
         output.publish()
 
 
-def _is_zip(path: Path) -> bool:
-    """Whether a file is of the kind that `torch.save` writes."""
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
+def check_checkpoint(path: Path) -> None:
+    """Refuse what is surely no checkpoint, without torch.
+
+    Raises:
+        DataError: It is missing, no file of the kind that `torch.save` writes, damaged or unsafe.
+    """
+    require_file(path, f"checkpoint {path}", DataError)
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                raise DataError(f"checkpoint {path}: not one of `vidrestore train`")
+        check_weights_file(path)
+    except OSError as error:
+        raise DataError(f"checkpoint {path}: {error.strerror}; check the path") from error
+    except UnsafeWeights as error:
+        raise DataError(f"checkpoint {path}: damaged ({str(error)[:160]})") from error
 
 
 def read_checkpoint(path: Path) -> TrainingState:
@@ -70,11 +82,11 @@ def read_checkpoint(path: Path) -> TrainingState:
     Raises:
         DataError: It is missing, damaged, or no checkpoint.
     """
-    require_file(path, f"checkpoint {path}", DataError)
+    check_checkpoint(path)
+    import torch
+
     try:
-        if _is_zip(path):
-            check_weights_file(path)
-        table = torch.load(path, map_location="cpu", weights_only=True) if _is_zip(path) else None
+        table = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(table, dict) or table.get("format") != _FORMAT:
             raise DataError(f"checkpoint {path}: not one of `vidrestore train`")
         return TrainingState(

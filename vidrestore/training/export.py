@@ -29,10 +29,11 @@ from vidrestore.models.registry import build
 from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.weights.quantization import quantize
 from vidrestore.runtime.extras import require_extra
-from vidrestore.runtime.output_file import OutputFile, check_outputs
+from vidrestore.runtime.output_file import OutputFile
 from vidrestore.training.checkpoint import TrainingState, read_checkpoint
 from vidrestore.training.config import TrainingConfig
 from vidrestore.training.config_files import TRAINING_CONFIGS, parse_training_config
+from vidrestore.training.inputs import require_exportable
 from vidrestore.training.tasks.task import load_weights
 
 __all__ = ["ONNX_TOLERANCE", "export", "export_onnx", "export_safetensors"]
@@ -74,10 +75,8 @@ def export(
         NotAvailableError: A package for ONNX is not installed.
         VideoWriteError: The destination exists, is an input, or cannot be written.
     """
-    if destination.suffix not in (".safetensors", ".onnx"):
-        raise DataError(f"{destination}: ends neither in .safetensors nor in .onnx")
-    inputs = [checkpoint, *([blend[0]] if blend else [])]
-    check_outputs([destination], inputs=inputs, overwrite=overwrite)
+    other = blend[0] if blend else None
+    require_exportable(checkpoint, destination, other, overwrite=overwrite)
     found = read_checkpoint(checkpoint)
     _require_finite(checkpoint, found.state["average"])
     if found.config.get("stage") == "prior":
@@ -90,6 +89,7 @@ def export(
         found = _blend(found, *blend)
         del metadata["metrics"]  # They are of the checkpoint, not of the mean.
         metadata |= {"blended_with": blend[0].name, "blended_share": f"{blend[1]:g}"}
+    inputs = [checkpoint, *([other] if other else [])]
     with OutputFile(destination, inputs=inputs, overwrite=overwrite) as output:
         if destination.suffix == ".onnx":
             export_onnx(found, output.temporary, metadata)

@@ -34,6 +34,7 @@ from vidrestore.training.config import CompactDetectorConfig, TrainingConfig
 from vidrestore.training.data.batches import batches
 from vidrestore.training.data.faces import open_faces
 from vidrestore.training.distributed import Distributed
+from vidrestore.training.inputs import require_inputs
 from vidrestore.training.resume import require_same
 from vidrestore.training.run_folder import CONFIG, LAST, config_text, require_free
 from vidrestore.training.tasks import open_task
@@ -106,6 +107,7 @@ def train(
         VideoWriteError: Another training writes into the folder.
     """
     require_extra("tensorboard")
+    require_inputs(config, data)
     require_free(out, config, resume=resume)
     distributed = Distributed(device, config.precision)
     with _only_run(out, distributed):
@@ -155,8 +157,6 @@ def _data(
     preparing: Callable[[int, int], None] | None,
 ) -> Data | SceneData:
     """What the configuration's task learns from, not yet opened."""
-    if not folder.is_dir():
-        raise DataError(f"training data {folder}: no such folder")
     if isinstance(config, CompactDetectorConfig):
         from vidrestore.training.tasks.compact_detector import scene_data
 

@@ -1,10 +1,9 @@
 """Read a weights file without trusting it, and put it into a network.
 
-`read` takes `.pth`, `.pt` and `.safetensors` files and gives plain tensors by name. Pickled files
-are followed first without making anything (`pickle_check`), then opened by torch's restricted
+`read` takes `.pth`, `.pt` and `.safetensors` files and gives plain tensors by name. `file_check`
+looks at them first without making anything; pickled ones are then opened by torch's restricted
 unpickler, which builds tensors and containers and refuses everything else, so no code in a file
-ever runs. `fill` puts the tensors into a network whose
-names and shapes must match exactly.
+ever runs. `fill` puts the tensors into a network whose names and shapes must match exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vidrestore.errors import WeightsError
-from vidrestore.models.weights.pickle_check import UnsafeWeights, check_weights_file
+from vidrestore.models.weights.file_check import check_file, damaged
 from vidrestore.models.weights.quantization import dequantize
 from vidrestore.runtime.inputs import require_file
 
@@ -30,7 +29,6 @@ __all__ = ["Checkpoint", "Unfilled", "fill", "read"]
 _WRAPPERS = ("params_ema", "params", "g_ema", "state_dict")
 """Keys under which publishers keep the weights, the averaged ones first."""
 
-_MOST_HEADER_BYTES = 1 << 23
 _TRAINING_ONLY = "num_batches_tracked"
 """Counters of batch normalisation that inference does not read and files may leave out."""
 
@@ -56,12 +54,15 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
 
     Args:
         path: A `.safetensors` file, or a pickled one of any name.
-        trusted: Skip the archive's own checksums, because the whole file's has been compared.
+        trusted: Look at nothing before, because the whole file's checksum has been compared.
 
     Raises:
         WeightsError: If the file is missing, damaged, unsafe, or holds no weights.
     """
-    require_file(path, f"weights {path}", WeightsError)
+    if trusted:
+        require_file(path, f"weights {path}", WeightsError)
+    else:
+        check_file(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     state = _unwrap(_unpickle(path, check=not trusted), path)
@@ -71,38 +72,23 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
 def _read_safetensors(path: Path) -> Checkpoint:
     from safetensors import safe_open
 
-    _check_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Checkpoint(path, dequantize(state), file.metadata() or {})
     except Exception as error:  # A damaged file can fail in any way.
-        raise _damaged(path, error) from error
-
-
-def _check_header(path: Path) -> None:
-    """The library itself takes a header of 100 MB; none of ours has a hundredth of that."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > _MOST_HEADER_BYTES:
-        raise WeightsError(
-            f"weights {path}: damaged or no weights file (its table would take {length} bytes)"
-        )
+        raise damaged(path, error) from error
 
 
 def _unpickle(path: Path, *, check: bool) -> object:
     try:
-        if check:
-            check_weights_file(path)
-            if zipfile.is_zipfile(path):
-                _check_archive(path)
+        if check and zipfile.is_zipfile(path):
+            _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
-    except UnsafeWeights as error:
-        raise _refused(path, error) from error
     except Exception as error:  # A damaged pickle can fail in any way.
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def _check_archive(path: Path) -> None:
@@ -111,21 +97,6 @@ def _check_archive(path: Path) -> None:
         spoilt = archive.testzip()
     if spoilt is not None:
         raise WeightsError(f"weights {path}: damaged (checksum of {spoilt}); get the file again")
-
-
-def _refused(path: Path, error: UnsafeWeights) -> WeightsError:
-    if str(error).startswith("damaged"):
-        return WeightsError(f"weights {path}: {error}; nothing was executed")
-    why = f", because {error}" if error.runs else f" ({error})"
-    return WeightsError(
-        f"weights {path}: refused{why}; nothing was executed. "
-        "Get the weights alone, best as .safetensors"
-    )
-
-
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    words = str(error).strip().splitlines() or [type(error).__name__]
-    return WeightsError(f"weights {path}: damaged or no weights file ({words[0][:160]})")
 
 
 def _unwrap(content: object, path: Path) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ __all__ = [
     "CONTAINERS",
     "CodecChoice",
     "Container",
+    "check_codec",
     "choose_codec",
     "container_of",
     "equal_layouts",
@@ -168,7 +169,7 @@ def choose_codec(
             f"no codec that {_ending(container)} takes holds {pix_fmt} at {width}x{height}"
             + _alternatives(pix_fmt, width, height)
         )
-    _check_encoder(codec, container)
+    check_codec(codec, container)
     fitting = fitting_format(codec, pix_fmt, width, height)
     if fitting is None:
         raise VideoWriteError(
@@ -178,19 +179,13 @@ def choose_codec(
     return CodecChoice(codec, fitting)
 
 
-def fitting_format(codec: str, pix_fmt: str, width: int, height: int) -> str | None:
-    """The layout of `pix_fmt` that `codec` holds at this size, or None."""
-    if codec in _HOLDS:
-        held = _HOLDS[codec]
-    else:
-        held = frozenset(form.name for form in _encoder(codec).video_formats or ())
-    for name in equal_layouts(pix_fmt):
-        if name in held and _opens(codec, name, width, height):
-            return name
-    return None
+def check_codec(codec: str, container: Container) -> None:
+    """Refuse what is no encoder of videos, or does not go into a container.
 
-
-def _check_encoder(codec: str, container: Container) -> None:
+    Raises:
+        UsageError: there is no such codec.
+        VideoWriteError: the container does not take it; names what does.
+    """
     try:
         encoder = _encoder(codec)
     except ValueError as error:
@@ -204,6 +199,18 @@ def _check_encoder(codec: str, container: Container) -> None:
             f"{_ending(container)} does not take codec {codec}; write {' or '.join(endings)}, "
             f"or use --codec auto ({', '.join(container.codecs)})"
         )
+
+
+def fitting_format(codec: str, pix_fmt: str, width: int, height: int) -> str | None:
+    """The layout of `pix_fmt` that `codec` holds at this size, or None."""
+    if codec in _HOLDS:
+        held = _HOLDS[codec]
+    else:
+        held = frozenset(form.name for form in _encoder(codec).video_formats or ())
+    for name in equal_layouts(pix_fmt):
+        if name in held and _opens(codec, name, width, height):
+            return name
+    return None
 
 
 def _encoder(codec: str) -> av.Codec:
