@@ -70,7 +70,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made, dripping_server() as address:
         folder = Path(made)
         cases = [*made_cases(folder), *found_cases(folder, given.folder)]
-        cases.append(dripping_case(address))
+        cases.extend(dripping_cases(address))
         print("| input | message | exit | seconds | peak MiB |\n| --- | --- | --- | --- | --- |")
         for case in cases:
             if given.only in case.name:
@@ -334,13 +334,14 @@ def slug(name: str) -> str:
 
 @contextmanager
 def dripping_server() -> Iterator[str]:
-    """The address of a file whose bytes come one by one."""
+    """The address of `/content` and `/headers`, of which these bytes come one by one."""
     ended = threading.Event()
 
     class Drips(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
+            if self.path == "/content":
+                self.send_response(200)
+                self.end_headers()
             while not ended.wait(0.2):
                 try:
                     self.wfile.write(b"x")
@@ -353,7 +354,7 @@ def dripping_server() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Drips)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/w"
+    yield f"http://127.0.0.1:{server.server_port}"
     ended.set()
     server.shutdown()
 
@@ -363,19 +364,20 @@ import sys, tempfile
 from pathlib import Path
 from vidrestore.errors import DownloadError
 from vidrestore.models.weights import download
-download._PACE_WINDOW_S = 5.0
+download._PACE_WINDOW_S = float(sys.argv[2])
 folder = tempfile.mkdtemp()
 try:
-    download.fetch([sys.argv[1]], Path(folder) / "w", wrong=lambda part: None)
+    download.fetch([sys.argv[1]], Path(folder) / "w", wrong=lambda part: None, timeout_s=2.0)
 except DownloadError as error:
     print(f"download: {error}")
     sys.exit(1)
 """
 
 
-def dripping_case(address: str) -> Case:
-    """The program's download from a server that drips, with a window of 5 s instead of 300."""
-    return Case("download: a server that drips (window of 5 s)", ["-c", DRIP, address])
+def dripping_cases(address: str) -> Iterator[Case]:
+    """The program's download from a server that drips, with 5 s and 2 s instead of 300 and 60."""
+    yield Case("download: content that drips (5 s)", ["-c", DRIP, f"{address}/content", "5"])
+    yield Case("download: headers that drip (2 s)", ["-c", DRIP, f"{address}/headers", "300"])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,44 @@ def test_a_server_that_breaks_off_after_every_few_bytes_is_left(
     with pytest.raises(DownloadError, match="too slow"):
         fetch(f"{server.url}/w", tmp_path / "w", clock=Leaps(30))
     assert len(server.requests) < 30
+
+
+def test_headers_that_drip_are_left(server: WeightsServer, tmp_path: Path) -> None:
+    server.files["w"], server.header_pause_s = bytes(5000), 0.02
+    begun = time.monotonic()
+    with pytest.raises(DownloadError, match=r"no whole answer within 0\.2 s"):
+        fetch(f"{server.url}/w", tmp_path / "w", timeout_s=0.2)
+    assert time.monotonic() - begun < 4 * 0.2 + 1.5
+    assert len(server.requests) == 4
+    server.header_pause_s = 0.001
+    fetch(f"{server.url}/w", tmp_path / "w", timeout_s=5.0)
+    assert (tmp_path / "w").stat().st_size == 5000
+
+
+def test_redirects_share_the_time_of_one_answer(
+    server: WeightsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_TRIES_PER_URL", 1)
+    server.files["w9"], server.header_pause_s = bytes(5000), 0.002
+    server.redirects = {f"w{n}": f"/w{n + 1}" for n in range(9)}
+    with pytest.raises(DownloadError, match="no whole answer within 1 s"):
+        fetch(f"{server.url}/w0", tmp_path / "w", timeout_s=1.0)
+    assert 2 < len(server.requests) < 10
+
+
+def test_what_comes_with_a_redirect_is_not_read(server: WeightsServer, tmp_path: Path) -> None:
+    server.files["w"], server.redirects["a"] = bytes(5000), "/w"
+    server.redirect_body_s = 5.0
+    begun = time.monotonic()
+    fetch(f"{server.url}/a", tmp_path / "w")
+    assert time.monotonic() - begun < 4
+
+
+def test_bytes_that_are_no_content_are_no_pace(server: WeightsServer, tmp_path: Path) -> None:
+    server.files["w"], server.drips_chunk_size = bytes(5000), True
+    with pytest.raises(DownloadError, match="too slow"):
+        fetch(f"{server.url}/w", tmp_path / "w", clock=Leaps(10))
+    assert len(server.requests) == 1
 
 
 def test_a_quick_server_has_all_the_time_it_needs(server: WeightsServer, tmp_path: Path) -> None:

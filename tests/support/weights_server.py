@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +34,12 @@ class WeightsServer:
     """Seconds for which each of the next answers falls silent in its middle."""
     statuses: list[int] = field(default_factory=list)
     """Statuses of the next answers instead of a file."""
+    header_pause_s: float = 0.0
+    """Seconds from one byte of an answer's headers to the next."""
+    redirect_body_s: float = 0.0
+    """Seconds for which the body of a redirect goes on."""
+    drips_chunk_size: bool = False
+    """Whether an answer comes in chunks, of which the first one's size comes byte by byte."""
     chunk_pause_s: float = 0.0
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range of every request."""
@@ -47,7 +54,8 @@ def _handler(server: WeightsServer) -> type[BaseHTTPRequestHandler]:
             if name in server.redirects:
                 self.send_response(302)
                 self.send_header("Location", server.redirects[name])
-                return self.end_headers()
+                self.end_headers()
+                return self._drip(server.redirect_body_s)
             status = server.statuses.pop(0) if server.statuses else None
             if status or content is None:
                 return self.send_error(status or 404)
@@ -57,6 +65,10 @@ def _handler(server: WeightsServer) -> type[BaseHTTPRequestHandler]:
             if start >= len(content) and start:
                 return self.send_error(416)
             self.send_response(206 if start else 200)
+            if server.drips_chunk_size:
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                return self._drip(2.0)
             if server.tells_size:
                 self.send_header("Content-Length", str(len(content) - start))
             if start:
@@ -64,6 +76,24 @@ def _handler(server: WeightsServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Range", f"bytes {start}-{last}/{total}")
             self.end_headers()
             self._send(content[start:])
+
+        def flush_headers(self) -> None:
+            head, self._headers_buffer = b"".join(self._headers_buffer), []
+            if not server.header_pause_s:
+                self.wfile.write(head)
+                return
+            with suppress(OSError):
+                for place in range(len(head)):
+                    self.wfile.write(head[place : place + 1])
+                    time.sleep(server.header_pause_s)
+
+        def _drip(self, seconds: float) -> None:
+            """Zeros, one by one: also the beginning of a chunk's size."""
+            end = time.monotonic() + seconds
+            with suppress(OSError):
+                while time.monotonic() < end:
+                    self.wfile.write(b"0")
+                    time.sleep(0.01)
 
         def _send(self, body: bytes) -> None:
             body = body[: server.cuts.pop(0)] if server.cuts else body

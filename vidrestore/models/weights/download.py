@@ -6,8 +6,8 @@ time, with the same server or another. The file gets its own name only after the
 has passed, by an atomic rename. `locked` keeps two processes from fetching the same file at once.
 
 A server is not trusted: addresses are https, also after redirects (plain http only on this
-machine); a transfer that drips is stopped, and what has arrived is kept; a web page is no weights
-file; where no size is known, there is a largest one.
+machine); an answer that drips is stopped, in its headers (`connection`) or its content, and what
+has arrived is kept; a web page is no weights file; where no size is known, there is a largest one.
 
 Sizes are in bytes. Nothing is printed: progress goes to a callback, retries to `logging`.
 """
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vidrestore.errors import DownloadError
+from vidrestore.models.weights.connection import open_url
 from vidrestore.runtime.file_lock import try_lock, unlock
 
 __all__ = ["Progress", "fetch", "is_web_page", "locked"]
@@ -107,6 +108,14 @@ class _Transfer:
         """Bytes that are never exceeded."""
         return _MOST_BYTES if self.size is None else self.size
 
+    def arrived(self, count: int) -> None:
+        """Take note of bytes that have come.
+
+        Raises:
+            _Refused: They come too slowly.
+        """
+        self.pace.add(count, self.clock())
+
     def report(self, received: int, total: int | None) -> None:
         if self.progress is not None:
             self.progress(received, total)
@@ -133,7 +142,8 @@ def fetch(
         resumable: Continue what an earlier transfer left. Turn it off if `wrong` would not notice
             that the parts come from different files.
         progress: See `Progress`.
-        timeout_s: Longest silence of a server, in seconds.
+        timeout_s: Longest time until a server's answer begins with whole headers, and longest
+            silence behind them, in seconds.
         clock: Gives seconds, for the pace.
 
     Raises:
@@ -196,14 +206,15 @@ def _complete(url: str, transfer: _Transfer) -> None:
 def _receive(url: str, transfer: _Transfer, offset: int) -> None:
     """One request: append what the server sends, or start over if it does not continue."""
     _refuse_insecure(url)
-    transfer.pace.add(0, transfer.clock())
+    transfer.arrived(0)
     headers = {"User-Agent": "vidrestore", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
     request = urllib.request.Request(url, headers=headers)
     try:
-        opener = urllib.request.build_opener(_CheckedRedirects)
-        with opener.open(request, timeout=transfer.timeout_s) as response:
+        with open_url(
+            request, _CheckedRedirects(), timeout_s=transfer.timeout_s, arrived=transfer.arrived
+        ) as response:
             if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
                 raise _Refused(_IS_PAGE)
             start, total = _extent(response, offset)
@@ -275,6 +286,7 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         from_here = _is_loopback(urllib.parse.urlsplit(req.full_url).hostname or "")
         _refuse_insecure(newurl, from_here=from_here)
+        fp.close()  # Else urllib reads all that comes with a redirect.
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -294,7 +306,6 @@ def _write(
             _refuse_too_large(received, transfer.limit)
             file.write(chunk)
             transfer.report(received, total)
-            transfer.pace.add(len(chunk), transfer.clock())
             chunk = _read(response)
     if total is not None and received < total:
         raise _Interrupted(f"broken off at {received} of {total} bytes")
