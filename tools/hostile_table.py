@@ -15,6 +15,7 @@ import argparse
 import http.server
 import json
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -46,6 +47,10 @@ class Case:
     arguments: list[str]
     succeeds: bool = False
     """Whether it is only to be told safely, and not refused."""
+    memory_bytes: int | None = None
+    """Most memory, as address space, that the process gets."""
+    says: str = ""
+    """Words that the message must hold."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,20 @@ def run(case: Case, folder: Path, limit_s: float) -> Outcome:
     command += case.arguments
     environment = os.environ | {"VIDRESTORE_HOME": str(folder / "home")}
     environment.pop("COLUMNS", None)
+
+    def limit_memory() -> None:
+        if case.memory_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (case.memory_bytes, case.memory_bytes))
+
     begun = time.monotonic()
     with output.open("wb") as said:
         process = subprocess.Popen(
-            command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=environment
+            command,
+            stdout=said,
+            stderr=said,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            preexec_fn=limit_memory,
         )
         killer = threading.Timer(limit_s, process.kill)
         killer.start()
@@ -122,7 +137,7 @@ def fault(case: Case, outcome: Outcome) -> str | None:
         return "not one clear line"
     if not last.startswith(("vidrestore: ", "download: ")) or "unexpected" in last:
         return "not a clear line"
-    return None
+    return None if case.says in last else f"not the message {case.says!r}"
 
 
 def line(case: Case, outcome: Outcome, wrong: str | None) -> str:
@@ -166,6 +181,8 @@ def made_cases(folder: Path) -> Iterator[Case]:
     for option, value in (("--device", "hpu"), ("--start", "1e308"), ("--end", "inf")):
         yield with_option(f"{option} {value}", option, value)
     yield with_option("an option with escapes", "--\x1b[31m\nvidrestore: wrote a")
+    huge = [str(huge_clip(folder / "huge.mp4")), output]
+    yield Case("8000x8000, 4 GiB free", huge, memory_bytes=4 << 30, says="needs about 8")
     hostile = titled_clip(folder / "a\x1b[31m\nvidrestore: wrote b.mkv", ESCAPES)
     yield Case("probe: titles and names with escapes", ["probe", str(hostile)], succeeds=True)
     told = [str(hostile), output, "--dry-run"]
@@ -324,6 +341,26 @@ def titled_clip(path: Path, title: str) -> Path:
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def huge_clip(path: Path) -> Path:
+    """A clip of 12 grey frames of 8000 x 8000 pixels in some 2 MB: one key frame, repeated."""
+    with av.open(str(path), "w") as container:
+        options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "threads=1"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width = stream.height = 8000
+        frame = av.VideoFrame(8000, 8000, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes([128]) * plane.buffer_size)
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        [packet] = [*stream.encode(frame), *stream.encode(None)]
+        data = bytes(packet)
+        for number in range(12):
+            copy = av.Packet(data)
+            copy.stream, copy.time_base, copy.is_keyframe = stream, Fraction(1, 25), True
+            copy.pts = copy.dts = number
+            container.mux(copy)
     return path
 
 

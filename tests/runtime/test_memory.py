@@ -209,6 +209,17 @@ def test_too_little_memory_ends_before_work(clip, tmp_path, capsys, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limits")
+def test_a_video_of_8000_x_8000_is_refused_by_its_estimate():
+    """Of a few MB, under a limit of 4 GiB; in a row of the table of hostile inputs."""
+    tool = Path(__file__).parents[2] / "tools" / "hostile_table.py"
+    command = [sys.executable, str(tool), "--only", "8000x8000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| 8000x8000")]
+    assert done.returncode == 0 and len(rows) == 1, done.stdout + done.stderr
+    assert "needs about 8" in rows[0] and "GiB are free" in rows[0] and "| 1 |" in rows[0]
+
+
 def test_tight_memory_is_warned_of(monkeypatch):
     monkeypatch.setattr(memory_estimate, "available_memory_mib", lambda: 900.0)
     monkeypatch.setattr(memory_estimate, "current_memory_mib", lambda: 100.0)
