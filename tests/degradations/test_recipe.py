@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from vidrestore.degradations import (
     load_recipe,
     recipe_names,
 )
+from vidrestore.degradations.blind import Degradation
 from vidrestore.degradations.recipe import Recipe, parse_recipe
 from vidrestore.degradations.steps import STEPS
 from vidrestore.errors import UsageError
@@ -232,7 +234,10 @@ def test_down_without_up_comes_back_to_its_size(picture: np.ndarray) -> None:
         ({"steps": [{"jpeg": {"probability": 2}}]}, "probability"),
         ({"steps": [{"blind_video": {"mixture": {"blur_sare": 1}}}]}, "did you mean 'blur_share'"),
         ({"steps": [{"blind_video": {"mixture": {"crf": [40, 20]}}}]}, r"crf: \[40, 20\] is no"),
-        ({"steps": [{"blind_video": {"mixture": {"factor": [0, 4]}}}]}, "factor: .* from 1.0"),
+        (
+            {"steps": [{"blind_video": {"mixture": {"factor": [0, 4]}}}]},
+            "factor: .* within 1 to 64",
+        ),
         ({"steps": [{"one_of": {"steps": [{"jpeg": {"qualty": 3}}]}}]}, "'quality'"),
         ({"steps": [{"one_of": {"steps": ["jpeg"], "weights": [1, 2]}}]}, "as many weights"),
         ({"steps": [{"gaussian_noise": {"gray": 2}}]}, "a chance is"),
@@ -245,6 +250,79 @@ def test_down_without_up_comes_back_to_its_size(picture: np.ndarray) -> None:
 def test_mistakes_are_named(content: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_recipe(content, "mine")
+
+
+SENSELESS = [float("inf"), float("-inf"), float("nan"), 1e300, 10**30]
+PLACES = [
+    *((name, (field,)) for name in ALONE for field in STEPS[name].model_fields),
+    *(("blind_video", ("mixture", field.name)) for field in fields(BlindVideo)),
+    *(("drawn_blind_video", ("degradation", field.name)) for field in fields(Degradation)),
+    ("drawn_blind_video", ("degradation", "coding", "quality")),
+]
+
+
+def nested(path: tuple[str, ...], value: object) -> object:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+@pytest.mark.parametrize(("name", "path"), PLACES, ids=lambda value: "".join(value))
+def test_numbers_without_sense_are_refused_by_their_names(name: str, path: tuple[str, ...]) -> None:
+    for bad in SENSELESS:
+        for value in (bad, [0, bad], [bad, bad], {"log": [1, bad]}, [[0, 0], [0, bad]]):
+            with pytest.raises(UsageError, match=rf"step 1 \({name}\): .*{path[-1]}") as caught:
+                parse_recipe({"steps": [{name: nested(path, value)}]}, "mine")
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"still": {"frames": [1, float("inf")]}}, "still.frames.*finite"),
+        ({"still": {"frames": 10**9}}, "frames: must lie in 1 to 64"),
+        ({"still": {"frames": 0}}, "frames: must lie in 1 to 64"),
+        ({"still": {"motion_px": float("inf")}}, "still.motion_px.*finite"),
+        ({"still": {"motion_px": 1e9}}, "motion_px: must lie in 0 to 200"),
+        ({"for_px": float("inf")}, "for_px: .*finite"),
+        ({"for_px": 10**9}, "for_px: .*16384"),
+        ({"steps": ["jpeg"] * 65}, "65 steps; a recipe has 64 at most"),
+        ({"steps": [{"one_of": {"steps": ["jpeg"] * 65}}]}, "65 steps"),
+        (
+            {"steps": [{"one_of": {"steps": ["jpeg"], "weights": [float("inf")]}}]},
+            "weights.0: .*finite",
+        ),
+        ({"steps": [{"one_of": {"steps": ["jpeg"], "weights": [1e300]}}]}, "weights.0: .*1000000"),
+        (
+            {"steps": [{"drawn_blind_video": {"degradation": {"motion_px": [[1, 2]]}}}]},
+            "motion_px: needs 1 to 64 shifts, of which one is",
+        ),
+        (
+            {
+                "steps": [
+                    {
+                        "drawn_blind_video": {
+                            "degradation": {"coding": {"codec": "h263", "quality": 9}}
+                        }
+                    }
+                ]
+            },
+            "codec: unknown 'h263'",
+        ),
+    ],
+)
+def test_recipes_beyond_all_bounds_are_refused(content: object, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_recipe({"steps": [], **content}, "mine")
+
+
+def test_lengths_that_would_be_too_long_at_another_size_are_refused() -> None:
+    recipe = parse_recipe({"for_px": 16, "steps": [{"blur": {"sigma_px": 100}}]})
+    with pytest.raises(UsageError, match=r"cannot be used for 512 px \(sigma_px: must lie in 0"):
+        recipe.for_size(512)
+    mixture = {"for_px": 16, "steps": [{"blind_video": {"mixture": {"sigma_px": [1, 100]}}}]}
+    with pytest.raises(UsageError, match=r"cannot be used for 512 px \(sigma_px: .* no range"):
+        parse_recipe(mixture).for_size(512)
 
 
 def test_a_file_of_a_recipes_name_is_refused_where_a_user_names_it(

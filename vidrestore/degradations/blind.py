@@ -18,15 +18,24 @@ from itertools import chain
 
 import numpy as np
 
-from vidrestore.degradations.compression import jpeg, recode, video_codec
+from vidrestore.degradations.compression import PRESETS, jpeg, recode, video_codec
 from vidrestore.degradations.noise import gaussian_noise, shot_noise
 from vidrestore.degradations.optics import blur
 from vidrestore.degradations.pixels import Image, log_uniform
-from vidrestore.degradations.sampling import resize, shift
+from vidrestore.degradations.sampling import METHODS, resize, shift
 
 __all__ = ["BlindVideo", "Coding", "Degradation", "apply", "apply_to_video"]
 
 _SMALLEST_FRAME_PX = 16
+
+MOST_PX = 200.0
+"""Of a blur's standard deviation, and of the motion's from frame to frame."""
+_MOST_FACTOR = 64.0
+_MOST_FRAMES = 64
+_MOST_PHOTONS = 1e6
+_MOST_SHIFT_PX = 1e5
+_CODECS = {"h264": (0, 51), "mpeg2": (1, 31)}
+"""Least and greatest quality of each."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,16 @@ class Coding:
     quality: int
     """CRF or quantiser, see `video_codec`."""
     preset: str = "veryfast"
+
+    def __post_init__(self) -> None:
+        """Refuse what no codec takes.
+
+        Raises:
+            ValueError: It names the field.
+        """
+        _among("codec", self.codec, _CODECS)
+        _among("preset", self.preset, PRESETS)
+        _within("quality", self.quality, *_CODECS[self.codec])
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,44 @@ class Degradation:
     recoding_factor: float = 1.0
     motion_px: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     """Shift of each frame of the coded clip; the frame that is kept has none."""
+
+    def __post_init__(self) -> None:
+        """Refuse what `BlindVideo` never draws.
+
+        Raises:
+            ValueError: It names the field.
+        """
+        _among("down", self.down, METHODS)
+        _among("up", self.up, METHODS)
+        for name, (low, high) in _DEGRADATION_BOUNDS.items():
+            _within(name, getattr(self, name), low, high)
+        if not 0 < len(self.motion_px) <= _MOST_FRAMES or (0.0, 0.0) not in self.motion_px:
+            raise ValueError(f"motion_px: needs 1 to {_MOST_FRAMES} shifts, of which one is [0, 0]")
+        for shift_px in self.motion_px:
+            for length in shift_px:
+                _within("motion_px", length, -_MOST_SHIFT_PX, _MOST_SHIFT_PX)
+
+
+_DEGRADATION_BOUNDS = {
+    "sigma_x_px": (0.0, MOST_PX),
+    "sigma_y_px": (0.0, MOST_PX),
+    "angle": (-7.0, 7.0),
+    "factor": (1.0, _MOST_FACTOR),
+    "noise": (0.0, 1.0),
+    "photons": (0.0, _MOST_PHOTONS),
+    "jpeg_quality": (0, 100),
+    "recoding_factor": (1.0, _MOST_FACTOR),
+}
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name}: must lie in {low:g} to {high:g}, not {value:g}")
+
+
+def _among(name: str, word: str, known: Iterable[str]) -> None:
+    if word not in known:
+        raise ValueError(f"{name}: unknown {word!r}; known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -100,19 +157,17 @@ class BlindVideo:
         """Refuse what cannot be drawn from.
 
         Raises:
-            ValueError: A share is beyond 0 to 1, a range is turned round or begins too low.
+            ValueError: A share is beyond 0 to 1, a range is turned round or beyond its bounds.
         """
-        least = {"sigma_px": 1e-3, "factor": 1.0, "photons": 1e-3, "frames": 1, "quantiser": 1}
         for field in fields(self):
             value = getattr(self, field.name)
-            low = least.get(field.name, 0)
-            if isinstance(value, tuple):
-                if not (len(value) == 2 and low <= value[0] <= value[1]):
-                    raise ValueError(
-                        f"{field.name}: {list(value)} is no range from {low} or more upwards"
-                    )
-            elif not 0 <= value <= (1 if field.name != "motion_px" else np.inf):
-                raise ValueError(f"{field.name}: {value} is no share from 0 to 1")
+            low, high = _MIXTURE_BOUNDS.get(field.name, (0.0, 1.0))
+            if not isinstance(value, tuple):
+                _within(field.name, value, low, high)
+            elif not (len(value) == 2 and low <= value[0] <= value[1] <= high):
+                raise ValueError(
+                    f"{field.name}: {list(value)} is no range within {low:g} to {high:g}"
+                )
 
     def draw(self, rng: np.random.Generator) -> Degradation:
         """Draw one degradation."""
@@ -177,6 +232,20 @@ class BlindVideo:
         path = np.cumsum(rng.normal(0, self.motion_px * rng.random(), (count, 2)), axis=0)
         path -= path[int(rng.integers(count))]
         return tuple((float(x), float(y)) for x, y in path)
+
+
+_MIXTURE_BOUNDS = {
+    "sigma_px": (1e-3, MOST_PX),
+    "factor": (1.0, _MOST_FACTOR),
+    "photons": (1e-3, _MOST_PHOTONS),
+    "jpeg_quality": (0, 100),
+    "crf": _CODECS["h264"],
+    "quantiser": _CODECS["mpeg2"],
+    "recoding_crf": _CODECS["h264"],
+    "frames": (1, _MOST_FRAMES),
+    "motion_px": (0.0, MOST_PX),
+}
+"""Those of the other fields are shares."""
 
 
 def apply(image: Image, degradation: Degradation, rng: np.random.Generator) -> Image:

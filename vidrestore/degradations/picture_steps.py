@@ -77,7 +77,7 @@ class Blur(FrameStep):
             2 * round((side * factor - 1) / 2) + 1 if side else 0
             for side in (self.kernel_px.low, self.kernel_px.high)
         )
-        return super().scaled(factor).model_copy(update={"kernel_px": whole(low, high)})
+        return super().scaled(factor).replaced(kernel_px=whole(low, high))
 
     def frame(self, image: Image, moment: Moment) -> Image:
         assert self.other_sigma_px is not None, "not drawn yet"

@@ -53,7 +53,7 @@ T = TypeVar("T", bound="Range")
 class Drawable(BaseModel, ABC):
     """A value that may be open."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Drawable:

@@ -26,13 +26,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from vidrestore.degradations.pixels import Clip, Image, clamp
-from vidrestore.degradations.ranges import Range, Whole
+from vidrestore.degradations.ranges import Range, Sigma, Whole, between
 from vidrestore.degradations.sampling import resize, shift
 from vidrestore.degradations.step import ClipStep, Step
 from vidrestore.degradations.steps import STEPS, DrawnBlindVideo
@@ -53,6 +54,7 @@ __all__ = [
 RECIPES = Path(__file__).parent / "recipes"
 """The folder of the recipes that come with the package."""
 
+_MOST_STEPS = 64
 _COLOUR_STEPS = ("colour_shift", "colour_jitter", "black_and_white")
 """They change what there is to restore: a part of training, never of a test."""
 
@@ -64,8 +66,8 @@ class Still(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    frames: Whole = Whole(low=2, high=4)
-    motion_px: Range = Range(low=0, high=3)
+    frames: Annotated[Whole, between(1, 64)] = Whole(low=2, high=4)
+    motion_px: Sigma = Range(low=0, high=3)
     """Standard deviation of the motion from frame to frame, on both axes."""
 
     def draw(self, rng: np.random.Generator) -> Still:
@@ -148,19 +150,32 @@ class Recipe(BaseModel):
     description: str = ""
     still: Still = Still()
     for_px: int | None = Field(
-        None, ge=1, description="side of the pictures that lengths in pixels are meant for"
+        None,
+        ge=16,
+        le=16_384,
+        description="side of the pictures that lengths in pixels are meant for",
     )
     steps: tuple[Step, ...] = ()
 
     def for_size(self, size_px: int) -> Recipe:
         """The recipe for pictures of another side than `for_px`: all lengths in pixels keep their
         share of the picture. A recipe that does not say what size it is for stays as it is.
+
+        Raises:
+            UsageError: A length is then longer than it may be.
         """
         if self.for_px in (None, size_px):
             return self
         factor = size_px / self.for_px
-        still = self.still.model_copy(update={"motion_px": self.still.motion_px.scaled(factor)})
-        steps = tuple(step.scaled(factor) for step in self.steps)
+        try:
+            motion_px = self.still.motion_px.scaled(factor)
+            still = Still(frames=self.still.frames, motion_px=motion_px)
+            steps = tuple(step.scaled(factor) for step in self.steps)
+        except ValueError as error:
+            said = _said(error.errors()[0]) if isinstance(error, ValidationError) else error
+            raise UsageError(
+                f"recipe for pictures of {self.for_px} px: cannot be used for {size_px} px ({said})"
+            ) from error
         return self.model_copy(update={"still": still, "for_px": size_px, "steps": steps})
 
     def draw(self, rng: np.random.Generator) -> DrawnRecipe:
@@ -231,6 +246,8 @@ def parse_recipe(content: Any, named: str = "given") -> Recipe:
 
 
 def _parse_steps(given: list[Any], where: str) -> tuple[Step, ...]:
+    if len(given) > _MOST_STEPS:
+        raise UsageError(f"{where}: {len(given)} steps; a recipe has {_MOST_STEPS} at most")
     return tuple(
         _parse_step(one, f"{where}, step {number}") for number, one in enumerate(given, start=1)
     )
@@ -267,9 +284,15 @@ def _validated(model: type[M], values: dict[str, Any], where: str) -> M:
             near = nearest(str(first["loc"][-1]), _known(model))
             said = f"unknown parameter {place!r}{near}"
         else:
-            said = f"{place}: {first['msg'].removeprefix('Value error, ')}"
-            said += "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
+            said = _said(first)
         raise UsageError(f"{where}: {said}") from error
+
+
+def _said(error: ErrorDetails) -> str:
+    """The place and the words of what is wrong."""
+    place = ".".join(str(part) for part in error["loc"])
+    said = f"{place}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    return said if error["type"] == "value_error" else f"{said}, got {shown(error['input'])}"
 
 
 def _known(model: type[BaseModel]) -> list[str]:

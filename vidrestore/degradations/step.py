@@ -24,7 +24,9 @@ __all__ = ["ClipStep", "FrameStep", "Step"]
 class Step(BaseModel, ABC):
     """What all steps have in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     name: ClassVar[str] = ""
     """As it is written in a recipe."""
@@ -40,13 +42,24 @@ class Step(BaseModel, ABC):
     def scaled(self, factor: float) -> Self:
         """The step for pictures that are `factor` times as large: its lengths in pixels, the fields
         that end in ``_px``, are as many times as long.
+
+        Raises:
+            ValueError: One is then longer than it may be.
         """
         lengths = {
             field: value.scaled(factor)
             for field, value in self
             if field.endswith("_px") and isinstance(value, Range)
         }
-        return self.model_copy(update=lengths)
+        return self.replaced(**lengths)
+
+    def replaced(self, **values: object) -> Self:
+        """The step with other values, which are checked.
+
+        Raises:
+            ValueError: One is beyond its bounds.
+        """
+        return self.model_validate({**dict(self), **values})
 
 
 class ClipStep(Step, ABC):

@@ -98,7 +98,7 @@ class OneOf(Step):
 
     name: ClassVar[str] = "one_of"
     steps: tuple[SerializeAsAny[Step], ...] = Field(min_length=1)
-    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0, le=1e6)], ...] | None = None
     """How likely each is, in any unit; equally likely when not given."""
 
     @model_validator(mode="after")
