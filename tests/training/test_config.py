@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,53 @@ LOOK = {"look": "first", "images": 8}
 def test_mistakes_are_named(content: object, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
         load_training_config(written(tmp_path, content))
+
+
+def number_keys(value: object, *keys: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where numbers are, by keys from outside in."""
+    if isinstance(value, dict):
+        parts = list(value.items())
+    else:
+        parts = list(enumerate(value)) if isinstance(value, list) else []
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield keys
+    for key, part in parts:
+        yield from number_keys(part, *keys, key)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_numbers_without_sense_are_refused_by_their_names(path: Path) -> None:
+    whole = load_training_config(path).model_dump(mode="json")
+    places = [keys for keys in number_keys(whole) if keys[0] != "mixture"]
+    assert len(places) > 20
+    for *keys, last in places:
+        for bad in (float("inf"), float("-inf"), float("nan"), 1e300, -1e300, 10**30):
+            content = json.loads(json.dumps(whole))
+            place = content
+            for key in keys:
+                place = place[key]
+            place[last] = bad
+            name = next(key for key in (last, *reversed(keys)) if isinstance(key, str))
+            with pytest.raises(DataError, match=rf"^test: .*\b{name}\b") as caught:
+                parse_training_config(TRAINING_CONFIGS[whole["task"]], content, "test")
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": {"widths": [float("nan")]}}, r"network: widths\.0: must lie in"),
+        ({"network": {"a": {"b": 1e9}}}, r"network: a\.b: must lie in"),
+        ({"discriminator": {"width": 1e9}}, "discriminator: width: must lie in"),
+        ({"network": {"widths": list(range(300))}}, "network: more than 256 values"),
+        ({"betas": [0.9, 1.0]}, r"betas\.1: "),
+    ],
+    ids=["nan", "nested", "discriminator", "many", "betas"],
+)
+def test_networks_without_bounds_are_refused(change: dict[str, object], words: str) -> None:
+    content = {"task": "compact_generator", "stages": [{"images": 8}], **change}
+    with pytest.raises(DataError, match=words):
+        parse_training_config(CompactGeneratorConfig, content, "test")
 
 
 def test_files_that_are_no_configurations(tmp_path: Path) -> None:

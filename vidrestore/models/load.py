@@ -26,7 +26,7 @@ from vidrestore.models.detectors.retinaface import RetinaFaceDetector, build_ret
 from vidrestore.models.identify import identify
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.names import check_contract, resolve, split_arch
-from vidrestore.models.registry import build, full_name
+from vidrestore.models.registry import build, check_hyperparameters, full_name
 from vidrestore.models.restorers.adapt import Channels
 from vidrestore.models.restorers.debug import DebugRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
@@ -37,7 +37,6 @@ from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, rea
 from vidrestore.models.weights.onnx_file import is_onnx
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.devices import check_device
-from vidrestore.settings import shown
 
 __all__ = [
     "Precision",
@@ -195,29 +194,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 _MOST_CROP_PX = 2048
-_MOST_HYPERPARAMETER = 1 << 16
-_MOST_HYPERPARAMETERS = 256
 _SPARE_VALUES = 1 << 24
 """What a network may hold that its file need not: it computes such buffers itself."""
-
-
-def _check_hyperparameters(value: object, depth: int = 0) -> int:
-    """Count the numbers; each must be of a size that a network may have.
-
-    Raises:
-        ValueError: There are too many, too large ones, or too deep ones.
-    """
-    parts: list[object] = []
-    if isinstance(value, Mapping):
-        parts = [*value.values()]
-    elif isinstance(value, list | tuple):
-        parts = [*value]
-    elif isinstance(value, int | float) and not abs(value) <= _MOST_HYPERPARAMETER:
-        raise ValueError(f"a value of {shown(value)}")
-    count = 1 if depth > 4 else sum(_check_hyperparameters(part, depth + 1) for part in parts)
-    if depth > 4 or count > _MOST_HYPERPARAMETERS:
-        raise ValueError("too many values")
-    return max(count, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +237,7 @@ class _Source:
     def network(self, make: Callable[..., nn.Module]) -> nn.Module:
         """The network with its weights; `make` takes its name and hyper-parameters."""
         try:
-            _check_hyperparameters(self.hyperparameters)
+            check_hyperparameters(self.hyperparameters)
             with Unfilled(self.checkpoint.path.stat().st_size + _SPARE_VALUES):
                 module = make(self.arch, **self.hyperparameters)
         except Exception as error:  # Numbers without sense can fail in any way.

@@ -16,11 +16,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from vidrestore.errors import ModelError, nearest
+from vidrestore.settings import shown
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ARCHITECTURES", "SHORT_NAMES", "build", "full_name", "picture_size"]
+__all__ = [
+    "ARCHITECTURES",
+    "SHORT_NAMES",
+    "build",
+    "check_hyperparameters",
+    "full_name",
+    "picture_size",
+]
+
+_MOST_HYPERPARAMETER = 1 << 16
+_MOST_HYPERPARAMETERS = 256
 
 
 def _gfpgan_clean() -> type[nn.Module]:
@@ -144,6 +155,31 @@ def picture_size(arch: str, hyperparameters: Mapping[str, object]) -> tuple[str,
         if name in known:
             return name, hyperparameters.get(name, known[name].default)
     return None
+
+
+def check_hyperparameters(given: Mapping[str, object]) -> None:
+    """Refuse numbers that no network has, before one is built with them.
+
+    Args:
+        given: Hyper-parameters by name, nested or not.
+
+    Raises:
+        ValueError: It names the first one that is too large or no number, or there are too many.
+    """
+    left = _MOST_HYPERPARAMETERS
+    parts: list[tuple[str, object]] = list(given.items())
+    while parts:
+        name, value = parts.pop(0)
+        left -= 1
+        if left < 0:
+            raise ValueError(f"more than {_MOST_HYPERPARAMETERS} values")
+        if isinstance(value, Mapping):
+            parts += [(f"{name}.{key}", part) for key, part in value.items()]
+        elif isinstance(value, list | tuple):
+            parts += [(f"{name}.{place}", part) for place, part in enumerate(value)]
+        elif isinstance(value, int | float) and not abs(value) <= _MOST_HYPERPARAMETER:
+            most = _MOST_HYPERPARAMETER
+            raise ValueError(f"{name}: must lie in -{most} to {most}, not {shown(value)}")
 
 
 def build(arch: str, **hyperparameters: object) -> nn.Module:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vidrestore.models.registry import full_name
+from vidrestore.models.registry import check_hyperparameters, full_name
 
 __all__ = [
     "CompactDetectorConfig",
@@ -35,7 +35,19 @@ __all__ = [
     "TrainingConfig",
 ]
 
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_MOST = 10**9
+"""Of images, steps and faces."""
+_MOST_PX = 8192
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    check_hyperparameters(given)
+    return given
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""Of a network; its class checks the names later."""
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 """Of a loss term; 0 switches it off."""
 
 PAPER_EMA_STEPS = 10_000 / 32
@@ -51,7 +63,7 @@ class _Part(BaseModel):
 class DataConfig(_Part):
     """How pictures become samples."""
 
-    size_px: int = Field(512, ge=8, description="side of the pictures")
+    size_px: int = Field(512, ge=8, le=_MOST_PX, description="side of the pictures")
     resize: bool = Field(False, description="resample square pictures of another size")
     template: Literal["ffhq", "gpen"] = Field(
         "ffhq", description="alignment of the crops, to which faces with landmarks are warped"
@@ -60,13 +72,16 @@ class DataConfig(_Part):
         "ffhq", description="alignment that pictures without landmarks have already"
     )
     held_out_every: int = Field(
-        20, ge=2, description="every so many pictures are held out where labels.csv has no split"
+        20,
+        ge=2,
+        le=_MOST,
+        description="every so many pictures are held out where labels.csv has no split",
     )
     mirror_share: float = Field(0.5, ge=0, le=1, description="share of mirrored samples")
     gray_share: float = Field(
         0.0, ge=0, le=1, description="share of black-and-white samples, input and truth"
     )
-    memory_gib: float = Field(4.0, ge=0, description="most memory for decoded pictures")
+    memory_gib: float = Field(4.0, ge=0, le=1e6, description="most memory for decoded pictures")
 
 
 class GPENDataConfig(DataConfig):
@@ -83,12 +98,16 @@ class GPENDataConfig(DataConfig):
 class ReportConfig(_Part):
     """How often a run tells about itself; none of it changes the result."""
 
-    log_every_steps: int = Field(100, ge=1, description="scalars")
-    validate_every_steps: int = Field(2000, ge=1, description="held-out faces, and the best one")
-    samples_every_steps: int = Field(2000, ge=1, description="grid of pictures")
-    save_every_steps: int = Field(1000, ge=1, description="checkpoint")
-    held_out_faces: int = Field(16, ge=1, description="most faces looked at, evenly spread")
-    sample_faces: int = Field(8, ge=1, description="pictures of the grid")
+    log_every_steps: int = Field(100, ge=1, le=_MOST, description="scalars")
+    validate_every_steps: int = Field(
+        2000, ge=1, le=_MOST, description="held-out faces, and the best one"
+    )
+    samples_every_steps: int = Field(2000, ge=1, le=_MOST, description="grid of pictures")
+    save_every_steps: int = Field(1000, ge=1, le=_MOST, description="checkpoint")
+    held_out_faces: int = Field(
+        16, ge=1, le=_MOST, description="most faces looked at, evenly spread"
+    )
+    sample_faces: int = Field(8, ge=1, le=1024, description="pictures of the grid")
 
 
 class TermFiles(_Part):
@@ -102,8 +121,8 @@ class TermFiles(_Part):
 class ScheduleConfig(_Part):
     """Learning rate: constant, times `factor` at each milestone."""
 
-    learning_rate: float = Field(2e-3, ge=0)
-    milestones: tuple[int, ...] = Field((), description="steps")
+    learning_rate: float = Field(2e-3, ge=0, le=10)
+    milestones: tuple[Annotated[int, Field(ge=0, le=_MOST)], ...] = Field((), description="steps")
     factor: float = Field(0.5, gt=0, le=1)
 
     def rate_at(self, step: int) -> float:
@@ -117,9 +136,9 @@ class TrainingConfig(_Part):
     default_arch: ClassVar[str] = ""
 
     task: str
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**62)
     precision: Literal["float32", "bfloat16"] = "float32"
-    network: dict[str, Any] = Field(
+    network: Arguments = Field(
         default_factory=dict, description="hyper-parameters of the network, and `arch`"
     )
     data: DataConfig = DataConfig()
@@ -143,10 +162,10 @@ class TrainingConfig(_Part):
 class _StepsConfig(TrainingConfig):
     """A configuration of one stage, counted in steps."""
 
-    steps: int = Field(800_000, ge=1)
-    batch_size: int = Field(12, ge=1, description="over all processes")
+    steps: int = Field(800_000, ge=1, le=_MOST)
+    batch_size: int = Field(12, ge=1, le=65_536, description="over all processes")
     schedule: ScheduleConfig = ScheduleConfig()
-    ema_half_life_steps: float = Field(PAPER_EMA_STEPS, gt=0)
+    ema_half_life_steps: float = Field(PAPER_EMA_STEPS, gt=0, le=1e9)
 
     @property
     def ema_half_life_images(self) -> float:
@@ -158,9 +177,9 @@ class PriorLosses(_Part):
     """StyleGAN2's terms; the adversarial one, of weight 1, is what remains without the others."""
 
     r1: Weight = 10.0
-    r1_every_steps: int = Field(16, ge=1)
+    r1_every_steps: int = Field(16, ge=1, le=_MOST)
     path_length: Weight = 2.0
-    path_length_every_steps: int = Field(4, ge=1)
+    path_length_every_steps: int = Field(4, ge=1, le=_MOST)
     path_length_batch_share: float = Field(
         0.5, gt=0, le=1, description="share of the batch, as in the paper, to save memory"
     )
@@ -175,8 +194,10 @@ class AugmentConfig(_Part):
     )
     upright: bool = Field(True, description="ADA without quarter turns, for aligned faces")
     ada_target: float = Field(0.6, gt=0, lt=1, description="of ADA (arXiv:2006.06676)")
-    ada_speed_images: int = Field(500_000, ge=1, description="images for p to go from 0 to 1")
-    ada_every_steps: int = Field(4, ge=1)
+    ada_speed_images: int = Field(
+        500_000, ge=1, le=_MOST, description="images for p to go from 0 to 1"
+    )
+    ada_every_steps: int = Field(4, ge=1, le=_MOST)
 
 
 class StyleGAN2PriorConfig(_StepsConfig):
@@ -185,7 +206,7 @@ class StyleGAN2PriorConfig(_StepsConfig):
     default_arch: ClassVar[str] = "StyleGAN2Generator"
 
     task: Literal["stylegan2_prior"] = "stylegan2_prior"
-    discriminator: dict[str, Any] = Field(
+    discriminator: Arguments = Field(
         default_factory=dict, description="arguments of the StyleGAN2 discriminator"
     )
     mixing_share: float = Field(0.9, ge=0, le=1, description="samples of two styles")
@@ -198,12 +219,12 @@ class GFPGANLosses(_Part):
 
     pixel: Weight = 0.1
     pyramid: Weight = 1.0
-    pyramid_until_step: int = Field(50_000, ge=0)
+    pyramid_until_step: int = Field(50_000, ge=0, le=_MOST)
     perceptual: Weight = 1.0
     style: Weight = 50.0
     adversarial: Weight = 0.1
     r1: Weight = 10.0
-    r1_every_steps: int = Field(16, ge=1)
+    r1_every_steps: int = Field(16, ge=1, le=_MOST)
     component_adversarial: Weight = 1.0
     component_style: Weight = 200.0
     identity: Weight = 10.0
@@ -232,8 +253,8 @@ class GFPGANConfig(_StepsConfig):
         None, description="weights or checkpoint of the decoder; None starts from random ones"
     )
     train_decoder: bool = Field(False, description="version 1 kept the prior as it was")
-    discriminator: dict[str, Any] = Field(default_factory=dict)
-    component_width: int = Field(64, ge=1, description="of the component discriminators")
+    discriminator: Arguments = Field(default_factory=dict)
+    component_width: int = Field(64, ge=1, le=4096, description="of the component discriminators")
     degradation: str = Field("gfpgan", description="a recipe of `vidrestore degrade`: name or file")
     losses: GFPGANLosses = GFPGANLosses()
 
@@ -243,9 +264,9 @@ class GPENLosses(_Part):
 
     adversarial: Weight = 1.0
     r1: Weight = 10.0
-    r1_every_steps: int = Field(16, ge=1)
+    r1_every_steps: int = Field(16, ge=1, le=_MOST)
     path_length: Weight = 2.0
-    path_length_every_steps: int = Field(4, ge=1)
+    path_length_every_steps: int = Field(4, ge=1, le=_MOST)
     path_length_batch_share: float = Field(0.5, gt=0, le=1)
     pixel: Weight = 1.0
     identity: Weight = 1.0
@@ -262,10 +283,14 @@ class GPENConfig(_StepsConfig):
     data: GPENDataConfig = GPENDataConfig()
     stage: Literal["prior", "embedded"] = "embedded"
     prior: Path | None = Field(None, description="checkpoint of the stage `prior`")
-    encoder_rate: float = Field(1.0, ge=0, description="of the learning rate")
-    decoder_rate: float = Field(0.1, ge=0, description="of the learning rate (section 4.1)")
-    discriminator_rate: float = Field(0.01, ge=0, description="of the learning rate (section 4.1)")
-    discriminator: dict[str, Any] = Field(default_factory=dict)
+    encoder_rate: float = Field(1.0, ge=0, le=1000, description="of the learning rate")
+    decoder_rate: float = Field(
+        0.1, ge=0, le=1000, description="of the learning rate (section 4.1)"
+    )
+    discriminator_rate: float = Field(
+        0.01, ge=0, le=1000, description="of the learning rate (section 4.1)"
+    )
+    discriminator: Arguments = Field(default_factory=dict)
     augment: AugmentConfig = AugmentConfig()
     degradation: str = Field("gpen", description="a recipe of `vidrestore degrade`: name or file")
     losses: GPENLosses = GPENLosses()
@@ -284,13 +309,13 @@ class GPENConfig(_StepsConfig):
 class GeneratorStage(_Part):
     """A stage of the compact generator's training with one setting."""
 
-    images: int = Field(ge=1, description="samples to see")
-    batch_size: int = Field(8, ge=1, description="over all processes")
-    window: int = Field(256, ge=8, description="side of the training window in pixels")
-    learning_rate: float = Field(1e-3, ge=0)
-    final_learning_rate: float = Field(1e-5, ge=0, description="at the end of half a cosine")
-    warmup_images: int = Field(0, ge=0)
-    ema_half_life_images: float = Field(8000, gt=0)
+    images: int = Field(ge=1, le=_MOST, description="samples to see")
+    batch_size: int = Field(8, ge=1, le=65_536, description="over all processes")
+    window: int = Field(256, ge=8, le=_MOST_PX, description="side of the training window in pixels")
+    learning_rate: float = Field(1e-3, ge=0, le=10)
+    final_learning_rate: float = Field(1e-5, ge=0, le=10, description="at the end of half a cosine")
+    warmup_images: int = Field(0, ge=0, le=_MOST)
+    ema_half_life_images: float = Field(8000, gt=0, le=1e9)
     pixel_weight: Weight = Field(1.0, description="Charbonnier on RGB")
     gradient_weight: Weight = Field(1.0, description="L1 on differences of luma")
     local_energy_weight: Weight = Field(0.0, description="amplitude of fine detail, three octaves")
@@ -299,9 +324,11 @@ class GeneratorStage(_Part):
     feature_weight: Weight = Field(0.0, description="inner layers of the embedding; whole crops")
     adversarial_weight: Weight = Field(0.0, description="U-Net discriminator")
     feature_matching_weight: Weight = Field(0.0, description="that discriminator's features")
-    discriminator_learning_rate: float = Field(2e-4, ge=0)
+    discriminator_learning_rate: float = Field(2e-4, ge=0, le=10)
     new_discriminator: bool = Field(False, description="begin with one that has learnt nothing")
-    gradient_clip: float = Field(0.1, gt=0, description="most norm of the generator's gradient")
+    gradient_clip: float = Field(
+        0.1, gt=0, le=1e6, description="most norm of the generator's gradient"
+    )
 
     @property
     def looks_at_faces(self) -> bool:
@@ -320,6 +347,9 @@ class GeneratorStage(_Part):
         return self
 
 
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class CompactGeneratorConfig(TrainingConfig):
     """The small generator that ships, in stages."""
 
@@ -331,13 +361,15 @@ class CompactGeneratorConfig(TrainingConfig):
     mixture: dict[str, Any] = Field(
         default_factory=lambda: {"nearly_clean": 0.08}, description="fields of `BlindVideo`"
     )
-    betas: tuple[float, float] = Field((0.9, 0.99), description="of the generator's AdamW")
-    discriminator: dict[str, Any] = Field(
+    betas: tuple[_Beta, _Beta] = Field((0.9, 0.99), description="of the generator's AdamW")
+    discriminator: Arguments = Field(
         default_factory=dict, description="arguments of `UNetDiscriminator`"
     )
     adversarial_loss: Literal["logistic", "hinge"] = "logistic"
     r1: Weight = Field(0.0, description="gradient penalty of the discriminator")
-    r1_every: int = Field(16, ge=1, description="steps from one gradient penalty to the next")
+    r1_every: int = Field(
+        16, ge=1, le=_MOST, description="steps from one gradient penalty to the next"
+    )
     start_from: Path | None = Field(None, description="weights to begin with")
     stages: tuple[GeneratorStage, ...] = Field(min_length=1)
 
@@ -348,13 +380,17 @@ class DetectorStage(_Part):
     look: Literal["first", "second"] = Field(
         description="the network of cells, or the one that looks again at each face"
     )
-    images: int = Field(ge=1, description="scenes to see; the second look takes four crops of one")
-    schedule_images: int | None = Field(
-        None, ge=1, description="length of the rate's schedule; None for the stage's own"
+    images: int = Field(
+        ge=1, le=_MOST, description="scenes to see; the second look takes four crops of one"
     )
-    batch_size: int = Field(8, ge=1, description="scenes")
-    scene_px: int = Field(256, ge=64, multiple_of=64, description="side of the first look's scenes")
-    learning_rate: float = Field(1.2e-3, ge=0, description="peak; see `learning_rate`")
+    schedule_images: int | None = Field(
+        None, ge=1, le=_MOST, description="length of the rate's schedule; None for the stage's own"
+    )
+    batch_size: int = Field(8, ge=1, le=65_536, description="scenes")
+    scene_px: int = Field(
+        256, ge=64, le=_MOST_PX, multiple_of=64, description="side of the first look's scenes"
+    )
+    learning_rate: float = Field(1.2e-3, ge=0, le=10, description="peak; see `learning_rate`")
     average_keep: float = Field(
         0.998, ge=0, lt=1, description="share of the running average that stays in a step"
     )
@@ -391,7 +427,7 @@ class CompactDetectorConfig(TrainingConfig):
         None, description="pictures without faces; None finds scikit-image's"
     )
     start_from: Path | None = Field(None, description="weights to begin with")
-    weight_decay: float = Field(1e-2, ge=0)
+    weight_decay: float = Field(1e-2, ge=0, le=10)
     losses: DetectorLosses = DetectorLosses()
     stages: tuple[DetectorStage, ...] = Field(min_length=1)
 

@@ -130,7 +130,9 @@ ADVERSARIAL = {"images": 2, "batch_size": 2, "window": 16, "adversarial_weight":
         ({"mixture": {"crf": 5}}, r"mixture\.crf: .*got 5"),
         ({"mixture": {"nearly_clean": "abc"}}, r"mixture\.nearly_clean: .*got 'abc'"),
         ({"mixture": {"crf": [40, 20]}}, r"crf: \[40, 20\] is no range"),
-        ({"mixture": {"jpeg_share": 1.5}}, "jpeg_share: 1.5 is no share"),
+        ({"mixture": {"jpeg_share": 1.5}}, "jpeg_share: must lie in 0 to 1, not 1.5"),
+        ({"mixture": {"sigma_px": [1, float("inf")]}}, r"sigma_px: \[1.0, inf\] is no range"),
+        ({"mixture": {"frames": [2, 10**9]}}, r"frames: \[2, 1000000000\] is no range"),
         ({"discriminator": {"foo": 1}, "stages": [ADVERSARIAL]}, "discriminator: .*foo"),
     ],
 )
