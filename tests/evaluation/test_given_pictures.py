@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -199,7 +200,9 @@ def test_each_source_has_its_own_means(truth: Path) -> None:
     assert means["source portrait"] == pytest.approx(others, abs=1e-5)
     assert any(line.startswith("  source portrait (2)") for line in table_lines(found, summary))
     if pytest.importorskip("jinja2") and pytest.importorskip("matplotlib"):
-        assert "source drawn (1)" in render_page([found])
+        page = render_page([found])
+        assert "source drawn (1)" in page
+        assert len(re.findall(r"source drawn, (?:hardest|middle|easiest) \(1\)", page)) == 1
 
 
 def test_without_a_terminal_lines_tell_how_far_it_is(truth: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,27 @@ def test_without_identity_psnr_tells_the_hard_ones() -> None:
     summary = summarise(comparison(identity=False))
     assert summary["thirds_by"] == "psnr_db"
     assert summary["models"]["net"]["hardest"]["gain"]["psnr_db"] == pytest.approx(1)
+
+
+def test_thirds_of_a_source_are_parts_of_the_thirds_of_all() -> None:
+    whole = comparison()
+    order = np.argsort(whole.column("input", "identity"))  # 3 hardest, 2, 2 easiest
+    hard, other = order[:2], order[2:]
+    sources = {f"{i}.png": "a" for i in hard} | {f"{i}.png": "b" for i in other}
+    found = replace(whole, sources=sources)
+    summary = summarise(found)
+    parts = {name: n for name, n in summary["items"].items() if ", " in name}
+    assert parts == {
+        "source a, hardest": 2,
+        "source b, hardest": 1,
+        "source b, middle": 2,
+        "source b, easiest": 2,
+    }
+    net = summary["models"]["net"]
+    expected = whole.column("net", "psnr_db")[hard].mean()
+    assert net["source a, hardest"]["mean"]["psnr_db"] == pytest.approx(expected, abs=1e-6)
+    assert net["source b, hardest"]["gain_error"]["psnr_db"] is None
+    assert not any("source a, hardest" in line for line in table_lines(found, summary))
 
 
 def test_the_table_has_every_measure_and_what_is_missing() -> None:

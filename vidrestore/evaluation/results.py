@@ -39,6 +39,9 @@ INPUT, TRUTH = "input", "truth"
 GROUPS = ("all", "hardest", "middle", "easiest")
 _SOURCE = "source "
 """Before the name of a source, so that it cannot be taken for another group."""
+_OF_SOURCE = ", "
+"""Between the name of a source and that of a third."""
+_SOURCE_ENDS = tuple(f"{_OF_SOURCE}{third}" for third in GROUPS[1:])
 _THIRDS_FROM = 3
 """With fewer items there are no thirds."""
 
@@ -113,7 +116,8 @@ def summarise(comparison: Comparison) -> dict[str, Any]:
     """Means over all items, thirds by the input's identity and sources, and gains over the input.
 
     The hardest third has the lowest identity of the input to the truth (PSNR where identity was not
-    measured). A gain's error is the standard error of the mean difference over the items.
+    measured); a source's is what it has of that third, which may be few items or none. A gain's
+    error is the standard error of the mean difference over the items.
     """
     by = thirds_by(comparison)
     groups = _groups(comparison, by)
@@ -152,7 +156,21 @@ def _groups(comparison: Comparison, by: str) -> dict[str, list[int]]:
         groups |= {
             name: [int(i) for i in third] for name, third in zip(GROUPS[1:], thirds, strict=True)
         }
-    return groups | _by_source(comparison)
+    sources = _by_source(comparison)
+    return groups | sources | _thirds_of_sources(groups, sources)
+
+
+def _thirds_of_sources(
+    groups: Mapping[str, list[int]], sources: Mapping[str, list[int]]
+) -> dict[str, list[int]]:
+    """What each source has of the thirds of all items, where it has any."""
+    parts = {
+        f"{source}{_OF_SOURCE}{third}": [i for i in groups[third] if i in members]
+        for source, members in ((name, set(rows)) for name, rows in sources.items())
+        for third in GROUPS[1:]
+        if third in groups
+    }
+    return {name: rows for name, rows in parts.items() if rows}
 
 
 def _by_source(comparison: Comparison) -> dict[str, list[int]]:
@@ -198,7 +216,7 @@ def _gain(differences: npt.NDArray[np.float64]) -> tuple[float | None, float | N
 
 
 def table_lines(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[str]:
-    """The summary as lines for a terminal."""
+    """The summary as lines for a terminal, without the thirds of each source."""
     models = [name for name in summary["models"] if name != INPUT]
     width = max([20, *(len(name) + 2 for name in models)])
     count = summary["items"]["all"]
@@ -209,6 +227,8 @@ def table_lines(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[
     yield f"{'':28}{INPUT:>12}" + "".join(f"{name:>{width}}" for name in models)
     for name, measure in comparison.measures.items():
         for group, items in summary["items"].items():
+            if group.startswith(_SOURCE) and group.endswith(_SOURCE_ENDS):
+                continue
             if name not in summary["models"][INPUT][group]["mean"] and not any(
                 name in summary["models"][model][group]["mean"] for model in models
             ):
