@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 
 from vidrestore.errors import NotAvailableError, UsageError, nearest
+from vidrestore.landmarks import eye_distance
 from vidrestore.metrics import files
 from vidrestore.metrics.identity import FaceIdentity
-from vidrestore.metrics.landmarks import eye_distance, landmark_distance
+from vidrestore.metrics.landmarks import landmark_distance
 from vidrestore.structs import Array, Detections
 
 __all__ = [
