@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import vidrestore
 from vidrestore.config import dotted_fields
-from vidrestore.structs import Face, FaceRecord
-from vidrestore.tracks import Track, Tracks
+from vidrestore.structs import FaceRecord, RestoreReport
+from vidrestore.track_file import TrackRecord, TracksRecord
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "GLOSSARY.md")
@@ -70,10 +71,19 @@ def test_options_are_renamed_as_the_changelog_says() -> None:
 
 
 def test_json_is_renamed_as_the_changelog_says() -> None:
-    known = {*Track.model_fields, *Tracks.model_fields}
-    known |= {*Face.__dataclass_fields__, *FaceRecord.__dataclass_fields__}
-    for _, old, new in rows(text_of("CHANGELOG.md"), "JSON of tracks"):
-        assert quoted(new)[0] in known and quoted(old)[0] not in known, new
+    known = {
+        "report": {*RestoreReport.__dataclass_fields__, *FaceRecord.__dataclass_fields__},
+        "tracks": {*TracksRecord.model_fields, *TrackRecord.model_fields},
+    }
+    for file, old, new in rows(text_of("CHANGELOG.md"), "Keys of JSON files"):
+        assert quoted(new)[0] in known[file] and quoted(old)[0] not in known[file], new
+
+
+def test_fields_are_renamed_as_the_changelog_says() -> None:
+    for where, old, new in rows(text_of("CHANGELOG.md"), "Fields in Python"):
+        for name in quoted(where):
+            known = vars(getattr(vidrestore, name))["__annotations__"]
+            assert quoted(new)[0] in known and quoted(old)[0] not in known, (name, new)
 
 
 def test_modules_are_where_the_changelog_says() -> None:

@@ -142,7 +142,7 @@ def test_leaving_restore_frames_early_closes_everything(clip: Path) -> None:
 
     frames = restore_frames(clip, model="debug")
     next(frames)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("vidrestore-")]
 
 

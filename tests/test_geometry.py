@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kornia.geometry.transform import warp_affine as kornia_warp_affine
 from scipy import ndimage
 from torch.nn import functional
+from torchvision.ops import box_iou as torchvision_box_iou
 
 from vidrestore import geometry
 from vidrestore.structs import Array
@@ -137,12 +138,15 @@ def test_box_iou_of_known_boxes() -> None:
     assert geometry.box_iou(np.zeros((0, 4)), b).shape == (0, 3)
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_box_iou_is_symmetric_and_bounded(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.float32, np.float64]))
+def test_box_iou_agrees_with_torchvision(seed: int, kind: type) -> None:
     random = np.random.default_rng(seed)
-    low = random.uniform(0, 50, (2, 5, 2))
-    a, b = np.concatenate([low, low + random.uniform(1, 50, low.shape)], axis=-1)
+    low = random.uniform(0, 50, (2, 5, 2)).astype(kind)
+    a, b = np.concatenate([low, low + random.uniform(1, 50, low.shape).astype(kind)], axis=-1)
     iou = geometry.box_iou(a, b)
+    assert iou.dtype == kind
+    expected = torchvision_box_iou(torch.from_numpy(a).double(), torch.from_numpy(b).double())
+    np.testing.assert_allclose(iou, expected, atol=1e-5)
     np.testing.assert_allclose(iou, geometry.box_iou(b, a).T)
     assert (iou >= 0).all() and (iou <= 1).all()
     np.testing.assert_allclose(np.diag(geometry.box_iou(a, a)), 1)

@@ -18,7 +18,7 @@ LAYERS = [
     {"errors"},
     {"runtime", "settings"},
     {"structs", "config"},
-    {"geometry", "landmarks", "datasets", "memory_estimate"},
+    {"geometry", "landmarks", "luma", "ramps", "datasets", "memory_estimate"},
     {"tracks", "track_bounds", "track_file", "track_units"},
     {"video", "models", "metrics"},
     {"degradations"},

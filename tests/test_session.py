@@ -155,6 +155,51 @@ def test_mistakes_are_told_at_once(clips: list[Path], tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
+    """The sessions that were closed."""
+    sessions: list[Session] = []
+    close = Session.close
+    monkeypatch.setattr(Session, "close", lambda self: (sessions.append(self), close(self))[1])
+    return sessions
+
+
+def test_restore_frames_closes_its_session_at_the_end(
+    clips: list[Path], closed: list[Session]
+) -> None:
+    frames = vidrestore.restore_frames(clips[0], model="debug", end=0.2)
+    next(frames)
+    assert not closed
+    assert len(list(frames)) == 4 and len(closed) == 1
+
+
+def test_restore_frames_closes_its_session_when_it_is_left_early(
+    clips: list[Path], closed: list[Session]
+) -> None:
+    for _ in vidrestore.restore_frames(clips[0], model="debug"):
+        break
+    assert len(closed) == 1
+    frames = vidrestore.restore_frames(clips[0], model="debug")
+    next(frames)
+    frames.close()
+    assert len(closed) == 2
+
+
+def test_restore_frames_closes_its_session_when_it_fails(
+    clips: list[Path], closed: list[Session], tmp_path: Path
+) -> None:
+    with pytest.raises(vidrestore.VideoOpenError):
+        vidrestore.restore_frames(tmp_path / "none.mp4", model="debug")
+    assert len(closed) == 1
+    half = tmp_path / "half.mkv"
+    write_clip(half, face_frames(12), codec="ffv1")
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 3])
+    frames = vidrestore.restore_frames(half, model="debug")
+    with pytest.raises(vidrestore.VideoDecodeError):
+        list(frames)
+    assert len(closed) == 2
+
+
 @pytest.mark.parametrize("extra", [[], ["--start", "0.2"]], ids=["whole", "part"])
 def test_a_run_opens_its_input_three_times_at_most(
     clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.degradations import grayscale, load_recipe
+from vidrestore.luma import tensor_luma
 from vidrestore.metrics import images as metrics
 from vidrestore.metrics.identity import FaceIdentity, identity_angle
 from vidrestore.models.interfaces import FaceRestorer
@@ -69,7 +70,7 @@ def middle(pictures: Tensor) -> Tensor:
 
 def colour(pictures: Tensor) -> Tensor:
     """Red and blue less luma, (N, 2, H, W)."""
-    return pictures[:, ::2] - metrics.luma(pictures)
+    return pictures[:, ::2] - tensor_luma(pictures)
 
 
 def figures(

@@ -5,7 +5,8 @@ They report by return value, `logging` and a progress callback; they never print
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Unpack
 
@@ -100,19 +101,28 @@ def restore_frames(
     restorer: FaceRestorer | None = None,
     tracks: Tracks | str | Path | None = None,
     **options: Unpack[Options],
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Restored frames of a video, one for each that it holds, in order and at their own times.
 
         for frame in restore_frames("tape.mp4"):
             image = frame_to_rgb(frame)
 
-    Arguments are those of `restore_video`. Leaving the loop early closes the video.
+    Arguments are those of `restore_video`. Networks and video are let go of after the last frame,
+    when the loop is left early (or by `close()`), and when something fails.
 
     Raises:
         UsageError: For a bad option.
         VidRestoreError: For files, weights and models.
     """
-    return Session(config, restorer=restorer, **options).frames(src, tracks=tracks)
+    with ExitStack() as stack:
+        session = stack.enter_context(Session(config, restorer=restorer, **options))
+        frames = stack.enter_context(closing(session.frames(src, tracks=tracks)))
+        return _give(frames, stack.pop_all())
+
+
+def _give(frames: Iterable[Frame], resources: ExitStack) -> Generator[Frame, None, None]:
+    with resources:
+        yield from frames
 
 
 def restore_image(

@@ -7,7 +7,7 @@ new arrays out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -160,15 +160,22 @@ def display_from_coded(
     return np.column_stack([linear, -low - 0.5]), int(shown[0]), int(shown[1])
 
 
-def box_iou(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
-    """Intersection over union of (N, 4) and (M, 4) boxes `xyxy`, as (N, M)."""
-    a, b = np.asarray(a, np.float64).reshape(-1, 1, 4), np.asarray(b, np.float64).reshape(1, -1, 4)
+def box_iou(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Intersection over union of every pair of boxes.
+
+    Args:
+        a: (N, 4) as x0, y0, x1, y1; (4,) counts as one box.
+        b: (M, 4), likewise.
+
+    Returns:
+        (N, M) in [0, 1], computed in the boxes' own type: float32 for float32 boxes.
+    """
+    a, b = np.asarray(a).reshape(-1, 1, 4), np.asarray(b).reshape(1, -1, 4)
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    inter = np.prod(np.clip(high - low, 0, None), axis=-1)
-    area_a = np.prod(np.clip(a[..., 2:] - a[..., :2], 0, None), axis=-1)
-    area_b = np.prod(np.clip(b[..., 2:] - b[..., :2], 0, None), axis=-1)
-    union: Array = inter / np.maximum(area_a + area_b - inter, 1e-12)
-    return union
+    shared = np.clip(high - low, 0, None).prod(-1)
+    area_a = np.clip(a[..., 2:] - a[..., :2], 0, None).prod(-1)
+    area_b = np.clip(b[..., 2:] - b[..., :2], 0, None).prod(-1)
+    return np.asarray(shared / np.maximum(area_a + area_b - shared, 1e-9))
 
 
 def warp_affine(

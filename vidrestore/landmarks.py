@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import numpy.typing as npt
 
 from vidrestore.structs import Array
 
-__all__ = ["eye_distance", "eye_to_mouth_distance", "roll_degrees"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "eye_distance",
+    "eye_distances",
+    "eye_to_mouth_distance",
+    "roll_degrees",
+    "tensor_eye_distances",
+]
 
 
-def eye_distance(landmarks: Array) -> float:
+def eye_distance(landmarks: npt.NDArray[np.floating]) -> float:
     """Distance between the eyes of (5, 2) landmarks, in their pixels."""
-    return float(np.hypot(*(landmarks[1] - landmarks[0])))
+    return float(eye_distances(landmarks))
+
+
+def eye_distances(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
+    """Distances between the eyes of (..., 5, 2) landmarks: (...), in their pixels and type."""
+    apart = landmarks[..., 1, :] - landmarks[..., 0, :]
+    return np.asarray(np.hypot(apart[..., 0], apart[..., 1]))
+
+
+def tensor_eye_distances(landmarks: Tensor) -> Tensor:
+    """`eye_distances` of a tensor; differentiable, also where the eyes coincide."""
+    return (landmarks[..., 1, :] - landmarks[..., 0, :]).norm(dim=-1)
 
 
 def eye_to_mouth_distance(landmarks: Array) -> float:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -355,7 +355,7 @@ class Session:
         *,
         tracks: Tracks | str | Path | None = None,
         **options: Unpack[Options],
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame, None, None]:
         """Restored frames of a video, one for each that it holds, in order and at their own times.
 
         Leaving the loop early closes the video. Arguments and errors are those of `video`.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidrestore.datasets.images import find_pictures, read_picture
+from vidrestore.datasets.images import encode_jpeg, find_pictures, read_picture
 from vidrestore.errors import ImageOpenError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -65,3 +65,12 @@ def test_pictures_of_all_folders_are_found_in_order(tmp_path: Path) -> None:
     for name in [*names, "e.txt", "labels.csv"]:
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)] == names
+
+
+def test_a_jpeg_comes_back_in_its_colours(tmp_path: Path) -> None:
+    colours = np.array([[[200, 40, 30]], [[30, 60, 190]]], np.uint8)
+    picture = np.repeat(np.repeat(colours, 16, 0), 32, 1)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode_jpeg(picture, 95))
+    apart = np.abs(read_picture(path).astype(int) - picture)
+    assert apart[[*range(12), *range(20, 32)]].max() < 6  # Chroma is shared across the border.

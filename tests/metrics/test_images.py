@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from vidrestore.luma import tensor_luma
 from vidrestore.metrics import images as metrics
 from vidrestore.metrics.identity import identity_angle
 
@@ -26,7 +27,7 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def gray(images: torch.Tensor) -> np.ndarray:
-    return metrics.luma(images)[:, 0].numpy().astype(np.float64)
+    return tensor_luma(images)[:, 0].numpy().astype(np.float64)
 
 
 def test_psnr_is_that_of_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
@@ -88,7 +89,7 @@ def test_sharpness_of_a_step() -> None:
 
 def test_torchmetrics_agrees(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     functional = pytest.importorskip("torchmetrics.functional.image")
-    x, y = map(metrics.luma, pair)
+    x, y = map(tensor_luma, pair)
     theirs = functional.peak_signal_noise_ratio(
         x, y, data_range=1.0, dim=(1, 2, 3), reduction="none"
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import pytest
 
 from vidrestore.errors import UsageError, VideoWriteError
@@ -165,6 +168,20 @@ def test_a_full_disk_names_the_space(tmp_path: Path) -> None:
         open("/dev/full", "w") as file,
     ):
         file.write("x" * 10000)
+
+
+def test_a_function_writes_all_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.npy"
+    write_whole(path, lambda file: np.save(file, np.arange(3)))
+
+    def fail_halfway(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(VideoWriteError, match=r"numbers\.npy: cannot be written \(Input/output"):
+        write_whole(path, fail_halfway, overwrite=True)
+    assert np.load(path).tolist() == [0, 1, 2]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

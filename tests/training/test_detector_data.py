@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from labelled_faces import POINTS as LANDMARKS
 
+from vidrestore.errors import VideoWriteError
 from vidrestore.geometry import ellipse_box
 from vidrestore.training.detector_data import (
     BANK_PX,
@@ -20,11 +22,13 @@ from vidrestore.training.detector_data import (
     augment_image,
     build_face_bank,
     draw_hand,
+    is_kept_from,
     light_from_side,
     load_textures,
     person_matte,
     rotate_scene,
 )
+from vidrestore.training.detector_data.bank_parts import FIELDS
 from vidrestore.training.detector_data.face_bank import YAWS
 from vidrestore.training.detector_data.paste import warp_face
 
@@ -121,6 +125,24 @@ def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
     np.testing.assert_allclose(mapped.landmarks[0], POINTS, atol=0.5)
     with pytest.raises(ValueError, match="no readable picture in split 'val'"):
         build_face_bank(tmp_path, "val")
+
+
+def test_saving_a_bank_leaves_one_that_is_mapped_as_it_was(tmp_path: Path) -> None:
+    bank = marked_bank()
+    bank.save(tmp_path)
+    mapped = FaceBank.load(tmp_path)
+    replace(bank, pictures=255 - bank.pictures).save(tmp_path)
+    assert np.array_equal(mapped.pictures, bank.pictures)
+    assert np.array_equal(FaceBank.load(tmp_path).pictures, 255 - bank.pictures)
+    names = {*(f"{name}.npy" for name in FIELDS), "source.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_a_bank_is_not_saved_where_its_files_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "landmarks.npy").mkdir()
+    with pytest.raises(VideoWriteError, match=r"landmarks\.npy is a folder"):
+        marked_bank().save(tmp_path, "checksum")
+    assert not is_kept_from(tmp_path, "checksum")
 
 
 def test_unknown_texture_folders_give_no_textures(tmp_path: Path) -> None:

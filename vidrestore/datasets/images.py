@@ -1,4 +1,4 @@
-"""Picture files: which endings count, and how one is read whole or not at all."""
+"""Picture files: which endings count, how one is read whole or not at all, and JPEG data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vidrestore.errors import ImageOpenError
 from vidrestore.runtime.inputs import read_bytes
 
-__all__ = ["PICTURE_ENDINGS", "find_pictures", "read_picture"]
+__all__ = ["PICTURE_ENDINGS", "encode_jpeg", "find_pictures", "read_picture"]
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """Of files that are taken as pictures."""
@@ -42,6 +42,19 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     if image is None:
         raise ImageOpenError(f"picture {path}: not a picture that can be read, or damaged")
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """A picture as a JPEG file.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        quality: 1 to 100.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)
+    assert done
+    return bytes(data)
 
 
 def _has_its_end(data: bytes) -> bool:

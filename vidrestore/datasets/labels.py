@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.errors import DataError
+from vidrestore.landmarks import eye_distance
 from vidrestore.runtime.inputs import read_bytes
 
 __all__ = ["LANDMARKS", "find_labels", "labelled_landmarks", "labelled_numbers", "read_labels"]
@@ -125,6 +126,6 @@ def labelled_landmarks(row: Mapping[str, str], labels: Path) -> NDArray[np.float
         DataError: A column is missing or holds no number, or both eyes are in one place.
     """
     points = labelled_numbers(row, _LANDMARK_COLUMNS, labels).reshape(5, 2)
-    if np.linalg.norm(points[1] - points[0]) < 1:
+    if eye_distance(points) < 1:
         raise DataError(f"labels {labels}: {row['file']}: both eyes are in one place")
     return points

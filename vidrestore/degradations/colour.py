@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidrestore.degradations.pixels import LUMA, Image, clamp
+from vidrestore.degradations.pixels import Image, clamp
+from vidrestore.luma import BT601, luma
 
 __all__ = [
     "STOCKS",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 STOCKS = {
-    "luma": LUMA,
+    "luma": np.array(BT601, dtype=np.float32),
     "panchromatic": np.array([0.35, 0.40, 0.25], dtype=np.float32),
     "orthochromatic": np.array([0.04, 0.56, 0.40], dtype=np.float32),
 }
@@ -33,7 +34,7 @@ _LEAST = 1e-4
 """Darkest transmittance: densities end at 4."""
 
 
-def grayscale(image: Image, weights: NDArray[np.float32] = LUMA) -> Image:
+def grayscale(image: Image, weights: NDArray[np.float32] = STOCKS["luma"]) -> Image:
     """Luma (ITU-R BT.601 weights), or another weighted sum, in all three channels."""
     return np.asarray(np.repeat((image @ weights)[..., None], 3, axis=2), dtype=np.float32)
 
@@ -92,7 +93,7 @@ def colour_jitter(
         if which == 0:
             image = clamp(image * np.float32(brightness))
         elif which == 1:
-            mean = (image @ LUMA).mean(dtype=np.float64)
+            mean = luma(image).mean(dtype=np.float64)
             image = clamp(np.float32(contrast) * image + np.float32((1 - contrast) * mean))
         elif which == 2:
             gray = grayscale(image)

@@ -14,11 +14,12 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vidrestore.degradations.pixels import Image, from_bytes, to_bytes
 from vidrestore.video.write.x264 import set_x264_threads, x264_options
 
-__all__ = ["PRESETS", "jpeg", "recode", "video_codec"]
+__all__ = ["PRESETS", "jpeg", "jpeg_bytes", "recode", "video_codec"]
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
 """Presets of x264 that are worth their time here."""
@@ -27,10 +28,20 @@ _SMALLEST_PX = 16
 
 def jpeg(image: Image, quality: int) -> Image:
     """Code and decode as a baseline JPEG of ``quality`` 1-100."""
-    data = cv2.imencode(".jpg", to_bytes(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return from_bytes(jpeg_bytes(to_bytes(image)[..., ::-1], quality)[..., ::-1])
+
+
+def jpeg_bytes(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """`jpeg` of a picture that is bytes already.
+
+    Args:
+        picture: (H, W, 3) uint8; the first channel is coded as blue, the last as red.
+        quality: 1 to 100.
+    """
+    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None
-    return from_bytes(decoded[..., ::-1])
+    return np.asarray(decoded, np.uint8)
 
 
 def video_codec(

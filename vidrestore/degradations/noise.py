@@ -10,7 +10,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidrestore.degradations.pixels import LUMA, Image, clamp
+from vidrestore.degradations.pixels import Image, clamp
+from vidrestore.luma import luma
 
 __all__ = ["correlated_noise", "gaussian_noise", "poisson_noise", "shot_noise"]
 
@@ -38,7 +39,7 @@ def poisson_noise(image: Image, photons: float, rng: np.random.Generator, *, gra
 
     With ``gray`` they are counted on luma and what they miss is added to all channels alike.
     """
-    seen = clamp(image @ LUMA)[..., None] if gray else clamp(image)
+    seen = clamp(luma(image))[..., None] if gray else clamp(image)
     counted = rng.poisson(np.float64(photons) * seen) / photons
     return clamp(image + (counted - seen))
 

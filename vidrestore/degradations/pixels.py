@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.luma import BT601, luma
+
 __all__ = [
-    "LUMA",
     "Clip",
     "Image",
     "clamp",
@@ -25,9 +26,7 @@ __all__ = [
 Image = NDArray[np.float32]
 Clip = NDArray[np.float32]
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Weights of red, green and blue in luma (ITU-R BT.601)."""
-
+_RED, _GREEN, _BLUE = np.array(BT601, np.float32)
 _CB_SCALE, _CR_SCALE = np.float32(1.772), np.float32(1.402)
 """2 (1 - 0.114) and 2 (1 - 0.299): blue and red less luma, over Cb and Cr."""
 
@@ -52,16 +51,16 @@ def to_ycc(image: Image) -> tuple[Image, Image]:
 
     ``Y = 0.299 R + 0.587 G + 0.114 B``, ``Cb = (B - Y) / 1.772``, ``Cr = (R - Y) / 1.402``.
     """
-    luma = image @ LUMA
-    blue, red = (image[..., 2] - luma) / _CB_SCALE, (image[..., 0] - luma) / _CR_SCALE
-    return luma, np.stack([blue, red], axis=-1)
+    y = luma(image)
+    blue, red = (image[..., 2] - y) / _CB_SCALE, (image[..., 0] - y) / _CR_SCALE
+    return y, np.stack([blue, red], axis=-1)
 
 
-def from_ycc(luma: Image, chroma: Image) -> Image:
+def from_ycc(y: Image, chroma: Image) -> Image:
     """The inverse of `to_ycc`, held in [0, 1]."""
     blue, red = chroma[..., 0] * _CB_SCALE, chroma[..., 1] * _CR_SCALE
-    green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
-    return clamp(luma[..., None] + np.stack([red, green, blue], axis=-1))
+    green = -(_RED * red + _BLUE * blue) / _GREEN
+    return clamp(y[..., None] + np.stack([red, green, blue], axis=-1))
 
 
 def log_uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.ramps import smooth_step
+
 __all__ = ["Moment", "Timeline"]
 
 _FRAME, _KNOT, _STRETCH = range(3)
@@ -40,12 +42,11 @@ class Timeline:
         """(count,) standard normals that vary smoothly over time.
 
         Value noise: independent normals a, b at every `period_frames`, between them
-        ``(u a + v b) / sqrt(u^2 + v^2)`` with ``u = 1 - v`` and v the smoothstep, so that the
+        ``(u a + v b) / sqrt(u^2 + v^2)`` with ``u = 1 - v`` and v the `smooth_step`, so that the
         variance is 1 at every time.
         """
         knot, place = divmod(index, max(1.0, period_frames))
-        v = place / max(1.0, period_frames)
-        v = v * v * (3 - 2 * v)
+        v = smooth_step(place / max(1.0, period_frames), 0, 1)
         before, after = (
             np.random.default_rng([*self.seed, _KNOT, int(knot) + step]).standard_normal(count)
             for step in (0, 1)

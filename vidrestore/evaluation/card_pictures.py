@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vidrestore.datasets.images import encode_jpeg
 from vidrestore.demo.clip import portrait
 from vidrestore.evaluation.conditions import CONDITIONS
 from vidrestore.evaluation.detector import detect_scaled
@@ -26,6 +27,7 @@ from vidrestore.evaluation.protocols import find_protocol
 from vidrestore.geometry import similarity_from_points
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import load_detector, load_restorer
+from vidrestore.runtime.output_file import write_whole
 from vidrestore.structs import Detections
 from vidrestore.training.detector_data import BANK_PX, person_matte
 from vidrestore.training.detector_data.profile_synthesis import rotate_head
@@ -149,7 +151,7 @@ def _main() -> None:
         "detector.jpg": detector_sheet(detector),
     }
     for name, sheet in sheets.items():
-        cv2.imwrite(str(folder / name), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        write_whole(folder / name, encode_jpeg(sheet, 88), overwrite=True)
 
 
 if __name__ == "__main__":

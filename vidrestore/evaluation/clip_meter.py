@@ -23,9 +23,10 @@ from vidrestore.evaluation.measures import (
 )
 from vidrestore.evaluation.results import INPUT, TRUTH, Sample, Tile
 from vidrestore.geometry import box_iou
+from vidrestore.landmarks import eye_distance
 from vidrestore.metrics import images, videos
 from vidrestore.metrics.identity import FaceIdentity
-from vidrestore.metrics.landmarks import eye_distance, landmark_distance, landmark_jitter
+from vidrestore.metrics.landmarks import landmark_distance, landmark_jitter
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Array
 
@@ -158,7 +159,7 @@ class ClipMeter:
     def _measure(self, now: Moment) -> None:
         truth = _tensor(_cut(now.pictures[TRUTH], now.box))
         wanted = self._embed(now, TRUTH)
-        self._eyes.append(float(eye_distance(now.landmarks)))
+        self._eyes.append(eye_distance(now.landmarks))
         for model in self._models:
             own = _tensor(_cut(now.pictures[model], now.box))
             found = self._find(now, model)

@@ -9,7 +9,7 @@ does not grow with their length. Of temporal measures the truth has its own, lis
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
@@ -178,18 +178,13 @@ def _in_step(
                 per_frame=one.per_frame,
             )
             streams[one.name] = map(frame_to_rgb, restored)
-            stack.callback(_close, restored)
+            stack.callback(restored.close)
         for pictures in zip_longest(*streams.values()):
             if any(picture is None for picture in pictures):
                 raise DataError(
                     f"pair {pair.name}: {pair.truth} and {pair.degraded} differ in length"
                 )
             yield dict(zip(streams, pictures, strict=True))
-
-
-def _close(frames: object) -> None:
-    if isinstance(frames, Generator):
-        frames.close()
 
 
 def _frames(path: Path) -> Iterator[RGB]:

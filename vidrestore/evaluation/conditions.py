@@ -15,19 +15,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vidrestore.degradations.compression import jpeg_bytes
 from vidrestore.geometry import turned_about_middle
+from vidrestore.luma import gray_picture
 from vidrestore.models.detectors.suppression import transform_detections
 from vidrestore.structs import Detections
 
 __all__ = ["CONDITIONS", "Condition"]
 
 RGB = npt.NDArray[np.uint8]
-
-
-def gray(frame: RGB) -> RGB:
-    """Luma of ITU-R BT.601 in all three channels."""
-    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    return np.repeat(luma[..., None], 3, axis=2)
 
 
 def degraded(frame: RGB) -> RGB:
@@ -37,8 +33,7 @@ def degraded(frame: RGB) -> RGB:
     small = cv2.resize(frame, half, interpolation=cv2.INTER_AREA).astype(np.float32)
     small += np.random.default_rng([height, width]).normal(0, 8, small.shape)
     noisy = small.round().clip(0, 255).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 30])
-    coded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    coded = jpeg_bytes(noisy, 30)
     return np.asarray(cv2.resize(coded, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -73,7 +68,7 @@ class Condition:
 
 CONDITIONS: Mapping[str, Condition] = {
     "plain": Condition(),
-    "gray": Condition(gray),
+    "gray": Condition(gray_picture),
     "degraded": Condition(degraded),
     "turned-left": Condition(degrees=45.0),
     "turned-right": Condition(degrees=-45.0),

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vidrestore.errors import NotAvailableError, UsageError, nearest
+from vidrestore.landmarks import eye_distance
 from vidrestore.metrics import files
-from vidrestore.metrics.landmarks import eye_distance, landmark_distance
+from vidrestore.metrics.landmarks import landmark_distance
 from vidrestore.structs import Array, Detections
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from vidrestore.evaluation.measures import (
     nearest_face,
     number,
 )
+from vidrestore.landmarks import eye_distances
 from vidrestore.metrics import files, images
 from vidrestore.metrics.fid import FrechetDistance, InceptionFeatures
 from vidrestore.metrics.identity import ArcFaceIdentity, identity_angle
-from vidrestore.metrics.landmarks import eye_distance, landmark_distance
+from vidrestore.metrics.landmarks import landmark_distance
 from vidrestore.metrics.lpips import Lpips
 from vidrestore.metrics.niqe import load_niqe
 from vidrestore.models.interfaces import FaceDetector
@@ -188,7 +189,7 @@ class PictureMeter:
         own = self._find(pictures, reference.landmarks)
         assert own is not None
         gaps = landmark_distance(own, reference.found)
-        return {"lmd_px": gaps, "lmd": 100 * gaps / eye_distance(reference.found)}
+        return {"lmd_px": gaps, "lmd": 100 * gaps / eye_distances(reference.found)}
 
     def _find(self, pictures: Tensor, landmarks: Tensor) -> Array | None:
         if not self._wanted.intersection(("lmd", "lmd_px")):

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vidrestore.datasets.images import encode_jpeg
 from vidrestore.errors import NotAvailableError, VideoWriteError
 from vidrestore.evaluation.measures import Measure, Values
 from vidrestore.evaluation.plots import Plot, draw_plots
@@ -64,7 +65,7 @@ def write_report(
     write_results(folder, comparisons, overwrite=overwrite)
     samples = [sample for comparison in comparisons for sample in comparison.samples]
     if samples:
-        sheet = _jpeg(contact_sheet(samples))
+        sheet = encode_jpeg(contact_sheet(samples), _JPEG_QUALITY)
         write_whole(folder / "contact_sheet.jpg", sheet, overwrite=overwrite)
     page = folder / "index.html"
     write_whole(page, render_page(comparisons).encode(), overwrite=overwrite)
@@ -187,7 +188,7 @@ def _shown_sample(sample: Sample, measures: Mapping[str, Measure]) -> dict[str, 
         "tiles": [
             {
                 "model": tile.model,
-                "uri": _uri("image/jpeg", _jpeg(tile.image)),
+                "uri": _uri("image/jpeg", encode_jpeg(tile.image, _JPEG_QUALITY)),
                 "caption": _caption(tile.values, measures),
             }
             for tile in sample.tiles
@@ -211,13 +212,6 @@ def _inline_plot(plot: Plot) -> dict[str, Any]:
 
 def _uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _jpeg(image: RGB) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    done, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), options)
-    assert done
-    return bytes(data)
 
 
 def _squared(image: RGB) -> RGB:

@@ -11,7 +11,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from vidrestore.models.detectors.suppression import overlaps
+from vidrestore.geometry import box_iou
+from vidrestore.landmarks import eye_distance
 from vidrestore.structs import Detections
 
 __all__ = ["LIKELY_SCORE", "Agreement", "agreement"]
@@ -90,10 +91,10 @@ def agreement(
     likely = reference.scores >= LIKELY_SCORE
     sides = reference.boxes_xyxy[:, 2:] - reference.boxes_xyxy[:, :2]
     sure = (reference.scores >= SURE_SCORE) & (sides.min(-1, initial=np.inf) >= min_side_px)
-    iou = overlaps(reference.boxes_xyxy, found.boxes_xyxy)
+    iou = box_iou(reference.boxes_xyxy, found.boxes_xyxy)
     touching = (iou[likely] >= TOUCH_IOU).any(0) if likely.any() else np.zeros(len(found), bool)
     if also is not None and len(also):
-        touching |= (overlaps(also.boxes_xyxy, found.boxes_xyxy) >= TOUCH_IOU).any(0)
+        touching |= (box_iou(also.boxes_xyxy, found.boxes_xyxy) >= TOUCH_IOU).any(0)
     matched, errors, eyes = iou[sure].copy(), [], []
     for row, truth in zip(matched, reference.landmarks[sure], strict=True):
         best = int(row.argmax()) if len(row) else -1
@@ -101,7 +102,7 @@ def agreement(
             matched[:, best] = -1.0
             distances = np.linalg.norm(found.landmarks[best] - truth, axis=-1)
             errors.append(float(distances.mean()))
-            eyes.append(float(np.linalg.norm(truth[1] - truth[0])))
+            eyes.append(eye_distance(truth))
     n_false = len(found) - int(touching.sum())
     ratios = sum(error / apart for error, apart in zip(errors, eyes, strict=True))
     return Agreement(

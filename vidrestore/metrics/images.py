@@ -13,13 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidrestore.luma import tensor_luma
+
 _SSIM_WINDOW_PX = 11
-
-
-def luma(images: Tensor) -> Tensor:
-    """ITU-R BT.601 luma, (N, 1, H, W) in [0, 1]."""
-    weights = images.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True)
 
 
 def psnr(images: Tensor, truth: Tensor) -> Tensor:
@@ -29,7 +25,7 @@ def psnr(images: Tensor, truth: Tensor) -> Tensor:
     from kornia.metrics import psnr as psnr_of_all
 
     # One picture a call: of a batch, kornia takes the mean of all squared errors.
-    pairs = zip(luma(images), luma(truth), strict=True)
+    pairs = zip(tensor_luma(images), tensor_luma(truth), strict=True)
     return torch.stack([psnr_of_all(x, y, max_val=1.0) for x, y in pairs])
 
 
@@ -49,7 +45,12 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
     if min(height, width) < _SSIM_WINDOW_PX:
         raise ValueError(f"SSIM needs {_SSIM_WINDOW_PX} pixels a side, got {width}x{height}")
     values = ssim_map(
-        luma(images), luma(truth), _SSIM_WINDOW_PX, max_val=1.0, eps=0.0, padding="valid"
+        tensor_luma(images),
+        tensor_luma(truth),
+        _SSIM_WINDOW_PX,
+        max_val=1.0,
+        eps=0.0,
+        padding="valid",
     )
     return values.mean(dim=(1, 2, 3))
 
@@ -58,6 +59,6 @@ def sharpness(images: Tensor) -> Tensor:
     """Mean absolute four-neighbour Laplacian of luma; the ratio to the truth's is 1 for a picture
     as sharp.
     """
-    y = luma(images)
+    y = tensor_luma(images)
     kernel = y.new_tensor(((0, 1, 0), (1, -4, 1), (0, 1, 0))).view(1, 1, 3, 3)
     return F.conv2d(y, kernel).abs().mean(dim=(1, 2, 3))

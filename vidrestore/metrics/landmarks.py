@@ -11,14 +11,7 @@ import numpy.typing as npt
 
 from vidrestore.structs import Array
 
-__all__ = ["eye_distance", "landmark_distance", "landmark_jitter"]
-
-
-def eye_distance(landmarks: npt.ArrayLike) -> Array:
-    """(…,) pixels between the eyes of landmarks (…, 5, 2)."""
-    points = np.asarray(landmarks, np.float64)
-    distance: Array = np.linalg.norm(points[..., 1, :] - points[..., 0, :], axis=-1)
-    return distance
+__all__ = ["landmark_distance", "landmark_jitter"]
 
 
 def landmark_distance(found: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
@@ -29,7 +22,7 @@ def landmark_distance(found: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
         truth: (…, 5, 2) in the true ones.
 
     Returns:
-        (…,) pixels; over `eye_distance(truth)` they do not depend on the picture's size.
+        (…,) pixels; over `landmarks.eye_distances(truth)` they do not depend on the picture's size.
     """
     gaps = np.linalg.norm(np.asarray(found, np.float64) - np.asarray(truth, np.float64), axis=-1)
     mean: Array = gaps.mean(-1)

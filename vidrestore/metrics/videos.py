@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vidrestore.luma import luma
 from vidrestore.structs import Array
 
 __all__ = [
@@ -29,14 +30,12 @@ Flow = npt.NDArray[np.float32]
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-
 
 def motion(now: Image, before: Image) -> Flow:
     """Dense optical flow from `now` to `before` (DIS, Kroeger et al. 2016), on luma."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    luma = [(np.clip(x @ _LUMA, 0, 1) * 255 + 0.5).astype(np.uint8) for x in (now, before)]
-    return np.asarray(flow.calc(*luma, None), np.float32)  # type: ignore[call-overload]
+    grays = [(np.clip(luma(x), 0, 1) * 255 + 0.5).astype(np.uint8) for x in (now, before)]
+    return np.asarray(flow.calc(*grays, None), np.float32)  # type: ignore[call-overload]
 
 
 def follow(before: npt.NDArray[np.float32], flow: Flow) -> npt.NDArray[np.float32]:
@@ -91,7 +90,7 @@ def temporal_difference(now: Image, before: Image, truth: Image, truth_before: I
 
     On luma; 0 for a clip that differs from the truth by a constant picture only.
     """
-    return float(np.abs(((now - truth) - (before - truth_before)) @ _LUMA).mean())
+    return float(np.abs(luma((now - truth) - (before - truth_before))).mean())
 
 
 def flicker(
@@ -101,8 +100,8 @@ def flicker(
 
     On luma, over the visible pixels; 0 where the error moves with the face, as a softer skin does.
     """
-    error = (now - truth) @ _LUMA
-    error_before = np.asarray((before - truth_before) @ _LUMA, np.float32)
+    error = luma(now - truth)
+    error_before = luma(before - truth_before)
     return _mean(np.abs(error - follow(error_before, flow)), mask)
 
 

@@ -18,11 +18,11 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from vidrestore.errors import UsageError, VideoWriteError
 from vidrestore.runtime.output_lock import OutputLock
@@ -214,16 +214,29 @@ if hasattr(os, "register_at_fork"):
 
 
 def write_whole(
-    path: Path, data: bytes, *, inputs: Iterable[Path] = (), overwrite: bool = False
+    path: Path,
+    data: bytes | Callable[[BinaryIO], object],
+    *,
+    inputs: Iterable[Path] = (),
+    overwrite: bool = False,
 ) -> None:
-    """Write a small file, completely or not at all.
+    """Write a file, completely or not at all.
+
+    Args:
+        path: As for `OutputFile`.
+        data: What the file holds, or a function that writes it into an open file.
+        inputs: As for `OutputFile`.
+        overwrite: As for `OutputFile`.
 
     Raises:
         UsageError, VideoWriteError: as `OutputFile`.
     """
     with OutputFile(path, inputs=inputs, overwrite=overwrite) as output:
-        with _told(path):
-            output.temporary.write_bytes(data)
+        with _told(path), output.temporary.open("wb") as file:
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                data(file)
         output.publish()
 
 

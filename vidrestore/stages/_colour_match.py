@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vidrestore.luma import BT709
 from vidrestore.stages._mask import smoother_step
 
 __all__ = ["matched_residual"]
 
-_LUMA = (0.2126, 0.7152, 0.0722)
 _SMALL = 64
 """Side of the reduced crops on which broad differences are measured, in pixels."""
 _LUMA_SIGMA = _SMALL / 8
@@ -41,7 +41,7 @@ def matched_residual(restored: Tensor, source: Tensor, mask: Tensor) -> Tensor:
         (3, S, S); not multiplied by the mask.
     """
     difference = restored - source
-    weights = difference.new_tensor(_LUMA)
+    weights = difference.new_tensor(BT709)
     counted = _reduced(mask[None])
     small = _reduced(difference) * counted
     luma = torch.tensordot(weights, small, 1)[None]

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vidrestore.errors import ModelError
+from vidrestore.luma import BT709
 from vidrestore.models.parsing import FaceParser
 from vidrestore.stages._mask import smoother_step
 from vidrestore.structs import Face, Frame
@@ -155,7 +156,7 @@ def _part(face: Face, share: Tensor) -> _Part:
     small = functional.interpolate(
         face.source_crop[None].float().cpu(), size=(_COMPARED_PX, _COMPARED_PX), mode="area"
     )[0]
-    weights = small.new_tensor((0.2126, 0.7152, 0.0722))
+    weights = small.new_tensor(BT709)
     luma = torch.tensordot(weights, small, 1)
     return _Part(face.track_id, face.source_crop.shape[-1], share, luma)
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from vidrestore.config import GateConfig
 from vidrestore.landmarks import eye_distance, eye_to_mouth_distance
 from vidrestore.models.templates import landmark_template
+from vidrestore.ramps import smooth_step
 from vidrestore.stages._windows import by_shot
 from vidrestore.stages.restore import crop_aligned
 from vidrestore.structs import Array, Face, Frame
@@ -29,7 +30,7 @@ __all__ = ["blur_effect", "gate", "yaw_degrees"]
 _NOSE = 1.65
 """Distance between the eyes over the length of the nose, where the eyes' own depth counts too:
 `tan(yaw)` is this times the nose's way along the line of the eyes, over their distance. Fitted to
-heads turned by `training.head_turn`: within 3 degrees from 10 to 85."""
+heads turned by `profile_synthesis.rotate_head`: within 3 degrees from 10 to 85."""
 _BLUR_PX = 128
 """Side of the crop whose blur is measured."""
 _TEMPLATE = landmark_template("ffhq", _BLUR_PX)
@@ -128,21 +129,15 @@ def _area(face: Face) -> float:
 def _shares(face: Face, frame: Frame, config: GateConfig, least_eyes_px: float) -> dict[str, float]:
     """How far each gate is open, 0 to 1."""
     turn = yaw_degrees(face.landmarks)
-    shares = {
-        "size": _ramp(_eyes_px(face.landmarks) / max(least_eyes_px, 1e-6), 1.0, 1.25),
-        "yaw": _ramp(turn, config.max_yaw, 0.8 * config.max_yaw),
-        "score": _ramp(face.score, config.min_score, config.min_score + 0.1),
+    ramps = {
+        "size": (_eyes_px(face.landmarks) / max(least_eyes_px, 1e-6), 1.0, 1.25),
+        "yaw": (turn, config.max_yaw, 0.8 * config.max_yaw),
+        "score": (face.score, config.min_score, config.min_score + 0.1),
     }
     if config.max_blur < 1:
         blur = blur_effect(_luma_crop(face, frame))
-        shares["blur"] = _ramp(blur, config.max_blur, config.max_blur - 0.1)
-    return shares
-
-
-def _ramp(value: float, closed: float, opened: float) -> float:
-    """0 at `closed` and beyond, 1 at `opened` and beyond, with a soft start and end."""
-    t = min(max((value - closed) / (opened - closed), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
+        ramps["blur"] = (blur, config.max_blur, config.max_blur - 0.1)
+    return {name: float(smooth_step(*ramp)) for name, ramp in ramps.items()}
 
 
 def _eyes_px(landmarks: Array) -> float:

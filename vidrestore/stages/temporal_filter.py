@@ -33,6 +33,7 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import TemporalFilterConfig
+from vidrestore.ramps import smooth_step
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
 
@@ -231,7 +232,7 @@ class _Strength:
         self._frames = min(self._frames + 1, _MEMORY_FRAMES)
         self._follow(self._single, single)
         self._follow(self._averaged, averaged)
-        trust = _smooth_step(self._averaged / np.maximum(self._single, 1e-6), *_OUTLIVES)
+        trust = smooth_step(self._averaged / np.maximum(self._single, 1e-6), *_OUTLIVES)
         own = [
             np.float32(_OWN_SHARE * share) * octave
             for share, octave in zip(trust, _octaves(single - averaged), strict=True)
@@ -290,13 +291,7 @@ def _kept_grain(redrawn: float, grain: float) -> float:
     """Share of the input that is not averaged: 1 for detail that is the input's own, `grain` for
     detail that is drawn anew.
     """
-    return 1 - (1 - grain) * float(_smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
-
-
-def _smooth_step(value: npt.ArrayLike, low: float, high: float) -> npt.NDArray[np.float64]:
-    """0 up to `low`, 1 from `high` on."""
-    way = np.clip((np.asarray(value, np.float64) - low) / (high - low), 0, 1)
-    return np.asarray(way * way * (3 - 2 * way))
+    return 1 - (1 - grain) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
 
 
 def _fade(distance: int, reach: int) -> float:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vidrestore.luma import BT709
+
 __all__ = ["draw_label"]
 
 Image = npt.NDArray[np.uint8]
@@ -91,4 +93,4 @@ def _luminance(colour: tuple[int, ...]) -> float:
     """Relative luminance of an sRGB colour, 0 to 1."""
     shares = np.array(colour[:3]) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
+    return float(linear @ BT709)

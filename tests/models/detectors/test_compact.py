@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
-from torchvision.ops import box_iou
 
+from vidrestore.geometry import box_iou
 from vidrestore.models.detectors.compact import (
     CompactDetector,
     CompactFaceDetector,
     cell_centres,
     fold_batch_norms,
 )
-from vidrestore.models.detectors.suppression import detections_from_candidates, overlaps
+from vidrestore.models.detectors.suppression import detections_from_candidates
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.weights.checkpoint import fill, read
 
@@ -86,12 +86,6 @@ def test_folding_changes_nothing() -> None:
             torch.testing.assert_close(plain, folded, atol=2e-3, rtol=1e-4)
 
 
-@given(boxes(5), boxes(7))
-def test_overlaps_agree_with_torchvision(first: np.ndarray, second: np.ndarray) -> None:
-    expected = box_iou(torch.from_numpy(first).double(), torch.from_numpy(second).double())
-    np.testing.assert_allclose(overlaps(first, second), expected, atol=1e-3)
-
-
 @settings(deadline=None)
 @given(boxes(12), hnp.arrays(np.float32, 12, elements=st.floats(0, 1, width=32)))
 def test_suppression_keeps_the_best_and_no_close_pair(box: np.ndarray, scores: np.ndarray) -> None:
@@ -102,7 +96,7 @@ def test_suppression_keeps_the_best_and_no_close_pair(box: np.ndarray, scores: n
     assert (np.diff(found.scores) <= 0).all()
     assert (found.scores >= 0.5).all()
     assert len(found) == 0 or found.scores[0] == scores.max()
-    close = overlaps(found.boxes_xyxy, found.boxes_xyxy) > 0.4
+    close = box_iou(found.boxes_xyxy, found.boxes_xyxy) > 0.4
     assert not (close & ~np.eye(len(found), dtype=bool)).any()
     assert {tuple(b) for b in found.boxes_xyxy} <= {tuple(b) for b in box}
     if (scores >= 0.5).any():

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from vidrestore.geometry import apply, ellipse_box
+from vidrestore.geometry import apply, box_iou, ellipse_box
 from vidrestore.landmarks import roll_degrees
 from vidrestore.structs import Array, Detections
 
@@ -17,7 +17,6 @@ __all__ = [
     "GREATEST_ROLL_DEGREES",
     "detections_from_candidates",
     "merge_detections",
-    "overlaps",
     "select_detections",
     "transform_detections",
     "within_roll",
@@ -60,7 +59,7 @@ def detections_from_candidates(
     left = [t[order].float().cpu().numpy() for t in (scores, boxes, landmarks)]
     faces: list[tuple[npt.NDArray[np.float32], ...]] = []
     while len(left[0]) and left[0][0] >= score_threshold:
-        iou = overlaps(left[1][:1], left[1])[0]
+        iou = box_iou(left[1][:1], left[1])[0]
         near = iou >= 0.6 if average else np.zeros(len(iou), bool)
         near[0] = True
         weight = left[0][near] ** 2 / (left[0][near] ** 2).sum()
@@ -74,27 +73,6 @@ def detections_from_candidates(
         np.array([face[2] for face in faces], np.float32).reshape(-1, 5, 2),
         np.array([face[0] for face in faces], np.float32),
     )
-
-
-def overlaps(
-    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Intersection over union of every pair of boxes.
-
-    Args:
-        first: (A, 4) as x0, y0, x1, y1.
-        second: (B, 4).
-
-    Returns:
-        (A, B) in [0, 1].
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    area_first = (first[:, 2:] - first[:, :2]).prod(-1)
-    area_second = (second[:, 2:] - second[:, :2]).prod(-1)
-    union = area_first[:, None] + area_second[None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
 def within_roll(found: Detections, max_roll_degrees: float) -> Detections:
@@ -130,7 +108,7 @@ def merge_detections(several: Sequence[Detections]) -> Detections:
     kept: list[int] = []
     for index in np.argsort(-every.scores, kind="stable"):
         others = [other for other in kept if source[other] != source[index]]
-        shared = overlaps(every.boxes_xyxy[index : index + 1], every.boxes_xyxy[others])
+        shared = box_iou(every.boxes_xyxy[index : index + 1], every.boxes_xyxy[others])
         if shared.max(initial=0) <= _SAME:
             kept.append(int(index))
     joined = select_detections(every, np.array(kept, np.intp))

@@ -19,6 +19,7 @@ ARCFACE_PX = 128
 _STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 """Channels and first stride of two blocks each."""
 _LUMA = (0.2989, 0.5870, 0.1140)
+"""Of BT.601, rounded as they were in its training."""
 
 
 def grey_faces(pictures: Tensor) -> Tensor:

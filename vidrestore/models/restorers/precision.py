@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from vidrestore.landmarks import tensor_eye_distances
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 
 __all__ = ["MIN_PSNR_DB", "drawn_face", "fast_precision", "prepare_fastest", "run_network"]
@@ -99,7 +100,7 @@ def drawn_face(template: npt.NDArray[np.float64], size: int) -> Tensor:
         (3, size, size) float32 RGB in [0, 1].
     """
     points = torch.from_numpy(template).float()
-    eyes = float((points[1] - points[0]).norm())
+    eyes = float(tensor_eye_distances(points))
     axis = torch.arange(size, dtype=torch.float32)
     x, y = axis[None, :], axis[:, None]
     picture = torch.tensor((0.35, 0.40, 0.48))[:, None, None] + 0.2 * (y / size - 0.5)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.degradations.compression import jpeg_bytes
 from vidrestore.training.detector_data.textures import retone
 
 Image = NDArray[np.uint8]
@@ -119,9 +120,7 @@ def _scratch(rng: np.random.Generator, picture: Image) -> Image:
 def _compress(rng: np.random.Generator, picture: Image) -> Image:
     """JPEG, partly deblocked for some, as video decoders do."""
     quality = int(rng.uniform(12, 90))
-    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    _, data = cv2.imencode(".jpg", picture, flags)
-    coded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    coded = jpeg_bytes(picture, quality)
     if quality < 40 and rng.random() < 0.6:
         coded = (
             cv2.bilateralFilter(coded, 5, 12, 3) if rng.random() < 0.5 else cv2.blur(coded, (2, 2))

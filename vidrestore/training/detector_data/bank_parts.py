@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -14,12 +13,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entry", "Parts"]
+from vidrestore.runtime.output_file import write_whole
+
+__all__ = ["FIELDS", "Entry", "Parts"]
 
 Entry = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
 """Picture, matte, box and landmarks of one face."""
 
-_FIELDS = ("pictures", "mattes", "boxes_xyxy", "landmarks")
+FIELDS = ("pictures", "mattes", "boxes_xyxy", "landmarks")
+"""Of a face bank, in the order of an `Entry`."""
 _FACES = 32
 """Of one part."""
 _log = logging.getLogger(__name__)
@@ -81,13 +83,10 @@ def _write(file: Path, entries: Sequence[Entry | None]) -> None:
     columns: Iterable[tuple[NDArray[np.generic], ...]] = zip(
         *(entry for entry in entries if entry is not None), strict=True
     )
-    arrays = {name: np.stack(rows) for name, rows in zip(_FIELDS, columns, strict=False)}
+    arrays = {name: np.stack(rows) for name, rows in zip(FIELDS, columns, strict=False)}
     arrays["usable"] = usable
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
-    os.replace(partial, file)
+    write_whole(file, lambda stream: np.savez(stream, allow_pickle=False, **arrays), overwrite=True)
 
 
 def _read(file: Path) -> list[Entry | None] | None:
@@ -97,7 +96,7 @@ def _read(file: Path) -> list[Entry | None] | None:
     try:
         with np.load(file) as arrays:
             usable = arrays["usable"]
-            columns = [arrays[name] for name in _FIELDS] if usable.any() else []
+            columns = [arrays[name] for name in FIELDS] if usable.any() else []
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         _log.warning("%s: damaged (%s), made again", file, error)
         return None

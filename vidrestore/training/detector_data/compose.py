@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidrestore.geometry import apply, ellipse_box
+from vidrestore.landmarks import eye_distances
+from vidrestore.luma import gray_picture
 from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS
 from vidrestore.training.detector_data.augment import augment_image
 from vidrestore.training.detector_data.face_bank import BANK_PX, YAWS, FaceBank, fill_ellipse
@@ -192,9 +194,7 @@ class SceneComposer:
         if rng.random() < 0.6:
             face, matte, points = warp_face(rng, face, matte, box, points)
         if rng.random() < 0.3:
-            face = np.repeat(
-                cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY)[..., None], 3, 2
-            )
+            face = gray_picture(face)
         if rng.random() < 0.5:
             face = retone(rng, face, 0.22)
         if rng.random() < 0.25:
@@ -354,7 +354,7 @@ def rotate_scene(rng: np.random.Generator, scene: Scene) -> Scene:
 
 def asymmetry(landmarks: Floats) -> Floats:
     """(N,) how far the nose lies from between the eyes, in eye distances: 0 from the front."""
-    apart = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=1).clip(1e-3)
+    apart = eye_distances(landmarks).clip(1e-3)
     along = (landmarks[:, 1] - landmarks[:, 0]) / apart[:, None]
     middle = landmarks[:, :2].mean(1)
     return np.asarray(np.abs(((landmarks[:, 2] - middle) * along).sum(1)) / apart)
@@ -362,7 +362,7 @@ def asymmetry(landmarks: Floats) -> Floats:
 
 def _share_of_copies(n: int) -> Floats:
     """(n,) weights by which heads as pictured, which are little asymmetric, make half of the faces,
-    and `head_turn`'s copies the other; where the bank holds no copies, 1.
+    and `profile_synthesis`' copies the other; where the bank holds no copies, 1.
     """
     weights = np.ones(n, np.float32)
     if n % (1 + len(YAWS)) == 0:

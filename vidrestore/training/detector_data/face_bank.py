@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from vidrestore.datasets.images import read_picture
 from vidrestore.datasets.labels import LANDMARKS, labelled_landmarks, labelled_numbers, read_labels
 from vidrestore.errors import DataError, ImageOpenError
-from vidrestore.training.detector_data.bank_parts import Entry, Parts
+from vidrestore.runtime.output_file import write_whole
+from vidrestore.training.detector_data.bank_parts import FIELDS, Entry, Parts
 from vidrestore.training.detector_data.profile_synthesis import rotate_head
 
 log = logging.getLogger(__name__)
@@ -53,13 +54,17 @@ class FaceBank:
 
     def save(self, folder: Path, source: str = "") -> None:
         """Write one ``.npy`` for each field, so that `load` can map them, and at last what it was
-        made from, see `bank_source`.
+        made from, see `bank_source`. A bank that is mapped from the folder stays as it was.
+
+        Raises:
+            VideoWriteError: The folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SOURCE).unlink(missing_ok=True)
-        for name in ("pictures", "mattes", "boxes_xyxy", "landmarks"):
-            np.save(folder / f"{name}.npy", getattr(self, name))
-        (folder / _SOURCE).write_text(source, encoding="utf-8")
+        for name in FIELDS:
+            array = getattr(self, name)
+            write_whole(folder / f"{name}.npy", partial(np.save, arr=array), overwrite=True)
+        write_whole(folder / _SOURCE, source.encode(), overwrite=True)
 
     def entry(self, index: int) -> Entry:
         """A copy of one face's picture, matte, box and landmarks."""
@@ -73,8 +78,7 @@ class FaceBank:
     @classmethod
     def load(cls, folder: Path) -> FaceBank:
         """Map the files that `save` wrote into memory, read-only."""
-        names = ("pictures", "mattes", "boxes_xyxy", "landmarks")
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
+        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS))
 
 
 _SOURCE = "source.txt"

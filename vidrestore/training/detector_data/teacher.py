@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import torch
 
+from vidrestore.geometry import box_iou
 from vidrestore.metrics.files import NetworkFile
 from vidrestore.models import zoo
-from vidrestore.models.detectors.suppression import overlaps
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import load_detector
 from vidrestore.training.detector_data import Scene
@@ -75,7 +75,7 @@ def teach(teacher: FaceDetector, scene: Scene, *, zoom: int = 1) -> Scene:
     )
     boxes, landmarks = scene.boxes_xyxy.copy(), scene.landmarks.copy()
     wanted, spare = scene.wanted.copy(), np.ones(len(found), bool)
-    shared = overlaps(boxes, found.boxes_xyxy)
+    shared = box_iou(boxes, found.boxes_xyxy)
     for face in range(len(boxes)):
         best = int(shared[face].argmax()) if len(found) else -1
         if best >= 0 and shared[face, best] >= _SAME:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from vidrestore.landmarks import tensor_eye_distances
 from vidrestore.models.nets.discriminators import Verdict
 from vidrestore.training.losses.adversarial import vanilla_discriminator, vanilla_generator
 from vidrestore.training.losses.style import gram_l1
@@ -67,7 +68,7 @@ def component_boxes(landmarks: Tensor) -> Tensor:
     points = landmarks.float()
     left_eye, right_eye, _, left_corner, right_corner = points.unbind(1)
     mouth = (left_corner + right_corner) / 2
-    across = (right_eye - left_eye).norm(dim=1)
+    across = tensor_eye_distances(points)
     down = (mouth - (left_eye + right_eye) / 2).norm(dim=1)
     eye_distance = torch.maximum(across, _EYES_TO_MOUTH * down)
     half_eye = _EYE_ENLARGEMENT * _EYE_WIDTH / 2 * eye_distance

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidrestore.metrics import images as metrics
+from vidrestore.luma import tensor_luma
 
 __all__ = [
     "grid_distance",
@@ -67,7 +67,7 @@ def grid_distance(restored: Tensor, truth: Tensor) -> Tensor:
     Returns:
         A scalar: the mean absolute height of the pattern, in units of luma in [-1, 1].
     """
-    error = metrics.luma((restored - truth).float())
+    error = tensor_luma((restored - truth).float())
     heights = []
     for period in (4, 8):
         fine = error - _binomial(error, period // 4)
@@ -98,7 +98,7 @@ def octaves(pictures: Tensor) -> list[Tensor]:
     Args:
         pictures: (N, 3, H, W) RGB in [-1, 1].
     """
-    left, found = metrics.luma(pictures.float()), []
+    left, found = tensor_luma(pictures.float()), []
     for octave in range(_OCTAVES):
         smooth = _binomial(left, 2**octave)
         found.append(left - smooth)

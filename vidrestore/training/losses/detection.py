@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidrestore.landmarks import tensor_eye_distances
 from vidrestore.models.detectors.compact import (
     REFINER_MARGIN,
     REFINER_PX,
@@ -22,8 +23,8 @@ from vidrestore.models.detectors.compact import (
 
 __all__ = [
     "assign_cells",
-    "box_overlap",
     "first_look_losses",
+    "paired_box_iou",
     "place_entropy",
     "second_look_losses",
 ]
@@ -65,8 +66,10 @@ def assign_cells(cells: Tensor, boxes: Tensor, state: Tensor) -> tuple[Tensor, T
     return owner, (inside & (state == 0)[:, None]).any(-1)
 
 
-def box_overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU (arXiv:1902.09630) of boxes (K, 4) pairwise by row."""
+def paired_box_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU (arXiv:1902.09630) of boxes (K, 4), row by row: `geometry.box_iou`'s
+    diagonal, differentiable.
+    """
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(1)
     union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
@@ -95,7 +98,7 @@ def first_look_losses(
     sample, cell = (owner >= 0).nonzero(as_tuple=True)
     face = owner[sample, cell]
     true_box, true_points = boxes[sample, face], landmarks[sample, face]
-    iou, giou = box_overlap(answers.boxes_xyxy[sample, cell], true_box)
+    iou, giou = paired_box_iou(answers.boxes_xyxy[sample, cell], true_box)
     target = torch.zeros_like(answers.logits)
     target[sample, cell] = iou.detach().clamp(min=0.1).to(target.dtype)
     cross = F.binary_cross_entropy_with_logits(answers.logits, target, reduction="none")
@@ -124,7 +127,7 @@ def second_look_losses(
     ) / judged.sum().clamp(min=1)
     truth, unit = landmarks[face], REFINER_MARGIN / REFINER_PX
     error = (answers.landmarks[face] - truth).abs().mean((1, 2)) * unit
-    eyes = (truth[:, 1] - truth[:, 0]).norm(dim=1) * unit
+    eyes = tensor_eye_distances(truth) * unit
     weight = (_FRONTAL_EYES / eyes.clamp(min=1e-3)).clamp(1, 3)
     n_faces = face.sum().clamp(min=1)
     spread = place_entropy(answers.maps[face], truth)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vidrestore.degradations import BlindVideo
 from vidrestore.errors import DataError, nearest
-from vidrestore.metrics import images as metrics
+from vidrestore.luma import tensor_luma
 from vidrestore.models.nets.compact_unet import CompactUNet
 from vidrestore.models.nets.discriminators import UNetDiscriminator
 from vidrestore.training.config import CompactGeneratorConfig, GeneratorStage
@@ -238,7 +238,7 @@ def gradient_difference(x: Tensor, y: Tensor) -> Tensor:
     """L1 between the horizontal and vertical differences of luma, at distances of one and two
     pixels.
     """
-    error = metrics.luma(x - y)
+    error = tensor_luma(x - y)
     terms = [
         difference.abs().mean()
         for step in (1, 2)

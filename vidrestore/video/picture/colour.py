@@ -11,13 +11,14 @@ from functools import lru_cache
 
 import numpy as np
 
+from vidrestore.luma import BT601, BT709
 from vidrestore.structs import Array
 
 __all__ = ["guess_matrix", "rgb_from_yuv", "sample_scale", "yuv_from_rgb"]
 
 _LUMA_WEIGHTS = {
-    "bt601": (0.299, 0.114),
-    "bt709": (0.2126, 0.0722),
+    "bt601": BT601[::2],
+    "bt709": BT709[::2],
     "bt2020": (0.2627, 0.0593),
     "smpte240m": (0.212, 0.087),
     "fcc": (0.30, 0.11),
