@@ -34,7 +34,8 @@ def eye_distances(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
 
 def tensor_eye_distances(landmarks: Tensor) -> Tensor:
     """`eye_distances` of a tensor; differentiable, also where the eyes coincide."""
-    return (landmarks[..., 1, :] - landmarks[..., 0, :]).norm(dim=-1)
+    apart: Tensor = (landmarks[..., 1, :] - landmarks[..., 0, :]).norm(dim=-1)
+    return apart
 
 
 def eye_to_mouth_distance(landmarks: Array) -> float:
