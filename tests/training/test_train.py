@@ -196,7 +196,7 @@ def test_a_stage_that_is_over_keeps_its_length(data: Path, tmp_path: Path) -> No
 
 
 def test_a_training_that_diverges_stops_and_says_where(data: Path, tmp_path: Path) -> None:
-    wild = compact(images=20, learning_rate=1e30, final_learning_rate=1e30)
+    wild = compact(images=20, learning_rate=10.0, final_learning_rate=10.0)
     with pytest.raises(DataError, match=r"diverged: the term \w+ is (nan|inf) in step \d+"):
         train(wild, data, tmp_path)
 
