@@ -43,7 +43,7 @@ def open_url(
         http.client.HTTPException: The answer is no HTTP.
     """
     opening = _Opening(timeout_s, arrived)
-    opener = urllib.request.build_opener(_Http(opening), _Https(opening), *handlers)
+    opener = urllib.request.build_opener(_Handler(opening), *handlers)
     response: http.client.HTTPResponse = opener.open(request, timeout=timeout_s)
     return response
 
@@ -98,19 +98,13 @@ class _SecureConnection(_Connection, http.client.HTTPSConnection):
     """The same with TLS; it takes its default context."""
 
 
-class _Http(urllib.request.HTTPHandler):
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     def __init__(self, opening: _Opening) -> None:
         super().__init__()
         self._opening = opening
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_Connection, req, opening=self._opening)  # type: ignore[arg-type]
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, opening: _Opening) -> None:
-        super().__init__()
-        self._opening = opening
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_SecureConnection, req, opening=self._opening)  # type: ignore[arg-type]
