@@ -28,11 +28,11 @@ __all__ = [
     "VIDEO_MEASURES",
     "Measure",
     "Values",
-    "choose",
+    "json_number",
     "load_identity",
     "nearest_face",
-    "number",
     "require_available",
+    "select_measures",
 ]
 
 Values = dict[str, float | None]
@@ -89,7 +89,7 @@ PICTURE_MEASURES: Mapping[str, Measure] = MappingProxyType(
         "niqe": Measure("NIQE", "naturalness without a truth, Mittal et al. 2013", "lower", 2),
         "fid": Measure(
             "FID", "Fréchet distance of the set's Inception features to the truths', or to those "
-            "of the reference folder; depends on the number of pictures", "lower", 2,
+            "of the reference folder; depends on the json_number of pictures", "lower", 2,
         ),
     }
 )  # fmt: skip
@@ -151,7 +151,7 @@ VIDEO_MEASURES: Mapping[str, Measure] = MappingProxyType(
 )  # fmt: skip
 
 
-def choose(names: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
+def select_measures(names: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
     """The wanted measures in the table's order; all of them for None.
 
     Raises:
@@ -204,6 +204,6 @@ def load_identity(weights: Path | None) -> FaceIdentity:
     return FaceIdentity(weights or files.installed_weights("mobilefacenet"))
 
 
-def number(value: float | None) -> float | None:
+def json_number(value: float | None) -> float | None:
     """A value as JSON can say it: rounded, None for NaN."""
     return None if value is None or math.isnan(value) else round(value, 6)

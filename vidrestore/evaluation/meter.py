@@ -17,9 +17,9 @@ from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
     Values,
+    json_number,
     load_identity,
     nearest_face,
-    number,
 )
 from vidrestore.landmarks import eye_distances
 from vidrestore.metrics import files, images
@@ -139,7 +139,7 @@ class PictureMeter:
             self._fid.add(model, pictures.to(self._device))
         names = [name for name in self.names if name in columns]
         return [
-            {name: number(float(columns[name][row])) for name in names}
+            {name: json_number(float(columns[name][row])) for name in names}
             for row in range(len(pictures))
         ]
 
@@ -147,7 +147,7 @@ class PictureMeter:
         """Return the measures of whole sets, by model."""
         if self._fid is None:
             return {}
-        return {model: {"fid": number(value)} for model, value in self._fid.compute().items()}
+        return {model: {"fid": json_number(value)} for model, value in self._fid.compute().items()}
 
     def _load(self, names: Sequence[str], load: Callable[[], T]) -> T | None:
         """What some measures need, if one of them is wanted and it is there."""

@@ -3,7 +3,7 @@
 The safetensors file says what network it holds, how it was trained and how well it did, so
 `vidrestore IN OUT --model FILE` (`--detector FILE`) runs it as it is. The ONNX file takes and gives
 RGB in [-1, 1], (N, 3, S, S), and is compared with torch before it gets its name. That of a detector
-holds its two looks side by side: scenes, (N, 3, S, S) RGB in [0, 1], give logits, boxes and
+holds its two networks side by side: scenes, (N, 3, S, S) RGB in [0, 1], give logits, boxes and
 landmarks of all cells; crops, (N, 3, 160, 160), give a logit and landmarks each.
 """
 
@@ -156,7 +156,7 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     network.load_state_dict(found.state["average"])
     examples = _examples(config)
     if isinstance(network, CompactDetector):
-        network = _BothLooks(network)
+        network = _WholeDetector(network)
     _write_onnx(network, examples, destination)
     model = onnx.load(destination)
     onnx.helper.set_model_props(model, metadata)
@@ -170,8 +170,8 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     _logger.info("the ONNX file differs from torch by %.2g at most", difference)
 
 
-class _BothLooks(nn.Module):
-    """A detector's two looks as one network."""
+class _WholeDetector(nn.Module):
+    """A detector's cells and refiner as one network."""
 
     def __init__(self, network: CompactDetector) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class _BothLooks(nn.Module):
 def _write_onnx(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=64)
     quiet = io.StringIO()
-    outputs = _DETECTOR_OUTPUTS if isinstance(network, _BothLooks) else ("output",)
+    outputs = _DETECTOR_OUTPUTS if isinstance(network, _WholeDetector) else ("output",)
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet):
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -220,7 +220,7 @@ def _compare(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> 
         for one, other in zip(
             found, (wanted,) if isinstance(wanted, Tensor) else wanted, strict=True
         ):
-            unit = 100.0 if isinstance(network, _BothLooks) and one.ndim > 2 else 1.0
+            unit = 100.0 if isinstance(network, _WholeDetector) and one.ndim > 2 else 1.0
             worst = float(np.maximum(worst, np.abs(one - other.numpy()).max() / unit))
     return worst
 

@@ -21,10 +21,10 @@ from vidrestore.luma import tensor_luma
 
 __all__ = [
     "grid_distance",
-    "judged_detail",
     "local_energy_distance",
     "local_log_energies",
     "octaves",
+    "stack_octaves",
 ]
 
 _OCTAVES = 3
@@ -106,7 +106,7 @@ def octaves(pictures: Tensor) -> list[Tensor]:
     return found
 
 
-def judged_detail(pictures: Tensor, degraded: Tensor) -> Tensor:
+def stack_octaves(pictures: Tensor, degraded: Tensor) -> Tensor:
     """What a discriminator of fine detail sees: the octaves of pictures, and of what they were made
     from (pix2pix, Isola et al., arXiv:1611.07004), at about unit strength.
 
