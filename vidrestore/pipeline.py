@@ -76,7 +76,7 @@ def tracked_frames(
 
 
 class _Stages:
-    """Chains generators: books the time of each, and closes all when the chain ends."""
+    """A chain of generators: books the time of each, and closes all when it ends."""
 
     def __init__(self, clock: StageClock, closing: ExitStack) -> None:
         self._clock, self._closing = clock, closing

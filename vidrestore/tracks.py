@@ -217,7 +217,7 @@ def _track(record: TrackRecord) -> Track:
 
 
 class TracksBuilder:
-    """Gathers `Tracks` from frames that were tracked, aligned and gated."""
+    """Gather `Tracks` from frames that were tracked, aligned and gated."""
 
     def __init__(self) -> None:
         self._tracks: dict[int, Track] = {}

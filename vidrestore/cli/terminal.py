@@ -32,7 +32,7 @@ def show_usage_error(error: click.ClickException) -> int:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Escapes log messages; every line of a traceback is indented, so that none can pose as one."""
+    """Escape log messages; indent every line of a traceback, so that none can pose as one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as it is printed."""

@@ -1,4 +1,4 @@
-"""Applies a recipe to a picture, a folder of pictures or a video.
+"""Apply a recipe to a picture, a folder of pictures or a video.
 
 A single picture is drawn with the generator of (seed, 0); in a folder, picture n of those sorted by
 path with that of (seed, n), as the protocols of `evaluation` count them. Pictures keep their names,

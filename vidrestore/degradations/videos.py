@@ -1,4 +1,4 @@
-"""Applies a recipe to a whole video: every frame degraded, everything else carried over.
+"""Apply a recipe to a whole video: every frame degraded, everything else carried over.
 
 Frames stream through the recipe's steps, so that memory does not grow with the length, and noise
 follows from the seed and the frame's number. Codec steps code the whole stream with the real

@@ -1,4 +1,4 @@
-"""Compares face restorers on videos: restore with the whole pipeline, measure inside the face.
+"""Compare face restorers on videos: restore with the whole pipeline, measure inside the face.
 
     found = compare_clips(["embedded"], [Pair("nod", Path("nod_gt.mp4"), Path("nod_lq.mp4"))])
 

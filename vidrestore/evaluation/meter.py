@@ -58,7 +58,7 @@ class Reference:
 
 
 class PictureMeter:
-    """Measures pictures against their truths.
+    """Measure pictures against their truths.
 
     Args:
         names: Measures of `PICTURE_MEASURES`.

@@ -1,4 +1,4 @@
-"""Writes the report: `index.html`, whole in itself, beside `results.jsonl` and `summary.json`.
+"""Write the report: `index.html`, whole in itself, beside `results.jsonl` and `summary.json`.
 
 Pictures are inlined as data URIs and there is no script, so the page can be mailed and read on a
 phone. `contact_sheet.jpg` shows the same samples as one picture.

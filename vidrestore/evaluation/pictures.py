@@ -1,4 +1,4 @@
-"""Compares face restorers on pictures: degrade, restore, measure.
+"""Compare face restorers on pictures: degrade, restore, measure.
 
 found = compare_pictures(["embedded", "gfpgan-1.4"], Path("faces"), protocol="blind")
 found = compare_pictures(["embedded"], Path("true"), degraded=Path("degraded"))

@@ -106,7 +106,7 @@ class FrechetDistance:
 
 
 class _AsTheyAre(nn.Module):
-    """Stands where torchmetrics expects a network; what it is given are features already."""
+    """A stand-in where torchmetrics expects a network; what it is given are features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

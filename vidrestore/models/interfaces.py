@@ -57,7 +57,7 @@ class RestorerRun(Protocol):
 
 @runtime_checkable
 class FaceRestorer(Protocol):
-    """Restores aligned face crops; remembers nothing."""
+    """Restore aligned face crops; remember nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""
@@ -85,7 +85,7 @@ class FaceRestorer(Protocol):
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Finds faces and their five landmarks; remembers nothing."""
+    """Find faces and their five landmarks; remember nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""

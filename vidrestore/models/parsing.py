@@ -40,7 +40,7 @@ _SPARE_VALUES = 1 << 20
 
 @runtime_checkable
 class FaceParser(Protocol):
-    """Tells the face from what is beside and before it; remembers nothing."""
+    """Tell the face from what is beside and before it; remember nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""
@@ -112,7 +112,7 @@ def build_parser(arch: str, **hyperparameters: object) -> nn.Module:
 
 
 class NetworkParser:
-    """Parses faces with a loaded network; follows the `FaceParser` protocol."""
+    """A `FaceParser` with a loaded network."""
 
     def __init__(
         self, network: nn.Module, arch: str, *, name: str, device: torch.device | str = "cpu"

@@ -200,7 +200,7 @@ class AdaptiveAugment:
 
 
 class AdaController:
-    """Sets the probability of `AdaptiveAugment` (arXiv:2006.06676, section 3.1).
+    """Set the probability of `AdaptiveAugment` (arXiv:2006.06676, section 3.1).
 
     r = the mean sign of the logits of real pictures is 0 for a discriminator that has not begun to
     remember them and 1 for one that knows them all. Every `interval` batches, the probability goes

@@ -217,7 +217,7 @@ class RefinerAnswers(NamedTuple):
 
 
 class FaceRefiner(nn.Module):
-    """Looks again at each face, cut out upright at 160 px: better landmarks and a second opinion.
+    """Refine each face, cut out upright at 160 px: better landmarks and a second score.
 
     A trunk sees the crop at half its size; a shallow branch at full size adds what is lost there,
     and draws the maps of the landmarks finer. A landmark is the mean place under its map (Sun et
@@ -278,7 +278,7 @@ class FaceRefiner(nn.Module):
         )
 
     def forward(self, crops: Tensor) -> RefinerAnswers:
-        """Judges crops, (K, 3, 160, 160) float RGB in [0, 1]."""
+        """Look at crops, (K, 3, 160, 160) float RGB in [0, 1]."""
         mean = crops.mean((1, 2, 3), keepdim=True)
         spread = (crops - mean).square().mean((1, 2, 3), keepdim=True).sqrt()
         crops = (crops - mean) / (spread + 0.02)
@@ -391,7 +391,7 @@ lies on its side is nearly always a picture or an ornament."""
 
 
 class CompactFaceDetector:
-    """Finds faces with a loaded `CompactDetector`; follows the `FaceDetector` protocol."""
+    """A `FaceDetector` with a loaded `CompactDetector`."""
 
     name: str = "compact"
     """What it is, for reports; whoever loads the weights says which."""

@@ -38,7 +38,7 @@ _SHADE = 0.5
 
 
 class RotatedDetector:
-    """A detector that looks at rotated copies of every picture too; follows `FaceDetector`."""
+    """A `FaceDetector` that is shown rotated copies of every picture, too."""
 
     def __init__(self, detector: FaceDetector) -> None:
         self.detector, self.name = detector, detector.name

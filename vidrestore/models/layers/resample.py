@@ -90,7 +90,7 @@ class Filter(nn.Module):
 
 
 class FilterDoubled(Filter):
-    """Doubles by inserting zeros and filtering with four taps, whose gain should be 4."""
+    """Double by inserting zeros and filtering with four taps, whose gain should be 4."""
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Double (N, C, H, W), and add a bias (C,) on the way."""

@@ -245,7 +245,7 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Adds a feature map's picture to the doubled picture of the layer before, in float32."""
+    """Add a feature map's picture to the doubled picture of the layer before, in float32."""
 
     def __init__(self, in_channels: int, style_dim: int, upsample: nn.Module | None = None) -> None:
         super().__init__()

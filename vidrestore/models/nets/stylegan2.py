@@ -55,7 +55,7 @@ def log2_size(size: int) -> int:
 
 
 class NormalizeStyle(nn.Module):
-    """Scales a latent to unit mean square."""
+    """Scale a latent to unit mean square."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-8)
@@ -126,7 +126,7 @@ class EqualStyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Adds a feature map's picture to the doubled picture of the layer before, in float32.
+    """Add a feature map's picture to the doubled picture of the layer before, in float32.
 
     Args:
         in_channels: Channels of the feature map.

@@ -22,7 +22,7 @@ _CONTRAST = 1.08
 
 
 class DebugRestorer:
-    """Follows `FaceRestorer` and, having no memory, `RestorerRun`; see the module."""
+    """A `FaceRestorer` and, as it has no memory, its own `RestorerRun`; see the module."""
 
     def __init__(self, *, size: int = 256, batch_size: int = 4) -> None:
         """Make the restorer.

@@ -147,7 +147,7 @@ def _check_legacy(file: IO[bytes], size: int) -> None:
 
 
 class _Walk:
-    """Follows one pickle.
+    """A walk through one pickle.
 
     Args:
         held: Bytes that the file holds for the storage of a key.

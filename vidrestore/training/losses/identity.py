@@ -43,7 +43,7 @@ held-out faces under GFP-GAN's degradations MobileFaceNet's was 0.072, so 0.81 a
 
 
 class Embedder(Protocol):
-    """Gives an entry "embedding", (N, D), as `IdentityFeatures` does."""
+    """Give an entry "embedding", (N, D), as `IdentityFeatures` does."""
 
     def __call__(self, pictures: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
         """From (N, 3, H, W) RGB in [-1, 1] and (N, 5, 2) in pixels."""

@@ -67,7 +67,7 @@ _VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 
 
 class FeatureExtractor(Protocol):
-    """Gives maps of pictures by the names of layers."""
+    """Give maps of pictures by the names of layers."""
 
     def __call__(self, pictures: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
         """From (N, 3, H, W) in [-1, 1] and (N, 5, 2) to (N, C, h, w) by name."""

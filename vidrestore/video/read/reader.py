@@ -1,4 +1,4 @@
-"""Reads the frames of a video: every one once, at its own time, with its own samples.
+"""Read the frames of a video: every one once, at its own time, with its own samples.
 
     with VideoReader("in.mp4", DecodeConfig()) as reader:
         for frame in reader.frames():

@@ -15,7 +15,7 @@ __all__ = ["FrameSink"]
 
 @runtime_checkable
 class FrameSink(Protocol):
-    """Takes the frames of one video, in order of presentation; a context manager."""
+    """Take the frames of one video, in order of presentation; a context manager."""
 
     @property
     def codec(self) -> str:

@@ -1,4 +1,4 @@
-"""Writes the restored video: the picture encoded at its own times, everything else copied.
+"""Write the restored video: the picture encoded at its own times, everything else copied.
 
     with VideoWriter(Path("out.mp4"), reader.info, EncodeConfig()) as writer:
         for frame in reader.frames():
