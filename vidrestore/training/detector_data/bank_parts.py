@@ -97,7 +97,7 @@ def _read(file: Path) -> list[Entry | None] | None:
         with np.load(file) as arrays:
             usable = arrays["usable"]
             columns = [arrays[name] for name in FIELDS] if usable.any() else []
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         _log.warning("%s: damaged (%s), made again", file, error)
         return None
     rows = iter(zip(*columns, strict=True))
