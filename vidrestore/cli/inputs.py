@@ -88,10 +88,10 @@ def check_protocol(name: str, metrics: Iterable[str] | None) -> None:
     Raises:
         UsageError: There is none of a name, or the protocol's recipe is not well formed.
     """
-    from vidrestore.evaluation.measures import PICTURE_MEASURES, VIDEO_MEASURES, choose
+    from vidrestore.evaluation.measures import PICTURE_MEASURES, VIDEO_MEASURES, select_measures
     from vidrestore.evaluation.protocols import find_protocol
 
-    choose(metrics, {**PICTURE_MEASURES, **VIDEO_MEASURES})
+    select_measures(metrics, {**PICTURE_MEASURES, **VIDEO_MEASURES})
     find_protocol(name)
 
 
