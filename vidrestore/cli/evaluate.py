@@ -170,7 +170,7 @@ def _refuse_idle(ctx: click.Context, names: Iterable[str], idle: bool, why: str)
     """No option that was given is without effect.
 
     Raises:
-        UsageError: One of these was given.
+        UsageError: one of these was given.
     """
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(parameter.name or "") == ParameterSource.COMMANDLINE
@@ -298,7 +298,7 @@ def _sorted_pairs(
     """Pairs of folders, and pairs of videos.
 
     Raises:
-        UsageError: A pair is a folder and a file.
+        UsageError: a pair is a folder and a file.
     """
     folders: list[tuple[Path, Path]] = []
     clips: list[tuple[Path, Path]] = []
@@ -317,7 +317,7 @@ def _refuse_for(options: dict[str, object], why: str, used: object) -> None:
     """Options that were given are used.
 
     Raises:
-        UsageError: One is not.
+        UsageError: one is not.
     """
     for name, value in options.items():
         if value and not used:

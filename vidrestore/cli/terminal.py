@@ -16,8 +16,8 @@ def echo(*lines: object, err: bool = False) -> None:
     """Print lines, each of which stays one line whatever it holds.
 
     Args:
-        *lines: One or more lines; a line end inside one is escaped.
-        err: Print to stderr.
+        *lines: one or more lines; a line end inside one is escaped.
+        err: print to stderr.
     """
     for line in lines:
         click.echo(printable(line), err=err)

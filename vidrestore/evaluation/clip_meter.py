@@ -114,7 +114,7 @@ class ClipMeter:
         """All measures by model.
 
         Raises:
-            DataError: No face was seen.
+            DataError: no face was seen.
         """
         if not self._n_faces:
             raise DataError(

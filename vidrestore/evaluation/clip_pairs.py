@@ -34,7 +34,7 @@ def find_clips(data: Path, limit: int | None = None) -> list[Path]:
     """A video, or those of a folder by name; at most `limit` of them, evenly spaced.
 
     Raises:
-        DataError: There is none.
+        DataError: there is none.
     """
     clips = _clips_of(data)
     if not clips:

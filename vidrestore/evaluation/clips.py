@@ -61,24 +61,24 @@ def compare_clips(
     """Restore degraded clips with every model, by the whole pipeline, and measure.
 
     Args:
-        models: Names of the zoo or weights files; the degraded clip is always measured too.
-        pairs: The clips.
-        protocol: How the clips were degraded, for the record; None if that is not known.
-        seed: Of the protocol, for the record.
-        metrics: Names of `VIDEO_MEASURES`, all of which must be there; None for all that can be
+        models: names of the zoo or weights files; the degraded clip is always measured too.
+        pairs: the clips.
+        protocol: how the clips were degraded, for the record; None if that is not known.
+        seed: of the protocol, for the record.
+        metrics: names of `VIDEO_MEASURES`, all of which must be there; None for all that can be
             had.
-        per_frame: Whether every model also restores each frame by itself, for comparison.
-        samples: Frames to show of each clip, evenly spaced.
-        detector: Finds the faces, for restoring and for measuring.
+        per_frame: whether every model also restores each frame by itself, for comparison.
+        samples: frames to show of each clip, evenly spaced.
+        detector: finds the faces, for restoring and for measuring.
         identity: `mobilefacenet.pt`, if it is not installed.
-        device: Where the networks run.
-        precision: Of the restorers.
-        progress: Told what is being done with which clip, and of how many frames.
+        device: where the networks run.
+        precision: of the restorers.
+        progress: told what is being done with which clip, and of how many frames.
 
     Raises:
-        DataError: The clips of a pair differ in length, or show no face.
-        NotAvailableError: What a measure asked for by name needs is not there.
-        VidRestoreError: For other files, models and options that cannot be used.
+        DataError: the clips of a pair differ in length, or show no face.
+        NotAvailableError: what a measure asked for by name needs is not there.
+        VidRestoreError: for other files, models and options that cannot be used.
     """
     wanted = select_measures(metrics, VIDEO_MEASURES)
     named = list_models(models, per_frame=per_frame)

@@ -62,7 +62,7 @@ class MirroredDetector:
     """A detector that is shown the mirror image; its answers are mirrored back.
 
     Args:
-        detector: Any; answers with equal faces in equal places for a picture and its mirror image
+        detector: any; answers with equal faces in equal places for a picture and its mirror image
             would be the same.
     """
 

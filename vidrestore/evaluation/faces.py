@@ -90,16 +90,16 @@ def find_faces(
     What cannot be used is named in the log and left out.
 
     Args:
-        folder: With pictures.
-        split: Which rows of the labels count, "all" for all of them.
-        labels: The labels; None takes `labels.csv` in the folder, or in the one it lies in, if it
+        folder: with pictures.
+        split: which rows of the labels count, "all" for all of them.
+        labels: the labels; None takes `labels.csv` in the folder, or in the one it lies in, if it
             is there.
-        limit: Take so many, evenly spaced over all.
-        detector: For pictures without labels.
-        progress: Told how many pictures were looked at.
+        limit: take so many, evenly spaced over all.
+        detector: for pictures without labels.
+        progress: told how many pictures were looked at.
 
     Raises:
-        DataError: Nothing is left.
+        DataError: nothing is left.
     """
     progress = progress or _ignore_progress
     known = find_labels(folder) if labels is None else (labels, read_labels(labels))
@@ -123,12 +123,12 @@ def pair_with_degraded(
     and left out.
 
     Args:
-        faces: Of the folder `truth`.
-        truth: Folder of true pictures.
-        degraded: Folder of degraded ones.
+        faces: of the folder `truth`.
+        truth: folder of true pictures.
+        degraded: folder of degraded ones.
 
     Raises:
-        DataError: A degraded picture has another size than its truth, two pictures differ only in
+        DataError: a degraded picture has another size than its truth, two pictures differ only in
             their endings, or nothing is left.
     """
     own, given = _by_stem(truth), _by_stem(degraded)
@@ -167,7 +167,7 @@ def _is_usable(degraded: Path, truth: Path) -> bool:
     """Whether a degraded picture can be read.
 
     Raises:
-        DataError: It is not as large as the true one.
+        DataError: it is not as large as the true one.
     """
     image = _read(degraded)
     if image is None:
@@ -185,7 +185,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by their paths in it without endings.
 
     Raises:
-        DataError: Two have one name.
+        DataError: two have one name.
     """
     found: dict[str, Path] = {}
     for path in find_pictures(folder):

@@ -155,7 +155,7 @@ def select_measures(names: Iterable[str] | None, table: Mapping[str, Measure]) -
     """The wanted measures in the table's order; all of them for None.
 
     Raises:
-        UsageError: There is no measure of that name.
+        UsageError: there is no measure of that name.
     """
     if names is None:
         return tuple(table)
@@ -170,11 +170,11 @@ def require_available(names: Iterable[str] | None, not_available: Mapping[str, s
     """Refuse measures that were asked for by name and cannot be had.
 
     Args:
-        names: What was asked for; None where all that can be had was.
-        not_available: Why a measure cannot be had, by its name.
+        names: what was asked for; None where all that can be had was.
+        not_available: why a measure cannot be had, by its name.
 
     Raises:
-        NotAvailableError: Names every one, and what it needs from where.
+        NotAvailableError: names every one, and what it needs from where.
     """
     missing = [f"{name} {not_available[name]}" for name in names or () if name in not_available]
     if missing:
@@ -196,8 +196,8 @@ def load_identity(weights: Path | None) -> FaceIdentity:
     """The face embedding from a file, or from the installed one.
 
     Raises:
-        NotAvailableError: It is not installed.
-        WeightsError: The file cannot be used.
+        NotAvailableError: it is not installed.
+        WeightsError: the file cannot be used.
     """
     from vidrestore.metrics.identity import FaceIdentity
 

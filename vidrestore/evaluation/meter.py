@@ -61,12 +61,12 @@ class PictureMeter:
     """Measure pictures against their truths.
 
     Args:
-        names: Measures of `PICTURE_MEASURES`.
-        detector: Finds the landmarks of "lmd" and "lmd_px".
+        names: measures of `PICTURE_MEASURES`.
+        detector: finds the landmarks of "lmd" and "lmd_px".
         identity: `mobilefacenet.pt`; None looks for the installed one.
         arcface: `arcface_resnet18.pth`; None looks for the installed one.
-        has_reference: Whether `add_reference` gives the pictures that FID compares with.
-        device: Where the networks run.
+        has_reference: whether `add_reference` gives the pictures that FID compares with.
+        device: where the networks run.
     """
 
     def __init__(
@@ -116,9 +116,9 @@ class PictureMeter:
         """The measures of every picture; those of sets come with `finish`.
 
         Args:
-            model: Whose pictures these are.
+            model: whose pictures these are.
             pictures: (N, 3, S, S) RGB in [0, 1].
-            reference: Their truths.
+            reference: their truths.
         """
         truth = reference.images
         columns: dict[str, Tensor | Array] = {

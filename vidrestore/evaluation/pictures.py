@@ -84,29 +84,29 @@ def compare_pictures(
     """Degrade the faces of a folder, restore them with every model, and measure.
 
     Args:
-        models: Names of the zoo or weights files; the input is always measured too.
-        data: Folder of faces; see `vidrestore.evaluation.faces`.
-        degraded: Folder of the same pictures, degraded, under the same names; None degrades them
+        models: names of the zoo or weights files; the input is always measured too.
+        data: folder of faces; see `vidrestore.evaluation.faces`.
+        degraded: folder of the same pictures, degraded, under the same names; None degrades them
             by the protocol.
-        protocol: How they are degraded; see `vidrestore.evaluation.protocols`.
-        seed: Another seed gives other degradations.
-        split: Which rows of the labels.
-        labels: The labels, if not `labels.csv` in the folder or in the one it lies in.
-        limit: Take so many faces, evenly spaced.
-        metrics: Names of `PICTURE_MEASURES`, all of which must be there; None for all that can be
+        protocol: how they are degraded; see `vidrestore.evaluation.protocols`.
+        seed: another seed gives other degradations.
+        split: which rows of the labels.
+        labels: the labels, if not `labels.csv` in the folder or in the one it lies in.
+        limit: take so many faces, evenly spaced.
+        metrics: names of `PICTURE_MEASURES`, all of which must be there; None for all that can be
             had.
-        samples: Faces to show: evenly spaced by how hard they are, from hardest to easiest.
-        detector: Finds landmarks.
+        samples: faces to show: evenly spaced by how hard they are, from hardest to easiest.
+        detector: finds landmarks.
         identity: `mobilefacenet.pt`, if it is not installed.
         arcface: `arcface_resnet18.pth`, if it is not installed.
-        fid_reference: Folder of pictures that FID compares with, in place of the true faces.
-        device: Where the networks run.
-        precision: Of the restorers.
-        progress: Told what is being done, and how far it is.
+        fid_reference: folder of pictures that FID compares with, in place of the true faces.
+        device: where the networks run.
+        precision: of the restorers.
+        progress: told what is being done, and how far it is.
 
     Raises:
-        NotAvailableError: What a measure asked for by name needs is not there.
-        VidRestoreError: For data, models and options that cannot be used.
+        NotAvailableError: what a measure asked for by name needs is not there.
+        VidRestoreError: for data, models and options that cannot be used.
     """
     wanted = select_measures(metrics, PICTURE_MEASURES)
     if fid_reference is not None and "fid" not in wanted:
@@ -161,8 +161,8 @@ def _add_reference(
     """Give the meter the pictures that FID compares with; what results say of them.
 
     Raises:
-        DataError: There is none.
-        ImageOpenError: One cannot be read.
+        DataError: there is none.
+        ImageOpenError: one cannot be read.
     """
     pictures = find_pictures(folder)
     if not pictures:

@@ -57,23 +57,23 @@ def export(
     """Write a checkpoint's running average in the format that the destination's ending names.
 
     Args:
-        checkpoint: What `vidrestore train` wrote.
+        checkpoint: what `vidrestore train` wrote.
         destination: ``.safetensors`` or ``.onnx``; written whole.
-        precision: Of the numbers in a safetensors file; ONNX is float32, and a detector is stored
+        precision: of the numbers in a safetensors file; ONNX is float32, and a detector is stored
             in eight bits, see `vidrestore.models.weights.quantization`.
-        blend: Weights that the checkpoint's training began with, and their share of the mean that
+        blend: weights that the checkpoint's training began with, and their share of the mean that
             is written: between a network of pixel losses and the same after adversarial training
             lies a scale from soft to sharp (ESRGAN, Wang et al., arXiv:1809.00219, section 3.4).
-        overwrite: Whether a file of that name is replaced.
+        overwrite: whether a file of that name is replaced.
 
     Returns:
         What the file says of itself.
 
     Raises:
-        DataError: The checkpoint cannot be used, or the ending is another.
-        ModelError: The ONNX file does not compute what torch does.
-        NotAvailableError: A package for ONNX is not installed.
-        VideoWriteError: The destination exists, is an input, or cannot be written.
+        DataError: the checkpoint cannot be used, or the ending is another.
+        ModelError: the ONNX file does not compute what torch does.
+        NotAvailableError: a package for ONNX is not installed.
+        VideoWriteError: the destination exists, is an input, or cannot be written.
     """
     other = blend[0] if blend else None
     require_exportable(checkpoint, destination, other, overwrite=overwrite)

@@ -90,7 +90,7 @@ class OverlayWriter:
             overwrite: whether a file of that name is replaced.
 
         Raises:
-            VideoWriteError: The container is unknown.
+            VideoWriteError: the container is unknown.
         """
         self._path = path
         self._output = OutputFile(path, inputs=inputs, overwrite=overwrite)

@@ -28,8 +28,8 @@ class DebugRestorer:
         """Make the restorer.
 
         Args:
-            size: Side of the crops in pixels.
-            batch_size: What it says it takes at once; any number of crops will do.
+            size: side of the crops in pixels.
+            batch_size: what it says it takes at once; any number of crops will do.
         """
         self.name = "debug"
         self.size = size
@@ -46,7 +46,7 @@ class DebugRestorer:
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1].
-            people: Not used.
+            people: not used.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1]; NaN throughout for a crop with a NaN in it.

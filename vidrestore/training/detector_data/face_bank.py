@@ -57,7 +57,7 @@ class FaceBank:
         made from, see `bank_source`. A bank that is mapped from the folder stays as it was.
 
         Raises:
-            VideoWriteError: The folder cannot be written.
+            VideoWriteError: the folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SOURCE).unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def bank_source(faces: Path, split: str) -> str:
     it is made.
 
     Raises:
-        DataError: There are no labels with boxes and landmarks.
+        DataError: there are no labels with boxes and landmarks.
     """
     digest = hashlib.sha256(repr((_VERSION, BANK_PX, YAWS, PITCH_SPREAD)).encode())
     for row in _labels(faces):
@@ -138,7 +138,7 @@ def build_face_bank(
         are logged and left out.
 
     Raises:
-        DataError: There are no labels with boxes and landmarks, or no picture can be read.
+        DataError: there are no labels with boxes and landmarks, or no picture can be read.
     """
     rows = [row for row in _labels(faces) if row["split"] == split]
     parts, told = parts or Parts(None), progress or (lambda done, total: None)
@@ -181,7 +181,7 @@ def _face(row: dict[str, str], labels: Path) -> tuple[Floats, Floats]:
     """The box and the landmarks of a row, in pixels of its picture.
 
     Raises:
-        DataError: They are no face's.
+        DataError: they are no face's.
     """
     box = labelled_numbers(row, _BOX, labels)
     if (box[2:] - box[:2] < 1).any():

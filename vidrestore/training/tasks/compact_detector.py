@@ -79,8 +79,8 @@ class SceneData:
     """What scenes are made of; the faces are opened when they are first wanted, see `Data`.
 
     Args:
-        open_bank: Gives the faces of "train" or "val".
-        textures: Pictures without faces.
+        open_bank: gives the faces of "train" or "val".
+        textures: pictures without faces.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class CompactDetectorTask(Parts):
     """See the module.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
-        network: On its device.
-        teacher: Of the stages that use one; None leaves them the scenes' own labels.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
+        network: on its device.
+        teacher: of the stages that use one; None leaves them the scenes' own labels.
     """
 
     best_metric: ClassVar[str] = "loss"
@@ -264,16 +264,16 @@ def scene_data(
     """The faces of a folder as scenes take them, cut out and turned aside, which takes minutes.
 
     Args:
-        config: Says where the textures are.
-        folder: With labels.csv, which has boxes and landmarks, and pictures.
-        cache: Folder where what is made is kept, also when it is stopped half-way, and found again
+        config: says where the textures are.
+        folder: with labels.csv, which has boxes and landmarks, and pictures.
+        cache: folder where what is made is kept, also when it is stopped half-way, and found again
             by whoever names the same data.
-        workers: Processes that work.
-        progress: Told how many faces of how many are made, of either split.
+        workers: processes that work.
+        progress: told how many faces of how many are made, of either split.
 
     Raises:
-        DataError: The configuration's textures are not there.
-        NotAvailableError: The usual ones are not. The data is looked at when it is opened.
+        DataError: the configuration's textures are not there.
+        NotAvailableError: the usual ones are not. The data is looked at when it is opened.
     """
     textures = load_textures(config.textures or _texture_folder())
     if config.textures is not None and not textures:

@@ -66,9 +66,9 @@ class CompactGeneratorTask(RestoringTask):
     """See the module.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
         network: `CompactUNet`, or another network that restores whole crops, on its device.
     """
 
