@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 import vidrestore
 from vidrestore.config import dotted_fields
+from vidrestore.metrics.detections import Agreement
 from vidrestore.structs import FaceRecord, RestoreReport
 from vidrestore.track_file import TrackRecord, TracksRecord
+from vidrestore.training.config_files import TRAINING_CONFIGS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "GLOSSARY.md")
@@ -74,6 +77,7 @@ def test_json_is_renamed_as_the_changelog_says() -> None:
     known = {
         "report": {*RestoreReport.__dataclass_fields__, *FaceRecord.__dataclass_fields__},
         "tracks": {*TracksRecord.model_fields, *TrackRecord.model_fields},
+        "evaluate detector": set(Agreement.__dataclass_fields__),
     }
     for file, old, new in rows(text_of("CHANGELOG.md"), "Keys of JSON files"):
         assert quoted(new)[0] in known[file] and quoted(old)[0] not in known[file], new
@@ -84,6 +88,15 @@ def test_fields_are_renamed_as_the_changelog_says() -> None:
         for name in quoted(where):
             known = vars(getattr(vidrestore, name))["__annotations__"]
             assert quoted(new)[0] in known and quoted(old)[0] not in known, (name, new)
+
+
+def test_training_is_configured_as_the_changelog_says() -> None:
+    for task, old, new in rows(text_of("CHANGELOG.md"), "In configurations of training"):
+        config = TRAINING_CONFIGS[quoted(task)[0]]
+        schema = json.dumps(config.model_json_schema())
+        for cell, there in ((old, False), (new, True)):
+            for name in quoted(cell.partition(":")[0]):
+                assert (f'"{name.rpartition(".")[2]}":' in schema) == there, name
 
 
 def test_modules_are_where_the_changelog_says() -> None:

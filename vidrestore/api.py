@@ -48,18 +48,18 @@ def restore_video(
     """Restore the faces of a video into a new file; all else is carried over.
 
     Args:
-        src: The video to restore.
-        dst: The file to write; its ending chooses the container.
-        config: A `RestoreConfig`, a mapping as in a preset, a preset's name or path, or None.
-        restorer: A restorer of one's own; see `Session`.
-        tracks: Take the faces of `inspect_video`, or of a file by it, which may have been edited.
-        preview: A PNG to write with the clearest face before and after.
-        progress: Called after each frame, from the calling thread.
-        options: See `Options`.
+        src: the video to restore.
+        dst: the file to write; its ending chooses the container.
+        config: a `RestoreConfig`, a mapping as in a preset, a preset's name or path, or None.
+        restorer: a restorer of one's own; see `Session`.
+        tracks: take the faces of `inspect_video`, or of a file by it, which may have been edited.
+        preview: a PNG to write with the clearest face before and after.
+        progress: called after each frame, from the calling thread.
+        options: see `Options`.
 
     Raises:
-        UsageError: For a bad option.
-        VidRestoreError: For files, weights and models; nothing is left under the name `dst`.
+        UsageError: for a bad option.
+        VidRestoreError: for files, weights and models; nothing is left under the name `dst`.
     """
     with Session(config, restorer=restorer, **options) as session:
         return session.video(src, dst, tracks=tracks, preview=preview, progress=progress)
@@ -76,19 +76,19 @@ def inspect_video(
     """Find and track the faces of a video as `restore_video` does, and restore nothing.
 
     Args:
-        src: The video.
-        config: As for `restore_video`.
-        each: Called with each frame, whose faces are tracked, aligned and gated.
-        progress: Called after each frame.
-        options: See `Options`.
+        src: the video.
+        config: as for `restore_video`.
+        each: called with each frame, whose faces are tracked, aligned and gated.
+        progress: called after each frame.
+        options: see `Options`.
 
     Returns:
         The tracks: `restore_video(..., tracks=tracks)` takes them, and so does
         `Path("tracks.json").write_text(tracks.to_json())` as a file.
 
     Raises:
-        UsageError: For a bad option.
-        VidRestoreError: For files, weights and models.
+        UsageError: for a bad option.
+        VidRestoreError: for files, weights and models.
     """
     with Session(config, **options) as session:
         return session.inspect(src, each=each, progress=progress)
@@ -111,8 +111,8 @@ def restore_frames(
     when the loop is left early (or by `close()`), and when something fails.
 
     Raises:
-        UsageError: For a bad option.
-        VidRestoreError: For files, weights and models.
+        UsageError: for a bad option.
+        VidRestoreError: for files, weights and models.
     """
     with ExitStack() as stack:
         session = stack.enter_context(Session(config, restorer=restorer, **options))
@@ -136,15 +136,15 @@ def restore_image(
 
     Args:
         image: (H, W, 3) uint8 RGB. It is not changed.
-        config: As for `restore_video`.
-        restorer: As for `restore_video`.
-        options: See `Options`.
+        config: as for `restore_video`.
+        restorer: as for `restore_video`.
+        options: see `Options`.
 
     Returns:
         (H, W, 3) uint8 RGB. Samples away from faces are those of `image`.
 
     Raises:
-        UsageError: If `image` has another shape or type, or for a bad option.
+        UsageError: if `image` has another shape or type, or for a bad option.
     """
     with Session(config, restorer=restorer, **options) as session:
         return session.image(image)
@@ -154,8 +154,8 @@ def frame_to_rgb(frame: Frame, *, before: bool = False) -> npt.NDArray[np.uint8]
     """The frame as a person sees it: (H, W, 3) uint8 RGB, upright, with square pixels.
 
     Args:
-        frame: From `restore_frames`.
-        before: Show the picture as decoded, without the restored faces.
+        frame: from `restore_frames`.
+        before: show the picture as decoded, without the restored faces.
     """
     picture = frame.source if before and frame.source is not None else frame.picture
     return shown_rgb(picture, frame.display)

@@ -77,7 +77,7 @@ def bench(
     against: str | None = None,
     repeat: int = 1,
 ) -> BenchResult:
-    """Times restoring the first frames of `source`.
+    """Time the restoring of the first frames of `source`.
 
     Args:
         source: a video.

@@ -367,7 +367,7 @@ def find_preset(given: str | Path) -> Path:
     """Find the file of a preset by its name, or a YAML file by its path.
 
     Raises:
-        UsageError: No preset has the name, or a file in the current folder has it too.
+        UsageError: no preset has the name, or a file in the current folder has it too.
     """
     return find_settings(given, PRESETS, "preset")
 
@@ -376,10 +376,10 @@ def load_config(source: ConfigPart) -> dict[str, Any]:
     """Return the options of a preset, a YAML file or a dictionary as {'stage.field': value}.
 
     Args:
-        source: The name of a preset, the path of a YAML file, or `{"stage": {"field": value}}`.
+        source: the name of a preset, the path of a YAML file, or `{"stage": {"field": value}}`.
 
     Raises:
-        UsageError: The file is missing or is not YAML, or it names an unknown option.
+        UsageError: the file is missing or is not YAML, or it names an unknown option.
     """
     if isinstance(source, Mapping):
         return _dotted(source, "configuration")
@@ -412,7 +412,7 @@ def resolve_config(
     """The configuration of a run: defaults, then `config`, then `PER_FRAME`, then `overrides`.
 
     Args:
-        config: A ready configuration; the name of a preset, the path of a YAML file, a dictionary
+        config: a ready configuration; the name of a preset, the path of a YAML file, a dictionary
             `{"stage": {"field": value}}`, or several of these, of which the later win; or None for
             the defaults.
         overrides: {'stage.field': value}; wins over all else.

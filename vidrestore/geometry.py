@@ -27,8 +27,8 @@ __all__ = [
     "ellipse_box",
     "identity",
     "invert",
+    "rotation_about_middle",
     "similarity_from_points",
-    "turned_about_middle",
     "warp_affine",
 ]
 
@@ -78,8 +78,8 @@ def ellipse_box(box_xyxy: npt.ArrayLike, b_from_a: Array) -> Array:
     return np.concatenate([centre - reach, centre + reach])
 
 
-def turned_about_middle(height: int, width: int, degrees: float) -> tuple[Array, tuple[int, int]]:
-    """A picture turned about its middle, on a canvas that holds all of it.
+def rotation_about_middle(height: int, width: int, degrees: float) -> tuple[Array, tuple[int, int]]:
+    """How a picture is rotated about its middle, onto a canvas that holds all of it.
 
     Args:
         height: of the picture, in pixels.

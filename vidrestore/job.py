@@ -64,18 +64,18 @@ def make_job(
     """Decide everything about one input.
 
     Args:
-        source: The video.
-        destination: The file to write; None to give frames only.
-        config: The resolved configuration.
-        tracks: Faces that are known already; else those of `track.file`, if it names one.
-        extra_outputs: Other files that the run writes.
-        own_restorer: Whether a restorer was given, so that `restore.model` does not count.
-        own_detector: Whether a detector was given, so that `detect.detector` does not count.
+        source: the video.
+        destination: the file to write; None to give frames only.
+        config: the resolved configuration.
+        tracks: faces that are known already; else those of `track.file`, if it names one.
+        extra_outputs: other files that the run writes.
+        own_restorer: whether a restorer was given, so that `restore.model` does not count.
+        own_detector: whether a detector was given, so that `detect.detector` does not count.
 
     Raises:
-        UsageError: For tracks that cannot be used, unknown codecs and models.
-        VidRestoreError: For files: what is missing, exists already or does not fit.
-        NotEnoughMemoryError: If the memory that is free does not suffice.
+        UsageError: for tracks that cannot be used, unknown codecs and models.
+        VidRestoreError: for files: what is missing, exists already or does not fit.
+        NotEnoughMemoryError: if the memory that is free does not suffice.
     """
     source = Path(source)
     inputs = tuple(input_files(source, config))
@@ -130,7 +130,7 @@ def _check_memory(
     """A warning if memory is tight.
 
     Raises:
-        NotEnoughMemoryError: If it does not suffice.
+        NotEnoughMemoryError: if it does not suffice.
     """
     needed = estimate_memory_mib(
         info.picture_bytes,

@@ -110,7 +110,7 @@ def check_memory(needed_mib: float, what: str) -> str | None:
         does not say what is free.
 
     Raises:
-        NotEnoughMemoryError: If it is more than what is free.
+        NotEnoughMemoryError: if it is more than what is free.
     """
     free_mib = available_memory_mib()
     if free_mib is None:

@@ -44,13 +44,13 @@ def restored_frames(
     """Restore decoded frames; one leaves for each that enters, in order, at its own time.
 
     Args:
-        decoded: Frames of a source.
-        detector: Finds the faces, unless tracks are given.
-        restorer: A run of the network.
-        config: Options of every stage.
-        clock: Books the time of each stage.
-        tracks: Faces that are known already.
-        parser: For the mask "parsing" of blending.
+        decoded: frames of a source.
+        detector: finds the faces, unless tracks are given.
+        restorer: a run of the network.
+        config: options of every stage.
+        clock: books the time of each stage.
+        tracks: faces that are known already.
+        parser: for the mask "parsing" of blending.
     """
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
@@ -76,7 +76,7 @@ def tracked_frames(
 
 
 class _Stages:
-    """Chains generators: books the time of each, and closes all when the chain ends."""
+    """A chain of generators: books the time of each, and closes all when it ends."""
 
     def __init__(self, clock: StageClock, closing: ExitStack) -> None:
         self._clock, self._closing = clock, closing

@@ -14,9 +14,9 @@ def smooth_step(values: npt.ArrayLike, low: float, high: float) -> Array:
     """The cubic 3 t² - 2 t³, flat at both ends; t runs from 0 at `low` to 1 at `high`.
 
     Args:
-        values: Of any shape.
-        low: Where the result is 0, and beyond.
-        high: Where it is 1, and beyond; below `low` for a step downwards, never equal to it.
+        values: of any shape.
+        low: where the result is 0, and beyond.
+        high: where it is 1, and beyond; below `low` for a step downwards, never equal to it.
 
     Returns:
         Of the shape of `values`, in [0, 1].

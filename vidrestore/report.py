@@ -91,7 +91,7 @@ def check_failures(tally: Tally, config: RestoreConfig) -> None:
     """Refuse a result in which the network failed for too many faces.
 
     Raises:
-        ModelError: The share is above `run.max_failed_faces`.
+        ModelError: the share is above `run.max_failed_faces`.
     """
     tried = tally.faces + tally.faces_failed
     if tried and tally.faces_failed / tried > config.run.max_failed_faces:

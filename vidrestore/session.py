@@ -98,8 +98,8 @@ def resolve_options(config: ConfigLike, options: Mapping[str, Any]) -> RestoreCo
     """The configuration with the keywords of `Options` applied.
 
     Raises:
-        TypeError: A keyword does not exist; the nearest one is named.
-        UsageError: A value is wrong.
+        TypeError: a keyword does not exist; the nearest one is named.
+        UsageError: a value is wrong.
     """
     known = (*OPTION_FIELDS, "per_frame")
     for name in options:
@@ -130,15 +130,15 @@ class Session:
     """Networks loaded once and what they are used for; a context manager.
 
     Args:
-        config: A `RestoreConfig`, a mapping as in a preset, a preset's name or path, or None for
+        config: a `RestoreConfig`, a mapping as in a preset, a preset's name or path, or None for
             the defaults.
-        restorer: A restorer of one's own in place of `model`: `adapt_restorer(network, ...)` makes
+        restorer: a restorer of one's own in place of `model`: `adapt_restorer(network, ...)` makes
             one of a network.
-        face_detector: A detector of one's own in place of `detector`.
-        options: See `Options`.
+        face_detector: a detector of one's own in place of `detector`.
+        options: see `Options`.
 
     Raises:
-        UsageError: For a bad option, or a network without an adapter.
+        UsageError: for a bad option, or a network without an adapter.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Session:
         """The restorer, loaded when first asked for.
 
         Raises:
-            VidRestoreError: For weights and models.
+            VidRestoreError: for weights and models.
         """
         with self._loading:
             self._require_open()
@@ -201,7 +201,7 @@ class Session:
         """The detector, loaded when first asked for.
 
         Raises:
-            VidRestoreError: For weights and models.
+            VidRestoreError: for weights and models.
         """
         with self._loading:
             self._require_open()
@@ -255,16 +255,16 @@ class Session:
         """Restore the faces of a video into a new file; all else is carried over.
 
         Args:
-            src: The video to restore.
-            dst: The file to write; its ending chooses the container.
-            tracks: Take these faces, of `inspect`, or of a file by it, which may have been edited.
-            preview: A PNG to write with the clearest face before and after.
-            progress: Called after each frame, from the calling thread.
-            options: See `Options`; `model`, `detector` and `device` are the session's.
+            src: the video to restore.
+            dst: the file to write; its ending chooses the container.
+            tracks: take these faces, of `inspect`, or of a file by it, which may have been edited.
+            preview: a PNG to write with the clearest face before and after.
+            progress: called after each frame, from the calling thread.
+            options: see `Options`; `model`, `detector` and `device` are the session's.
 
         Raises:
-            UsageError: For a bad option.
-            VidRestoreError: For files, weights and models; nothing is left under the name `dst`.
+            UsageError: for a bad option.
+            VidRestoreError: for files, weights and models; nothing is left under the name `dst`.
         """
         extra = () if preview is None else (Path(preview),)
         job = self.plan(src, dst, tracks=tracks, extra_outputs=extra, **options)
@@ -282,14 +282,14 @@ class Session:
         """Do a job that was planned.
 
         Args:
-            job: From `plan`.
-            preview: See `video`.
-            progress: See `video`.
-            source: Where frames come from instead of the job's file.
-            sink: Where they go instead of the job's output.
+            job: from `plan`.
+            preview: see `video`.
+            progress: see `video`.
+            source: where frames come from instead of the job's file.
+            sink: where they go instead of the job's output.
 
         Raises:
-            VidRestoreError: For files, weights and models; nothing half-written is left.
+            VidRestoreError: for files, weights and models; nothing half-written is left.
         """
         begun = time.perf_counter()
         config = job.config
@@ -371,13 +371,13 @@ class Session:
 
         Args:
             image: (H, W, 3) uint8 RGB. It is not changed.
-            options: See `Options`.
+            options: see `Options`.
 
         Returns:
             (H, W, 3) uint8 RGB. Samples away from faces are those of `image`.
 
         Raises:
-            UsageError: If `image` has another shape or type, or for a bad option.
+            UsageError: if `image` has another shape or type, or for a bad option.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise UsageError(
@@ -401,17 +401,17 @@ class Session:
         """Find and track the faces of a video as `video` does, and restore nothing.
 
         Args:
-            src: The video.
-            each: Called with each frame, whose faces are tracked, aligned and gated.
-            progress: Called after each frame.
-            options: See `Options`.
+            src: the video.
+            each: called with each frame, whose faces are tracked, aligned and gated.
+            progress: called after each frame.
+            options: see `Options`.
 
         Returns:
             The tracks, for `video(..., tracks=...)`, or as a file: `tracks.to_json()`.
 
         Raises:
-            UsageError: For a bad option.
-            VidRestoreError: For files, weights and models.
+            UsageError: for a bad option.
+            VidRestoreError: for files, weights and models.
         """
         config, _ = self._of_run(None, options)
         job = make_job(src, None, config, own_restorer=True, own_detector=self._own_detector)
@@ -436,7 +436,7 @@ class Session:
         """The configuration of one run, and tracks that were given as an object.
 
         Raises:
-            UsageError: An option would need other networks than the session's.
+            UsageError: an option would need other networks than the session's.
         """
         self._require_open()
         config = resolve_options(self.config, options)

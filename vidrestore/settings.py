@@ -87,15 +87,15 @@ def read_yaml(path: Path, named: str, error: type[VidRestoreError] = UsageError)
     """Read a settings file.
 
     Args:
-        path: The file.
-        named: How messages call it, such as "configuration mine.yaml".
-        error: What to raise.
+        path: the file.
+        named: how messages call it, such as "configuration mine.yaml".
+        error: what to raise.
 
     Returns:
         Dictionaries, lists, texts, numbers, booleans and None.
 
     Raises:
-        VidRestoreError: As `error`: it is missing, no regular file, too large, or no such YAML.
+        VidRestoreError: as `error`: it is missing, no regular file, too large, or no such YAML.
     """
     data = read_bytes(path, named, _MOST_BYTES, error)
     try:
@@ -114,15 +114,15 @@ def find_settings(given: str | Path, folder: Path, kind: str) -> Path:
     """Find the settings file that a user means by the name of one that ships, or by a path.
 
     Args:
-        given: A text without a slash, a drive and `.yaml` is a name; every `Path` is a path.
-        folder: Where the files that ship lie.
-        kind: How messages call one, such as "preset".
+        given: a text without a slash, a drive and `.yaml` is a name; every `Path` is a path.
+        folder: where the files that ship lie.
+        kind: how messages call one, such as "preset".
 
     Returns:
         The path of a file; one that was given as a path may not exist.
 
     Raises:
-        UsageError: No file that ships has the name, or a file in the current folder has it too.
+        UsageError: no file that ships has the name, or a file in the current folder has it too.
     """
     if isinstance(given, Path) or not is_bare_name(given) or given.endswith((".yaml", ".yml")):
         return Path(given)

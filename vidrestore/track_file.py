@@ -157,7 +157,7 @@ def to_places(
     """Give the places of what a file holds: see `to_rows`.
 
     Raises:
-        ValueError: A place is beyond all pictures.
+        ValueError: a place is beyond all pictures.
     """
     places: list[list[int]] = []
     correction = [0] * 14

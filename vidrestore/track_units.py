@@ -71,8 +71,8 @@ def round_face(face: Face, before: Face | None) -> Face:
     """Move a tracked face to the grid.
 
     Args:
-        face: The face, in display pixels.
-        before: The same person in the frame before, on the grid. Without it, the motion is dropped:
+        face: the face, in display pixels.
+        before: the same person in the frame before, on the grid. Without it, the motion is dropped:
             it would lead from nowhere.
     """
     motion = None

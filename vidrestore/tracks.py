@@ -193,7 +193,7 @@ def _track(record: TrackRecord) -> Track:
     """The track that `_record` wrote.
 
     Raises:
-        ValueError: A place is beyond all pictures.
+        ValueError: a place is beyond all pictures.
     """
     rows = [[*a, *b] for a, b in zip(record.landmarks, record.boxes, strict=True)]
     places = np.array(to_places(rows, record.motions)).reshape(-1, 14) / UNITS_PER_PX
@@ -217,7 +217,7 @@ def _track(record: TrackRecord) -> Track:
 
 
 class TracksBuilder:
-    """Gathers `Tracks` from frames that were tracked, aligned and gated."""
+    """Gather `Tracks` from frames that were tracked, aligned and gated."""
 
     def __init__(self) -> None:
         self._tracks: dict[int, Track] = {}
@@ -284,7 +284,7 @@ def load_tracks(path: Path) -> Tracks:
     """Read a tracks file.
 
     Raises:
-        UsageError: It cannot be read, or is not one.
+        UsageError: it cannot be read, or is not one.
     """
     data = read_bytes(path, f"tracks {path}", MOST_BYTES)
     try:
@@ -337,7 +337,7 @@ def check_tracks(tracks: Tracks, name: str) -> None:
         name: what messages call them, such as the file's path.
 
     Raises:
-        UsageError: A number makes no sense.
+        UsageError: a number makes no sense.
     """
     wrong = bounds_error(tracks)
     if wrong is not None:

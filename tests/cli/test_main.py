@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import cv2
 import pytest
 from clips import face_frames, frame_times, write_clip
 
+import vidrestore
 from vidrestore.cli import main
 from vidrestore.cli.options import ALIASES
 from vidrestore.config import dotted_fields
@@ -116,3 +118,9 @@ def test_bench_refuses_more_frames_than_there_are(
 ) -> None:
     assert main(["bench", str(clip), "--frames", "16"]) == 2
     assert "holds 15 frames" in capsys.readouterr().err
+
+
+def test_python_m_vidrestore_is_the_program() -> None:
+    command = [sys.executable, "-m", "vidrestore", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and vidrestore.__version__ in done.stdout

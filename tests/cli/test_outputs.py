@@ -13,6 +13,8 @@ import pytest
 from clips import face_frames, frame_times, write_clip
 
 from vidrestore.cli import main
+from vidrestore.cli.outputs import write_json
+from vidrestore.errors import VideoWriteError
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +207,15 @@ def test_a_disk_that_is_full_before(
     code, said = run(capsys, clip, small_disk / "out.mp4", "--model", "debug")
     assert code == 1 and "No space left" in said
     assert os.listdir(small_disk) == ["filler"]
+
+
+def test_json_is_written_whole_and_holds_any_file_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"source": "\udcff.mp4", "path": Path("x"), "n": [1, 2.5, None]})
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["n"] == [1, 2.5, None] and record["path"] == "x"
+    record["source"].encode("utf-8")
+    with pytest.raises(VideoWriteError, match="exists"):
+        write_json(path, {})
+    write_json(path, {}, overwrite=True)
+    assert json.loads(path.read_text(encoding="utf-8")) == {}

@@ -305,6 +305,15 @@ def test_lost_lines_come_from_the_field_that_is_kept(height: int, keep_top: bool
         assert np.allclose(blended[3], (image[2] + 2 * image[3] + image[4]) / 4)
 
 
+@given(st.integers(1, 100))
+@settings(max_examples=10, deadline=None)
+def test_a_jpeg_of_bytes_is_the_jpeg_of_floats(quality: int) -> None:
+    coded = np.random.default_rng(quality).integers(0, 256, (20, 28, 3), dtype=np.uint8)
+    bgr = compression.jpeg_bytes(coded[..., ::-1], quality)
+    expected = compression.jpeg(coded / np.float32(255), quality)
+    np.testing.assert_array_equal(pixels.from_bytes(bgr[..., ::-1]), expected)
+
+
 @pytest.mark.parametrize("codec", ["h264", "mpeg2"])
 def test_codecs_take_any_size_and_stream(codec: str) -> None:
     rng = np.random.default_rng(0)

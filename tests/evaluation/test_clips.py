@@ -14,8 +14,8 @@ from clips import empty_frames, face_frames, write_clip
 
 from vidrestore import pipeline
 from vidrestore.errors import DataError
-from vidrestore.evaluation.clip_meter import Moment, Slice
-from vidrestore.evaluation.clip_pairs import Pair, degraded_pairs, find_clips
+from vidrestore.evaluation.clip_meter import MeasuredFrame, Slice
+from vidrestore.evaluation.clip_pairs import Pair, degrade_clips, find_clips
 from vidrestore.evaluation.clips import compare_clips
 from vidrestore.evaluation.page import render_page
 from vidrestore.evaluation.protocols import find_protocol
@@ -121,7 +121,7 @@ def test_a_slice_keeps_no_frame_alive() -> None:
     picture = np.zeros((60, 80, 3), np.float32)
     box, landmarks = np.array([10.0, 10, 50, 50]), np.full((5, 2), 30.0)
     slice_over_time = Slice("clip", "eyes")
-    slice_over_time.add(Moment(box, landmarks, {"truth": picture}))
+    slice_over_time.add(MeasuredFrame(box, landmarks, {"truth": picture}))
     frame = weakref.ref(picture)
     del picture
     assert frame() is None
@@ -141,7 +141,7 @@ def test_the_truth_itself_is_perfect(folder: Path) -> None:
 
 def test_clips_are_degraded_by_protocols(folder: Path, tmp_path: Path) -> None:
     clips = find_clips(folder / "truth.mp4")
-    [pair] = degraded_pairs(clips, find_protocol("sr4"), tmp_path)
+    [pair] = degrade_clips(clips, find_protocol("sr4"), tmp_path)
     found = compare_clips(["input"], [pair], metrics=["psnr_db", "sharpness"], device="cpu")
     values = found.rows[0].values
     assert 20 < values["psnr_db"] < 45

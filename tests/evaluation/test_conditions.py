@@ -13,14 +13,14 @@ from vidrestore.models.load import load_detector
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_answers_are_turned_along_with_the_frame(name: str) -> None:
+def test_detections_are_rotated_with_the_frame(name: str) -> None:
     condition, picture = CONDITIONS[name], portrait()
     find = load_detector("embedded", device="cpu")
-    shown = condition.changed(picture)
+    shown = condition.apply(picture)
     assert shown.shape == picture.shape
     upright = detect_scaled(find, shown, None)
-    expected = condition.turned_along(upright, *picture.shape[:2])
-    found = detect_scaled(find, condition.turned(shown), None)
+    expected = condition.rotate_detections(upright, *picture.shape[:2])
+    found = detect_scaled(find, condition.rotate(shown), None)
     eyes = np.linalg.norm(upright.landmarks[0, 1] - upright.landmarks[0, 0])
     apart = np.linalg.norm(found.landmarks[0] - expected.landmarks[0], axis=1)
     assert apart.mean() < 0.1 * eyes
@@ -30,10 +30,10 @@ def test_answers_are_turned_along_with_the_frame(name: str) -> None:
 
 def test_gray_frames_have_no_colour_and_degraded_ones_less_detail() -> None:
     picture = portrait()
-    gray = CONDITIONS["gray"].changed(picture)
+    gray = CONDITIONS["gray"].apply(picture)
     assert np.ptp(gray.astype(int), axis=2).max() == 0
-    degraded = CONDITIONS["degraded"].changed(picture)
-    assert np.array_equal(degraded, CONDITIONS["degraded"].changed(picture))
+    degraded = CONDITIONS["degraded"].apply(picture)
+    assert np.array_equal(degraded, CONDITIONS["degraded"].apply(picture))
     assert 3 < np.abs(degraded.astype(int) - picture).mean() < 20
 
 

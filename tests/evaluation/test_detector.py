@@ -18,7 +18,7 @@ from vidrestore.errors import VideoOpenError
 from vidrestore.evaluation.detector import (
     Agreement,
     MirroredDetector,
-    agreement,
+    compare_detections,
     detect_scaled,
     display_frames,
     evaluate_detector,
@@ -38,38 +38,40 @@ def detections(*boxes: tuple[float, ...], scores: tuple[float, ...] | None = Non
 
 def test_equal_answers_agree_fully() -> None:
     faces = detections((0, 0, 60, 80), (100, 0, 180, 90))
-    assert agreement(faces, faces) == Agreement(1, 2, 2, 2, 0, 0.0, 0.0, pytest.approx(24 + 32))
+    assert compare_detections(faces, faces) == Agreement(
+        1, 2, 2, 2, 0, 0.0, 0.0, pytest.approx(24 + 32)
+    )
 
 
 def test_small_and_unsure_faces_need_not_be_found_but_excuse_answers() -> None:
     reference = detections((0, 0, 40, 80), (100, 0, 180, 90), scores=(1.0, 0.6))
-    assert agreement(detections(), reference) == Agreement(1, 0, 0, 0, 0, 0.0)
-    assert agreement(reference, reference).n_false == 0
-    assert agreement(detections(), reference, min_side_px=40).n_sure == 1
+    assert compare_detections(detections(), reference) == Agreement(1, 0, 0, 0, 0, 0.0)
+    assert compare_detections(reference, reference).n_false_positives == 0
+    assert compare_detections(detections(), reference, min_side_px=40).n_reference == 1
 
 
 def test_one_answer_finds_one_face_only() -> None:
     reference = detections((0, 0, 60, 60), (10, 0, 70, 60))
-    counts = agreement(detections((5, 0, 65, 60)), reference)
-    assert (counts.n_sure, counts.n_found) == (2, 1)
+    counts = compare_detections(detections((5, 0, 65, 60)), reference)
+    assert (counts.n_reference, counts.n_found) == (2, 1)
 
 
 def test_answers_elsewhere_are_false() -> None:
-    counts = agreement(detections((200, 200, 260, 260)), detections((0, 0, 60, 60)))
-    assert (counts.n_found, counts.n_false) == (0, 1)
+    counts = compare_detections(detections((200, 200, 260, 260)), detections((0, 0, 60, 60)))
+    assert (counts.n_found, counts.n_false_positives) == (0, 1)
 
 
 def test_other_known_faces_are_neither_wanted_nor_false() -> None:
     answer, other = detections((200, 200, 260, 260)), detections((0, 0, 60, 60))
-    assert agreement(answer, other, also=answer).n_false == 0
-    assert agreement(other, other, also=answer) == agreement(other, other)
+    assert compare_detections(answer, other, ignored=answer).n_false_positives == 0
+    assert compare_detections(other, other, ignored=answer) == compare_detections(other, other)
 
 
 def test_a_profile_counts_by_its_pixels_and_apart_by_its_own_eyes() -> None:
     """Two faces, one with eyes five times closer together, both four pixels off."""
     front, side = detections((0, 0, 100, 100)), detections((0, 0, 20, 100))
-    both = agreement(detections((4, 0, 104, 100)), front)
-    both += agreement(detections((4, 0, 24, 100)), side, min_side_px=5)
+    both = compare_detections(detections((4, 0, 104, 100)), front)
+    both += compare_detections(detections((4, 0, 24, 100)), side, min_side_px=5)
     assert both.landmark_distance == pytest.approx(8 / 48)
     assert both.landmark_ratio == pytest.approx((4 / 40 + 4 / 8) / 2)
 
@@ -80,20 +82,20 @@ def test_a_mirrored_detector_answers_where_the_faces_are(shared: Path) -> None:
     plain, mirrored = (
         detect_scaled(one, picture, None) for one in (detector, MirroredDetector(detector))
     )
-    counts = agreement(mirrored, plain, min_side_px=30)
-    assert counts.n_found == counts.n_sure == 1
+    counts = compare_detections(mirrored, plain, min_side_px=30)
+    assert counts.n_found == counts.n_reference == 1
     assert 0 < counts.landmark_distance < 0.08
 
 
 def test_landmarks_are_measured_in_eye_distances() -> None:
     reference = detections((0, 0, 100, 100))
     shifted = detections((4, 0, 104, 100))
-    assert agreement(shifted, reference).landmark_distance == pytest.approx(4 / 40)
+    assert compare_detections(shifted, reference).landmark_distance == pytest.approx(4 / 40)
 
 
 def test_shares_without_faces_or_answers() -> None:
-    assert np.isnan(Agreement().found_share)
-    assert Agreement().false_share == 0
+    assert np.isnan(Agreement().recall)
+    assert Agreement().false_positive_share == 0
 
 
 def test_answers_come_back_in_pixels_of_the_picture() -> None:
@@ -166,9 +168,9 @@ def test_the_embedded_detector_is_what_its_card_says(shared: Path) -> None:
         load_detector("embedded"), reference, sorted((shared / "clips").glob("*.mp4")), every=20
     )
     total = sum(counts.values(), Agreement())
-    assert total.n_sure > 90
-    assert total.found_share >= 0.95
-    assert total.false_share <= 0.05
+    assert total.n_reference > 90
+    assert total.recall >= 0.95
+    assert total.false_positive_share <= 0.05
     assert total.landmark_distance <= 0.08
 
 

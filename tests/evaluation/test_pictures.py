@@ -20,7 +20,7 @@ from labelled_faces import write_faces
 
 from vidrestore.cli import main
 from vidrestore.errors import DataError, UsageError
-from vidrestore.evaluation.faces import true_faces
+from vidrestore.evaluation.faces import find_faces
 from vidrestore.evaluation.page import contact_sheet, render_page, write_report
 from vidrestore.evaluation.pictures import compare_pictures
 from vidrestore.evaluation.restoring import restore_faces
@@ -262,13 +262,13 @@ def test_faces_without_labels_are_cut_out(tmp_path: Path, detector: FaceDetector
     cv2.imwrite(str(tmp_path / "wide.png"), cv2.resize(large, None, fx=1.7, fy=1.7))
     cv2.imwrite(str(tmp_path / "tiny.png"), cv2.resize(large, (96, 96)))
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    faces = true_faces(tmp_path, detector=detector)
+    faces = find_faces(tmp_path, detector=detector)
     assert [face.name for face in faces] == ["val_0.png", "wide.png"]
     for face in faces:
-        assert face.picture().shape == (512, 512, 3)
+        assert face.read_truth().shape == (512, 512, 3)
     distance = np.abs(faces[1].landmarks - landmark_template("ffhq", 512)).mean()
     assert distance < 12
-    assert np.array_equal(faces[0].picture(), np.float32(aligned[..., ::-1]) / np.float32(255))
+    assert np.array_equal(faces[0].read_truth(), np.float32(aligned[..., ::-1]) / np.float32(255))
 
 
 class Lightener:
@@ -325,9 +325,9 @@ def test_a_bad_picture_does_not_change_what_the_others_are_given(
 ) -> None:
     write_faces(tmp_path, {"val": 4})
     detector = load_detector("embedded", device="cpu")
-    whole = {face.name: face.index for face in true_faces(tmp_path, detector=detector)}
+    whole = {face.name: face.index for face in find_faces(tmp_path, detector=detector)}
     cv2.imwrite(str(tmp_path / "val_1.png"), np.zeros((100, 100, 3), np.uint8))
-    left = {face.name: face.index for face in true_faces(tmp_path, detector=detector)}
+    left = {face.name: face.index for face in find_faces(tmp_path, detector=detector)}
     assert left == {name: index for name, index in whole.items() if name != "val_1.png"}
     assert "val_1.png (100x100)" in caplog.text
 
@@ -340,7 +340,7 @@ def test_labels_of_spreadsheets(encoding: str, tmp_path: Path) -> None:
     labels.write_text(labels.read_text(encoding="utf-8"), encoding=encoding)
     detector = load_detector("embedded", device="cpu")
     if encoding == "utf-8-sig":
-        assert len(true_faces(tmp_path, detector=detector)) == 1
+        assert len(find_faces(tmp_path, detector=detector)) == 1
         return
     with pytest.raises(DataError, match=r"labels\.csv.*UTF-8"):
-        true_faces(tmp_path, detector=detector)
+        find_faces(tmp_path, detector=detector)

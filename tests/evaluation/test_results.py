@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vidrestore.errors import UsageError
-from vidrestore.evaluation.measures import PICTURE_MEASURES, choose
+from vidrestore.evaluation.measures import PICTURE_MEASURES, select_measures
 from vidrestore.evaluation.results import Comparison, Row, summarise, table_lines, write_results
 
 HEADER = {"protocol": {"name": "blind", "description": "…"}, "seed": 0, "weights": []}
@@ -106,7 +106,7 @@ def test_files_are_json(tmp_path: Path) -> None:
 
 
 def test_metrics_are_chosen_by_name() -> None:
-    assert choose(["ssim", "psnr_db"], PICTURE_MEASURES) == ("psnr_db", "ssim")
-    assert choose(None, PICTURE_MEASURES) == tuple(PICTURE_MEASURES)
+    assert select_measures(["ssim", "psnr_db"], PICTURE_MEASURES) == ("psnr_db", "ssim")
+    assert select_measures(None, PICTURE_MEASURES) == tuple(PICTURE_MEASURES)
     with pytest.raises(UsageError, match="no 'sim'; did you mean 'ssim'"):
-        choose(["sim"], PICTURE_MEASURES)
+        select_measures(["sim"], PICTURE_MEASURES)

@@ -14,5 +14,5 @@ def test_landmarks_of_every_fifth_frame_serve_all(shared: Path) -> None:
     seldom = evaluate_tracking(video, reference, every_frames=5)
     always = evaluate_tracking(video, reference, every_frames=1)
     assert seldom.detected_share < 0.25 < always.detected_share == 1
-    assert seldom.counts.n_found == always.counts.n_found == always.counts.n_sure >= 15
+    assert seldom.counts.n_found == always.counts.n_found == always.counts.n_reference >= 15
     assert seldom.counts.landmark_distance <= 1.1 * always.counts.landmark_distance

@@ -27,14 +27,14 @@ def write_onnx(
     """Write a network that gives `white - x`.
 
     Args:
-        path: The file.
-        shape: Of its input; a text stands for any number.
-        output_shape: Of its output as declared; None for that of the input.
-        is_float16: Whether it takes and gives float16 instead of float32.
-        metadata: What the file says about itself.
-        white: From what the input is subtracted.
-        n_inputs: How many inputs it has; all but the first do nothing.
-        external: Name of another file that the weights are said to be in.
+        path: the file.
+        shape: of its input; a text stands for any number.
+        output_shape: of its output as declared; None for that of the input.
+        is_float16: whether it takes and gives float16 instead of float32.
+        metadata: what the file says about itself.
+        white: from what the input is subtracted.
+        n_inputs: how many inputs it has; all but the first do nothing.
+        external: name of another file that the weights are said to be in.
     """
     kind = TensorProto.FLOAT16 if is_float16 else TensorProto.FLOAT
     weight = numpy_helper.from_array(

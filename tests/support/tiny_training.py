@@ -73,8 +73,8 @@ TINY: dict[str, dict[str, Any]] = {
     "compact_detector": {
         "network": {"widths": [4, 8, 8, 8, 8, 8], "blocks": [1, 1, 1, 1, 1], "neck_width": 8},
         "stages": [
-            {"look": "first", "images": 16, "batch_size": 2, "scene_px": 64},
-            {"look": "second", "images": 24, "batch_size": 2, "bfloat16_share": 0.5},
+            {"network": "cells", "images": 16, "batch_size": 2, "scene_px": 64},
+            {"network": "refiner", "images": 24, "batch_size": 2, "bfloat16_share": 0.5},
         ],
     },
 }

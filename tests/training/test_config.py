@@ -71,7 +71,7 @@ def test_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert load_training_config("./gfpgan.yaml").task == "gpen"
 
 
-LOOK = {"look": "first", "images": 8}
+LOOK = {"network": "cells", "images": 8}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ SHORT = {
     "compact_generator": {"stages": [{"images": 2, "batch_size": 1, "window": SIZE}]},
     "compact_detector": {
         "data": {"size_px": 64},
-        "stages": [{"look": look, "images": 4, "batch_size": 2} for look in ("first", "second")],
+        "stages": [
+            {"network": network, "images": 4, "batch_size": 2} for network in ("cells", "refiner")
+        ],
     },
 }
 
@@ -148,7 +150,7 @@ def test_an_onnx_prior_draws_the_same(checkpoints: dict[str, Path], tmp_path: Pa
         np.testing.assert_allclose(found, network(vectors).numpy(), atol=1e-4)
 
 
-def test_an_onnx_detector_holds_both_looks(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_an_onnx_detector_holds_both_networks(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "detector.onnx"
     metadata = export(checkpoints["compact_detector"], file)

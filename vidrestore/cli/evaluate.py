@@ -145,7 +145,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     \b
     vidrestore evaluate --model embedded --model gfpgan-1.4 --data faces --out report
     vidrestore evaluate --model embedded --pair nod_gt.mp4 nod_lq.mp4 --per-frame --out report
-    vidrestore evaluate --model embedded --pair true_faces degraded_faces --out report
+    vidrestore evaluate --model embedded --pair sharp_faces degraded_faces --out report
     vidrestore evaluate --model embedded --data faces --degrade none
 
     The input itself is always measured too. FOLDER gets index.html (whole in itself), summary.json
@@ -170,7 +170,7 @@ def _refuse_idle(ctx: click.Context, names: Iterable[str], idle: bool, why: str)
     """No option that was given is without effect.
 
     Raises:
-        UsageError: One of these was given.
+        UsageError: one of these was given.
     """
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(parameter.name or "") == ParameterSource.COMMANDLINE
@@ -268,14 +268,14 @@ def _compare_degraded(
     common: dict[str, Any],
 ) -> Comparison:
     """Videos that are degraded first."""
-    from vidrestore.evaluation.clip_pairs import degraded_pairs, find_clips
+    from vidrestore.evaluation.clip_pairs import degrade_clips, find_clips
     from vidrestore.evaluation.clips import compare_clips
     from vidrestore.evaluation.protocols import find_protocol
 
     task = find_protocol(protocol)
     with TemporaryDirectory(prefix="vidrestore-") as folder:
         clips = find_clips(data, limit)
-        made = degraded_pairs(
+        made = degrade_clips(
             clips, task, Path(folder), seed=common["seed"], progress=common["progress"]
         )
         return compare_clips(models, made, protocol=task, **common)
@@ -286,10 +286,10 @@ def _compare_pairs(
     pairs: list[tuple[Path, Path]],
     common: dict[str, Any],
 ) -> Comparison:
-    from vidrestore.evaluation.clip_pairs import named_pairs
+    from vidrestore.evaluation.clip_pairs import name_pairs
     from vidrestore.evaluation.clips import compare_clips
 
-    return compare_clips(models, named_pairs(pairs), **common)
+    return compare_clips(models, name_pairs(pairs), **common)
 
 
 def _sorted_pairs(
@@ -298,7 +298,7 @@ def _sorted_pairs(
     """Pairs of folders, and pairs of videos.
 
     Raises:
-        UsageError: A pair is a folder and a file.
+        UsageError: a pair is a folder and a file.
     """
     folders: list[tuple[Path, Path]] = []
     clips: list[tuple[Path, Path]] = []
@@ -317,7 +317,7 @@ def _refuse_for(options: dict[str, object], why: str, used: object) -> None:
     """Options that were given are used.
 
     Raises:
-        UsageError: One is not.
+        UsageError: one is not.
     """
     for name, value in options.items():
         if value and not used:
@@ -341,10 +341,13 @@ def _detector_arguments(command: Callable[..., None]) -> Callable[..., None]:
             "--reference",
             default="retinaface-mobile0.25",
             show_default=True,
-            help="The RetinaFace to trust: a name or a weights file.",
+            help="The RetinaFace to compare with: a name or a weights file.",
         ),
         click.option(
-            "--detector", default="embedded", show_default=True, help="The detector to judge."
+            "--detector",
+            default="embedded",
+            show_default=True,
+            help="The detector under test: a name or a weights file.",
         ),
         click.argument(
             "videos",
@@ -371,7 +374,7 @@ def _check_videos(videos: Iterable[Path], *detectors: str) -> None:
     type=click.IntRange(1),
     default=10,
     show_default=True,
-    help="Judge one frame in this many.",
+    help="Compare one frame in this many.",
 )
 @click.option(
     "--size",
@@ -390,21 +393,22 @@ def _check_videos(videos: Iterable[Path], *detectors: str) -> None:
 @click.option(
     "--condition",
     "conditions",
-    type=click.Choice(["plain", "gray", "degraded", "turned-left", "turned-right"]),
+    type=click.Choice(["plain", "gray", "degraded", "rotated-left", "rotated-right"]),
     multiple=True,
     default=["plain"],
     show_default=True,
-    help="How frames are shown (turned by 45 degrees: to the judged one only); may be repeated.",
+    help="What is done to frames (rotated by 45 degrees: for the detector under test only); may be "
+    "repeated.",
 )
 @click.option(
     "--upright",
     is_flag=True,
-    help="Judge one look alone; a shot's first look sees turned copies as well.",
+    help="Test the detector without the rotated copies that runs add in the first frame of a shot.",
 )
 @click.option(
     "--mirrored",
     is_flag=True,
-    help="Judge the reference itself, shown mirrored frames: nothing can agree better.",
+    help="Test the reference itself on mirrored frames: no detector can agree better.",
 )
 @click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="Write the counts.")
 @overwrite_option
@@ -423,10 +427,10 @@ def detector(
     overwrite: bool,
     verbose: int,
 ) -> None:
-    """Compare a detector with a trusted one on every tenth frame of VIDEOs.
+    """Compare a detector with a reference on every tenth frame of VIDEOs.
 
-    Found: sure faces of the reference (score ≥ 0.9) that overlap an answer by IoU ≥ 0.5. False:
-    answers that meet no reference box of score ≥ 0.5 by IoU ≥ 0.3. Landmarks: mean distance over
+    Found: sure faces of the reference (score ≥ 0.9) that overlap a detection by IoU ≥ 0.5. False:
+    detections that meet no reference box of score ≥ 0.5 by IoU ≥ 0.3. Landmarks: mean distance over
     mean distance between the eyes, and, in brackets, the mean of every face's own ratio, most of
     which comes from profiles.
     """
@@ -441,14 +445,16 @@ def detector(
 
     for name in (detector, reference):
         pull_if_named(name, "detector")
-    trusted = load_detector(reference)
-    judged: FaceDetector = MirroredDetector(trusted) if mirrored else load_detector(detector)
+    reference_detector = load_detector(reference)
+    under_test: FaceDetector = (
+        MirroredDetector(reference_detector) if mirrored else load_detector(detector)
+    )
     if not (mirrored or upright):
-        judged = RotatedDetector(judged)
+        under_test = RotatedDetector(under_test)
     results = {
         name: evaluate_detector(
-            judged,
-            trusted,
+            under_test,
+            reference_detector,
             videos,
             every=every,
             size_px=None if mirrored else size,
@@ -469,8 +475,8 @@ def detector(
     echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
     for name, count in rows.items():
         echo(
-            f"{name:{width}}{count.n_sure:7}{100 * count.found_share:8.1f}%"
-            f"{100 * count.false_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
+            f"{name:{width}}{count.n_reference:7}{100 * count.recall:8.1f}%"
+            f"{100 * count.false_positive_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
             f" ({100 * count.landmark_ratio:4.1f}%)"
         )
     if out is not None:
@@ -486,7 +492,7 @@ def detector(
     multiple=True,
     default=[5, 1],
     show_default=True,
-    help="How seldom the tracker asks at least; may be repeated.",
+    help="The tracker runs its detector at least once in this many frames; may be repeated.",
 )
 @verbose_option
 def tracking(
@@ -496,9 +502,9 @@ def tracking(
     every_frames: tuple[int, ...],
     verbose: int,
 ) -> None:
-    """Compare followed faces with a trusted detector on every seventh frame of VIDEOs.
+    """Compare tracked faces with a reference detector on every seventh frame of VIDEOs.
 
-    Columns as for `detector`; looked: frames of which the tracker asked its detector.
+    Columns as for `detector`; detected: share of frames that the tracker ran its detector on.
     """
     start_logging(verbose)
     _check_videos(videos, detector, reference)
@@ -507,16 +513,18 @@ def tracking(
 
     for name in (detector, reference):
         pull_if_named(name, "detector")
-    trusted = load_detector(reference)
+    reference_detector = load_detector(reference)
     echo(
-        f"{'video':32}{'every':>6}{'looked':>8}{'faces':>7}{'found':>8}{'false':>8}{'landmarks':>11}"
+        f"{'video':32}{'every':>6}{'detected':>9}{'faces':>7}{'found':>8}{'false':>8}{'landmarks':>11}"
     )
     for video in videos:
         for every in every_frames:
-            result = evaluate_tracking(video, trusted, detector=detector, every_frames=every)
+            result = evaluate_tracking(
+                video, reference_detector, detector=detector, every_frames=every
+            )
             count = result.counts
             echo(
-                f"{video.name:32}{every:6}{100 * result.detected_share:7.0f}%{count.n_sure:7}"
-                f"{100 * count.found_share:7.1f}%{100 * count.false_share:7.1f}%"
+                f"{video.name:32}{every:6}{100 * result.detected_share:8.0f}%{count.n_reference:7}"
+                f"{100 * count.recall:7.1f}%{100 * count.false_positive_share:7.1f}%"
                 f"{100 * count.landmark_distance:10.2f}%"
             )

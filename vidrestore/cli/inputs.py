@@ -30,7 +30,7 @@ def check_video(path: Path) -> None:
     """Refuse what cannot be opened as a video.
 
     Raises:
-        VideoOpenError: See `vidrestore.video.read.opening.open_container`.
+        VideoOpenError: see `vidrestore.video.read.opening.open_container`.
     """
     from vidrestore.video.read.opening import check_input
 
@@ -41,9 +41,9 @@ def check_source(path: Path, output: Path, codec: str) -> None:
     """Refuse what is neither a picture file nor a video, and a video that cannot be written so.
 
     Raises:
-        UsageError: There is no such codec.
-        VideoOpenError: It is no file, or no video.
-        VideoWriteError: The output's ending names no container, or it does not take the codec.
+        UsageError: there is no such codec.
+        VideoOpenError: it is no file, or no video.
+        VideoWriteError: the output's ending names no container, or it does not take the codec.
     """
     from vidrestore.datasets.images import PICTURE_ENDINGS
 
@@ -58,10 +58,10 @@ def check_config_inputs(config: RestoreConfig) -> None:
     """Refuse tracks, models and devices that are not there.
 
     Raises:
-        UsageError: The tracks are no file, this machine has no such device, or what the model's
+        UsageError: the tracks are no file, this machine has no such device, or what the model's
             file does not say of it is not given.
-        UnknownModelError: No model has the name.
-        WeightsError: The weights are no weights file, or a face parser is not installed.
+        UnknownModelError: no model has the name.
+        WeightsError: the weights are no weights file, or a face parser is not installed.
     """
     if config.track.file is not None:
         require_file(config.track.file, f"tracks {config.track.file}")
@@ -86,12 +86,12 @@ def check_protocol(name: str, metrics: Iterable[str] | None) -> None:
     """Refuse a protocol, and metrics, that there are not.
 
     Raises:
-        UsageError: There is none of a name, or the protocol's recipe is not well formed.
+        UsageError: there is none of a name, or the protocol's recipe is not well formed.
     """
-    from vidrestore.evaluation.measures import PICTURE_MEASURES, VIDEO_MEASURES, choose
+    from vidrestore.evaluation.measures import PICTURE_MEASURES, VIDEO_MEASURES, select_measures
     from vidrestore.evaluation.protocols import find_protocol
 
-    choose(metrics, {**PICTURE_MEASURES, **VIDEO_MEASURES})
+    select_measures(metrics, {**PICTURE_MEASURES, **VIDEO_MEASURES})
     find_protocol(name)
 
 
@@ -105,8 +105,8 @@ def check_encoding(output: Path, codec: str = "auto") -> None:
     """Refuse an ending that names no container, and a codec that the container cannot hold.
 
     Raises:
-        UsageError: There is no such codec.
-        VideoWriteError: The ending or the codec does not do.
+        UsageError: there is no such codec.
+        VideoWriteError: the ending or the codec does not do.
     """
     from vidrestore.video.write.codecs import check_codec, container_of
 
@@ -119,7 +119,7 @@ def check_folder(output: Path) -> None:
     """Refuse an output whose folder does not exist.
 
     Raises:
-        VideoWriteError: It does not.
+        VideoWriteError: it does not.
     """
     if not output.absolute().parent.is_dir():
         raise VideoWriteError(

@@ -105,8 +105,8 @@ def pull_if_named(name: str, task: Task) -> None:
     Paths, `auto` and what is installed are left alone.
 
     Args:
-        name: What the user gave, such as `gfpgan-1.4`.
-        task: What the model is to do.
+        name: what the user gave, such as `gfpgan-1.4`.
+        task: what the model is to do.
     """
     if name not in zoo.names(task):
         return

@@ -49,7 +49,7 @@ ALIASES = {
 
 
 class HelpInSections(click.Command):
-    """Shows the daily options first, then those of each stage."""
+    """A help page with the daily options first, then those of each stage."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}

@@ -16,8 +16,8 @@ def echo(*lines: object, err: bool = False) -> None:
     """Print lines, each of which stays one line whatever it holds.
 
     Args:
-        *lines: One or more lines; a line end inside one is escaped.
-        err: Print to stderr.
+        *lines: one or more lines; a line end inside one is escaped.
+        err: print to stderr.
     """
     for line in lines:
         click.echo(printable(line), err=err)
@@ -32,7 +32,7 @@ def show_usage_error(error: click.ClickException) -> int:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Escapes log messages; every line of a traceback is indented, so that none can pose as one."""
+    """Escape log messages; indent every line of a traceback, so that none can pose as one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as it is printed."""

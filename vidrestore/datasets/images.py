@@ -33,7 +33,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     program, so its end is looked for first.
 
     Raises:
-        ImageOpenError: It cannot be read, or is cut off.
+        ImageOpenError: it cannot be read, or is cut off.
     """
     data = read_bytes(path, f"picture {path}", _MOST_BYTES, ImageOpenError)
     if not _has_its_end(data):

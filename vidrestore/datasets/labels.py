@@ -36,7 +36,7 @@ def find_labels(folder: Path) -> tuple[Path, list[dict[str, str]]] | None:
         The file and its rows, `file` relative to the folder; None where there are no labels.
 
     Raises:
-        DataError: They cannot be read.
+        DataError: they cannot be read.
     """
     own = folder / "labels.csv"
     if own.is_file():
@@ -55,7 +55,7 @@ def read_labels(path: Path) -> list[dict[str, str]]:
     """The rows, with a column `file` at least.
 
     Raises:
-        DataError: It cannot be read, has no such column or a row that does not fit its head, or is
+        DataError: it cannot be read, has no such column or a row that does not fit its head, or is
             larger than a data set's.
     """
     data = read_bytes(path, f"labels {path}", _MOST_BYTES, DataError)
@@ -102,7 +102,7 @@ def labelled_numbers(
     """Numbers of a row, in pixels.
 
     Raises:
-        DataError: A column is missing, or holds no number, or one beyond any picture.
+        DataError: a column is missing, or holds no number, or one beyond any picture.
     """
     numbers = []
     for column in columns:
@@ -123,7 +123,7 @@ def labelled_landmarks(row: Mapping[str, str], labels: Path) -> NDArray[np.float
     """(5, 2) landmarks of a row, in pixels of its picture.
 
     Raises:
-        DataError: A column is missing or holds no number, or both eyes are in one place.
+        DataError: a column is missing or holds no number, or both eyes are in one place.
     """
     points = labelled_numbers(row, _LANDMARK_COLUMNS, labels).reshape(5, 2)
     if eye_distance(points) < 1:

@@ -11,7 +11,7 @@ def distinct_names(*ways: Sequence[str]) -> list[str]:
     """The first way of naming in which no two things have one name.
 
     Args:
-        ways: From short names to long ones; each names all things, in one order.
+        ways: from short names to long ones; each names all things, in one order.
 
     Returns:
         The names of that way; where there is none, those of the last one with numbers.

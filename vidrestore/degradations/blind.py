@@ -52,7 +52,7 @@ class Coding:
         """Refuse what no codec takes.
 
         Raises:
-            ValueError: It names the field.
+            ValueError: it names the field.
         """
         _among("codec", self.codec, _CODECS)
         _among("preset", self.preset, PRESETS)
@@ -89,7 +89,7 @@ class Degradation:
         """Refuse what `BlindVideo` never draws.
 
         Raises:
-            ValueError: It names the field.
+            ValueError: it names the field.
         """
         _among("down", self.down, METHODS)
         _among("up", self.up, METHODS)
@@ -157,7 +157,7 @@ class BlindVideo:
         """Refuse what cannot be drawn from.
 
         Raises:
-            ValueError: A share is beyond 0 to 1, a range is turned round or beyond its bounds.
+            ValueError: a share is beyond 0 to 1, a range is turned round or beyond its bounds.
         """
         for field in fields(self):
             value = getattr(self, field.name)
@@ -253,8 +253,8 @@ def apply(image: Image, degradation: Degradation, rng: np.random.Generator) -> I
 
     Args:
         image: (H, W, 3) at the scale of the 512 px crop: the crop or a window, both sides even.
-        degradation: What to do.
-        rng: Source of the noise.
+        degradation: what to do.
+        rng: source of the noise.
 
     Returns:
         (H, W, 3), aligned with ``image``.
@@ -290,8 +290,8 @@ def apply_to_video(
 
     Args:
         frames: (H, W, 3) each, of one size.
-        degradation: What to do; its `motion_px` is not used, the codecs see the frames as they are.
-        rng_of_frame: Source of a frame's noise, by its number.
+        degradation: what to do; its `motion_px` is not used, the codecs see the frames as they are.
+        rng_of_frame: source of a frame's noise, by its number.
 
     Yields:
         As many frames, of the same size, in order; the codecs look some frames ahead.

@@ -50,9 +50,9 @@ def fade_dyes(
     turned pink have lost most of cyan: ``kept`` of red is least.
 
     Args:
-        image: The picture.
-        kept: Share of each dye that is left, 0 to 1, for red, green and blue.
-        base: Density that the base gained, for red, green and blue.
+        image: the picture.
+        kept: share of each dye that is left, 0 to 1, for red, green and blue.
+        base: density that the base gained, for red, green and blue.
     """
     shares, stains = np.array(kept, np.float32), np.array(base, np.float32)
     return clamp(np.power(np.maximum(image, _LEAST), shares) * np.power(np.float32(10), -stains))
@@ -82,12 +82,12 @@ def colour_jitter(
     hue turned by that share of the circle in HSV. Each is held in [0, 1].
 
     Args:
-        image: The picture.
-        brightness: Factor, at least 0.
-        contrast: Factor, at least 0.
-        saturation: Factor, at least 0.
-        hue: Turn in [-0.5, 0.5].
-        order: Which of the 24 orders they come in.
+        image: the picture.
+        brightness: factor, at least 0.
+        contrast: factor, at least 0.
+        saturation: factor, at least 0.
+        hue: turn in [-0.5, 0.5].
+        order: which of the 24 orders they come in.
     """
     for which in _ORDERS[order]:
         if which == 0:

@@ -50,7 +50,7 @@ def video_codec(
     """Code a short clip as 4:2:0 video and decode it again.
 
     Args:
-        frames: Pictures of one size.
+        frames: pictures of one size.
         codec: ``h264`` (x264, ``quality`` is its CRF) or ``mpeg2`` (``quality`` is its constant
             quantiser).
         quality: 0-51 for ``h264``, 2-31 for ``mpeg2``; larger is worse.

@@ -1,4 +1,4 @@
-"""Applies a recipe to a picture, a folder of pictures or a video.
+"""Apply a recipe to a picture, a folder of pictures or a video.
 
 A single picture is drawn with the generator of (seed, 0); in a folder, picture n of those sorted by
 path with that of (seed, n), as the protocols of `evaluation` count them. Pictures keep their names,
@@ -52,18 +52,18 @@ def degrade(
     """Degrade a picture into a picture, a folder into a folder, a video into a video.
 
     Args:
-        src: A folder, a file with one of the endings `PICTURE_ENDINGS`, or a video.
-        dst: Of the same kind. Nothing that exists is replaced unless ``encode.overwrite``.
-        recipe: What to do.
-        name: The recipe's name, for the report.
-        seed: Another seed draws other parameters and other noise.
-        decode: Which part of a video to read.
-        encode: How a video is written.
-        threads: For videos; 0 takes all.
-        progress: Told (pictures or frames done, expected) after each.
+        src: a folder, a file with one of the endings `PICTURE_ENDINGS`, or a video.
+        dst: of the same kind. Nothing that exists is replaced unless ``encode.overwrite``.
+        recipe: what to do.
+        name: the recipe's name, for the report.
+        seed: another seed draws other parameters and other noise.
+        decode: which part of a video to read.
+        encode: how a video is written.
+        threads: for videos; 0 takes all.
+        progress: told (pictures or frames done, expected) after each.
 
     Raises:
-        VidRestoreError: For files that cannot be read or written.
+        VidRestoreError: for files that cannot be read or written.
     """
     src, dst = Path(src), Path(dst)
     overwrite = encode is not None and encode.overwrite
@@ -97,7 +97,7 @@ def write_picture(path: Path, image: NDArray[np.uint8], *, overwrite: bool = Fal
     """Write (H, W, 3) uint8 RGB, completely or not at all; the ending chooses the format.
 
     Raises:
-        VideoWriteError: If it cannot be written.
+        VideoWriteError: if it cannot be written.
     """
     suffix = path.suffix.lower()
     options = _WRITING.get(".jpg" if suffix == ".jpeg" else suffix, [])

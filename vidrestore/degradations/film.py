@@ -44,11 +44,11 @@ def film_grain(
     is that of a coin, I (1 - I): none in clear film or in solid black.
 
     Args:
-        image: The picture.
-        strength: Standard deviation at mid gray.
-        size_px: Standard deviation of the Gaussian that a grain is seen through.
-        colour: Share of the variance that is each layer's own, 0 to 1; 0 keeps gray gray.
-        rng: The frame's generator: every frame of a film has its own grains.
+        image: the picture.
+        strength: standard deviation at mid gray.
+        size_px: standard deviation of the Gaussian that a grain is seen through.
+        colour: share of the variance that is each layer's own, 0 to 1; 0 keeps gray gray.
+        rng: the frame's generator: every frame of a film has its own grains.
     """
     height, width = image.shape[:2]
     common = correlated_noise(height, width, 1, size_px, rng)
@@ -94,13 +94,13 @@ def scratches_at(
     `count` of them are seen at a time.
 
     Args:
-        index: Number of the frame.
-        stretch_rng: Generator of a stretch by its number, which may be as low as -2.
-        count: Expected number a frame.
-        life_frames: Mean life.
-        width: Least and greatest width.
-        depth: Greatest depth; each scratch has 0.3 to 1 times that.
-        bright: Share of bright ones.
+        index: number of the frame.
+        stretch_rng: generator of a stretch by its number, which may be as low as -2.
+        count: expected number a frame.
+        life_frames: mean life.
+        width: least and greatest width.
+        depth: greatest depth; each scratch has 0.3 to 1 times that.
+        bright: share of bright ones.
     """
     stretch = max(1, round(life_frames))
     found = []
@@ -133,7 +133,7 @@ def scratch_profile(distance: NDArray[np.float64], width: float) -> NDArray[np.f
     sign, is w wide.
 
     Args:
-        distance: From the middle, in pixels.
+        distance: from the middle, in pixels.
         width: w, in pixels.
 
     Returns:
@@ -150,9 +150,9 @@ def scratches(image: Image, found: Iterable[Scratch], unit_px: float = 1.0) -> I
     """Add scratches to a frame: ``I + depth * profile(x - x0(y))``, all channels alike.
 
     Args:
-        image: The picture.
-        found: Its scratches.
-        unit_px: Pixels in one unit of their widths.
+        image: the picture.
+        found: its scratches.
+        unit_px: pixels in one unit of their widths.
     """
     height, width = image.shape[:2]
     image = image.copy()
@@ -224,13 +224,13 @@ def dust(
     the negative.
 
     Args:
-        image: The picture.
-        specks: Expected number of specks.
-        hairs: Expected number of hairs.
-        radius_px: Least and greatest radius; their cubes' inverses are what sizes follow, so that
+        image: the picture.
+        specks: expected number of specks.
+        hairs: expected number of hairs.
+        radius_px: least and greatest radius; their cubes' inverses are what sizes follow, so that
             small ones are many.
-        bright: Share of white ones.
-        rng: The frame's generator.
+        bright: share of white ones.
+        rng: the frame's generator.
     """
     image = image.copy()
     height, width = image.shape[:2]
@@ -278,9 +278,9 @@ def flicker(
     sequences, 1999), in which gain and offset vary over time and slowly over the picture.
 
     Args:
-        image: The picture.
-        gain: Factor of the whole frame.
-        offset: What is added to it.
+        image: the picture.
+        gain: factor of the whole frame.
+        offset: what is added to it.
         uneven: (m, n) values of u on a coarse grid, interpolated (bicubic); none when not given.
     """
     factor: NDArray[np.float32] | np.float32 = np.float32(gain)

@@ -30,9 +30,9 @@ def comb(
     """Frames whose second field is that of the frame after; the last one stays as it is.
 
     Args:
-        frames: The stream; one frame is looked ahead.
-        top_first: Whether the even rows come first in time.
-        pulldown: Comb only two frames of five, as telecined film has them (3:2 pulldown of frames
+        frames: the stream; one frame is looked ahead.
+        top_first: whether the even rows come first in time.
+        pulldown: comb only two frames of five, as telecined film has them (3:2 pulldown of frames
             A B C D gives A, B, B/C, C/D, D).
     """
     before: Image | None = None

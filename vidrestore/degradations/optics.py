@@ -28,10 +28,10 @@ def gaussian_kernel(
     """Normalised anisotropic Gaussian, ``exp(-p^T S^-1 p / 2)``, ``S = R diag(sx^2, sy^2) R^T``.
 
     Args:
-        sigma_x: Standard deviation along the kernel's first axis, in pixels.
-        sigma_y: Standard deviation along its second axis, in pixels.
-        angle: Turn of the axes, in radians.
-        size: Side, odd; wide enough for three standard deviations when not given. GFP-GAN
+        sigma_x: standard deviation along the kernel's first axis, in pixels.
+        sigma_y: standard deviation along its second axis, in pixels.
+        angle: turn of the axes, in radians.
+        size: side, odd; wide enough for three standard deviations when not given. GFP-GAN
             (arXiv 2101.04061) takes 41.
 
     Returns:
@@ -64,8 +64,8 @@ def motion_kernel(length_px: float, angle: float) -> _Kernel:
     """A straight line of even weight, ``length_px`` long: the path of a point while it is exposed.
 
     Args:
-        length_px: From end to end, in pixels.
-        angle: Direction, in radians; 0 is along a row.
+        length_px: from end to end, in pixels.
+        angle: direction, in radians; 0 is along a row.
 
     Returns:
         (K, K) float32, centred; sums to 1. Points of the line are shared among the four pixels

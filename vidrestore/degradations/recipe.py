@@ -89,7 +89,7 @@ class DrawnRecipe:
 
         Args:
             frames: (H, W, 3) each, of one size.
-            seed: Of what is random from frame to frame; frame n's part follows from it and n.
+            seed: of what is random from frame to frame; frame n's part follows from it and n.
         """
         frames = iter(frames)
         first = next(frames, None)
@@ -112,8 +112,8 @@ class DrawnRecipe:
         """A still picture, (H, W, 3).
 
         Args:
-            image: The picture.
-            rng: Source of noise and motion; best the one that the recipe was drawn with.
+            image: the picture.
+            rng: source of noise and motion; best the one that the recipe was drawn with.
         """
         group: list[ClipStep] = []
         for step in (*self.steps, None):
@@ -162,7 +162,7 @@ class Recipe(BaseModel):
         share of the picture. A recipe that does not say what size it is for stays as it is.
 
         Raises:
-            UsageError: A length is then longer than it may be.
+            UsageError: a length is then longer than it may be.
         """
         if self.for_px in (None, size_px):
             return self
@@ -212,7 +212,7 @@ def load_recipe(recipe: str | Path) -> Recipe:
     """Read a recipe by its name (`recipe_names`) or from a YAML file; a `Path` is always a file.
 
     Raises:
-        UsageError: If there is no such recipe, or it is not well formed; names the place and the
+        UsageError: if there is no such recipe, or it is not well formed; names the place and the
             nearest known word.
     """
     if isinstance(recipe, str) and recipe in recipe_names():
@@ -227,10 +227,10 @@ def parse_recipe(content: Any, named: str = "given") -> Recipe:
 
     Args:
         content: `{"steps": [...]}`.
-        named: How errors call it.
+        named: how errors call it.
 
     Raises:
-        UsageError: See `load_recipe`.
+        UsageError: see `load_recipe`.
     """
     where = f"recipe {named}"
     for key in content if isinstance(content, dict) else ():

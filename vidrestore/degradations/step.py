@@ -44,7 +44,7 @@ class Step(BaseModel, ABC):
         that end in ``_px``, are as many times as long.
 
         Raises:
-            ValueError: One is then longer than it may be.
+            ValueError: one is then longer than it may be.
         """
         lengths = {
             field: value.scaled(factor)
@@ -57,7 +57,7 @@ class Step(BaseModel, ABC):
         """The step with other values, which are checked.
 
         Raises:
-            ValueError: One is beyond its bounds.
+            ValueError: one is beyond its bounds.
         """
         return self.model_validate({**dict(self), **values})
 
@@ -76,7 +76,7 @@ class ClipStep(Step, ABC):
 
         Args:
             frames: (H, W, 3) each; the size may differ from the video's.
-            times: The step's random numbers over time.
+            times: the step's random numbers over time.
         """
 
 

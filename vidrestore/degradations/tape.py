@@ -70,9 +70,9 @@ def band_limit(image: Image, luma_px: float, chroma_px: float) -> Image:
     to some 0.4 MHz of a line of 52 microseconds (IEC 60774-1): n = 156 and 21.
 
     Args:
-        image: The picture.
-        luma_px: Standard deviation for luma, in pixels.
-        chroma_px: Standard deviation for chroma.
+        image: the picture.
+        luma_px: standard deviation for luma, in pixels.
+        chroma_px: standard deviation for chroma.
     """
     luma, chroma = to_ycc(image)
     return from_ycc(_along_rows(luma, luma_px), _along_rows(chroma, chroma_px))
@@ -84,7 +84,7 @@ def smear(image: Image, luma_px: float, chroma_px: float) -> Image:
     The step response of a first-order low-pass, with its delay: colours run out of their outlines.
 
     Args:
-        image: The picture.
+        image: the picture.
         luma_px: tau for luma, in pixels; 0 for none.
         chroma_px: tau for chroma.
     """
@@ -120,11 +120,11 @@ def tape_noise(
     """Noise of tape and amplifier: `row_noise` on luma, four times longer on chroma.
 
     Args:
-        image: The picture.
-        luma: Standard deviation on luma.
-        chroma: Standard deviation on each colour difference; 0 keeps gray gray.
-        length_px: Length of the streaks.
-        rng: The frame's generator.
+        image: the picture.
+        luma: standard deviation on luma.
+        chroma: standard deviation on each colour difference; 0 keeps gray gray.
+        length_px: length of the streaks.
+        rng: the frame's generator.
     """
     brightness, colours = to_ycc(image)
     height, width = brightness.shape
@@ -138,9 +138,9 @@ def line_jitter(image: Image, amount_px: float, rng: np.random.Generator) -> Ima
     """Move every line by itself: time-base error, ``e(y)`` an autoregression with factor 0.9.
 
     Args:
-        image: The picture.
-        amount_px: Standard deviation of a line's shift.
-        rng: The frame's generator.
+        image: the picture.
+        amount_px: standard deviation of a line's shift.
+        rng: the frame's generator.
     """
     steps = rng.normal(0, amount_px * np.sqrt(1 - 0.9**2), image.shape[0])
     steps[0] = rng.normal(0, amount_px)
@@ -155,10 +155,10 @@ def head_switch(image: Image, lines: int, skew_px: float, rng: np.random.Generat
     """The lowest lines, read while one head hands over to the other: skewed and noisy.
 
     Args:
-        image: The picture.
-        lines: How many.
-        skew_px: Shift of the lowest line; it falls to 0 with the square of the height.
-        rng: The frame's generator.
+        image: the picture.
+        lines: how many.
+        skew_px: shift of the lowest line; it falls to 0 with the square of the height.
+        rng: the frame's generator.
     """
     lines = min(lines, image.shape[0])
     if lines == 0:
@@ -177,10 +177,10 @@ def dropouts(image: Image, count: float, length_px: float, rng: np.random.Genera
     A dash begins abruptly and fades, ``I' = I + a (1 - I)``, ``a = 0.9 e^(-x / length)``.
 
     Args:
-        image: The picture.
-        count: Expected number.
-        length_px: Mean length, itself exponential.
-        rng: The frame's generator.
+        image: the picture.
+        count: expected number.
+        length_px: mean length, itself exponential.
+        rng: the frame's generator.
     """
     image = image.copy()
     height, width = image.shape[:2]

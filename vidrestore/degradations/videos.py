@@ -1,4 +1,4 @@
-"""Applies a recipe to a whole video: every frame degraded, everything else carried over.
+"""Apply a recipe to a whole video: every frame degraded, everything else carried over.
 
 Frames stream through the recipe's steps, so that memory does not grow with the length, and noise
 follows from the seed and the frame's number. Codec steps code the whole stream with the real
@@ -75,18 +75,18 @@ def degrade_video(
     """Degrade every frame of a video; times, sound and all other streams stay.
 
     Args:
-        src: The video.
-        dst: The file to write; its ending chooses the container.
-        recipe: What to do; drawn once for the whole video.
-        name: The recipe's name, for the report.
-        seed: Another seed draws other parameters and other noise.
-        decode: Which part to read.
-        encode: How to write; what its quality loses comes on top.
-        threads: For decoding and encoding; 0 takes all.
-        progress: Told (frames done, frames expected) after each.
+        src: the video.
+        dst: the file to write; its ending chooses the container.
+        recipe: what to do; drawn once for the whole video.
+        name: the recipe's name, for the report.
+        seed: another seed draws other parameters and other noise.
+        decode: which part to read.
+        encode: how to write; what its quality loses comes on top.
+        threads: for decoding and encoding; 0 takes all.
+        progress: told (frames done, frames expected) after each.
 
     Raises:
-        VidRestoreError: For files that cannot be read or written; nothing is left half-written.
+        VidRestoreError: for files that cannot be read or written; nothing is left half-written.
     """
     begun = time.perf_counter()
     decode, encode = decode or DecodeConfig(), encode or EncodeConfig()
@@ -117,10 +117,10 @@ def degraded_frames(
     """The same frames at the same times with degraded pictures.
 
     Args:
-        frames: As a reader gives them.
-        drawn: What to do; without steps, frames pass untouched.
-        seed: See `DrawnRecipe.frames`.
-        turns: Quarter turns counter-clockwise that show the coded picture upright.
+        frames: as a reader gives them.
+        drawn: what to do; without steps, frames pass untouched.
+        seed: see `DrawnRecipe.frames`.
+        turns: quarter turns counter-clockwise that show the coded picture upright.
     """
     if not drawn.steps:
         yield from frames
@@ -144,7 +144,7 @@ def samples_of_rgb(image: Image, like: Samples) -> Samples:
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
-        like: A picture of the same size; of its alpha, a copy is kept.
+        like: a picture of the same size; of its alpha, a copy is kept.
 
     Returns:
         Samples rounded once; equal channels give chroma that is exactly neutral.

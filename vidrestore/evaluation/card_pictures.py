@@ -56,8 +56,10 @@ def generator_sheet(restorer: FaceRestorer, detector: FaceDetector, *, draws: in
 
 
 def detector_sheet(detector: FaceDetector) -> RGB:
-    """The hard looks, four side by side; (H, W, 3) RGB."""
-    return _in_columns([_answered(detector, picture) for picture in _hard_looks(detector)], 4)
+    """Hard pictures with the detections drawn in, four side by side; (H, W, 3) RGB."""
+    return _in_columns(
+        [_draw_detections(detector, picture) for picture in _hard_pictures(detector)], 4
+    )
 
 
 def _portrait_crop(restorer: FaceRestorer, detector: FaceDetector) -> npt.NDArray[np.float32]:
@@ -70,7 +72,7 @@ def _portrait_crop(restorer: FaceRestorer, detector: FaceDetector) -> npt.NDArra
     return np.asarray(crop, np.float32) / np.float32(255)
 
 
-def _hard_looks(detector: FaceDetector) -> Iterator[RGB]:
+def _hard_pictures(detector: FaceDetector) -> Iterator[RGB]:
     """(256, 256, 3) each: six yaws, four halves hidden, two tilts, gray, dark, small, degraded."""
     picture = portrait()
     found = detect_scaled(detector, picture, None)
@@ -96,17 +98,17 @@ def _hard_looks(detector: FaceDetector) -> Iterator[RGB]:
         hidden = face.copy()
         hidden[rows, columns] = (96, 112, 96)
         yield hidden
-    for name in ("turned-left", "turned-right", "gray", "degraded"):
+    for name in ("rotated-left", "rotated-right", "gray", "degraded"):
         condition = CONDITIONS[name]
-        yield _shrunk(condition.turned(condition.changed(face)))
+        yield _shrunk(condition.rotate(condition.apply(face)))
     yield np.asarray(face * 0.12, np.uint8)
     small = np.full_like(face, 128)
     small[88:168, 88:168] = cv2.resize(face, (80, 80), interpolation=cv2.INTER_AREA)
     yield small
 
 
-def _answered(detector: FaceDetector, picture: RGB) -> RGB:
-    """The picture with the answers drawn in."""
+def _draw_detections(detector: FaceDetector, picture: RGB) -> RGB:
+    """Draw the detections into the picture."""
     found: Detections = detect_scaled(detector, picture, None)
     drawn = np.ascontiguousarray(picture)
     for box, points, score in zip(found.boxes_xyxy, found.landmarks, found.scores, strict=True):

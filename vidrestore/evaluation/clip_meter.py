@@ -18,8 +18,8 @@ from vidrestore.evaluation.faces import space_evenly
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
     Values,
+    json_number,
     nearest_face,
-    number,
 )
 from vidrestore.evaluation.results import INPUT, TRUTH, Sample, Tile
 from vidrestore.geometry import box_iou
@@ -30,11 +30,11 @@ from vidrestore.metrics.landmarks import landmark_distance, landmark_jitter
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Array
 
-__all__ = ["RGB", "ClipMeter", "Moment", "Series", "Slice"]
+__all__ = ["RGB", "ClipMeter", "MeasuredFrame", "Series", "Slice"]
 
 _DETECTION_PX = 640
-_STAYS_IOU = 0.3
-"""Boxes of neighbouring frames that overlap by less show another face."""
+_SAME_FACE_IOU = 0.3
+"""Boxes of neighbouring frames that overlap by less are of different faces."""
 _LEAST_SIDE_PX = 24
 """Smaller faces are not measured."""
 _MARGIN = 0.3
@@ -51,8 +51,8 @@ Series = dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """The face of one frame."""
+class MeasuredFrame:
+    """One frame, and the face that is measured in it."""
 
     box: Array
     """(4,) of the truth's face, pixels."""
@@ -74,14 +74,14 @@ class ClipMeter:
         identity: FaceIdentity | None,
     ) -> None:
         self._clip, self._models = clip, models
-        self._looks_again = bool({"lmd", "jitter", "jitter_px"}.intersection(measures))
-        self._follows = bool(
+        self._detects_landmarks = bool({"lmd", "jitter", "jitter_px"}.intersection(measures))
+        self._measures_motion = bool(
             {"warping_error", "temporal_difference", "flicker"}.intersection(measures)
         )
         self._detector, self._identity = detector, identity
         self.openings = EyeMouthOpening({})
         """Of nobody, unless it is replaced."""
-        self._before: Moment | None = None
+        self._before: MeasuredFrame | None = None
         self._series: Series = {}
         self._found: dict[str, list[Array]] = {model: [] for model in models}
         self._embeddings: dict[str, list[Array]] = {model: [] for model in models}
@@ -90,18 +90,18 @@ class ClipMeter:
         self._slices = [Slice(clip, name) for name in ("eyes", "hairline")]
         self._n_frames = self._n_faces = 0
 
-    def look(self, pictures: Mapping[str, RGB]) -> None:
+    def add(self, pictures: Mapping[str, RGB]) -> None:
         """Measure one frame, given by model, the truth among them."""
         self.openings.add(self._n_frames, pictures)
-        now = self._moment(pictures)
+        now = self._find_face(pictures)
         if now is not None:
-            steady = self._before is not None and _stays(self._before, now)
-            if not steady:
-                self._break()
+            is_same = self._before is not None and _is_same_face(self._before, now)
+            if not is_same:
+                self._begin_segment()
             self._measure(now)
             for one in self._slices:
                 one.add(now)
-            if steady and self._follows:
+            if is_same and self._measures_motion:
                 assert self._before is not None
                 self._measure_change(now, self._before)
             if self._n_faces % _SAMPLE_EVERY == 0:
@@ -114,7 +114,7 @@ class ClipMeter:
         """All measures by model.
 
         Raises:
-            DataError: No face was seen.
+            DataError: no face was seen.
         """
         if not self._n_faces:
             raise DataError(
@@ -136,7 +136,7 @@ class ClipMeter:
         """What lines through the face show over time."""
         return [one.sample() for one in self._slices]
 
-    def _moment(self, pictures: Mapping[str, RGB]) -> Moment | None:
+    def _find_face(self, pictures: Mapping[str, RGB]) -> MeasuredFrame | None:
         truth = pictures[TRUTH]
         found = detect_scaled(self._detector, truth, _DETECTION_PX)
         if not len(found):
@@ -146,91 +146,95 @@ class ClipMeter:
         largest = int(sides.prod(1).argmax())
         if sides[largest].min() < _LEAST_SIDE_PX:
             return None
-        frames = {name: _like(picture, truth) for name, picture in pictures.items()}
-        return Moment(boxes[largest], found.landmarks[largest].astype(np.float64), frames)
+        frames = {name: _match_size(picture, truth) for name, picture in pictures.items()}
+        return MeasuredFrame(boxes[largest], found.landmarks[largest].astype(np.float64), frames)
 
-    def _break(self) -> None:
-        """Nothing is followed over a gap or a cut."""
+    def _begin_segment(self) -> None:
+        """Leave a gap in what is measured over time: nothing is compared across a cut."""
         if self._n_faces:
             for model in self._models:
                 self._found[model].append(np.full((5, 2), np.nan))
             self._eyes.append(np.nan)
 
-    def _measure(self, now: Moment) -> None:
-        truth = _tensor(_cut(now.pictures[TRUTH], now.box))
+    def _measure(self, now: MeasuredFrame) -> None:
+        truth = _tensor(_crop(now.pictures[TRUTH], now.box))
         wanted = self._embed(now, TRUTH)
         self._eyes.append(eye_distance(now.landmarks))
         for model in self._models:
-            own = _tensor(_cut(now.pictures[model], now.box))
+            own = _tensor(_crop(now.pictures[model], now.box))
             found = self._find(now, model)
             self._found[model].append(found)
             if model != TRUTH:
-                self._note("psnr_db", model, images.psnr(own, truth).clamp(max=MAX_PSNR_DB).item())
-                self._note("ssim", model, images.ssim(own, truth).item())
+                self._record(
+                    "psnr_db", model, images.psnr(own, truth).clamp(max=MAX_PSNR_DB).item()
+                )
+                self._record("ssim", model, images.ssim(own, truth).item())
                 ratio = images.sharpness(own) / images.sharpness(truth)
-                self._note("sharpness", model, ratio.item())
+                self._record("sharpness", model, ratio.item())
                 gap = landmark_distance(found, now.landmarks) / eye_distance(now.landmarks)
-                self._note("lmd", model, 100 * float(gap))
+                self._record("lmd", model, 100 * float(gap))
             embedding = wanted if model == TRUTH else self._embed(now, model)
             if embedding is not None and wanted is not None:
                 self._embeddings[model].append(embedding)
                 if model != TRUTH:
-                    self._note("identity", model, float(embedding @ wanted))
+                    self._record("identity", model, float(embedding @ wanted))
 
-    def _measure_change(self, now: Moment, before: Moment) -> None:
-        region = _grown(now.box, before.box)
+    def _measure_change(self, now: MeasuredFrame, before: MeasuredFrame) -> None:
+        region = _expand_box(now.box, before.box)
         inside = _box_mask(now.box, region, now.pictures[TRUTH])
-        truth, truth_before = (_cut(m.pictures[TRUTH], region) for m in (now, before))
+        truth, truth_before = (_crop(m.pictures[TRUTH], region) for m in (now, before))
         flow = videos.motion(truth, truth_before)
         mask = videos.visible(flow, videos.motion(truth_before, truth)) & inside
         for model in self._models:
-            own, own_before = (_cut(m.pictures[model], region) for m in (now, before))
+            own, own_before = (_crop(m.pictures[model], region) for m in (now, before))
             error = videos.warping_error(own, own_before, flow, mask)
-            self._note("warping_error", model, 1000 * error)
+            self._record("warping_error", model, 1000 * error)
             if model != TRUTH:
-                box = [_cut(m.pictures[k], now.box) for k in (model, TRUTH) for m in (now, before)]
-                self._note("temporal_difference", model, 255 * videos.temporal_difference(*box))
+                box = [_crop(m.pictures[k], now.box) for k in (model, TRUTH) for m in (now, before)]
+                self._record("temporal_difference", model, 255 * videos.temporal_difference(*box))
                 change = videos.flicker(own, own_before, truth, truth_before, flow, mask)
-                self._note("flicker", model, 255 * change)
+                self._record("flicker", model, 255 * change)
 
     def _values(self, model: str) -> Values:
         values = {
-            name: number(float(np.nanmean(by_model[model])))
+            name: json_number(float(np.nanmean(by_model[model])))
             for name, by_model in self._series.items()
             if model in by_model and np.isfinite(by_model[model]).any()
         }
         if self._embeddings[model]:
             person = videos.steadiest_embedding(self._embeddings[TRUTH])
             own = videos.identity_cosines(self._embeddings[model], person)
-            values["identity_std"] = number(float(own.std()))
+            values["identity_std"] = json_number(float(own.std()))
         if "identity" in values:
             angles = np.degrees(np.arccos(np.clip(self._series["identity"][model], -1, 1)))
-            values["identity_deg"] = number(float(angles.mean()))
+            values["identity_deg"] = json_number(float(angles.mean()))
         jitter = landmark_jitter(np.stack(self._found[model]))
         if np.isfinite(jitter).any():
-            values["jitter_px"] = number(float(np.nanmedian(jitter)))
+            values["jitter_px"] = json_number(float(np.nanmedian(jitter)))
             share = 100 * jitter / np.array(self._eyes)[1:-1]
-            values["jitter"] = number(float(np.nanmedian(share)))
+            values["jitter"] = json_number(float(np.nanmedian(share)))
         return values if model == TRUTH else values | self.openings.values(model)
 
-    def _note(self, name: str, model: str, value: float) -> None:
+    def _record(self, name: str, model: str, value: float) -> None:
         self._series.setdefault(name, {}).setdefault(model, []).append(value)
 
-    def _find(self, now: Moment, model: str) -> Array:
+    def _find(self, now: MeasuredFrame, model: str) -> Array:
         if model == TRUTH:
             return now.landmarks
-        if not self._looks_again:
+        if not self._detects_landmarks:
             return np.full((5, 2), np.nan)
         picture = (now.pictures[model] * 255 + 0.5).astype(np.uint8)
         return nearest_face(detect_scaled(self._detector, picture, _DETECTION_PX), now.landmarks)
 
     @torch.inference_mode()
-    def _embed(self, now: Moment, model: str) -> Array | None:
+    def _embed(self, now: MeasuredFrame, model: str) -> Array | None:
         if self._identity is None:
             return None
-        region = _grown(now.box)
-        picture = _tensor(_cut(now.pictures[model], region))
-        landmarks = torch.from_numpy(now.landmarks - _whole(region, now.pictures[model])[:2])[None]
+        region = _expand_box(now.box)
+        picture = _tensor(_crop(now.pictures[model], region))
+        landmarks = torch.from_numpy(
+            now.landmarks - _pixel_bounds(region, now.pictures[model])[:2]
+        )[None]
         device = next(self._identity.parameters()).device
         embedding = self._identity(self._identity.align(picture.to(device), landmarks))[0]
         return np.asarray(embedding[0].cpu().numpy(), np.float64)
@@ -248,10 +252,10 @@ class Slice:
         """y, first and last x."""
         self._rows: dict[str, list[Image]] = {}
 
-    def add(self, now: Moment) -> None:
+    def add(self, now: MeasuredFrame) -> None:
         """Read the line in one frame."""
         if self._line is None:
-            x0, y0, x1, y1 = _whole(_grown(now.box), now.pictures[TRUTH])
+            x0, y0, x1, y1 = _pixel_bounds(_expand_box(now.box), now.pictures[TRUTH])
             top = now.box[1] + 0.04 * (now.box[3] - now.box[1])
             place = now.landmarks[:2, 1].mean() if self._name == "eyes" else top
             self._line = int(np.clip(round(place), y0, y1 - 1)), int(x0), int(x1)
@@ -267,7 +271,7 @@ class Slice:
         for model in _order(self._rows):
             rows = np.stack(self._rows[model])
             tall = cv2.resize(rows, None, fx=1, fy=_SLICE_STRETCH, interpolation=cv2.INTER_NEAREST)
-            tiles.append(Tile(model, _fitted(np.asarray(tall, np.float32))))
+            tiles.append(Tile(model, _fit_tile(np.asarray(tall, np.float32))))
         return Sample(f"{self._clip}, x-t slice through the {self._name}", tuple(tiles))
 
 
@@ -276,12 +280,12 @@ def _order(models: Iterable[str]) -> list[str]:
     return [INPUT, *(model for model in models if model not in (INPUT, TRUTH)), TRUTH]
 
 
-def _stays(before: Moment, now: Moment) -> bool:
+def _is_same_face(before: MeasuredFrame, now: MeasuredFrame) -> bool:
     same_size = before.pictures[TRUTH].shape == now.pictures[TRUTH].shape
-    return same_size and bool(box_iou(before.box, now.box)[0, 0] >= _STAYS_IOU)
+    return same_size and bool(box_iou(before.box, now.box)[0, 0] >= _SAME_FACE_IOU)
 
 
-def _like(picture: RGB, truth: RGB) -> Image:
+def _match_size(picture: RGB, truth: RGB) -> Image:
     """A frame in [0, 1], at the truth's size."""
     height, width = truth.shape[:2]
     if picture.shape != truth.shape:
@@ -291,7 +295,7 @@ def _like(picture: RGB, truth: RGB) -> Image:
     return picture.astype(np.float32) / np.float32(255)
 
 
-def _grown(*boxes: Array) -> Array:
+def _expand_box(*boxes: Array) -> Array:
     """The box around boxes, with a margin."""
     low = np.min([box[:2] for box in boxes], axis=0)
     high = np.max([box[2:] for box in boxes], axis=0)
@@ -299,24 +303,24 @@ def _grown(*boxes: Array) -> Array:
     return np.concatenate([low - margin, high + margin])
 
 
-def _whole(box: Array, picture: Image) -> npt.NDArray[np.int64]:
+def _pixel_bounds(box: Array, picture: Image) -> npt.NDArray[np.int64]:
     """Whole pixels (x0, y0, x1, y1) of a box inside a picture."""
     height, width = picture.shape[:2]
     limits = np.array([width, height, width, height])
     return np.clip(np.rint(box).astype(np.int64), 0, limits)
 
 
-def _cut(picture: Image, box: Array) -> Image:
-    x0, y0, x1, y1 = _whole(box, picture)
+def _crop(picture: Image, box: Array) -> Image:
+    x0, y0, x1, y1 = _pixel_bounds(box, picture)
     return np.ascontiguousarray(picture[y0:y1, x0:x1])
 
 
 def _box_mask(box: Array, region: Array, picture: Image) -> npt.NDArray[np.bool_]:
     """Which pixels of a region lie in a box."""
     mask = np.zeros(picture.shape[:2], np.bool_)
-    x0, y0, x1, y1 = _whole(box, picture)
+    x0, y0, x1, y1 = _pixel_bounds(box, picture)
     mask[y0:y1, x0:x1] = True
-    left, top, right, bottom = _whole(region, picture)
+    left, top, right, bottom = _pixel_bounds(region, picture)
     return mask[top:bottom, left:right]
 
 
@@ -324,19 +328,19 @@ def _tensor(picture: Image) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None]
 
 
-def _sample(name: str, now: Moment) -> Sample:
+def _sample(name: str, now: MeasuredFrame) -> Sample:
     """The face with its surroundings, input first, truth last."""
-    around = _grown(now.box)
+    around = _expand_box(now.box)
     return Sample(
         name,
         tuple(
-            Tile(model, _fitted(_cut(now.pictures[model], around)))
+            Tile(model, _fit_tile(_crop(now.pictures[model], around)))
             for model in _order(now.pictures)
         ),
     )
 
 
-def _fitted(cut: Image) -> RGB:
+def _fit_tile(cut: Image) -> RGB:
     """At the size of the contact sheet's tiles."""
     scale = _TILE_PX / max(cut.shape[:2])
     size = (round(cut.shape[1] * scale), round(cut.shape[0] * scale))

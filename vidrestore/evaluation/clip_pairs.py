@@ -11,7 +11,7 @@ from vidrestore.errors import DataError
 from vidrestore.evaluation.faces import Progress, space_evenly
 from vidrestore.evaluation.protocols import Protocol
 
-__all__ = ["VIDEO_ENDINGS", "Pair", "degraded_pairs", "find_clips", "has_clips", "named_pairs"]
+__all__ = ["VIDEO_ENDINGS", "Pair", "degrade_clips", "find_clips", "has_clips", "name_pairs"]
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m4v")
 
@@ -34,7 +34,7 @@ def find_clips(data: Path, limit: int | None = None) -> list[Path]:
     """A video, or those of a folder by name; at most `limit` of them, evenly spaced.
 
     Raises:
-        DataError: There is none.
+        DataError: there is none.
     """
     clips = _clips_of(data)
     if not clips:
@@ -48,7 +48,7 @@ def _clips_of(data: Path) -> list[Path]:
     return sorted(path for path in data.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS)
 
 
-def degraded_pairs(
+def degrade_clips(
     clips: Sequence[Path],
     protocol: Protocol,
     folder: Path,
@@ -68,7 +68,7 @@ def degraded_pairs(
     return pairs
 
 
-def named_pairs(files: Sequence[tuple[Path, Path]]) -> list[Pair]:
+def name_pairs(files: Sequence[tuple[Path, Path]]) -> list[Pair]:
     """Pairs of truth and degraded clip, called by their truths, or by both where two have one."""
     names = distinct_names(
         [truth.stem for truth, _ in files],

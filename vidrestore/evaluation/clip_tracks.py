@@ -1,4 +1,4 @@
-"""The faces of a clip as the pipeline follows them, for what is measured along one person."""
+"""The faces of a clip as the pipeline tracks them, for what is measured along one person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from vidrestore.api import inspect_video
 from vidrestore.config import RestoreConfig
-from vidrestore.evaluation.measures import Values, number
+from vidrestore.evaluation.measures import Values, json_number
 from vidrestore.evaluation.results import TRUTH
 from vidrestore.geometry import compose, compose_similarity, invert, warp_affine
 from vidrestore.metrics.openness import (
@@ -32,11 +32,11 @@ _INSPECTED_PX = 512
 
 
 class ClipTracks:
-    """Follows the faces of a clip and restores nothing.
+    """The tracks and alignments of a clip; nothing is restored.
 
     Args:
         path: the clip.
-        config: of the pipeline; see `config.PER_FRAME` for the other way.
+        config: of the pipeline; `config.PER_FRAME` for frames by themselves.
     """
 
     def __init__(self, path: Path, config: RestoreConfig) -> None:
@@ -72,7 +72,7 @@ class ClipTracks:
 
 
 class EyeMouthOpening:
-    """Looks how open eyes and mouth of one person are, in all versions of a clip.
+    """How open eyes and mouth of one person are, in all versions of a clip.
 
     Args:
         alignments: (2, 3) from the truth's pixels to an aligned face of `FACE_PX`, by frame.
@@ -84,7 +84,7 @@ class EyeMouthOpening:
         """By part and model."""
 
     def add(self, index: int, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-        """Look at one frame.
+        """Measure one frame.
 
         Args:
             index: its number.
@@ -101,7 +101,7 @@ class EyeMouthOpening:
     def values(self, model: str) -> Values:
         """Correlation with the truth by part."""
         return {
-            part: number(openness_correlation(by_model[model], by_model[TRUTH]))
+            part: json_number(openness_correlation(by_model[model], by_model[TRUTH]))
             for part, by_model in self._profiles.items()
         }
 

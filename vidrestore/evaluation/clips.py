@@ -1,4 +1,4 @@
-"""Compares face restorers on videos: restore with the whole pipeline, measure inside the face.
+"""Compare face restorers on videos: restore with the whole pipeline, measure inside the face.
 
     found = compare_clips(["embedded"], [Pair("nod", Path("nod_gt.mp4"), Path("nod_lq.mp4"))])
 
@@ -25,9 +25,9 @@ from vidrestore.evaluation.clip_tracks import ClipTracks, EyeMouthOpening
 from vidrestore.evaluation.faces import Progress
 from vidrestore.evaluation.measures import (
     VIDEO_MEASURES,
-    choose,
     load_identity,
     require_available,
+    select_measures,
 )
 from vidrestore.evaluation.models import ModelEntry, header, list_models
 from vidrestore.evaluation.protocols import PAIRS, Protocol
@@ -39,8 +39,8 @@ from vidrestore.visual.track_plot import TrackPlot
 
 __all__ = ["compare_clips"]
 
-_WAYS = {False: "alignments", True: "alignments, every frame by itself"}
-"""What the page calls the ways to track faces, by `ModelEntry.per_frame`."""
+_TRACKING_TITLES = {False: "alignments", True: "alignments, every frame by itself"}
+"""What the page calls the plots of tracks, by `ModelEntry.per_frame`."""
 
 
 def compare_clips(
@@ -61,26 +61,27 @@ def compare_clips(
     """Restore degraded clips with every model, by the whole pipeline, and measure.
 
     Args:
-        models: Names of the zoo or weights files; the degraded clip is always measured too.
-        pairs: The clips.
-        protocol: How the clips were degraded, for the record; None if that is not known.
-        seed: Of the protocol, for the record.
-        metrics: Names of `VIDEO_MEASURES`, all of which must be there; None for all that can be
+        models: names of the zoo or weights files; the degraded clip is always measured too.
+        pairs: the clips.
+        protocol: how the clips were degraded, for the record; None if that is not known.
+        seed: of the protocol, for the record.
+        metrics: names of `VIDEO_MEASURES`, all of which must be there; None for all that can be
             had.
-        per_frame: Whether every model also restores each frame by itself, for comparison.
-        samples: Frames to show of each clip, evenly spaced.
-        detector: Finds the faces, for restoring and for measuring.
+        per_frame: whether every model also restores each frame by itself, for comparison.
+        samples: frames to show of each clip, evenly spaced.
+        detector: finds the faces, for restoring and for measuring.
         identity: `mobilefacenet.pt`, if it is not installed.
-        device: Where the networks run.
-        precision: Of the restorers.
-        progress: Told what is being done with which clip, and of how many frames.
+        device: where the networks run.
+        precision: of the restorers.
+        progress: told what is being done with which clip, and of how many frames.
 
     Raises:
-        DataError: The clips of a pair differ in length, or show no face.
-        NotAvailableError: What a measure asked for by name needs is not there.
-        VidRestoreError: For other files, models and options that cannot be used.
+        DataError: the clips of a pair differ in length, or show no face.
+        NotAvailableError: what a measure asked for by name needs is not there.
+        VidRestoreError: for other files, models and options that cannot be used.
     """
-    wanted, named = choose(metrics, VIDEO_MEASURES), list_models(models, per_frame=per_frame)
+    wanted = select_measures(metrics, VIDEO_MEASURES)
+    named = list_models(models, per_frame=per_frame)
     where = resolve_device(device)
     finder = load_detector(detector, device=where)
     embed, missing = _identity(wanted, identity, where)
@@ -103,13 +104,15 @@ def compare_clips(
             progress(f"{pair.name}: clip {done} of {len(pairs)}, following faces", 0, None)
         names = [INPUT, *(one.name for one in named), TRUTH]
         meter = ClipMeter(pair.name, names, measures, finder, embed)
-        ways = _ways(named, config)
-        followed = {way: ClipTracks(pair.degraded, one) for way, one in ways.items()}
-        plots |= {f"{pair.name}: {_WAYS[way]}": one.plot for way, one in followed.items()}
+        configs = _tracking_configs(named, config)
+        clip_tracks = {way: ClipTracks(pair.degraded, one) for way, one in configs.items()}
+        plots |= {
+            f"{pair.name}: {_TRACKING_TITLES[way]}": one.plot for way, one in clip_tracks.items()
+        }
         if {"eyes", "mouth"}.intersection(measures):
             meter.openings = EyeMouthOpening(ClipTracks(pair.truth, config).main_alignments())
-        for frames, pictures in enumerate(_in_step(pair, named, config, followed), start=1):
-            meter.look(pictures)
+        for frames, pictures in enumerate(_zip_frames(pair, named, config, clip_tracks), start=1):
+            meter.add(pictures)
             if progress is not None:
                 progress(f"{pair.name}: frames measured", frames, None)
         rows += [
@@ -146,7 +149,9 @@ def _identity(
         return None, {name: str(error) for name in names}
 
 
-def _ways(models: Sequence[ModelEntry], config: RestoreConfig) -> dict[bool, RestoreConfig]:
+def _tracking_configs(
+    models: Sequence[ModelEntry], config: RestoreConfig
+) -> dict[bool, RestoreConfig]:
     """The configurations by which the models track faces, by `ModelEntry.per_frame`."""
     return {
         way: resolve_config(config, per_frame=way)
@@ -154,11 +159,11 @@ def _ways(models: Sequence[ModelEntry], config: RestoreConfig) -> dict[bool, Res
     }
 
 
-def _in_step(
+def _zip_frames(
     pair: Pair,
     models: Sequence[ModelEntry],
     config: RestoreConfig,
-    followed: Mapping[bool, ClipTracks],
+    clip_tracks: Mapping[bool, ClipTracks],
 ) -> Iterator[dict[str, RGB]]:
     """Yield the frames of truth, input and every model's output, by name, frame by frame.
 
@@ -174,7 +179,7 @@ def _in_step(
                 pair.degraded,
                 config=config,
                 model=one.source,
-                tracks=followed[one.per_frame].tracks,
+                tracks=clip_tracks[one.per_frame].tracks,
                 per_frame=one.per_frame,
             )
             streams[one.name] = map(frame_to_rgb, restored)

@@ -1,9 +1,9 @@
 """The conditions that a detector is measured under.
 
-Both detectors see a frame in black-and-white, or degraded. Turned, however, only the judged one
-sees it, and the reference's answers are turned along: a detector that was made for upright faces is
-no judge of tilted ones. What the reference sees in the turned frame all the same, such as a picture
-that hung askew, is no false answer.
+Both detectors see a frame in black-and-white, or degraded. Rotated, however, only the detector
+under test sees it, and the reference's detections are rotated with the frame: a detector that was
+made for upright faces cannot be the reference for tilted ones. What the reference finds in the
+rotated frame all the same, such as a picture that hung askew, is no false positive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.degradations.compression import jpeg_bytes
-from vidrestore.geometry import turned_about_middle
+from vidrestore.geometry import rotation_about_middle
 from vidrestore.luma import gray_picture
 from vidrestore.models.detectors.suppression import transform_detections
 from vidrestore.structs import Detections
@@ -26,8 +26,8 @@ __all__ = ["CONDITIONS", "Condition"]
 RGB = npt.NDArray[np.uint8]
 
 
-def degraded(frame: RGB) -> RGB:
-    """Seen at half the size, with Gaussian noise of 8 code values, JPEG of quality 30, and back."""
+def degrade(frame: RGB) -> RGB:
+    """Halve the size, add Gaussian noise of 8 code values and JPEG of quality 30, and enlarge."""
     height, width = frame.shape[:2]
     half = (max(16, width // 2), max(16, height // 2))
     small = cv2.resize(frame, half, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -41,36 +41,36 @@ def degraded(frame: RGB) -> RGB:
 class Condition:
     """How frames are shown."""
 
-    change: Callable[[RGB], RGB] | None = None
-    """What both detectors see of a frame."""
-    degrees: float = 0.0
-    """How far the judged detector sees it turned, counter-clockwise."""
+    transform: Callable[[RGB], RGB] | None = None
+    """What is done to a frame before either detector sees it."""
+    rotation_degrees: float = 0.0
+    """How far it is then rotated for the detector under test, counter-clockwise."""
 
-    def changed(self, frame: RGB) -> RGB:
-        """What the reference sees, (H, W, 3) uint8 RGB."""
-        return frame if self.change is None else self.change(frame)
+    def apply(self, frame: RGB) -> RGB:
+        """Transform a frame, (H, W, 3) uint8 RGB, for both detectors."""
+        return frame if self.transform is None else self.transform(frame)
 
-    def turned(self, frame: RGB) -> RGB:
-        """The same turned about its middle, on a black frame that holds all of it."""
-        if not self.degrees:
+    def rotate(self, frame: RGB) -> RGB:
+        """Rotate it about its middle, on a black frame that holds all of it."""
+        if not self.rotation_degrees:
             return frame
         height, width = frame.shape[:2]
-        matrix, size = turned_about_middle(height, width, self.degrees)
+        matrix, size = rotation_about_middle(height, width, self.rotation_degrees)
         return np.asarray(cv2.warpAffine(frame, matrix, size[::-1]), np.uint8)
 
-    def turned_along(self, found: Detections, height: int, width: int) -> Detections:
-        """A frame's answers where the turned frame has them."""
-        if not self.degrees:
+    def rotate_detections(self, found: Detections, height: int, width: int) -> Detections:
+        """Move a frame's detections to where the rotated frame has them."""
+        if not self.rotation_degrees:
             return found
-        matrix, _ = turned_about_middle(height, width, self.degrees)
+        matrix, _ = rotation_about_middle(height, width, self.rotation_degrees)
         return transform_detections(found, matrix)
 
 
 CONDITIONS: Mapping[str, Condition] = {
     "plain": Condition(),
     "gray": Condition(gray_picture),
-    "degraded": Condition(degraded),
-    "turned-left": Condition(degrees=45.0),
-    "turned-right": Condition(degrees=-45.0),
+    "degraded": Condition(degrade),
+    "rotated-left": Condition(rotation_degrees=45.0),
+    "rotated-right": Condition(rotation_degrees=-45.0),
 }
 """By name."""

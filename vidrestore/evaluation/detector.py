@@ -1,10 +1,10 @@
-"""How well a face detector agrees with a trusted one on real videos.
+"""How well a face detector agrees with a reference on real videos.
 
 `evaluate_detector` looks at every tenth frame in display orientation (rotation applied, square
 pixels). The reference sees the frame at its own size, the detector a copy whose longer side is at
 most `size_px`. Counted are: sure faces of the reference (score ≥ 0.9, shorter side ≥ `min_side_px`)
-that the detector found (IoU ≥ 0.5); the detector's answers that meet no box of the reference with a
-score ≥ 0.5 (IoU < 0.3); and, over the faces found, the distance of the five landmarks in units of
+that the detector found (IoU ≥ 0.5); its false positives, which meet no box of the reference with a
+score ≥ 0.5 by IoU ≥ 0.3; and, over the faces found, the distance of the five landmarks in units of
 the reference's distance between the eyes. `MirroredDetector` tells how well a reference agrees with
 itself: no other detector can be asked for more.
 """
@@ -23,7 +23,7 @@ import torch
 from vidrestore.config import DecodeConfig
 from vidrestore.datasets.names import distinct_names
 from vidrestore.evaluation.conditions import CONDITIONS, Condition
-from vidrestore.metrics.detections import LIKELY_SCORE, Agreement, agreement
+from vidrestore.metrics.detections import LIKELY_SCORE, Agreement, compare_detections
 from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections
@@ -33,7 +33,7 @@ from vidrestore.video.read.reader import VideoReader
 __all__ = [
     "Agreement",
     "MirroredDetector",
-    "agreement",
+    "compare_detections",
     "detect_scaled",
     "display_frames",
     "evaluate_detector",
@@ -62,7 +62,7 @@ class MirroredDetector:
     """A detector that is shown the mirror image; its answers are mirrored back.
 
     Args:
-        detector: Any; answers with equal faces in equal places for a picture and its mirror image
+        detector: any; answers with equal faces in equal places for a picture and its mirror image
             would be the same.
     """
 
@@ -98,7 +98,7 @@ def detect_scaled(
     *,
     min_score: float | None = None,
 ) -> Detections:
-    """Run a detector on a small copy and give its answers in pixels of the picture.
+    """Run a detector on a small copy and give its detections in pixels of the picture.
 
     Args:
         detector: the detector.
@@ -107,7 +107,7 @@ def detect_scaled(
         min_score: least score of an answer; None for the detector's own threshold.
 
     Returns:
-        The answers, in pixels of `picture`.
+        The detections, in pixels of `picture`.
     """
     height, width = picture.shape[:2]
     scale = 1.0 if size_px is None else min(1.0, size_px / max(height, width))
@@ -136,10 +136,10 @@ def evaluate_detector(
     """Compare two detectors on videos.
 
     Args:
-        detector: the one to judge; its own threshold decides.
-        reference: the one to trust; its own threshold is set to 0.5.
+        detector: the one under test; its own threshold decides.
+        reference: the one it is compared with; its own threshold is set to 0.5.
         videos: files.
-        every: look at every so many frames.
+        every: compare every so many frames.
         size_px: longer side of the copy that `detector` sees; None for the frame itself.
         min_side_px: shorter side from which a face must be found, in display pixels.
         condition: how frames are shown.
@@ -148,21 +148,21 @@ def evaluate_detector(
         The agreement on each video, by its file name, or by its path where two have one name.
     """
 
-    def trusted(picture: RGB) -> Detections:
+    def refer(picture: RGB) -> Detections:
         return detect_scaled(reference, picture, None, min_score=LIKELY_SCORE)
 
-    def compared(picture: RGB) -> Agreement:
-        shown, upright = condition.turned(picture), trusted(picture)
-        return agreement(
+    def compare(picture: RGB) -> Agreement:
+        shown, upright = condition.rotate(picture), refer(picture)
+        return compare_detections(
             detect_scaled(detector, shown, size_px),
-            condition.turned_along(upright, *picture.shape[:2]),
+            condition.rotate_detections(upright, *picture.shape[:2]),
             min_side_px=min_side_px,
-            also=trusted(shown) if condition.degrees else None,
+            ignored=refer(shown) if condition.rotation_degrees else None,
         )
 
     def total(video: Path) -> Agreement:
-        pictures = map(condition.changed, display_frames(video, every=every))
-        return sum(map(compared, pictures), Agreement())
+        pictures = map(condition.apply, display_frames(video, every=every))
+        return sum(map(compare, pictures), Agreement())
 
     videos = list(dict.fromkeys(videos))
     names = distinct_names([v.name for v in videos], [v.as_posix() for v in videos])

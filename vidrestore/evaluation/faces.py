@@ -1,10 +1,10 @@
-"""The true faces of an evaluation: 512 px crops of the FFHQ alignment, from a folder.
+"""The ground truth of an evaluation: 512 px crops of the FFHQ alignment, from a folder.
 
 With a `labels.csv` (columns `file`, `split`, and five landmarks as `left_eye_x` …) in the folder or
 in the one it lies in, the pictures of one split that are 512 px wide count, as they are. Without
-one, every picture of the folder counts:
-those of 512x512 px as they are, of others the clearest face is cut out by the detector's landmarks.
-A second folder may hold degraded pictures under the same names: `paired_faces`.
+one, every picture of the folder counts: those of 512x512 px as they are, of others the clearest
+face is cut out by the detector's landmarks.
+A second folder may hold degraded pictures under the same names: `pair_with_degraded`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.templates import landmark_template
 from vidrestore.structs import Array
 
-__all__ = ["Progress", "TrueFace", "paired_faces", "space_evenly", "true_faces"]
+__all__ = ["GroundTruthFace", "Progress", "find_faces", "pair_with_degraded", "space_evenly"]
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, and how much of it of how much in all; None where that is not known."""
@@ -37,13 +37,13 @@ _DETECTION_PX = 640
 """Longer side of the copy that the detector sees."""
 _MAX_ENLARGEMENT = 1.5
 """A face that had to be enlarged by more is no truth."""
-_MOST_NAMED = 20
+_MAX_LISTED = 20
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrueFace:
-    """One face that can be read."""
+class GroundTruthFace:
+    """One face that is known as it should be, and that can be read."""
 
     index: int
     """Its number among all pictures, used or not, which seeds its degradation."""
@@ -59,11 +59,11 @@ class TrueFace:
     degraded: Path | None = None
     """The same picture, degraded, where it is given."""
 
-    def picture(self) -> npt.NDArray[np.float32]:
+    def read_truth(self) -> npt.NDArray[np.float32]:
         """The crop, (512, 512, 3) float32 RGB in [0, 1]."""
         return self._crop(_read_again(self.path))
 
-    def degraded_picture(self) -> npt.NDArray[np.float32]:
+    def read_degraded(self) -> npt.NDArray[np.float32]:
         """The crop of the degraded picture, at the same place."""
         assert self.degraded is not None
         return self._crop(_read_again(self.degraded))
@@ -76,7 +76,7 @@ class TrueFace:
         return image.astype(np.float32) / np.float32(255)
 
 
-def true_faces(
+def find_faces(
     folder: Path,
     *,
     split: str = "val",
@@ -84,24 +84,24 @@ def true_faces(
     limit: int | None = None,
     detector: FaceDetector,
     progress: Progress | None = None,
-) -> list[TrueFace]:
-    """The faces of a folder.
+) -> list[GroundTruthFace]:
+    """Find the faces of a folder.
 
     What cannot be used is named in the log and left out.
 
     Args:
-        folder: With pictures.
-        split: Which rows of the labels count, "all" for all of them.
-        labels: The labels; None takes `labels.csv` in the folder, or in the one it lies in, if it
+        folder: with pictures.
+        split: which rows of the labels count, "all" for all of them.
+        labels: the labels; None takes `labels.csv` in the folder, or in the one it lies in, if it
             is there.
-        limit: Take so many, evenly spaced over all.
-        detector: For pictures without labels.
-        progress: Told how many pictures were looked at.
+        limit: take so many, evenly spaced over all.
+        detector: for pictures without labels.
+        progress: told how many pictures were looked at.
 
     Raises:
-        DataError: Nothing is left.
+        DataError: nothing is left.
     """
-    progress = progress or _tell_nobody
+    progress = progress or _ignore_progress
     known = find_labels(folder) if labels is None else (labels, read_labels(labels))
     if known is None:
         _log.info("faces %s: no labels.csv, so all pictures count, and no split", folder)
@@ -113,31 +113,33 @@ def true_faces(
     return [faces[i] for i in space_evenly(len(faces), limit)] if limit is not None else faces
 
 
-def paired_faces(faces: Sequence[TrueFace], truth: Path, degraded: Path) -> list[TrueFace]:
-    """The faces with their degraded pictures: those of the same path in another folder, whatever
-    the ending.
+def pair_with_degraded(
+    faces: Sequence[GroundTruthFace], truth: Path, degraded: Path
+) -> list[GroundTruthFace]:
+    """Pair the faces with their degraded pictures: those of the same path in another folder,
+    whatever the ending.
 
     Pictures of either folder without a partner, and those that cannot be read, are named in the log
     and left out.
 
     Args:
-        faces: Of the folder `truth`.
-        truth: Folder of true pictures.
-        degraded: Folder of degraded ones.
+        faces: of the folder `truth`.
+        truth: folder of true pictures.
+        degraded: folder of degraded ones.
 
     Raises:
-        DataError: A degraded picture has another size than its truth, two pictures differ only in
+        DataError: a degraded picture has another size than its truth, two pictures differ only in
             their endings, or nothing is left.
     """
     own, given = _by_stem(truth), _by_stem(degraded)
-    _name_lonely(truth, own, degraded, given)
-    _name_lonely(degraded, given, truth, own)
+    _log_unpaired(truth, own, degraded, given)
+    _log_unpaired(degraded, given, truth, own)
     stems = {path: stem for stem, path in own.items()}
     partners = [given.get(stems.get(face.path, "")) for face in faces]
     paired = [
         replace(face, degraded=partner)
         for face, partner in zip(faces, partners, strict=True)
-        if partner is not None and _fits(partner, face.path)
+        if partner is not None and _is_usable(partner, face.path)
     ]
     if not paired:
         raise DataError(
@@ -147,25 +149,25 @@ def paired_faces(faces: Sequence[TrueFace], truth: Path, degraded: Path) -> list
     return paired
 
 
-def _name_lonely(
+def _log_unpaired(
     folder: Path, own: Mapping[str, Path], other: Path, partners: Mapping[str, Path]
 ) -> None:
     alone = [
         path.relative_to(folder).as_posix() for stem, path in own.items() if stem not in partners
     ]
     if alone:
-        more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""
+        more = f" and {len(alone) - _MAX_LISTED} more" if len(alone) > _MAX_LISTED else ""
         _log.warning(
             "pictures %s: without a partner in %s, left out: %s%s",
-            folder, other, ", ".join(alone[:_MOST_NAMED]), more,
+            folder, other, ", ".join(alone[:_MAX_LISTED]), more,
         )  # fmt: skip
 
 
-def _fits(degraded: Path, truth: Path) -> bool:
+def _is_usable(degraded: Path, truth: Path) -> bool:
     """Whether a degraded picture can be read.
 
     Raises:
-        DataError: It is not as large as the true one.
+        DataError: it is not as large as the true one.
     """
     image = _read(degraded)
     if image is None:
@@ -183,7 +185,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by their paths in it without endings.
 
     Raises:
-        DataError: Two have one name.
+        DataError: two have one name.
     """
     found: dict[str, Path] = {}
     for path in find_pictures(folder):
@@ -201,7 +203,7 @@ def space_evenly(count: int, wanted: int) -> list[int]:
     return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(count, wanted))})
 
 
-def _tell_nobody(what: str, done: int, total: int | None) -> None:
+def _ignore_progress(what: str, done: int, total: int | None) -> None:
     pass
 
 
@@ -211,19 +213,19 @@ def _labelled(
     rows: Sequence[Mapping[str, str]],
     split: str,
     progress: Progress,
-) -> list[TrueFace]:
+) -> list[GroundTruthFace]:
     wanted = [
         (row["file"], row.get("source") or "", labelled_landmarks(row, labels))
         for row in rows
         if split == "all" or row.get("split", split) == split
     ]
-    faces: list[TrueFace] = []
+    faces: list[GroundTruthFace] = []
     others: list[str] = []
     for number, (name, source, landmarks) in enumerate(wanted):
         image = _read(folder / name)
         progress("pictures read", number + 1, len(wanted))
         if image is not None and image.shape[:2] == (FACE_SIZE, FACE_SIZE):
-            faces.append(TrueFace(number, name, folder / name, landmarks, source=source))
+            faces.append(GroundTruthFace(number, name, folder / name, landmarks, source=source))
         elif image is not None:
             others.append(f"{name} ({image.shape[1]}x{image.shape[0]})")
     if others:
@@ -234,24 +236,24 @@ def _labelled(
     return faces
 
 
-def _unlabelled(folder: Path, detector: FaceDetector, progress: Progress) -> list[TrueFace]:
-    faces: list[TrueFace] = []
+def _unlabelled(folder: Path, detector: FaceDetector, progress: Progress) -> list[GroundTruthFace]:
+    faces: list[GroundTruthFace] = []
     pictures = find_pictures(folder)
     for number, path in enumerate(pictures):
         image = _read(path)
         progress("pictures searched for faces", number + 1, len(pictures))
         if image is None:
             continue
-        placed = _place(image, detector)
-        if placed is None:
+        located = _locate(image, detector)
+        if located is None:
             _log.warning("faces %s: no face that is large enough, left out", path)
         else:
             name = path.relative_to(folder).as_posix()
-            faces.append(TrueFace(number, name, path, *placed))
+            faces.append(GroundTruthFace(number, name, path, *located))
     return faces
 
 
-def _place(
+def _locate(
     image: npt.NDArray[np.uint8], detector: FaceDetector
 ) -> tuple[Array, Array | None] | None:
     """Landmarks in the crop, and the way there; None without a usable face."""

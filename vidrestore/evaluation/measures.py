@@ -28,11 +28,11 @@ __all__ = [
     "VIDEO_MEASURES",
     "Measure",
     "Values",
-    "choose",
+    "json_number",
     "load_identity",
     "nearest_face",
-    "number",
     "require_available",
+    "select_measures",
 ]
 
 Values = dict[str, float | None]
@@ -89,7 +89,7 @@ PICTURE_MEASURES: Mapping[str, Measure] = MappingProxyType(
         "niqe": Measure("NIQE", "naturalness without a truth, Mittal et al. 2013", "lower", 2),
         "fid": Measure(
             "FID", "Fréchet distance of the set's Inception features to the truths', or to those "
-            "of the reference folder; depends on the number of pictures", "lower", 2,
+            "of the reference folder; depends on the json_number of pictures", "lower", 2,
         ),
     }
 )  # fmt: skip
@@ -151,11 +151,11 @@ VIDEO_MEASURES: Mapping[str, Measure] = MappingProxyType(
 )  # fmt: skip
 
 
-def choose(names: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
+def select_measures(names: Iterable[str] | None, table: Mapping[str, Measure]) -> tuple[str, ...]:
     """The wanted measures in the table's order; all of them for None.
 
     Raises:
-        UsageError: There is no measure of that name.
+        UsageError: there is no measure of that name.
     """
     if names is None:
         return tuple(table)
@@ -170,11 +170,11 @@ def require_available(names: Iterable[str] | None, not_available: Mapping[str, s
     """Refuse measures that were asked for by name and cannot be had.
 
     Args:
-        names: What was asked for; None where all that can be had was.
-        not_available: Why a measure cannot be had, by its name.
+        names: what was asked for; None where all that can be had was.
+        not_available: why a measure cannot be had, by its name.
 
     Raises:
-        NotAvailableError: Names every one, and what it needs from where.
+        NotAvailableError: names every one, and what it needs from where.
     """
     missing = [f"{name} {not_available[name]}" for name in names or () if name in not_available]
     if missing:
@@ -196,14 +196,14 @@ def load_identity(weights: Path | None) -> FaceIdentity:
     """The face embedding from a file, or from the installed one.
 
     Raises:
-        NotAvailableError: It is not installed.
-        WeightsError: The file cannot be used.
+        NotAvailableError: it is not installed.
+        WeightsError: the file cannot be used.
     """
     from vidrestore.metrics.identity import FaceIdentity
 
     return FaceIdentity(weights or files.installed_weights("mobilefacenet"))
 
 
-def number(value: float | None) -> float | None:
+def json_number(value: float | None) -> float | None:
     """A value as JSON can say it: rounded, None for NaN."""
     return None if value is None or math.isnan(value) else round(value, 6)

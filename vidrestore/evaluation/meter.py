@@ -17,9 +17,9 @@ from vidrestore.evaluation.detector import detect_scaled
 from vidrestore.evaluation.measures import (
     MAX_PSNR_DB,
     Values,
+    json_number,
     load_identity,
     nearest_face,
-    number,
 )
 from vidrestore.landmarks import eye_distances
 from vidrestore.metrics import files, images
@@ -58,15 +58,15 @@ class Reference:
 
 
 class PictureMeter:
-    """Measures pictures against their truths.
+    """Measure pictures against their truths.
 
     Args:
-        names: Measures of `PICTURE_MEASURES`.
-        detector: Finds the landmarks of "lmd" and "lmd_px".
+        names: measures of `PICTURE_MEASURES`.
+        detector: finds the landmarks of "lmd" and "lmd_px".
         identity: `mobilefacenet.pt`; None looks for the installed one.
         arcface: `arcface_resnet18.pth`; None looks for the installed one.
-        has_reference: Whether `add_reference` gives the pictures that FID compares with.
-        device: Where the networks run.
+        has_reference: whether `add_reference` gives the pictures that FID compares with.
+        device: where the networks run.
     """
 
     def __init__(
@@ -116,9 +116,9 @@ class PictureMeter:
         """The measures of every picture; those of sets come with `finish`.
 
         Args:
-            model: Whose pictures these are.
+            model: whose pictures these are.
             pictures: (N, 3, S, S) RGB in [0, 1].
-            reference: Their truths.
+            reference: their truths.
         """
         truth = reference.images
         columns: dict[str, Tensor | Array] = {
@@ -139,7 +139,7 @@ class PictureMeter:
             self._fid.add(model, pictures.to(self._device))
         names = [name for name in self.names if name in columns]
         return [
-            {name: number(float(columns[name][row])) for name in names}
+            {name: json_number(float(columns[name][row])) for name in names}
             for row in range(len(pictures))
         ]
 
@@ -147,7 +147,7 @@ class PictureMeter:
         """Return the measures of whole sets, by model."""
         if self._fid is None:
             return {}
-        return {model: {"fid": number(value)} for model, value in self._fid.compute().items()}
+        return {model: {"fid": json_number(value)} for model, value in self._fid.compute().items()}
 
     def _load(self, names: Sequence[str], load: Callable[[], T]) -> T | None:
         """What some measures need, if one of them is wanted and it is there."""

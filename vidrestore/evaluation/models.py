@@ -44,13 +44,13 @@ def list_models(models: Sequence[str], *, per_frame: bool = False) -> list[Model
     """The models that the user named; "input", which is always there, is left out.
 
     Args:
-        models: Names of the zoo, weights files, or "input".
-        per_frame: Whether each one competes a second time, with every frame by itself.
+        models: names of the zoo, weights files, or "input".
+        per_frame: whether each one competes a second time, with every frame by itself.
 
     Raises:
-        UnknownModelError: There is no such model.
-        WeightsError: A file is missing.
-        UsageError: A model was named twice.
+        UnknownModelError: there is no such model.
+        WeightsError: a file is missing.
+        UsageError: a model was named twice.
     """
     found: list[ModelEntry] = []
     for source in models:

@@ -1,4 +1,4 @@
-"""Writes the report: `index.html`, whole in itself, beside `results.jsonl` and `summary.json`.
+"""Write the report: `index.html`, whole in itself, beside `results.jsonl` and `summary.json`.
 
 Pictures are inlined as data URIs and there is no script, so the page can be mailed and read on a
 phone. `contact_sheet.jpg` shows the same samples as one picture.
@@ -50,16 +50,16 @@ def write_report(
     """Write all files of a report.
 
     Args:
-        folder: Made where missing.
-        comparisons: Of pictures, of videos, or both.
-        overwrite: Whether files of an earlier report are replaced.
+        folder: made where missing.
+        comparisons: of pictures, of videos, or both.
+        overwrite: whether files of an earlier report are replaced.
 
     Returns:
         Path of the page.
 
     Raises:
         NotAvailableError: Jinja2 or matplotlib is not installed; the other files are there then.
-        VideoWriteError: The folder cannot be written.
+        VideoWriteError: the folder cannot be written.
     """
     _make_folder(folder, overwrite)
     write_results(folder, comparisons, overwrite=overwrite)
@@ -77,7 +77,7 @@ def require_report(folder: Path, *, overwrite: bool = False) -> None:
 
     Raises:
         NotAvailableError: Jinja2 or matplotlib is not installed.
-        VideoWriteError: The folder cannot be made, or holds a report already.
+        VideoWriteError: the folder cannot be made, or holds a report already.
     """
     for package in ("jinja2", "matplotlib"):
         require_extra(package, "eval")

@@ -1,4 +1,4 @@
-"""Compares face restorers on pictures: degrade, restore, measure.
+"""Compare face restorers on pictures: degrade, restore, measure.
 
 found = compare_pictures(["embedded", "gfpgan-1.4"], Path("faces"), protocol="blind")
 found = compare_pictures(["embedded"], Path("true"), degraded=Path("degraded"))
@@ -17,8 +17,14 @@ from torch import Tensor
 from vidrestore.datasets.images import find_pictures, read_picture
 from vidrestore.datasets.labels import find_labels
 from vidrestore.errors import DataError, UsageError
-from vidrestore.evaluation.faces import Progress, TrueFace, paired_faces, space_evenly, true_faces
-from vidrestore.evaluation.measures import PICTURE_MEASURES, choose, require_available
+from vidrestore.evaluation.faces import (
+    GroundTruthFace,
+    Progress,
+    find_faces,
+    pair_with_degraded,
+    space_evenly,
+)
+from vidrestore.evaluation.measures import PICTURE_MEASURES, require_available, select_measures
 from vidrestore.evaluation.meter import PictureMeter
 from vidrestore.evaluation.models import ModelEntry, header, list_models
 from vidrestore.evaluation.protocols import PAIRS, Protocol, find_protocol
@@ -44,7 +50,7 @@ _CHUNK = 8
 Restorers = Mapping[str, FaceRestorer]
 
 
-class Task(NamedTuple):
+class FaceBatch(NamedTuple):
     """Some faces to restore."""
 
     names: tuple[str, ...]
@@ -78,31 +84,31 @@ def compare_pictures(
     """Degrade the faces of a folder, restore them with every model, and measure.
 
     Args:
-        models: Names of the zoo or weights files; the input is always measured too.
-        data: Folder of faces; see `vidrestore.evaluation.faces`.
-        degraded: Folder of the same pictures, degraded, under the same names; None degrades them
+        models: names of the zoo or weights files; the input is always measured too.
+        data: folder of faces; see `vidrestore.evaluation.faces`.
+        degraded: folder of the same pictures, degraded, under the same names; None degrades them
             by the protocol.
-        protocol: How they are degraded; see `vidrestore.evaluation.protocols`.
-        seed: Another seed gives other degradations.
-        split: Which rows of the labels.
-        labels: The labels, if not `labels.csv` in the folder or in the one it lies in.
-        limit: Take so many faces, evenly spaced.
-        metrics: Names of `PICTURE_MEASURES`, all of which must be there; None for all that can be
+        protocol: how they are degraded; see `vidrestore.evaluation.protocols`.
+        seed: another seed gives other degradations.
+        split: which rows of the labels.
+        labels: the labels, if not `labels.csv` in the folder or in the one it lies in.
+        limit: take so many faces, evenly spaced.
+        metrics: names of `PICTURE_MEASURES`, all of which must be there; None for all that can be
             had.
-        samples: Faces to show: evenly spaced by how hard they are, from hardest to easiest.
-        detector: Finds landmarks.
+        samples: faces to show: evenly spaced by how hard they are, from hardest to easiest.
+        detector: finds landmarks.
         identity: `mobilefacenet.pt`, if it is not installed.
         arcface: `arcface_resnet18.pth`, if it is not installed.
-        fid_reference: Folder of pictures that FID compares with, in place of the true faces.
-        device: Where the networks run.
-        precision: Of the restorers.
-        progress: Told what is being done, and how far it is.
+        fid_reference: folder of pictures that FID compares with, in place of the true faces.
+        device: where the networks run.
+        precision: of the restorers.
+        progress: told what is being done, and how far it is.
 
     Raises:
-        NotAvailableError: What a measure asked for by name needs is not there.
-        VidRestoreError: For data, models and options that cannot be used.
+        NotAvailableError: what a measure asked for by name needs is not there.
+        VidRestoreError: for data, models and options that cannot be used.
     """
-    wanted = choose(metrics, PICTURE_MEASURES)
+    wanted = select_measures(metrics, PICTURE_MEASURES)
     if fid_reference is not None and "fid" not in wanted:
         raise UsageError("--fid-reference: is for the metric fid, which --metrics leaves out")
     task = find_protocol(protocol) if degraded is None else PAIRS
@@ -121,11 +127,11 @@ def compare_pictures(
     if fid_reference is not None:
         require_available(["fid"], meter.not_available)
         about["fid_reference"] = _add_reference(fid_reference, meter, progress)
-    faces = true_faces(
+    faces = find_faces(
         data, split=split, labels=labels, limit=limit, detector=finder, progress=progress
     )
     if degraded is not None:
-        faces = paired_faces(faces, data, degraded)
+        faces = pair_with_degraded(faces, data, degraded)
         about["degraded"] = degraded.name
     has_labels = labels is not None or find_labels(data) is not None
     restorers = _load(named, device, precision)
@@ -155,8 +161,8 @@ def _add_reference(
     """Give the meter the pictures that FID compares with; what results say of them.
 
     Raises:
-        DataError: There is none.
-        ImageOpenError: One cannot be read.
+        DataError: there is none.
+        ImageOpenError: one cannot be read.
     """
     pictures = find_pictures(folder)
     if not pictures:
@@ -176,7 +182,7 @@ def _load(named: Sequence[ModelEntry], device: str, precision: Precision) -> Res
 
 
 def _measure_all(
-    faces: Sequence[TrueFace],
+    faces: Sequence[GroundTruthFace],
     protocol: Protocol,
     seed: int,
     restorers: Restorers,
@@ -185,42 +191,42 @@ def _measure_all(
 ) -> list[Row]:
     rows: list[Row] = []
     for start in range(0, len(faces), _CHUNK):
-        task = _task(faces[start : start + _CHUNK], protocol, seed)
-        rows += _measure(task, restorers, meter)
+        batch = _make_batch(faces[start : start + _CHUNK], protocol, seed)
+        rows += _measure(batch, restorers, meter)
         if progress is not None:
-            progress("pictures measured", start + len(task.names), len(faces))
+            progress("pictures measured", start + len(batch.names), len(faces))
     return rows
 
 
 @torch.inference_mode()
-def _measure(task: Task, restorers: Restorers, meter: PictureMeter) -> list[Row]:
+def _measure(batch: FaceBatch, restorers: Restorers, meter: PictureMeter) -> list[Row]:
     """The rows of some faces, face by face, the input first."""
-    reference = meter.reference(task.truth, task.landmarks)
+    reference = meter.reference(batch.truth, batch.landmarks)
     values = {
         model: meter.measure(model, pictures, reference)
-        for model, pictures in _answers(task, restorers)
+        for model, pictures in _restore_all(batch, restorers)
     }
     return [
         Row(name, model, values[model][index])
-        for index, name in enumerate(task.names)
+        for index, name in enumerate(batch.names)
         for model in values
     ]
 
 
-def _answers(task: Task, restorers: Restorers) -> list[tuple[str, Tensor]]:
-    restored = [(name, restore_faces(model, task.degraded)) for name, model in restorers.items()]
-    return [(INPUT, task.degraded), *restored]
+def _restore_all(batch: FaceBatch, restorers: Restorers) -> list[tuple[str, Tensor]]:
+    restored = [(name, restore_faces(model, batch.degraded)) for name, model in restorers.items()]
+    return [(INPUT, batch.degraded), *restored]
 
 
-def _task(faces: Sequence[TrueFace], protocol: Protocol, seed: int) -> Task:
-    truths = [face.picture() for face in faces]
+def _make_batch(faces: Sequence[GroundTruthFace], protocol: Protocol, seed: int) -> FaceBatch:
+    truths = [face.read_truth() for face in faces]
     degraded = [
         protocol.picture(truth, seed=seed, index=face.index)
         if face.degraded is None
-        else face.degraded_picture()
+        else face.read_degraded()
         for truth, face in zip(truths, faces, strict=True)
     ]
-    return Task(
+    return FaceBatch(
         tuple(face.name for face in faces),
         _tensor(truths),
         _tensor(degraded),
@@ -234,7 +240,7 @@ def _tensor(pictures: Sequence[np.ndarray]) -> Tensor:
 
 def _with_samples(
     found: Comparison,
-    faces: Sequence[TrueFace],
+    faces: Sequence[GroundTruthFace],
     protocol: Protocol,
     seed: int,
     restorers: Restorers,
@@ -243,7 +249,9 @@ def _with_samples(
     """The comparison with its contact sheet: faces made again, chosen by a fixed rule."""
     order = order_by_difficulty(found)
     chosen = [order[place] for place in space_evenly(len(order), count)]
-    samples = [_sample(found, _task([faces[index]], protocol, seed), restorers) for index in chosen]
+    samples = [
+        _sample(found, _make_batch([faces[index]], protocol, seed), restorers) for index in chosen
+    ]
     by = found.measures.get(thirds_by(found))
     spaced = f"by the input's {by.title}, the hardest first" if by else "in the order of the data"
     rule = f"{len(samples)} of {len(order)}, evenly spaced {spaced}"
@@ -251,13 +259,14 @@ def _with_samples(
 
 
 @torch.inference_mode()
-def _sample(found: Comparison, task: Task, restorers: Restorers) -> Sample:
-    (name,) = task.names
+def _sample(found: Comparison, batch: FaceBatch, restorers: Restorers) -> Sample:
+    (name,) = batch.names
     values = {row.model: row.values for row in found.rows if row.item == name}
     tiles = [
-        Tile(model, _picture(images), values[model]) for model, images in _answers(task, restorers)
+        Tile(model, _picture(images), values[model])
+        for model, images in _restore_all(batch, restorers)
     ]
-    return Sample(name, (*tiles, Tile(TRUTH, _picture(task.truth))))
+    return Sample(name, (*tiles, Tile(TRUTH, _picture(batch.truth))))
 
 
 def _picture(images: Tensor) -> np.ndarray:

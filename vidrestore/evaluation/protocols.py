@@ -52,7 +52,7 @@ class Protocol:
         """Degrade clip number `index` into a file, FFV1 in Matroska, by one drawing of the recipe.
 
         Raises:
-            VidRestoreError: The clip cannot be read or the file not be written.
+            VidRestoreError: the clip cannot be read or the file not be written.
         """
         from vidrestore.degradations.videos import degrade_video
 
@@ -69,10 +69,10 @@ def find_protocol(name: str) -> Protocol:
     """A protocol by its name, or one made of a recipe.
 
     Args:
-        name: One of `PROTOCOLS`, a recipe's name, or the path of a recipe's YAML file.
+        name: one of `PROTOCOLS`, a recipe's name, or the path of a recipe's YAML file.
 
     Raises:
-        UsageError: There is none, or the recipe is not well formed.
+        UsageError: there is none, or the recipe is not well formed.
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]()

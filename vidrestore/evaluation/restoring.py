@@ -1,4 +1,4 @@
-"""Restores FFHQ-aligned 512 px faces with any restorer, whatever its own template and size."""
+"""Restore FFHQ-aligned 512 px faces with any restorer, whatever its own template and size."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def restore_faces(restorer: FaceRestorer, faces: Tensor) -> Tensor:
     if restorer.size == FACE_SIZE and np.allclose(restorer.template, own, atol=0.01):
         restored = restorer(faces).cpu()
     else:
-        restored = _there_and_back(restorer, faces, own)
+        restored = _restore_in_own_template(restorer, faces, own)
     failed = restored.isnan().flatten(1).any(1)
     if failed.any():
         _log.warning("%s: no valid answer for %d faces", restorer.name, int(failed.sum()))
     return torch.where(failed.view(-1, 1, 1, 1), faces, restored)
 
 
-def _there_and_back(restorer: FaceRestorer, faces: Tensor, own: Array) -> Tensor:
+def _restore_in_own_template(restorer: FaceRestorer, faces: Tensor, own: Array) -> Tensor:
     theirs_from_ours = geometry.similarity_from_points(restorer.template, own)
     size = (restorer.size, restorer.size)
     restored = restorer(geometry.warp_affine(faces, theirs_from_ours, size).clamp(0, 1)).cpu()

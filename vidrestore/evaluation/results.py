@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.evaluation.measures import Measure, Values, number
+from vidrestore.evaluation.measures import Measure, Values, json_number
 from vidrestore.runtime.output_file import write_whole
 from vidrestore.visual.track_plot import TrackPlot
 
@@ -199,9 +199,9 @@ def _means(comparison: Comparison, model: str, rows: list[int]) -> dict[str, Val
             value, first = comparison.sets[model][name], comparison.sets[INPUT][name]
             found["mean"][name] = value
             if model not in (INPUT, TRUTH) and value is not None and first is not None:
-                found["gain"][name] = number(value - first)
+                found["gain"][name] = json_number(value - first)
         elif np.isfinite(own[rows]).any():
-            found["mean"][name] = number(float(np.nanmean(own[rows])))
+            found["mean"][name] = json_number(float(np.nanmean(own[rows])))
             if model not in (INPUT, TRUTH):
                 found["gain"][name], found["gain_error"][name] = _gain(own[rows] - before[rows])
     return found if model not in (INPUT, TRUTH) else {"mean": found["mean"]}
@@ -212,7 +212,7 @@ def _gain(differences: npt.NDArray[np.float64]) -> tuple[float | None, float | N
     if not len(known):
         return None, None
     error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else math.nan
-    return number(float(known.mean())), number(float(error))
+    return json_number(float(known.mean())), json_number(float(error))
 
 
 def table_lines(comparison: Comparison, summary: Mapping[str, Any]) -> Iterator[str]:

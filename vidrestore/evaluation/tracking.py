@@ -1,8 +1,8 @@
-"""How well faces that are looked for now and then agree with a trusted detector on every frame.
+"""How well tracked faces agree with a reference detector that runs on every frame compared.
 
-The tracker runs over the whole video as `vidrestore inspect` does; the reference looks at every
-seventh frame, at its own size. As seven and the usual five share no divisor, frames that were
-looked at and frames that flow carried landmarks to are met alike.
+The tracker runs over the whole video as `vidrestore inspect` does; the reference runs on every
+seventh frame, at its own size. As seven and the usual five share no divisor, frames with a
+detection and frames that flow carried landmarks to are met alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vidrestore.api import inspect_video
 from vidrestore.config import DetectConfig, RestoreConfig
 from vidrestore.evaluation.detector import (
     Agreement,
-    agreement,
+    compare_detections,
     detect_scaled,
     display_frames,
 )
@@ -33,7 +33,7 @@ class TrackingResult:
 
     counts: Agreement
     detected_share: float
-    """Frames that the detector looked at, of all, 0 to 1."""
+    """Frames that the detector ran on, of all, 0 to 1."""
 
 
 def evaluate_tracking(
@@ -45,14 +45,14 @@ def evaluate_tracking(
     every: int = 7,
     min_side_px: float = 48,
 ) -> TrackingResult:
-    """Follow the faces of a video, and compare them with the reference's answers.
+    """Track the faces of a video, and compare them with the reference's detections.
 
     Args:
         video: a file.
-        reference: the detector to trust.
-        detector: name or weights of the one that the tracker asks.
-        every_frames: how seldom it is asked at least, see `DetectConfig`.
-        every: the reference looks at every so many frames.
+        reference: the detector they are compared with.
+        detector: name or weights of the one that the tracker runs.
+        every_frames: it runs at least once in so many frames, see `DetectConfig`.
+        every: the reference runs on every so many frames.
         min_side_px: shorter side from which a face must be found, in display pixels.
     """
     config = RestoreConfig(detect=DetectConfig(every_frames=every_frames))
@@ -62,7 +62,7 @@ def evaluate_tracking(
     for place, picture in enumerate(display_frames(video, every=every)):
         truth = detect_scaled(reference, picture, None, min_score=LIKELY_SCORE)
         found = _detections(faces.get(place * every, ()))
-        counts += agreement(found, truth, min_side_px=min_side_px)
+        counts += compare_detections(found, truth, min_side_px=min_side_px)
     return TrackingResult(counts, len(tracks.detected_frames) / max(1, tracks.frames))
 
 

@@ -1,8 +1,8 @@
-"""How well a detector's answers agree with a reference's, in counts that add up.
+"""How well a detector's detections agree with a reference's, in counts that add up.
 
-Counted are sure faces of the reference (score ≥ 0.9) that were found (IoU ≥ 0.5), answers that meet
-no box of the reference with a score ≥ 0.5 (IoU < 0.3), and the distance of the landmarks in units
-of the reference's distance between the eyes.
+Counted are faces that the reference is sure of (score ≥ 0.9) and that were found (IoU ≥ 0.5), false
+positives (detections that meet no box of the reference with a score ≥ 0.5 by IoU ≥ 0.3), and the
+distance of the landmarks in units of the reference's distance between the eyes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vidrestore.geometry import box_iou
 from vidrestore.landmarks import eye_distance
 from vidrestore.structs import Detections
 
-__all__ = ["LIKELY_SCORE", "Agreement", "agreement"]
+__all__ = ["LIKELY_SCORE", "Agreement", "compare_detections"]
 
 SURE_SCORE = 0.9
 LIKELY_SCORE = 0.5
@@ -28,35 +28,35 @@ class Agreement:
     """Counts over some frames; the sum of two is that of their frames together."""
 
     n_frames: int = 0
-    n_sure: int = 0
+    n_reference: int = 0
     """Faces of which the reference is sure."""
     n_found: int = 0
     """Those that the detector found."""
-    n_answers: int = 0
-    """The detector's answers."""
-    n_false: int = 0
-    """Those that meet no likely face of the reference."""
+    n_detections: int = 0
+    """The detector's detections."""
+    n_false_positives: int = 0
+    """Detections that meet no likely face of the reference."""
     landmark_error: float = 0.0
     """Sum over the found faces of the mean landmark distance, in eye distances."""
     landmark_px: float = 0.0
     """The same sum in pixels."""
-    eyes_px: float = 0.0
+    eye_distance_px: float = 0.0
     """Sum over the found faces of the reference's distance between the eyes."""
 
     @property
-    def found_share(self) -> float:
-        """Found of the sure faces, 0 to 1; NaN without faces."""
-        return self.n_found / self.n_sure if self.n_sure else float("nan")
+    def recall(self) -> float:
+        """Found, of the faces of which the reference is sure, 0 to 1; NaN without faces."""
+        return self.n_found / self.n_reference if self.n_reference else float("nan")
 
     @property
-    def false_share(self) -> float:
-        """False of the answers, 0 to 1; 0 without answers."""
-        return self.n_false / self.n_answers if self.n_answers else 0.0
+    def false_positive_share(self) -> float:
+        """False positives, of the detections, 0 to 1; 0 without detections."""
+        return self.n_false_positives / self.n_detections if self.n_detections else 0.0
 
     @property
     def landmark_distance(self) -> float:
         """Mean landmark distance over mean eye distance; NaN if no face was found."""
-        return self.landmark_px / self.eyes_px if self.n_found else float("nan")
+        return self.landmark_px / self.eye_distance_px if self.n_found else float("nan")
 
     @property
     def landmark_ratio(self) -> float:
@@ -70,20 +70,20 @@ class Agreement:
         return Agreement(*(mine + its for mine, its in pairs))
 
 
-def agreement(
+def compare_detections(
     found: Detections,
     reference: Detections,
     *,
     min_side_px: float = 48,
-    also: Detections | None = None,
+    ignored: Detections | None = None,
 ) -> Agreement:
-    """Compare the answers for one frame.
+    """Compare the detections of one frame.
 
     Args:
-        found: the detector's answers, in pixels of the frame.
+        found: the detector's, in pixels of the frame.
         reference: the reference's, with all scores ≥ 0.5.
         min_side_px: faces of the reference with a shorter side below this need not be found.
-        also: faces that need not be found, and are not false.
+        ignored: faces that need not be found, and are not false.
 
     Returns:
         The counts of this frame.
@@ -93,8 +93,8 @@ def agreement(
     sure = (reference.scores >= SURE_SCORE) & (sides.min(-1, initial=np.inf) >= min_side_px)
     iou = box_iou(reference.boxes_xyxy, found.boxes_xyxy)
     touching = (iou[likely] >= TOUCH_IOU).any(0) if likely.any() else np.zeros(len(found), bool)
-    if also is not None and len(also):
-        touching |= (box_iou(also.boxes_xyxy, found.boxes_xyxy) >= TOUCH_IOU).any(0)
+    if ignored is not None and len(ignored):
+        touching |= (box_iou(ignored.boxes_xyxy, found.boxes_xyxy) >= TOUCH_IOU).any(0)
     matched, errors, eyes = iou[sure].copy(), [], []
     for row, truth in zip(matched, reference.landmarks[sure], strict=True):
         best = int(row.argmax()) if len(row) else -1
@@ -103,8 +103,15 @@ def agreement(
             distances = np.linalg.norm(found.landmarks[best] - truth, axis=-1)
             errors.append(float(distances.mean()))
             eyes.append(eye_distance(truth))
-    n_false = len(found) - int(touching.sum())
+    n_false_positives = len(found) - int(touching.sum())
     ratios = sum(error / apart for error, apart in zip(errors, eyes, strict=True))
     return Agreement(
-        1, int(sure.sum()), len(errors), len(found), n_false, ratios, sum(errors), sum(eyes)
+        1,
+        int(sure.sum()),
+        len(errors),
+        len(found),
+        n_false_positives,
+        ratios,
+        sum(errors),
+        sum(eyes),
     )

@@ -33,7 +33,7 @@ class InceptionFeatures(nn.Module):
     """From pictures to the (N, 2048) features that FID compares.
 
     Args:
-        network: From `build_inception`, with weights.
+        network: from `build_inception`, with weights.
     """
 
     num_features = 2048
@@ -49,7 +49,7 @@ class InceptionFeatures(nn.Module):
 
         Raises:
             NotAvailableError: Torchvision is not installed.
-            WeightsError: The file is damaged or another network's.
+            WeightsError: the file is damaged or another network's.
         """
         network = build_inception()
         fill(network, read(weights), arch="Inception v3 of FID")
@@ -68,7 +68,7 @@ class FrechetDistance:
     """The distance of several sets of pictures to one set of true ones.
 
     Args:
-        features: A network as `InceptionFeatures`.
+        features: a network as `InceptionFeatures`.
 
     Raises:
         NotAvailableError: torchmetrics is not installed.
@@ -106,7 +106,7 @@ class FrechetDistance:
 
 
 class _AsTheyAre(nn.Module):
-    """Stands where torchmetrics expects a network; what it is given are features already."""
+    """A stand-in where torchmetrics expects a network; what it is given are features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ def find_file(file: NetworkFile) -> Path:
     """Path of a file in the folder of weights.
 
     Raises:
-        NotAvailableError: It is not there, or is another file of that name.
+        NotAvailableError: it is not there, or is another file of that name.
     """
     path = weights.folder() / file.filename
     if not path.is_file():
@@ -68,7 +68,7 @@ def installed_weights(name: str) -> Path:
     """Path of an installed face embedding, by its name in the zoo such as "mobilefacenet".
 
     Raises:
-        NotAvailableError: It is not installed.
+        NotAvailableError: it is not installed.
     """
     (spec,) = zoo.find(name, "identity")
     if not weights.is_installed(spec):

@@ -38,7 +38,7 @@ class Lpips(nn.Module):
 
     Raises:
         NotAvailableError: Torchmetrics or torchvision is not installed.
-        WeightsError: The file is not that network's.
+        WeightsError: the file is not that network's.
     """
 
     shift: Tensor

@@ -21,11 +21,11 @@ def load_niqe(parameters: Callable[[], Path]) -> Callable[[Tensor], Tensor]:
     """The metric, from pictures (N, 3, H, W), RGB in [0, 1], to (N,).
 
     Args:
-        parameters: Gives the path of `niqe_modelparameters.mat`; asked only if pyiqa is there.
+        parameters: gives the path of `niqe_modelparameters.mat`; asked only if pyiqa is there.
 
     Raises:
         NotAvailableError: Pyiqa or the file is missing.
-        WeightsError: The file does not hold NIQE's parameters.
+        WeightsError: the file does not hold NIQE's parameters.
     """
     try:
         import pyiqa

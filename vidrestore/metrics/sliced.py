@@ -28,7 +28,7 @@ def sliced_wasserstein(pictures: Tensor, truth: Tensor, *, seed: int = 0) -> flo
     Args:
         pictures: (N, 3, S, S) of any range.
         truth: (N, 3, S, S) of the same range.
-        seed: Of the patches' places and the directions.
+        seed: of the patches' places and the directions.
     """
     rng = np.random.default_rng(seed)
     distances = []

@@ -29,11 +29,11 @@ def identify(checkpoint: Checkpoint, *, arch: str | None = None) -> Identity:
     """Name the network that a checkpoint fills.
 
     Args:
-        checkpoint: The weights.
-        arch: What it is said to be; needed only where two networks look alike.
+        checkpoint: the weights.
+        arch: what it is said to be; needed only where two networks look alike.
 
     Raises:
-        WeightsError: If no known network has such weights.
+        WeightsError: if no known network has such weights.
     """
     told = _told(checkpoint)
     if told is not None:

@@ -45,7 +45,7 @@ class RestorerRun(Protocol):
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1], any N.
-            people: Whose each crop is, in the order of time, for networks that follow a person's
+            people: whose each crop is, in the order of time, for networks that follow a person's
                 appearance; nobody is known from one shot to the next.
 
         Returns:
@@ -57,7 +57,7 @@ class RestorerRun(Protocol):
 
 @runtime_checkable
 class FaceRestorer(Protocol):
-    """Restores aligned face crops; remembers nothing."""
+    """Restore aligned face crops; remember nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""
@@ -73,7 +73,7 @@ class FaceRestorer(Protocol):
         Args:
             noise: "fixed" for that stored with the weights; "fresh" for another in every crop, crop
                 number n of a run always having the same. Networks without noise do not mind.
-            style_strength: How strongly a person's style codes are averaged over time, 0 to 1;
+            style_strength: how strongly a person's style codes are averaged over time, 0 to 1;
                 networks without such codes do not mind.
         """
         ...
@@ -85,7 +85,7 @@ class FaceRestorer(Protocol):
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Finds faces and their five landmarks; remembers nothing."""
+    """Find faces and their five landmarks; remember nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""
@@ -101,8 +101,8 @@ class FaceDetector(Protocol):
 
         Args:
             images: (N, 3, H, W) float RGB in [0, 1].
-            min_score: Least score of an answer; None for the detector's own threshold.
-            max_roll_degrees: Heads that lean further to either side are not answered; None for the
+            min_score: least score of an answer; None for the detector's own threshold.
+            max_roll_degrees: heads that lean further to either side are not answered; None for the
                 detector's own limit. Detectors without a limit do not mind.
 
         Returns:

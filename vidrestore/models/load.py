@@ -79,21 +79,21 @@ def load_restorer(
     """Load a face restorer.
 
     Args:
-        name: A name of the zoo, "auto" for the best one installed, or the path of a weights file.
+        name: a name of the zoo, "auto" for the best one installed, or the path of a weights file.
             Where the file fits two networks, `PATH#ARCH` says which.
-        device: Where to run; see `resolve_device`.
-        precision: Number format of the network; "auto" picks one for the device.
-        batch_size: Crops in every call of the network; 0 picks one for the device.
-        template: Of an ONNX file; see `load_onnx`.
-        value_range: Of an ONNX file.
-        channels: Of an ONNX file.
-        on_download: Told of a download; see `weights.OnDownload`.
+        device: where to run; see `resolve_device`.
+        precision: number format of the network; "auto" picks one for the device.
+        batch_size: crops in every call of the network; 0 picks one for the device.
+        template: of an ONNX file; see `load_onnx`.
+        value_range: of an ONNX file.
+        channels: of an ONNX file.
+        on_download: told of a download; see `weights.OnDownload`.
 
     Raises:
-        UnknownModelError: If there is no such name.
-        UsageError: If an ONNX file's template or value range is not known, or one is given for
+        UnknownModelError: if there is no such name.
+        UsageError: if an ONNX file's template or value range is not known, or one is given for
             another model.
-        WeightsError: If the weights are missing, damaged, unsafe, or not a restorer's.
+        WeightsError: if the weights are missing, damaged, unsafe, or not a restorer's.
     """
     check_contract(name, template=template, value_range=value_range, channels=channels)
     chosen = resolve(name, "restorer")
@@ -133,13 +133,13 @@ def load_detector(
     """Load a face detector.
 
     Args:
-        name: A name of the zoo, "auto" for the best one installed, or the path of a weights file.
-        device: Where to run; see `resolve_device`.
-        on_download: Told of a download; see `weights.OnDownload`.
+        name: a name of the zoo, "auto" for the best one installed, or the path of a weights file.
+        device: where to run; see `resolve_device`.
+        on_download: told of a download; see `weights.OnDownload`.
 
     Raises:
-        UnknownModelError: If there is no such name.
-        WeightsError: If the weights are missing, damaged, unsafe, or not a detector's.
+        UnknownModelError: if there is no such name.
+        WeightsError: if the weights are missing, damaged, unsafe, or not a detector's.
     """
     source = _open(resolve(name, "detector"), on_download)
     if source.arch not in _DETECTORS:
@@ -155,8 +155,8 @@ def choose_restorer(name: str | Path = zoo.AUTO) -> str:
     """Say which model `load_restorer(name)` takes, and what has to be downloaded for it.
 
     Raises:
-        UnknownModelError: If there is no such name.
-        WeightsError: If there is no such file.
+        UnknownModelError: if there is no such name.
+        WeightsError: if there is no such file.
     """
     return _describe(resolve(name, "restorer"))
 
@@ -182,7 +182,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         device: "auto" (the first GPU, else the CPU), or a torch device such as "cpu" or "cuda:1".
 
     Raises:
-        UsageError: If there is no such device on this machine.
+        UsageError: if there is no such device on this machine.
     """
     check_device(str(device))
     if device == "auto":

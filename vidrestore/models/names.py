@@ -43,14 +43,14 @@ def resolve(name: str | Path, task: Task) -> ModelSpec | Path:
     """Find what a user means by a model's name.
 
     Args:
-        name: As for `vidrestore.models.load.load_restorer`.
-        task: What the model is to do.
+        name: as for `vidrestore.models.load.load_restorer`.
+        task: what the model is to do.
 
     Returns:
         A row of the zoo, or the path of a weights file, which may not exist.
 
     Raises:
-        UnknownModelError: If it is neither; the message suggests the nearest names.
+        UnknownModelError: if it is neither; the message suggests the nearest names.
     """
     if name == zoo.AUTO:
         return _best_installed(task)
@@ -64,8 +64,8 @@ def check_name(name: str | Path, task: Task) -> None:
     """Refuse a name that no model has, and weights that cannot be used, without torch.
 
     Raises:
-        UnknownModelError: It is no name.
-        WeightsError: It is the path of nothing, or of what is no weights file, or the installed
+        UnknownModelError: it is no name.
+        WeightsError: it is the path of nothing, or of what is no weights file, or the installed
             file is not the right one.
     """
     if name == zoo.AUTO:
@@ -86,9 +86,9 @@ def check_restorer(stage: RestoreStageConfig) -> None:
     """Refuse a restorer that is not there, and options that do not fit it.
 
     Raises:
-        UnknownModelError: Its name is no name.
-        UsageError: See `check_contract`.
-        WeightsError: It is the path of nothing, of something that is no file, or of a damaged ONNX
+        UnknownModelError: its name is no name.
+        UsageError: see `check_contract`.
+        WeightsError: it is the path of nothing, of something that is no file, or of a damaged ONNX
             file.
     """
     check_name(stage.model, "restorer")
@@ -104,12 +104,12 @@ def check_contract(name: str | Path, **contract: object) -> None:
     """Refuse an ONNX file's contract that is not known, and one for a model that knows its own.
 
     Args:
-        name: As for `vidrestore.models.load.load_restorer`; it exists.
+        name: as for `vidrestore.models.load.load_restorer`; it exists.
         **contract: `template`, `value_range` and `channels` as they were given, or None.
 
     Raises:
-        UsageError: Something is given for a model of another kind, or is missing.
-        WeightsError: The ONNX file is damaged.
+        UsageError: something is given for a model of another kind, or is missing.
+        WeightsError: the ONNX file is damaged.
     """
     chosen = None if name == zoo.AUTO else resolve(name, "restorer")
     if isinstance(chosen, Path) and is_onnx(split_arch(chosen)[0]):
@@ -130,8 +130,8 @@ def require_installed(name: str | Path, task: Task) -> None:
     """Refuse a model that is not on this machine; nothing is downloaded.
 
     Raises:
-        UnknownModelError: It is no name.
-        WeightsError: It is not installed, or is the path of no file.
+        UnknownModelError: it is no name.
+        WeightsError: it is not installed, or is the path of no file.
     """
     chosen = resolve(name, task)
     if isinstance(chosen, Path):
@@ -144,7 +144,7 @@ def split_arch(path: Path) -> tuple[Path, str | None]:
     """Split `PATH#ARCH`, unless a file bears just that name; the file must exist.
 
     Raises:
-        WeightsError: It does not, or is no file.
+        WeightsError: it does not, or is no file.
     """
     if os.path.isfile(path):
         return path, None

@@ -40,7 +40,7 @@ _SPARE_VALUES = 1 << 20
 
 @runtime_checkable
 class FaceParser(Protocol):
-    """Tells the face from what is beside and before it; remembers nothing."""
+    """Tell the face from what is beside and before it; remember nothing."""
 
     name: str
     """What it is, for reports: a name of the zoo or the path of a weights file."""
@@ -100,7 +100,7 @@ def build_parser(arch: str, **hyperparameters: object) -> nn.Module:
 
     Args:
         arch: "ParseNet" or "BiSeNet".
-        **hyperparameters: Arguments of its class.
+        **hyperparameters: arguments of its class.
 
     Returns:
         A module from (N, 3, H, W) RGB, less the mean and over the deviation, to a tuple whose first
@@ -112,7 +112,7 @@ def build_parser(arch: str, **hyperparameters: object) -> nn.Module:
 
 
 class NetworkParser:
-    """Parses faces with a loaded network; follows the `FaceParser` protocol."""
+    """A `FaceParser` with a loaded network."""
 
     def __init__(
         self, network: nn.Module, arch: str, *, name: str, device: torch.device | str = "cpu"
@@ -120,10 +120,10 @@ class NetworkParser:
         """Move the network to a device.
 
         Args:
-            network: From `build_parser`, with weights.
-            arch: Which one it is.
-            name: What it is called in reports.
-            device: Where to run.
+            network: from `build_parser`, with weights.
+            arch: which one it is.
+            name: what it is called in reports.
+            device: where to run.
         """
         self.name = name
         self._device = torch.device(device)
@@ -139,7 +139,7 @@ class NetworkParser:
         """Parse crops; see `FaceParser`.
 
         Raises:
-            ModelError: If the network gives no valid numbers.
+            ModelError: if the network gives no valid numbers.
         """
         return torch.cat([self._parse(batch) for batch in torch.split(crops, self.batch_size)])
 
@@ -166,12 +166,12 @@ def load_parser(name: str | Path = "parsenet", *, device: torch.device | str = "
     """Load a face parser.
 
     Args:
-        name: A name of the zoo, or the path of a weights file. Nothing is downloaded.
-        device: Where to run.
+        name: a name of the zoo, or the path of a weights file. Nothing is downloaded.
+        device: where to run.
 
     Raises:
-        UnknownModelError: If there is no such name.
-        WeightsError: If the weights are missing, damaged, unsafe, or no face parser's.
+        UnknownModelError: if there is no such name.
+        WeightsError: if the weights are missing, damaged, unsafe, or no face parser's.
     """
     chosen = resolve(name, "parsing")
     trusted = isinstance(chosen, ModelSpec)

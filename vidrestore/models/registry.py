@@ -144,8 +144,8 @@ def picture_size(arch: str, hyperparameters: Mapping[str, object]) -> tuple[str,
     """The side of a network's pictures, without building it.
 
     Args:
-        arch: As for `build`.
-        hyperparameters: As for `build`.
+        arch: as for `build`.
+        hyperparameters: as for `build`.
 
     Returns:
         Name and value of the hyper-parameter that says it; None where the network takes any size.
@@ -161,10 +161,10 @@ def check_hyperparameters(given: Mapping[str, object]) -> None:
     """Refuse numbers that no network has, before one is built with them.
 
     Args:
-        given: Hyper-parameters by name, nested or not.
+        given: hyper-parameters by name, nested or not.
 
     Raises:
-        ValueError: It names the first one that is too large or no number, or there are too many.
+        ValueError: it names the first one that is too large or no number, or there are too many.
     """
     left = _MOST_HYPERPARAMETERS
     parts: list[tuple[str, object]] = list(given.items())
@@ -186,12 +186,12 @@ def build(arch: str, **hyperparameters: object) -> nn.Module:
     """Build a network with random weights.
 
     Args:
-        arch: A key of `ARCHITECTURES` or of `SHORT_NAMES`.
-        **hyperparameters: Arguments of the network's class; what is left out has its default.
+        arch: a key of `ARCHITECTURES` or of `SHORT_NAMES`.
+        **hyperparameters: arguments of the network's class; what is left out has its default.
 
     Raises:
-        ModelError: If there is no such architecture.
-        ModelError: If a hyper-parameter has a wrong name or value.
+        ModelError: if there is no such architecture.
+        ModelError: if a hyper-parameter has a wrong name or value.
     """
     if full_name(arch) not in ARCHITECTURES:
         known = [*SHORT_NAMES, *ARCHITECTURES]

@@ -78,13 +78,13 @@ def landmark_template(name: str, size: int) -> _Points:
 
     Args:
         name: "ffhq" (GFP-GAN and the embedded model) or "gpen".
-        size: Side of the crop in pixels.
+        size: side of the crop in pixels.
 
     Returns:
         (5, 2) float64, in the module's convention.
 
     Raises:
-        ModelError: If there is no such template.
+        ModelError: if there is no such template.
     """
     if name not in _NATIVE:
         raise ModelError(f"unknown alignment template {name!r}{nearest(name, _NATIVE)}")
@@ -96,15 +96,15 @@ def resolve_template(template: str | npt.ArrayLike, size: int) -> _Points:
     """Landmarks of an aligned crop, by a name or as they are.
 
     Args:
-        template: A name of `landmark_template`, a word of `NAMES_IN_FILES`, or (5, 2) points in
+        template: a name of `landmark_template`, a word of `NAMES_IN_FILES`, or (5, 2) points in
             pixels of the crop.
-        size: Side of the crop in pixels.
+        size: side of the crop in pixels.
 
     Returns:
         (5, 2) float64, in the module's convention.
 
     Raises:
-        ModelError: There is no such template, or the points are not those of a face in the crop.
+        ModelError: there is no such template, or the points are not those of a face in the crop.
     """
     if isinstance(template, str):
         names = {word: name for name, word in NAMES_IN_FILES.items()}

@@ -315,7 +315,7 @@ def names(task: Task | None = None) -> tuple[str, ...]:
     """Name the models that users may choose, without repetition.
 
     Args:
-        task: Only the models of this task; all of them if None.
+        task: only the models of this task; all of them if None.
     """
     rows = (spec for spec in MODELS if not spec.hidden and task in (None, spec.task))
     return tuple(dict.fromkeys(spec.name for spec in rows))
@@ -325,14 +325,14 @@ def find(name: str, task: Task | None = None) -> tuple[ModelSpec, ...]:
     """Look a name up.
 
     Args:
-        name: Name of a model.
-        task: Only models of this task.
+        name: name of a model.
+        task: only models of this task.
 
     Returns:
         The rows of that name: one if `task` is given, else one for each task that has it.
 
     Raises:
-        UnknownModelError: If there is none; the message suggests the nearest names.
+        UnknownModelError: if there is none; the message suggests the nearest names.
     """
     rows = tuple(spec for spec in MODELS if spec.name == name and task in (None, spec.task))
     if not rows:

@@ -25,7 +25,7 @@ def check_device(device: str) -> None:
         device: "auto", or a torch device such as "cpu" or "cuda:1".
 
     Raises:
-        UsageError: It is none.
+        UsageError: it is none.
     """
     if device == "auto":
         return

@@ -13,11 +13,11 @@ def require_extra(package: str, extra: str = "train") -> None:
     """Refuse to go on without a package of an extra.
 
     Args:
-        package: Name of the package.
-        extra: What to install for it.
+        package: name of the package.
+        extra: what to install for it.
 
     Raises:
-        NotAvailableError: If it is not installed.
+        NotAvailableError: if it is not installed.
     """
     if find_spec(package) is None:
         raise NotAvailableError(

@@ -38,15 +38,15 @@ else:
         """Lock an open file if nobody else on this machine holds it; never wait.
 
         Args:
-            file: Its descriptor.
-            offset: The byte to lock on Windows, where locked bytes cannot be read by others; the
+            file: its descriptor.
+            offset: the byte to lock on Windows, where locked bytes cannot be read by others; the
                 whole file is locked elsewhere.
 
         Returns:
             Whether it is locked now; None if the system or the file system has no such locks.
 
         Raises:
-            OSError: The lock failed for another reason.
+            OSError: the lock failed for another reason.
         """
         if fcntl is None:
             return None

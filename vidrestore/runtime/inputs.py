@@ -33,15 +33,15 @@ def require_file(path: Path, named: str, error: type[VidRestoreError] = UsageErr
     """Refuse what is no regular file; a link to one is one.
 
     Args:
-        path: The file.
-        named: How messages call it, such as "tracks faces.json".
-        error: What to raise.
+        path: the file.
+        named: how messages call it, such as "tracks faces.json".
+        error: what to raise.
 
     Returns:
         Its size in bytes.
 
     Raises:
-        VidRestoreError: As `error`: nothing is there, or something that is not a file.
+        VidRestoreError: as `error`: nothing is there, or something that is not a file.
     """
     try:
         found = os.stat(path)
@@ -66,13 +66,13 @@ def read_bytes(
     """Read a small file whole, after `require_file`, which see.
 
     Args:
-        path: The file.
-        named: How messages call it.
-        most_bytes: The largest size that is accepted.
-        error: What to raise.
+        path: the file.
+        named: how messages call it.
+        most_bytes: the largest size that is accepted.
+        error: what to raise.
 
     Raises:
-        VidRestoreError: As `error`: it is no file, is larger, or cannot be read.
+        VidRestoreError: as `error`: it is no file, is larger, or cannot be read.
     """
     size = require_file(path, named, error)
     if size <= most_bytes:

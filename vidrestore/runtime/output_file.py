@@ -223,10 +223,10 @@ def write_whole(
     """Write a file, completely or not at all.
 
     Args:
-        path: As for `OutputFile`.
-        data: What the file holds, or a function that writes it into an open file.
-        inputs: As for `OutputFile`.
-        overwrite: As for `OutputFile`.
+        path: as for `OutputFile`.
+        data: what the file holds, or a function that writes it into an open file.
+        inputs: as for `OutputFile`.
+        overwrite: as for `OutputFile`.
 
     Raises:
         UsageError, VideoWriteError: as `OutputFile`.

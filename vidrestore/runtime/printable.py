@@ -26,7 +26,7 @@ def printable(text: object) -> str:
     appear as escapes such as `\\x1b` or `\\u202e`.
 
     Args:
-        text: Anything; its `str` is taken.
+        text: anything; its `str` is taken.
     """
     line = str(text)
     if line.isascii() and line.isprintable():

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class StageClock:
-    """Measures stages that pull from one another.
+    """Measure stages that pull from one another.
 
     A stage's time includes what it pulls from the stage before; `seconds` takes that away again.
     """

@@ -27,10 +27,10 @@ def import_alone(name: str) -> ModuleType:
     as complete as ever. Where the package has already been imported, its own module is returned.
 
     Args:
-        name: Dotted name, such as `package.part.module`.
+        name: dotted name, such as `package.part.module`.
 
     Raises:
-        ModuleNotFoundError: If there is no such module or package.
+        ModuleNotFoundError: if there is no such module or package.
     """
     with _LOCK:
         if name in sys.modules:

@@ -27,7 +27,7 @@ def explain_import_error(error: BaseException | None) -> str | None:
     """Return what to install, in one line, where an import failed for a library of the system.
 
     Args:
-        error: An error of an import, or one that such an error caused.
+        error: an error of an import, or one that such an error caused.
 
     Returns:
         None if it is no such error.

@@ -11,7 +11,7 @@ __all__ = ["by_shot"]
 
 
 class _Shot(Protocol):
-    """Holds frames of one shot back until enough of those around them are there."""
+    """The frames of one shot, held back until enough of those around them are there."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Take the next frame; give those that are ready."""

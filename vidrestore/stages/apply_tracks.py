@@ -31,7 +31,7 @@ def apply_tracks(
         The same frames in order, tracked.
 
     Raises:
-        UsageError: The tracks make no sense, or are of another video.
+        UsageError: the tracks make no sense, or are of another video.
     """
     check_tracks(tracks, name)
     faces, looked = tracks.faces_by_frame(), set(tracks.detected_frames)
@@ -57,7 +57,7 @@ def _check_fit(tracks: Tracks, name: str, frame: Frame, start: float | None) -> 
         start: first second of the run.
 
     Raises:
-        UsageError: The picture's size or the first second differ.
+        UsageError: the picture's size or the first second differ.
     """
     shown = frame.display.width, frame.display.height
     if shown != (tracks.width, tracks.height):

@@ -108,7 +108,7 @@ def detect(
 
 
 class _Watch:
-    """Tells from small pictures whether faces are still about where the detector saw them."""
+    """Tell from small pictures whether faces are still about where the detector saw them."""
 
     def __init__(self) -> None:
         self._places: list[tuple[slice, slice]] = []
@@ -198,7 +198,7 @@ def _largest(faces: list[Face], count: int) -> tuple[list[Face], int]:
 
 
 class _CloserLook:
-    """Finds the landmarks of a face again, in upright crops around those known."""
+    """Find the landmarks of a face again, in upright crops around those known."""
 
     def __init__(
         self, frame: Frame, small: Tensor, display_from_small: Array, detector: FaceDetector

@@ -42,7 +42,7 @@ _FACE_HEIGHT = 1.04
 def gate(
     frames: Iterable[Frame], config: GateConfig, least_eyes_px: float, max_faces: int
 ) -> Generator[Frame, None, None]:
-    """Set every face's `strength` and says in `gated_by` which gates lowered it.
+    """Set every face's `strength`, and say in `gated_by` which gates lowered it.
 
     Args:
         frames: with aligned faces, in order.

@@ -202,7 +202,7 @@ class _Window:
 
 
 class _Strength:
-    """Keeps the averages of a track as rich in fine detail as its single frames are.
+    """Keep the averages of a track as rich in fine detail as its single frames are.
 
     What differs from frame to frame partly cancels in an average, so its finest octaves are weaker.
     A part of the frame's own goes back in, and the sum is strengthened to the mean amplitude of

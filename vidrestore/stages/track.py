@@ -87,7 +87,7 @@ class _Track:
     """Running mean of what it looked like; empty before the first time."""
 
     def see(self, face: Face, slot: _Slot) -> None:
-        """Continues from a new detection, whose motion is known if flow led there."""
+        """Continue from a new detection, whose motion is known if flow led there."""
         self.face, self.seen, self.pts, self.missed = face, slot.number, slot.frame.pts, None
         if face.motion is not None:
             middle = face.box_xyxy.reshape(2, 2).mean(0)
@@ -108,7 +108,7 @@ class _Track:
 
 
 class _Shot:
-    """Follows faces through one shot."""
+    """Follow faces through one shot."""
 
     def __init__(self, config: TrackConfig, ids: Iterator[int]) -> None:
         self._config = config

@@ -161,8 +161,8 @@ class AdaptiveAugment:
 
         Args:
             pictures: (N, 3, H, W) RGB in [-1, 1].
-            probability: Of each step, for each picture; 0 gives the pictures themselves.
-            randomness: See the module.
+            probability: of each step, for each picture; 0 gives the pictures themselves.
+            randomness: see the module.
 
         Returns:
             The shape of `pictures`, float32 unless the probability is 0.
@@ -200,17 +200,17 @@ class AdaptiveAugment:
 
 
 class AdaController:
-    """Sets the probability of `AdaptiveAugment` (arXiv:2006.06676, section 3.1).
+    """Set the probability of `AdaptiveAugment` (arXiv:2006.06676, section 3.1).
 
     r = the mean sign of the logits of real pictures is 0 for a discriminator that has not begun to
     remember them and 1 for one that knows them all. Every `interval` batches, the probability goes
     up where r is above the target and down where it is below.
 
     Args:
-        target: Wanted r.
-        images: Real pictures in which the probability would go from 0 to 1.
-        interval: Batches from one change to the next.
-        probability: At the start.
+        target: wanted r.
+        images: real pictures in which the probability would go from 0 to 1.
+        interval: batches from one change to the next.
+        probability: at the start.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class AdaController:
         """Take the logits of a batch of real pictures; of all processes, where there are several.
 
         Args:
-            real_logits: Of any shape (N, …), one picture a row.
+            real_logits: of any shape (N, …), one picture a row.
         """
         self._signs += float(real_logits.float().sign().mean()) * len(real_logits)
         self._seen += len(real_logits)

@@ -62,7 +62,7 @@ def check_checkpoint(path: Path) -> None:
     """Refuse what is surely no checkpoint, without torch.
 
     Raises:
-        DataError: It is missing, no file of the kind that `torch.save` writes, damaged or unsafe.
+        DataError: it is missing, no file of the kind that `torch.save` writes, damaged or unsafe.
     """
     require_file(path, f"checkpoint {path}", DataError)
     try:
@@ -80,7 +80,7 @@ def read_checkpoint(path: Path) -> TrainingState:
     """Read a checkpoint onto the CPU; nothing in it is executed.
 
     Raises:
-        DataError: It is missing, damaged, or no checkpoint.
+        DataError: it is missing, damaged, or no checkpoint.
     """
     check_checkpoint(path)
     import torch

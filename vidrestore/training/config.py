@@ -331,7 +331,7 @@ class GeneratorStage(_Part):
     )
 
     @property
-    def looks_at_faces(self) -> bool:
+    def embeds_faces(self) -> bool:
         """Whether the stage needs the embedding network."""
         return bool(self.identity_weight or self.feature_weight)
 
@@ -375,26 +375,26 @@ class CompactGeneratorConfig(TrainingConfig):
 
 
 class DetectorStage(_Part):
-    """A stage of the compact detector's training, of one of its looks."""
+    """A stage of the compact detector's training, of one of its two networks."""
 
-    look: Literal["first", "second"] = Field(
-        description="the network of cells, or the one that looks again at each face"
+    network: Literal["cells", "refiner"] = Field(
+        description="the one that detects faces in a picture, or the one that refines each of them"
     )
     images: int = Field(
-        ge=1, le=_MOST, description="scenes to see; the second look takes four crops of one"
+        ge=1, le=_MOST, description="scenes to see; the refiner takes four crops of one"
     )
     schedule_images: int | None = Field(
         None, ge=1, le=_MOST, description="length of the rate's schedule; None for the stage's own"
     )
     batch_size: int = Field(8, ge=1, le=65_536, description="scenes")
     scene_px: int = Field(
-        256, ge=64, le=_MOST_PX, multiple_of=64, description="side of the first look's scenes"
+        256, ge=64, le=_MOST_PX, multiple_of=64, description="side of the scenes for cells"
     )
     learning_rate: float = Field(1.2e-3, ge=0, le=10, description="peak; see `learning_rate`")
     average_keep: float = Field(
         0.998, ge=0, lt=1, description="share of the running average that stays in a step"
     )
-    taught: bool = Field(False, description="whether labels are the teacher's")
+    use_teacher: bool = Field(False, description="whether labels are the teacher's")
     bfloat16_share: float = Field(0.9, ge=0, le=1, description="of the stage; then float32")
 
     @model_validator(mode="after")
@@ -405,13 +405,13 @@ class DetectorStage(_Part):
 
 
 class DetectorLosses(_Part):
-    """Terms of either look."""
+    """Terms of both networks."""
 
-    first_score: Weight = Field(1.0, description="quality focal, of cells")
-    first_box: Weight = Field(1.0, description="generalised IoU")
-    first_landmark: Weight = 8.0
-    second_score: Weight = 1.0
-    second_landmark: Weight = 8.0
+    cells_score: Weight = Field(1.0, description="quality focal, of cells")
+    cells_box: Weight = Field(1.0, description="generalised IoU")
+    cells_landmark: Weight = 8.0
+    refiner_score: Weight = 1.0
+    refiner_landmark: Weight = 8.0
 
 
 class CompactDetectorConfig(TrainingConfig):

@@ -45,12 +45,12 @@ def load_training_config(
     """Read a configuration.
 
     Args:
-        path: The name of one that ships (`configs/train`), or the path of a YAML file.
+        path: the name of one that ships (`configs/train`), or the path of a YAML file.
         changes: {"dotted.key": "YAML value"}, which win over the file.
 
     Raises:
-        UsageError: No configuration has the name, or a file in the current folder has it too.
-        DataError: It cannot be read, or has an unknown key or a bad value.
+        UsageError: no configuration has the name, or a file in the current folder has it too.
+        DataError: it cannot be read, or has an unknown key or a bad value.
     """
     content = read_training_config(path, changes)
     task = str(content.get("task"))
@@ -67,12 +67,12 @@ def parse_training_config(
     """Check the contents of a configuration.
 
     Args:
-        kind: What it must be.
-        content: Fields by name, nested.
-        named: How to call it in a message.
+        kind: what it must be.
+        content: fields by name, nested.
+        named: how to call it in a message.
 
     Raises:
-        DataError: There is an unknown key or a bad value.
+        DataError: there is an unknown key or a bad value.
     """
     try:
         return kind.model_validate(content)
@@ -86,8 +86,8 @@ def read_training_config(
     """The contents of a configuration with changes, not yet checked; see `load_training_config`.
 
     Raises:
-        UsageError: No configuration has the name, or a file in the current folder has it too.
-        DataError: It cannot be read.
+        UsageError: no configuration has the name, or a file in the current folder has it too.
+        DataError: it cannot be read.
     """
     file = find_settings(path, TRAINING_PRESETS, "training configuration")
     content = read_yaml(file, f"configuration {path}", DataError)

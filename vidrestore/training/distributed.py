@@ -34,11 +34,11 @@ class Distributed:
 
     Args:
         device: "auto", "cpu", "cuda" or "cuda:1"; with several processes each takes its own.
-        precision: Number format of convolutions.
+        precision: number format of convolutions.
 
     Raises:
-        UsageError: If there is no such device.
-        NotAvailableError: If `accelerate` is not installed.
+        UsageError: if there is no such device.
+        NotAvailableError: if `accelerate` is not installed.
     """
 
     def __init__(self, device: str = "auto", precision: Precision = "float32") -> None:

@@ -3,7 +3,7 @@
 The safetensors file says what network it holds, how it was trained and how well it did, so
 `vidrestore IN OUT --model FILE` (`--detector FILE`) runs it as it is. The ONNX file takes and gives
 RGB in [-1, 1], (N, 3, S, S), and is compared with torch before it gets its name. That of a detector
-holds its two looks side by side: scenes, (N, 3, S, S) RGB in [0, 1], give logits, boxes and
+holds its two networks side by side: scenes, (N, 3, S, S) RGB in [0, 1], give logits, boxes and
 landmarks of all cells; crops, (N, 3, 160, 160), give a logit and landmarks each.
 """
 
@@ -57,23 +57,23 @@ def export(
     """Write a checkpoint's running average in the format that the destination's ending names.
 
     Args:
-        checkpoint: What `vidrestore train` wrote.
+        checkpoint: what `vidrestore train` wrote.
         destination: ``.safetensors`` or ``.onnx``; written whole.
-        precision: Of the numbers in a safetensors file; ONNX is float32, and a detector is stored
+        precision: of the numbers in a safetensors file; ONNX is float32, and a detector is stored
             in eight bits, see `vidrestore.models.weights.quantization`.
-        blend: Weights that the checkpoint's training began with, and their share of the mean that
+        blend: weights that the checkpoint's training began with, and their share of the mean that
             is written: between a network of pixel losses and the same after adversarial training
             lies a scale from soft to sharp (ESRGAN, Wang et al., arXiv:1809.00219, section 3.4).
-        overwrite: Whether a file of that name is replaced.
+        overwrite: whether a file of that name is replaced.
 
     Returns:
         What the file says of itself.
 
     Raises:
-        DataError: The checkpoint cannot be used, or the ending is another.
-        ModelError: The ONNX file does not compute what torch does.
-        NotAvailableError: A package for ONNX is not installed.
-        VideoWriteError: The destination exists, is an input, or cannot be written.
+        DataError: the checkpoint cannot be used, or the ending is another.
+        ModelError: the ONNX file does not compute what torch does.
+        NotAvailableError: a package for ONNX is not installed.
+        VideoWriteError: the destination exists, is an input, or cannot be written.
     """
     other = blend[0] if blend else None
     require_exportable(checkpoint, destination, other, overwrite=overwrite)
@@ -156,7 +156,7 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     network.load_state_dict(found.state["average"])
     examples = _examples(config)
     if isinstance(network, CompactDetector):
-        network = _BothLooks(network)
+        network = _WholeDetector(network)
     _write_onnx(network, examples, destination)
     model = onnx.load(destination)
     onnx.helper.set_model_props(model, metadata)
@@ -170,8 +170,8 @@ def export_onnx(found: TrainingState, destination: Path, metadata: dict[str, str
     _logger.info("the ONNX file differs from torch by %.2g at most", difference)
 
 
-class _BothLooks(nn.Module):
-    """A detector's two looks as one network."""
+class _WholeDetector(nn.Module):
+    """A detector's cells and refiner as one network."""
 
     def __init__(self, network: CompactDetector) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class _BothLooks(nn.Module):
 def _write_onnx(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> None:
     batch = torch.export.Dim("batch", min=1, max=64)
     quiet = io.StringIO()
-    outputs = _DETECTOR_OUTPUTS if isinstance(network, _BothLooks) else ("output",)
+    outputs = _DETECTOR_OUTPUTS if isinstance(network, _WholeDetector) else ("output",)
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet):
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -220,7 +220,7 @@ def _compare(network: nn.Module, examples: Mapping[str, Tensor], path: Path) -> 
         for one, other in zip(
             found, (wanted,) if isinstance(wanted, Tensor) else wanted, strict=True
         ):
-            unit = 100.0 if isinstance(network, _BothLooks) and one.ndim > 2 else 1.0
+            unit = 100.0 if isinstance(network, _WholeDetector) and one.ndim > 2 else 1.0
             worst = float(np.maximum(worst, np.abs(one - other.numpy()).max() / unit))
     return worst
 

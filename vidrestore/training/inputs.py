@@ -18,9 +18,9 @@ def require_inputs(config: TrainingConfig, data: Path) -> None:
     """Refuse a folder of data that is not there, and weights or a recipe that cannot be used.
 
     Raises:
-        DataError: There is no such folder.
-        UsageError: There is no such recipe, or it is not well formed.
-        WeightsError: The weights to begin with are missing, or no weights file.
+        DataError: there is no such folder.
+        UsageError: there is no such recipe, or it is not well formed.
+        WeightsError: the weights to begin with are missing, or no weights file.
     """
     if not data.is_dir():
         raise DataError(f"training data {data}: no such folder")
@@ -38,9 +38,9 @@ def require_exportable(
     """Refuse what is no checkpoint, and a destination that cannot be written; as for `export`.
 
     Raises:
-        DataError: It is no checkpoint, or the destination's ending is none of weights.
-        VideoWriteError: The destination exists, is an input, or has no folder.
-        WeightsError: The weights to blend with are missing, or no weights file.
+        DataError: it is no checkpoint, or the destination's ending is none of weights.
+        VideoWriteError: the destination exists, is an input, or has no folder.
+        WeightsError: the weights to blend with are missing, or no weights file.
     """
     if destination.suffix not in (".safetensors", ".onnx"):
         raise DataError(f"{destination}: ends neither in .safetensors nor in .onnx")

@@ -28,12 +28,12 @@ def require_same(config: TrainingConfig, found: TrainingState, path: Path) -> No
     What differs and applies from here on, such as a learning rate, is named in the log.
 
     Args:
-        config: What to do.
-        found: The checkpoint.
-        path: Its file, for messages.
+        config: what to do.
+        found: the checkpoint.
+        path: its file, for messages.
 
     Raises:
-        DataError: Something differs that would not apply, or that would shift the counters.
+        DataError: something differs that would not apply, or that would shift the counters.
     """
     theirs = parse_training_config(
         TRAINING_CONFIGS[found.task], found.config, f"configuration of the checkpoint {path}"

@@ -32,12 +32,12 @@ def require_free(out: Path, config: TrainingConfig, *, resume: bool) -> None:
     is the same.
 
     Args:
-        out: The folder, which may not exist.
-        config: What is to be trained.
-        resume: Whether the folder's training is to go on.
+        out: the folder, which may not exist.
+        config: what is to be trained.
+        resume: whether the folder's training is to go on.
 
     Raises:
-        DataError: Says which file is there, and what to do.
+        DataError: says which file is there, and what to do.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: is a file; name a folder for what the training writes")

@@ -27,9 +27,9 @@ class SeededDraws:
     """The draws of one batch: a row for each of its samples, which depends on that sample alone.
 
     Args:
-        seed: Seed of the run.
+        seed: seed of the run.
         indices: (N,) numbers of the samples, counted over the whole training.
-        device: Where the results go.
+        device: where the results go.
     """
 
     def __init__(self, seed: int, indices: Tensor, device: torch.device) -> None:

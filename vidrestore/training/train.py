@@ -84,27 +84,27 @@ def train(
     """Run a configuration.
 
     Args:
-        config: What to do.
-        data: Folder of face pictures, see `training.data.faces`; the detector's scenes need
+        config: what to do.
+        data: folder of face pictures, see `training.data.faces`; the detector's scenes need
             a ``labels.csv`` with boxes.
-        out: Folder for what the run writes, made where missing.
-        resume: Go on from ``last.pt`` where there is one, else begin. What the configuration says
+        out: folder for what the run writes, made where missing.
+        resume: go on from ``last.pt`` where there is one, else begin. What the configuration says
             otherwise than the checkpoint's own is named, and refused where it would not be what is
             trained.
-        workers: Loader processes; 0 loads in this one. The result does not depend on it.
+        workers: loader processes; 0 loads in this one. The result does not depend on it.
         device: "auto", "cpu", "cuda", "cuda:1".
-        stop_at_step: Stop early, after this step of the whole training.
-        progress: Told after every step.
-        preparing: Told how many of how many faces are made ready, where that takes minutes.
+        stop_at_step: stop early, after this step of the whole training.
+        progress: told after every step.
+        preparing: told how many of how many faces are made ready, where that takes minutes.
 
     Returns:
         Path of the last checkpoint.
 
     Raises:
-        DataError: The data, the configuration or the checkpoint cannot be used, the folder holds
+        DataError: the data, the configuration or the checkpoint cannot be used, the folder holds
             files that would be replaced, or a loss term is not finite any more.
-        NotAvailableError: A loss term's network, or a package, is not there.
-        VideoWriteError: Another training writes into the folder.
+        NotAvailableError: a loss term's network, or a package, is not there.
+        VideoWriteError: another training writes into the folder.
     """
     require_extra("tensorboard")
     require_inputs(config, data)

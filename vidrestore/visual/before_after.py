@@ -20,14 +20,14 @@ Image = npt.NDArray[np.uint8]
 
 
 class Preview:
-    """Keeps the frame whose restored face is largest, and draws it at the end."""
+    """Keep the frame whose restored face is largest, and draw it at the end."""
 
     def __init__(self) -> None:
         self._best: Frame | None = None
         self._size = 0.0
 
     def consider(self, frame: Frame) -> None:
-        """Looks at one restored frame; keeps at most one alive."""
+        """Look at one restored frame; keep at most one alive."""
         size = max((_size(face) for face in frame.faces if face.crop is not None), default=0.0)
         if self._best is None or size > 1.02 * self._size:
             self._best, self._size = frame, size

@@ -75,7 +75,7 @@ _MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
 class OverlayWriter:
-    """Writes drawn frames as H.264; the file appears under its name when all is done.
+    """Write drawn frames as H.264; the file appears under its name when all is done.
 
     with OverlayWriter(Path("overlay.mp4")) as writer:
         inspect_video("tape.mp4", each=writer.add)
@@ -90,7 +90,7 @@ class OverlayWriter:
             overwrite: whether a file of that name is replaced.
 
         Raises:
-            VideoWriteError: The container is unknown.
+            VideoWriteError: the container is unknown.
         """
         self._path = path
         self._output = OutputFile(path, inputs=inputs, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Plots the alignments of a video's faces over time, as found and as smoothed.
+"""Plot the alignments of a video's faces over time, as found and as smoothed.
 
 Four curves a person: the face's scale, its angle, and its middle. Thin is what the landmarks of
 each frame say by themselves, thick is what the crop follows. Dots are looks of the detector,
@@ -54,7 +54,7 @@ class _Curves:
 
 
 class TrackPlot:
-    """Gathers frames that were tracked and aligned; draws them at the end."""
+    """Gather frames that were tracked and aligned; draw them at the end."""
 
     def __init__(self) -> None:
         self._tracks: dict[int, _Curves] = {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vidrestore.demo.clip import portrait
-from vidrestore.geometry import apply, turned_about_middle
+from vidrestore.geometry import apply, rotation_about_middle
 from vidrestore.landmarks import roll_degrees
 from vidrestore.models.detectors.rotated import (
     ROTATIONS_DEGREES,
@@ -37,7 +37,7 @@ def test_a_leaning_head_is_found_where_it_is(degrees: float) -> None:
     find = load_detector("embedded", device="cpu")
     picture = portrait()
     [upright] = find(tensor(picture)[None])
-    matrix, size = turned_about_middle(*picture.shape[:2], degrees)
+    matrix, size = rotation_about_middle(*picture.shape[:2], degrees)
     leaning = tensor(cv2.warpAffine(picture, matrix, size[::-1]))
     [found] = RotatedDetector(find)(leaning[None])
     expected = apply(matrix, upright.landmarks[0])

@@ -11,7 +11,7 @@ from vidrestore.training.detector_data import MAX_FACES, Scene, SceneComposer
 from vidrestore.training.detector_data.scene_data import FaceCrops, WholeScenes, jitter
 
 
-def test_crops_for_the_second_look_stand_upright() -> None:
+def test_crops_for_the_refiner_stand_upright() -> None:
     """A face turned by a quarter: in its crop the eyes are above the mouth, the nose is central."""
     picture = torch.zeros(3, 128, 128)
     upright = torch.tensor([[50.0, 50], [78, 50], [64, 66], [53, 82], [75, 82]])

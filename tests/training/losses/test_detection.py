@@ -15,9 +15,9 @@ from vidrestore.models.detectors.compact import (
 )
 from vidrestore.training.losses.detection import (
     assign_cells,
-    first_look_losses,
+    cell_losses,
     paired_box_iou,
-    second_look_losses,
+    refiner_losses,
 )
 
 
@@ -39,7 +39,7 @@ def test_what_is_to_be_ignored_is_neither_learnt_nor_punished() -> None:
     torch.manual_seed(0)
     answers = CompactDetector().eval()(torch.rand(1, 3, 128, 128))
     loud = answers._replace(logits=torch.where(ignored, 9.0, -20.0))
-    losses = first_look_losses(loud, cells, boxes, torch.zeros(1, 1, 5, 2), state)
+    losses = cell_losses(loud, cells, boxes, torch.zeros(1, 1, 5, 2), state)
     assert losses["score"] < 1e-3
 
 
@@ -62,12 +62,12 @@ def sure_maps(places: torch.Tensor) -> torch.Tensor:
     return maps
 
 
-def test_the_second_look_is_right_where_its_maps_are() -> None:
+def test_the_refiner_is_right_where_its_maps_are() -> None:
     eyes, nose, mouth = [[51.5, 59.5], [107.5, 59.5]], [83.5, 83.5], [[59.5, 107.5], [99.5, 107.5]]
     places = torch.tensor([[*eyes, nose, *mouth]])
     sure, face = torch.tensor([20.0]), torch.tensor([1])
     right, aside = (
-        second_look_losses(RefinerAnswers(sure, seen, sure_maps(seen)), places, face)
+        refiner_losses(RefinerAnswers(sure, seen, sure_maps(seen)), places, face)
         for seen in (places, places + 8)
     )
     assert right["score"] < 1e-6
@@ -78,6 +78,6 @@ def test_crops_that_nobody_judges_cost_nothing() -> None:
     answers = RefinerAnswers(
         torch.tensor([5.0, -5.0]), torch.ones(2, 5, 2), torch.zeros(2, 5, 20, 20)
     )
-    losses = second_look_losses(answers, torch.zeros(2, 5, 2), torch.tensor([-1, -1]))
+    losses = refiner_losses(answers, torch.zeros(2, 5, 2), torch.tensor([-1, -1]))
     assert losses["score"] == 0
     assert losses["landmark"] == 0

@@ -1,4 +1,4 @@
-"""The detector's training: both looks learn, and it says what it lacks."""
+"""The detector's training: both networks learn, and it says what it lacks."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ SHIPPED_SIZE = {
 }
 
 
-def stage(look: str) -> list[dict[str, Any]]:
-    fields = {"look": look, "images": 10**6, "batch_size": 2, "scene_px": 128}
+def stage(network: str) -> list[dict[str, Any]]:
+    fields = {"network": network, "images": 10**6, "batch_size": 2, "scene_px": 128}
     return [{**fields, "learning_rate": 2e-3, "bfloat16_share": 0}]
 
 
-def test_the_first_look_learns_a_scene() -> None:
+def test_the_cells_learn_a_scene() -> None:
     """Twelve steps on one scene lower its loss by half."""
-    task = opened(stages=stage("first"), network=SHIPPED_SIZE)
+    task = opened(stages=stage("cells"), network=SHIPPED_SIZE)
     composer = SceneComposer(portrait_bank(), [], size_px=128)
     seeds = (np.random.default_rng(seed) for seed in range(20, 120))
     scene = next(s for s in map(composer.compose, seeds) if s.wanted.sum() == 1)
@@ -70,8 +70,8 @@ def test_the_first_look_learns_a_scene() -> None:
     assert found[-1] < found[0] / 2
 
 
-def test_the_second_look_learns_its_crops() -> None:
-    task = opened(stages=stage("second"), network=SHIPPED_SIZE)
+def test_the_refiner_learns_its_crops() -> None:
+    task = opened(stages=stage("refiner"), network=SHIPPED_SIZE)
     crops = FaceCrops(SceneComposer(portrait_bank(), [], size_px=128), 5, 30)
     face = next(crops[i] for i in range(30) if (crops[i].state == 1).sum() == 3)
     batch = type(face)(*(part[None] for part in face))
@@ -79,7 +79,7 @@ def test_the_second_look_learns_its_crops() -> None:
     found = totals(task, batch, 12)
     assert found[-1] < found[0] / 2
     for name, value in task.network.stem.state_dict().items():
-        assert torch.equal(value, before[name]), name  # The first look is as it was.
+        assert torch.equal(value, before[name]), name  # The cells are as they were.
 
 
 def test_a_stage_begins_with_the_average_of_the_one_before() -> None:
@@ -93,12 +93,12 @@ def test_a_stage_begins_with_the_average_of_the_one_before() -> None:
     batch = type(crops)(*(part[None] for part in crops))
     task.step(batch, Counters(start, 8, 1, 0))
     torch.testing.assert_close(task.network.stem[0].weight, wanted)
-    assert len(task.optimisers["second"].state) > 0
-    assert second.look == "second"
+    assert len(task.optimisers["refiner"].state) > 0
+    assert second.network == "refiner"
 
 
 def test_the_rate_rises_and_falls() -> None:
-    stage = DetectorStage(look="first", images=80_000, batch_size=8, learning_rate=1.0)
+    stage = DetectorStage(network="cells", images=80_000, batch_size=8, learning_rate=1.0)
     rates = [learning_rate(stage, seen) for seen in range(0, 80_000, 8)]
     assert rates[0] == pytest.approx(1 / 500, rel=1e-3)
     assert max(rates) == pytest.approx(0.99, abs=0.02)
@@ -111,7 +111,7 @@ def test_the_rate_rises_and_falls() -> None:
 def test_figures_and_pictures_are_of_held_out_scenes() -> None:
     task = opened(report={"held_out_faces": 3, "sample_faces": 5})
     metrics = task.validate()
-    assert {"loss", "first_score", "second_landmark", "false_share"} <= metrics.keys()
+    assert {"loss", "cells_score", "refiner_landmark", "false_positive_share"} <= metrics.keys()
     assert metrics == task.validate()
     assert task.sample_grid().shape == (3, 256, 1024)
 
@@ -123,7 +123,7 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_absent_teacher_is_named(tmp_path: Path) -> None:
-    taught = [{"look": "first", "images": 2, "batch_size": 2, "taught": True}]
+    taught = [{"network": "cells", "images": 2, "batch_size": 2, "use_teacher": True}]
     with pytest.raises(NotAvailableError, match=r"no\.pth.*teacher"):
         opened(stages=taught, teacher=tmp_path / "no.pth")
     task = opened(stages=taught, teacher=tmp_path / "no.pth", when_missing="skip")
@@ -132,7 +132,7 @@ def test_an_absent_teacher_is_named(tmp_path: Path) -> None:
 
 def test_a_teacher_labels_the_taught_stages_only(shared: Path) -> None:
     stages = [
-        {"look": "first", "images": 2, "batch_size": 2, "taught": taught}
+        {"network": "cells", "images": 2, "batch_size": 2, "use_teacher": taught}
         for taught in (False, True)
     ]
     file = shared / "weights" / "detection_mobilenet0.25_Final.pth"
@@ -190,7 +190,7 @@ def test_faces_that_were_made_before_a_stop_are_kept(
         scene_data(config, tmp_path, kept, 1, stop).open()
     assert told == [(0, 9), (2, 9), (3, 9), (3, 9), (5, 9)]
     (folder,) = (kept / "train").glob("parts-*")
-    assert {file.name for file in folder.iterdir()} == {"read-0.npz", "read-2.npz", "turned-0.npz"}
+    assert {file.name for file in folder.iterdir()} == {"read-0.npz", "read-2.npz", "rotated-0.npz"}
 
     (folder / "read-2.npz").write_bytes(b"PK cut off")  # Is made again; the others are not:
     first = tmp_path / "train_0.png"
@@ -212,11 +212,11 @@ def test_parts_of_other_data_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_terms_can_be_switched_off() -> None:
-    metrics = opened(losses={"first_box": 0, "second_score": 0}).validate()
-    assert {"first_score", "first_landmark", "second_landmark"} <= metrics.keys()
-    assert not {"first_box", "second_score"} & metrics.keys()
-    off = opened(losses={"second_landmark": 0, "second_score": 0})
-    with pytest.raises(DataError, match="every loss term of the second look"):
+    metrics = opened(losses={"cells_box": 0, "refiner_score": 0}).validate()
+    assert {"cells_score", "cells_landmark", "refiner_landmark"} <= metrics.keys()
+    assert not {"cells_box", "refiner_score"} & metrics.keys()
+    off = opened(losses={"refiner_landmark": 0, "refiner_score": 0})
+    with pytest.raises(DataError, match="every loss term of the refiner"):
         off.validate()
 
 

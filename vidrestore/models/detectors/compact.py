@@ -217,7 +217,7 @@ class RefinerAnswers(NamedTuple):
 
 
 class FaceRefiner(nn.Module):
-    """Looks again at each face, cut out upright at 160 px: better landmarks and a second opinion.
+    """Refine each face, cut out upright at 160 px: better landmarks and a second score.
 
     A trunk sees the crop at half its size; a shallow branch at full size adds what is lost there,
     and draws the maps of the landmarks finer. A landmark is the mean place under its map (Sun et
@@ -278,7 +278,7 @@ class FaceRefiner(nn.Module):
         )
 
     def forward(self, crops: Tensor) -> RefinerAnswers:
-        """Judges crops, (K, 3, 160, 160) float RGB in [0, 1]."""
+        """Look at crops, (K, 3, 160, 160) float RGB in [0, 1]."""
         mean = crops.mean((1, 2, 3), keepdim=True)
         spread = (crops - mean).square().mean((1, 2, 3), keepdim=True).sqrt()
         crops = (crops - mean) / (spread + 0.02)
@@ -375,11 +375,11 @@ def refiner_crops(image: Tensor, frames: Tensor) -> Tensor:
 CLOSE_UP_PX = 180.0
 """Faces larger than this (square root of the box's area) are also looked for at half the size."""
 
-FIRST_LOOK_SHARE = 0.2
-"""Of the landmarks that are answered, the first look's; the rest is the second one's."""
+CELL_LANDMARKS_SHARE = 0.2
+"""Share of the cells' landmarks in the answer; the rest is the refiner's."""
 
-SECOND_LOOK_TEMPERATURE = 2.0
-"""By which the second look's logits are divided (Guo et al. 2017, arXiv:1706.04599): real blurs of
+REFINER_TEMPERATURE = 2.0
+"""By which the refiner's logits are divided (Guo et al. 2017, arXiv:1706.04599): real blurs of
 a crowd are harder to judge than the made-up ones that made it so sure."""
 
 DEFAULT_SCORE_THRESHOLD = 0.62
@@ -391,7 +391,7 @@ lies on its side is nearly always a picture or an ornament."""
 
 
 class CompactFaceDetector:
-    """Finds faces with a loaded `CompactDetector`; follows the `FaceDetector` protocol."""
+    """A `FaceDetector` with a loaded `CompactDetector`."""
 
     name: str = "compact"
     """What it is, for reports; whoever loads the weights says which."""
@@ -401,7 +401,7 @@ class CompactFaceDetector:
         network: CompactDetector,
         *,
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
-        first_threshold: float = 0.3,
+        cell_threshold: float = 0.3,
         overlap: float = 0.4,
         max_roll_degrees: float = DEFAULT_MAX_ROLL_DEGREES,
         device: torch.device | str = "cpu",
@@ -410,15 +410,15 @@ class CompactFaceDetector:
 
         Args:
             network: with weights; left unchanged.
-            score_threshold: least score of an answer: the geometric mean of both looks' scores.
-            first_threshold: least score of the first look for the second one to be taken.
+            score_threshold: least score of an answer: the geometric mean of both networks' scores.
+            cell_threshold: least score of the cells for the refiner to be run.
             overlap: boxes with a greater IoU than this are one face.
             max_roll_degrees: heads that lean further to either side are not answered.
             device: where to run.
         """
         folded = fold_batch_norms(network)
         self.network = folded.to(device).to(memory_format=torch.channels_last)
-        self.score_threshold, self.first_threshold = score_threshold, first_threshold
+        self.score_threshold, self.cell_threshold = score_threshold, cell_threshold
         self.overlap, self.max_roll_degrees = overlap, max_roll_degrees
         self.device = torch.device(device)
 
@@ -445,13 +445,13 @@ class CompactFaceDetector:
         step = STRIDES[-1] * (2 if closer else 1)
         images = images.to(self.device, torch.float32)
         padded = F.pad(images, (0, -width % step, 0, -height % step), value=0.5)
-        looks = [self._cells(padded)] + ([self._close_ups(padded)] if closer else [])
-        candidates = zip(*(torch.cat(parts, 1) for parts in zip(*looks, strict=True)), strict=True)
+        parts = [self._cells(padded)] + ([self._close_ups(padded)] if closer else [])
+        candidates = zip(*(torch.cat(part, 1) for part in zip(*parts, strict=True)), strict=True)
         least = self.score_threshold if min_score is None else min_score
         most = self.max_roll_degrees if max_roll_degrees is None else max_roll_degrees
-        first = min(self.first_threshold, least)
+        first = min(self.cell_threshold, least)
         return [
-            self._refined(image, self._first_look(scores, boxes, landmarks, first), least, most)
+            self._refined(image, self._merge_cells(scores, boxes, landmarks, first), least, most)
             for image, (scores, boxes, landmarks) in zip(padded, candidates, strict=True)
         ]
 
@@ -467,7 +467,7 @@ class CompactFaceDetector:
         size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(2).sqrt()
         return torch.where(size > CLOSE_UP_PX, scores, 0.0), boxes, landmarks
 
-    def _first_look(
+    def _merge_cells(
         self, scores: Tensor, boxes: Tensor, landmarks: Tensor, least: float
     ) -> Detections:
         return detections_from_candidates(
@@ -477,11 +477,11 @@ class CompactFaceDetector:
     def _refined(
         self, image: Tensor, found: Detections, min_score: float, max_roll_degrees: float
     ) -> Detections:
-        """Look again at every face: its landmarks, and whether it is one.
+        """Refine every face: its landmarks, and whether it is one.
 
         The refiner is asked twice, about crops of two sizes (`REFINER_ZOOMS`), as its first answer
-        centres the crop for the second, which judges; the landmarks are the mean of both. The first
-        look's, which err more but in other ways, keep a share (`FIRST_LOOK_SHARE`).
+        centres the crop for the second, which decides; the landmarks are the mean of both. The
+        cells', which err more but in other ways, keep a share (`CELL_LANDMARKS_SHARE`).
         """
         if not len(found):
             return found
@@ -495,8 +495,8 @@ class CompactFaceDetector:
             crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
             logits, points, _ = self.network.refiner(crops)
             places.append(points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2])
-        second = (logits / SECOND_LOOK_TEMPERATURE).sigmoid()
-        landmarks = torch.lerp(torch.stack(places[1:]).mean(0), landmarks, FIRST_LOOK_SHARE)
+        second = (logits / REFINER_TEMPERATURE).sigmoid()
+        landmarks = torch.lerp(torch.stack(places[1:]).mean(0), landmarks, CELL_LANDMARKS_SHARE)
         scores = (first * second).sqrt().cpu().numpy()
         placed = landmarks.cpu().numpy()
         order = np.argsort(-scores, kind="stable")

@@ -75,7 +75,7 @@ def anchors(height: int, width: int, *, device: torch.device | None = None) -> T
 
 
 class RetinaFaceDetector:
-    """Finds faces with a loaded RetinaFace; follows the `FaceDetector` protocol."""
+    """A `FaceDetector` with a loaded RetinaFace."""
 
     name: str = "retinaface"
     """What it is, for reports; whoever loads the weights says which."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.geometry import invert, turned_about_middle
+from vidrestore.geometry import invert, rotation_about_middle
 from vidrestore.landmarks import roll_degrees
 from vidrestore.models.detectors.suppression import (
     merge_detections,
@@ -25,20 +25,20 @@ from vidrestore.structs import Detections
 __all__ = ["LEAST_ROLL_DEGREES", "ROTATIONS_DEGREES", "RotatedDetector", "detect_rotated"]
 
 ROTATIONS_DEGREES = (45.0, -45.0)
-"""How far copies are turned, counter-clockwise."""
+"""How far copies are rotated, counter-clockwise."""
 
 LEAST_ROLL_DEGREES = 25.0
 """Heads tilted by less are left to the upright look."""
 
 _LYING_DEGREES = 90.0
-"""Heads tilted by less are answered in a turned copy."""
+"""Heads tilted by less are answered in a rotated copy."""
 
 _SHADE = 0.5
-"""What a turned copy's corners are filled with."""
+"""What a rotated copy's corners are filled with."""
 
 
 class RotatedDetector:
-    """A detector that looks at turned copies of every picture too; follows `FaceDetector`."""
+    """A `FaceDetector` that is shown rotated copies of every picture, too."""
 
     def __init__(self, detector: FaceDetector) -> None:
         self.detector, self.name = detector, detector.name
@@ -72,23 +72,23 @@ class RotatedDetector:
 def detect_rotated(
     detector: FaceDetector, image: Tensor, degrees: float, *, min_score: float | None = None
 ) -> Detections:
-    """The tilted heads that a detector finds in a turned copy.
+    """The tilted heads that a detector finds in a rotated copy.
 
     Args:
         detector: the detector.
         image: (3, H, W) float RGB in [0, 1].
-        degrees: how far the copy is turned, counter-clockwise.
+        degrees: how far the copy is rotated, counter-clockwise.
         min_score: least score of an answer; None for the detector's own threshold.
 
     Returns:
         Heads tilted by `LEAST_ROLL_DEGREES` or more, in pixels of `image`.
     """
     height, width = image.shape[1:]
-    turned_from_image, size = turned_about_middle(height, width, degrees)
+    rotated_from_image, size = rotation_about_middle(height, width, degrees)
     pixels = image.permute(1, 2, 0).cpu().numpy()
-    turned = cv2.warpAffine(pixels, turned_from_image, size[::-1], borderValue=(_SHADE,) * 3)
-    seen = torch.from_numpy(turned).permute(2, 0, 1)[None].to(image.device)
+    rotated = cv2.warpAffine(pixels, rotated_from_image, size[::-1], borderValue=(_SHADE,) * 3)
+    seen = torch.from_numpy(rotated).permute(2, 0, 1)[None].to(image.device)
     # Heads that lie are answered too: in `merge_detections` they outdo answers upside down.
     found = detector(seen, min_score=min_score, max_roll_degrees=_LYING_DEGREES)[0]
-    found = transform_detections(found, invert(turned_from_image))
+    found = transform_detections(found, invert(rotated_from_image))
     return select_detections(found, np.abs(roll_degrees(found.landmarks)) >= LEAST_ROLL_DEGREES)

@@ -26,12 +26,12 @@ class EqualConv2d(nn.Module):
     """Convolution with a weight scaled at run time.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        kernel_size: Side of the kernel.
-        stride: Step of the kernel.
-        padding: Zeros on every side.
-        bias: Value that the bias starts with; None for no bias.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the kernel.
+        stride: step of the kernel.
+        padding: zeros on every side.
+        bias: value that the bias starts with; None for no bias.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class EqualLinear(nn.Module):
     """Linear layer with a weight scaled at run time.
 
     Args:
-        in_features: Features of the input.
-        out_features: Features of the output.
-        bias: Value that the bias acts with at the start.
-        lr_multiplier: Learning rate of this layer relative to others; scales weight and bias.
+        in_features: features of the input.
+        out_features: features of the output.
+        bias: value that the bias acts with at the start.
+        lr_multiplier: learning rate of this layer relative to others; scales weight and bias.
         activation: "fused_lrelu" for LeakyReLU times sqrt(2), or None.
     """
 

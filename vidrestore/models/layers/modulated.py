@@ -41,14 +41,14 @@ class ModulatedConv2d(nn.Module):
     """Convolution whose kernel is scaled by a style; see the module's text.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        kernel_size: Side of the kernel, odd.
-        style_dim: Length of the style vector.
-        demodulate: Whether output channels are brought back to unit variance.
-        upsampling: How the output becomes twice as large; None keeps the size.
-        equalized: Whether weights are scaled at run time (see `layers.equalized`).
-        blur: The filter of an up-convolution; by default [1, 3, 3, 1], kept out of the state dict.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the kernel, odd.
+        style_dim: length of the style vector.
+        demodulate: whether output channels are brought back to unit variance.
+        upsampling: how the output becomes twice as large; None keeps the size.
+        equalized: whether weights are scaled at run time (see `layers.equalized`).
+        blur: the filter of an up-convolution; by default [1, 3, 3, 1], kept out of the state dict.
     """
 
     kernel: Tensor | None
@@ -107,7 +107,7 @@ class ModulatedConv2d(nn.Module):
         Args:
             x: (N, C, H, W).
             style: (N, style_dim).
-            gain: Further factor of the output.
+            gain: further factor of the output.
 
         Returns:
             (N, O, H', W') and the factors it is still to be multiplied by, (N, O, 1, 1) or, where

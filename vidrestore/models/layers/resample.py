@@ -49,7 +49,7 @@ def fir_kernel(taps: Sequence[float] = FIR_TAPS, gain: float = 1.0) -> Tensor:
     """Outer product of four `taps` with themselves, (4, 4) float32 on the CPU, summing to `gain`.
 
     Raises:
-        ValueError: If there are not four; the layers' padding is for these.
+        ValueError: if there are not four; the layers' padding is for these.
     """
     if len(taps) != 4:
         raise ValueError(f"a resampling filter has four taps, not {len(taps)}: {tuple(taps)}")
@@ -62,10 +62,10 @@ class Filter(nn.Module):
     """A fixed filter over every channel alone, after zero padding.
 
     Args:
-        taps: Four taps, applied along both axes.
-        gain: Sum of the kernel; doubling by inserted zeros wants 4.
-        padding: Zeros added on every side.
-        stored: Whether the kernel is an entry of the state dict (GPEN's checkpoints have it).
+        taps: four taps, applied along both axes.
+        gain: sum of the kernel; doubling by inserted zeros wants 4.
+        padding: zeros added on every side.
+        stored: whether the kernel is an entry of the state dict (GPEN's checkpoints have it).
     """
 
     kernel: Tensor
@@ -90,7 +90,7 @@ class Filter(nn.Module):
 
 
 class FilterDoubled(Filter):
-    """Doubles by inserting zeros and filtering with four taps, whose gain should be 4."""
+    """Double by inserting zeros and filtering with four taps, whose gain should be 4."""
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Double (N, C, H, W), and add a bias (C,) on the way."""
@@ -149,7 +149,7 @@ def conv_then_filter_doubled(
     Args:
         x: (N, C, H, W).
         transposed: (C, O, 3, 3), applied as `torch.nn.functional.conv_transpose2d` does.
-        blur: Four taps with gain 4 and padding 1.
+        blur: four taps with gain 4 and padding 1.
         bias: (O,), or None.
 
     Returns:

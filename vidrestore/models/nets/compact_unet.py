@@ -38,10 +38,10 @@ def coordinate_grid(
     """Place of every pixel of a window inside its face crop.
 
     Args:
-        height: Height of the window in pixels.
-        width: Width of the window in pixels.
+        height: height of the window in pixels.
+        width: width of the window in pixels.
         origin: (x, y) of the window's top-left pixel in the crop, in pixels.
-        crop_size: Side of the whole crop in pixels; the window is the whole crop when absent.
+        crop_size: side of the whole crop in pixels; the window is the whole crop when absent.
 
     Returns:
         (2, height, width) float32, x then y, from -1 at the crop's left or top edge to 1 at its
@@ -72,10 +72,10 @@ class CompactUNet(nn.Module):
     """Residual U-Net over pixel-unshuffled crops with coordinate channels.
 
     Args:
-        widths: Channels of each level, finest first; each has half the resolution of the last.
-        patch: Pixel-unshuffle factor at the entry.
-        encoder_blocks: Residual blocks of each level on the way down.
-        decoder_blocks: Residual blocks of each level on the way up (the coarsest level has none).
+        widths: channels of each level, finest first; each has half the resolution of the last.
+        patch: pixel-unshuffle factor at the entry.
+        encoder_blocks: residual blocks of each level on the way down.
+        decoder_blocks: residual blocks of each level on the way up (the coarsest level has none).
     """
 
     def __init__(

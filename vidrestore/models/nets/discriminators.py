@@ -56,13 +56,13 @@ class StyleGAN2Discriminator(nn.Module):
     """Residual discriminator with equalised learning rate and FIR halving.
 
     Args:
-        size: Side of the pictures, a power of two of at least 8.
-        channel_multiplier: Widens the layers above 32 px.
-        narrow: Scales all channels.
-        resample_kernel: Taps of the FIR filters.
-        minibatch_stddev: Whether the last block sees how much a batch varies (arXiv:1710.10196,
+        size: side of the pictures, a power of two of at least 8.
+        channel_multiplier: widens the layers above 32 px.
+        narrow: scales all channels.
+        resample_kernel: taps of the FIR filters.
+        minibatch_stddev: whether the last block sees how much a batch varies (arXiv:1710.10196,
             section 3). Off, every picture is judged alone.
-        stddev_group: Most pictures that are compared with each other, see `minibatch_deviation`.
+        stddev_group: most pictures that are compared with each other, see `minibatch_deviation`.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
 
     Args:
         x: (N, C, H, W).
-        group: Pictures of a group; the largest divisor of N up to this is used. Group k of G holds
+        group: pictures of a group; the largest divisor of N up to this is used. Group k of G holds
             pictures k, k + G, k + 2 G, …
 
     Returns:
@@ -132,7 +132,7 @@ class ComponentDiscriminator(nn.Module):
     Five convolutions with equalised learning rate and FIR halving, then one to a map of logits.
 
     Args:
-        width: Channels of the first layer; doubled at each of two halvings.
+        width: channels of the first layer; doubled at each of two halvings.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -164,7 +164,7 @@ class ComponentDiscriminators(nn.Module):
     """One discriminator each for left eye, right eye and mouth.
 
     Args:
-        width: See `ComponentDiscriminator`.
+        width: see `ComponentDiscriminator`.
     """
 
     def __init__(self, width: int = 64) -> None:
@@ -193,12 +193,12 @@ class UNetDiscriminator(nn.Module):
     picture of 256x256 px; with `patch` 1, 11.8.
 
     Args:
-        width: Channels at the finest level; doubled at each halving, up to eight times.
-        levels: Number of halvings.
-        patch: Pixels of a square that are taken together (pixel unshuffle) before the first layer
+        width: channels at the finest level; doubled at each halving, up to eight times.
+        levels: number of halvings.
+        patch: pixels of a square that are taken together (pixel unshuffle) before the first layer
             and told apart behind the last: 1 for none, 2 for a quarter of the cost.
         channels: 3 for pictures; 6 where each comes with what it was made from, behind it.
-        spectral: Whether convolutions are normalised.
+        spectral: whether convolutions are normalised.
     """
 
     def __init__(

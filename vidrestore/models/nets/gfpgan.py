@@ -41,10 +41,10 @@ class UNetWidths:
     """Channels of the U-Net, which is half as wide as the decoder.
 
     Args:
-        out_size: Side of the picture, a power of two.
-        channel_multiplier: Widens the layers above 32 px.
-        narrow: Scales all channels of the decoder.
-        sft_half: Whether conditions steer half of the decoder's channels, or all.
+        out_size: side of the picture, a power of two.
+        channel_multiplier: widens the layers above 32 px.
+        narrow: scales all channels of the decoder.
+        sft_half: whether conditions steer half of the decoder's channels, or all.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class GFPGAN(nn.Module):
         """Read faces, (N, 3, S, S) RGB in [-1, 1].
 
         Raises:
-            ModelError: If S is not the network's own size.
+            ModelError: if S is not the network's own size.
         """
         check_size(x, self.out_size)
         x = self.conv_body_first(x.to(next(self.conv_body_first.parameters()).dtype))
@@ -118,8 +118,8 @@ class GFPGAN(nn.Module):
 
         Args:
             x: (N, 3, S, S) RGB in [-1, 1].
-            noise: One map a layer; by default the noise stored with the weights.
-            steer: What to make of the latents (N, n_latents, D) before drawing.
+            noise: one map a layer; by default the noise stored with the weights.
+            steer: what to make of the latents (N, n_latents, D) before drawing.
 
         Returns:
             (N, 3, S, S) float32 RGB, about [-1, 1].

@@ -27,14 +27,14 @@ class GFPGANv1Clean(GFPGAN):
     """GFP-GAN v1.2 to v1.4.
 
     Args:
-        out_size: Side of the pictures, a power of two.
-        num_style_feat: Length of a latent.
-        channel_multiplier: Widens the layers above 32 px; 2 in the public checkpoints.
-        narrow: Scales all channels.
-        num_mlp: Layers of the mapping network, unused where the input is latent.
-        input_is_latent: Whether the bottleneck gives latents.
-        different_w: Whether every layer has a latent of its own.
-        sft_half: Whether conditions steer half of the decoder's channels, or all.
+        out_size: side of the pictures, a power of two.
+        num_style_feat: length of a latent.
+        channel_multiplier: widens the layers above 32 px; 2 in the public checkpoints.
+        narrow: scales all channels.
+        num_mlp: layers of the mapping network, unused where the input is latent.
+        input_is_latent: whether the bottleneck gives latents.
+        different_w: whether every layer has a latent of its own.
+        sft_half: whether conditions steer half of the decoder's channels, or all.
     """
 
     def __init__(

@@ -42,16 +42,16 @@ class GFPGANv1(GFPGAN):
     """GFP-GAN v1.0.
 
     Args:
-        out_size: Side of the pictures, a power of two.
-        num_style_feat: Length of a latent.
-        channel_multiplier: Widens the layers above 32 px; 1 in the public checkpoint.
-        narrow: Scales all channels.
-        num_mlp: Layers of the mapping network, unused where the input is latent.
-        input_is_latent: Whether the bottleneck gives latents.
-        different_w: Whether every layer has a latent of its own.
-        sft_half: Whether conditions steer half of the decoder's channels, or all.
-        resample_kernel: Taps of the FIR filters.
-        lr_mlp: Learning rate of the mapping network relative to the others.
+        out_size: side of the pictures, a power of two.
+        num_style_feat: length of a latent.
+        channel_multiplier: widens the layers above 32 px; 1 in the public checkpoint.
+        narrow: scales all channels.
+        num_mlp: layers of the mapping network, unused where the input is latent.
+        input_is_latent: whether the bottleneck gives latents.
+        different_w: whether every layer has a latent of its own.
+        sft_half: whether conditions steer half of the decoder's channels, or all.
+        resample_kernel: taps of the FIR filters.
+        lr_mlp: learning rate of the mapping network relative to the others.
     """
 
     resampling: Upsampling = "fir"
@@ -112,15 +112,15 @@ class GFPGANBilinear(GFPGANv1):
     """GFP-GAN with bilinear resampling; `restorers.prepare.to_clean` makes it a clean one.
 
     Args:
-        out_size: Side of the pictures, a power of two.
-        num_style_feat: Length of a latent.
-        channel_multiplier: Widens the layers above 32 px.
-        narrow: Scales all channels.
-        num_mlp: Layers of the mapping network, unused where the input is latent.
-        input_is_latent: Whether the bottleneck gives latents.
-        different_w: Whether every layer has a latent of its own.
-        sft_half: Whether conditions steer half of the decoder's channels, or all.
-        lr_mlp: Learning rate of the mapping network relative to the others.
+        out_size: side of the pictures, a power of two.
+        num_style_feat: length of a latent.
+        channel_multiplier: widens the layers above 32 px.
+        narrow: scales all channels.
+        num_mlp: layers of the mapping network, unused where the input is latent.
+        input_is_latent: whether the bottleneck gives latents.
+        different_w: whether every layer has a latent of its own.
+        sft_half: whether conditions steer half of the decoder's channels, or all.
+        lr_mlp: learning rate of the mapping network relative to the others.
     """
 
     resampling = "bilinear"
@@ -154,9 +154,9 @@ class DownBlock(nn.Module):
     """Residual block that halves its input.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        taps: Taps of the FIR filter before a convolution of stride 2; None for bilinear halving
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        taps: taps of the FIR filter before a convolution of stride 2; None for bilinear halving
             before a plain convolution.
     """
 
@@ -220,11 +220,11 @@ def halving_layer(
     """Halving and a convolution, without activation.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         kernel_size: 3 or 1.
-        taps: Taps of the FIR filter; None for bilinear halving.
-        stored: Whether the filter is an entry of the state dict.
+        taps: taps of the FIR filter; None for bilinear halving.
+        stored: whether the filter is an entry of the state dict.
     """
     if taps is None:
         conv = EqualConv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)

@@ -38,14 +38,14 @@ class GPENFullGenerator(nn.Module):
     """GPEN.
 
     Args:
-        size: Side of the pictures, a power of two.
-        style_dim: Length of a latent.
-        n_mlp: Layers of the mapping network.
-        channel_multiplier: Widens the layers above 32 px; 2 in the public checkpoints, 1 at 256 px.
-        narrow: Scales all channels; 1 in the public checkpoints, 0.5 at 256 px.
-        isconcat: Whether features are concatenated as noise, or added.
-        lr_mlp: Learning rate of the mapping network relative to the others.
-        blur_kernel: Taps of the FIR filters.
+        size: side of the pictures, a power of two.
+        style_dim: length of a latent.
+        n_mlp: layers of the mapping network.
+        channel_multiplier: widens the layers above 32 px; 2 in the public checkpoints, 1 at 256 px.
+        narrow: scales all channels; 1 in the public checkpoints, 0.5 at 256 px.
+        isconcat: whether features are concatenated as noise, or added.
+        lr_mlp: learning rate of the mapping network relative to the others.
+        blur_kernel: taps of the FIR filters.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class GPENFullGenerator(nn.Module):
             Latents (N, style_dim), and features from 4 px to the full size.
 
         Raises:
-            ModelError: If S is not the network's own size.
+            ModelError: if S is not the network's own size.
         """
         check_size(x, self.out_size)
         features = []
@@ -102,7 +102,7 @@ class GPENFullGenerator(nn.Module):
 
         Args:
             x: (N, 3, S, S) RGB in [-1, 1].
-            steer: What to make of the latents (N, style_dim) before drawing.
+            steer: what to make of the latents (N, style_dim) before drawing.
 
         Returns:
             (N, 3, S, S) float32 RGB, about [-1, 1].
@@ -116,12 +116,12 @@ class Generator(nn.Module):
     """StyleGAN2 with features in place of noise.
 
     Args:
-        widths: Channels of the convolutions, from 4 px to the full size.
-        style_dim: Length of a latent.
-        n_mlp: Layers of the mapping network.
-        isconcat: Whether features are concatenated, or added.
-        lr_mlp: Learning rate of the mapping network relative to the others.
-        taps: Taps of the FIR filters.
+        widths: channels of the convolutions, from 4 px to the full size.
+        style_dim: length of a latent.
+        n_mlp: layers of the mapping network.
+        isconcat: whether features are concatenated, or added.
+        lr_mlp: learning rate of the mapping network relative to the others.
+        taps: taps of the FIR filters.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Generator(nn.Module):
         Args:
             latents: (N, style_dim), or (N, n_latents, style_dim) with one for each layer, to_rgb
                 having that of the next level's first convolution, as in StyleGAN2.
-            features: From 4 px on.
+            features: from 4 px on.
 
         Returns:
             (N, 3, S, S).
@@ -245,7 +245,7 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Adds a feature map's picture to the doubled picture of the layer before, in float32."""
+    """Add a feature map's picture to the doubled picture of the layer before, in float32."""
 
     def __init__(self, in_channels: int, style_dim: int, upsample: nn.Module | None = None) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def log2_size(size: int) -> int:
     """Exponent of an image size.
 
     Raises:
-        ValueError: If `size` is not a power of two of at least 8.
+        ValueError: if `size` is not a power of two of at least 8.
     """
     exponent = size.bit_length() - 1
     if size < 8 or 2**exponent != size:
@@ -55,7 +55,7 @@ def log2_size(size: int) -> int:
 
 
 class NormalizeStyle(nn.Module):
-    """Scales a latent to unit mean square."""
+    """Scale a latent to unit mean square."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-8)
@@ -126,13 +126,13 @@ class EqualStyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Adds a feature map's picture to the doubled picture of the layer before, in float32.
+    """Add a feature map's picture to the doubled picture of the layer before, in float32.
 
     Args:
-        in_channels: Channels of the feature map.
-        style_dim: Length of the style vector.
-        equalized: Whether weights are scaled at run time.
-        upsample: Doubles the picture; bilinear by default.
+        in_channels: channels of the feature map.
+        style_dim: length of the style vector.
+        equalized: whether weights are scaled at run time.
+        upsample: doubles the picture; bilinear by default.
     """
 
     def __init__(
@@ -198,9 +198,9 @@ class Synthesis(nn.Module):
 
         Args:
             latents: (N, n_latents, D), in the space behind the mapping network.
-            conditions: Scale and shift, (N, C, H, W) each, for every size from 8 px on; they act
+            conditions: scale and shift, (N, C, H, W) each, for every size from 8 px on; they act
                 on the last C channels behind the first convolution of that size.
-            noise: As `stored_noise` gives it, which is the default.
+            noise: as `stored_noise` gives it, which is the default.
 
         Returns:
             (N, 3, S, S) float32 RGB in [-1, 1].
@@ -234,13 +234,13 @@ class StyleGAN2Generator(Synthesis):
     """The generator with equalised learning rate.
 
     Args:
-        out_size: Side of the picture, a power of two.
-        num_style_feat: Length of a latent.
-        num_mlp: Layers of the mapping network.
-        channel_multiplier: Widens the layers above 32 px.
-        resample_kernel: Taps of the filter; unused where `resampling` is bilinear.
-        lr_mlp: Learning rate of the mapping network relative to the others.
-        narrow: Scales all channels.
+        out_size: side of the picture, a power of two.
+        num_style_feat: length of a latent.
+        num_mlp: layers of the mapping network.
+        channel_multiplier: widens the layers above 32 px.
+        resample_kernel: taps of the filter; unused where `resampling` is bilinear.
+        lr_mlp: learning rate of the mapping network relative to the others.
+        narrow: scales all channels.
         resampling: "fir", or "bilinear" for the decoder of GFPGANBilinear.
     """
 
@@ -290,11 +290,11 @@ class StyleGAN2GeneratorClean(Synthesis):
     """The generator with plain layers and bilinear resampling.
 
     Args:
-        out_size: Side of the picture, a power of two.
-        num_style_feat: Length of a latent.
-        num_mlp: Layers of the mapping network.
-        channel_multiplier: Widens the layers above 32 px.
-        narrow: Scales all channels.
+        out_size: side of the picture, a power of two.
+        num_style_feat: length of a latent.
+        num_mlp: layers of the mapping network.
+        channel_multiplier: widens the layers above 32 px.
+        narrow: scales all channels.
     """
 
     def __init__(

@@ -55,21 +55,21 @@ def adapt_restorer(
     their number format. It is not modified, and is in training mode afterwards if it was before.
 
     Args:
-        network: From (N, 3, S, S) to the same shape: a module, or anything that can be called.
-        size: Side S of the crops in pixels, 16 to 2048.
-        template: Where the five landmarks lie in a crop: "ffhq" (GFP-GAN, CodeFormer and most
+        network: from (N, 3, S, S) to the same shape: a module, or anything that can be called.
+        size: side S of the crops in pixels, 16 to 2048.
+        template: where the five landmarks lie in a crop: "ffhq" (GFP-GAN, CodeFormer and most
             others), "gpen", or (5, 2) points (x, y) in pixels, in the order of
             `vidrestore.models.templates`.
-        value_range: What black and white are to the network, such as (-1, 1) or (0, 255).
-        channels: Order of the network's channels.
-        batch_size: Crops in every call, shorter batches being padded; 0 picks a number for the
+        value_range: what black and white are to the network, such as (-1, 1) or (0, 255).
+        channels: order of the network's channels.
+        batch_size: crops in every call, shorter batches being padded; 0 picks a number for the
             device.
-        device: Where a callable wants its crops; None for the CPU. A module's is where its weights
+        device: where a callable wants its crops; None for the CPU. A module's is where its weights
             are.
-        name: What reports call it; None for the name of its class or function.
+        name: what reports call it; None for the name of its class or function.
 
     Raises:
-        ModelError: An argument has a value that no network has.
+        ModelError: an argument has a value that no network has.
     """
     home = _device(network, device)
     check_crop_size(size)
@@ -92,10 +92,10 @@ class ForeignNetwork(nn.Module):
     """From and to RGB in [-1, 1], around a network of another range or order of channels.
 
     Args:
-        network: See `adapt_restorer`.
-        name: How messages call it.
-        value_range: See `adapt_restorer`.
-        channels: See `adapt_restorer`.
+        network: see `adapt_restorer`.
+        name: how messages call it.
+        value_range: see `adapt_restorer`.
+        channels: see `adapt_restorer`.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class ForeignNetwork(nn.Module):
             (N, 3, S, S) float32 RGB, in [-1, 1] as far as the network keeps its range.
 
         Raises:
-            ModelError: The network fails, or gives something else than pictures of that shape.
+            ModelError: the network fails, or gives something else than pictures of that shape.
         """
         network, half = self._call[0], (self._high - self._low) / 2
         is_converted = (self._low, self._high) != (-1, 1)
@@ -163,7 +163,7 @@ def check_crop_size(size: object) -> None:
     """Refuse a size that no crop has.
 
     Raises:
-        ModelError: It is no whole number from 16 to 2048.
+        ModelError: it is no whole number from 16 to 2048.
     """
     if not isinstance(size, int) or not LEAST_CROP_PX <= size <= MOST_CROP_PX:
         raise ModelError(f"size: crops are {LEAST_CROP_PX} to {MOST_CROP_PX} pixels, got {size!r}")
@@ -195,7 +195,7 @@ def _device(network: object, asked: torch.device | str | None) -> torch.device:
     """Where a network runs.
 
     Raises:
-        ModelError: It cannot be called, or its weights are elsewhere than was asked.
+        ModelError: it cannot be called, or its weights are elsewhere than was asked.
     """
     if not callable(network):
         raise ModelError(f"restorer: {type(network).__name__} is neither a module nor a function")

@@ -22,14 +22,14 @@ _CONTRAST = 1.08
 
 
 class DebugRestorer:
-    """Follows `FaceRestorer` and, having no memory, `RestorerRun`; see the module."""
+    """A `FaceRestorer` and, as it has no memory, its own `RestorerRun`; see the module."""
 
     def __init__(self, *, size: int = 256, batch_size: int = 4) -> None:
         """Make the restorer.
 
         Args:
-            size: Side of the crops in pixels.
-            batch_size: What it says it takes at once; any number of crops will do.
+            size: side of the crops in pixels.
+            batch_size: what it says it takes at once; any number of crops will do.
         """
         self.name = "debug"
         self.size = size
@@ -46,7 +46,7 @@ class DebugRestorer:
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1].
-            people: Not used.
+            people: not used.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1]; NaN throughout for a crop with a NaN in it.

@@ -43,16 +43,16 @@ class NetworkRestorer:
     company it is restored. Calls from several threads take turns.
 
     Args:
-        network: From and to RGB in [-1, 1], with its weights; modified in place, do not use it
+        network: from and to RGB in [-1, 1], with its weights; modified in place, do not use it
             afterwards.
-        name: What the model is called in reports.
-        size: Side of the crops in pixels.
-        template: The crops' alignment: a name of `vidrestore.models.templates`, or (5, 2) landmarks
+        name: what the model is called in reports.
+        size: side of the crops in pixels.
+        template: the crops' alignment: a name of `vidrestore.models.templates`, or (5, 2) landmarks
             in pixels of a crop.
-        device: Where to run.
-        precision: Number format; "auto" takes the fastest one that agrees with float32, "as is"
+        device: where to run.
+        precision: number format; "auto" takes the fastest one that agrees with float32, "as is"
             leaves the network as it is given.
-        batch_size: Crops in every call of the network; 0 picks a number for the device.
+        batch_size: crops in every call of the network; 0 picks a number for the device.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class NetworkRestorer:
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1].
-            noise: One map a layer, or None for the network's own.
-            steer: What to make of the latents.
-            exact: Whether to compute in float32.
+            noise: one map a layer, or None for the network's own.
+            steer: what to make of the latents.
+            exact: whether to compute in float32.
         """
         with self._turn:
             network = self._in_float32() if exact else self.network
@@ -132,9 +132,9 @@ class NetworkRun:
     """One run of a `NetworkRestorer`; see `vidrestore.models.interfaces.RestorerRun`.
 
     Args:
-        restorer: What is run.
-        noise: See `FaceRestorer.start_run`.
-        style_strength: See `FaceRestorer.start_run`.
+        restorer: what is run.
+        noise: see `FaceRestorer.start_run`.
+        style_strength: see `FaceRestorer.start_run`.
     """
 
     def __init__(self, restorer: NetworkRestorer, noise: Noise, style_strength: float) -> None:
@@ -152,7 +152,7 @@ class NetworkRun:
         """Restore crops; see `RestorerRun`.
 
         Raises:
-            ModelError: If memory does not suffice for one crop, or the crops have another size.
+            ModelError: if memory does not suffice for one crop, or the crops have another size.
         """
         if crops.shape[1:] != (3, self.size, self.size):
             shape = (3, self.size, self.size)
@@ -205,7 +205,7 @@ class NetworkRun:
         """Go on with half the batch after memory ran out.
 
         Raises:
-            ModelError: If the batch was a single crop.
+            ModelError: if the batch was a single crop.
         """
         if self.batch_size == 1:
             raise ModelError(

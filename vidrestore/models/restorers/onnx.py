@@ -45,20 +45,20 @@ def load_onnx(
     """Load a face restorer from an ONNX file.
 
     Args:
-        path: The file.
-        template: See `adapt_restorer`; None for what the file says.
-        value_range: See `adapt_restorer`; None for what the file says.
-        channels: See `adapt_restorer`; None for what the file says, or RGB.
-        size: Side of the crops in pixels; None for what the file says.
-        batch_size: Crops in every call; 0 for the number that the network takes, or one.
-        device: Where ONNX Runtime computes.
+        path: the file.
+        template: see `adapt_restorer`; None for what the file says.
+        value_range: see `adapt_restorer`; None for what the file says.
+        channels: see `adapt_restorer`; None for what the file says, or RGB.
+        size: side of the crops in pixels; None for what the file says.
+        batch_size: crops in every call; 0 for the number that the network takes, or one.
+        device: where ONNX Runtime computes.
 
     Raises:
-        ModelError: An argument, or what the file says of itself, is nothing that a network has.
+        ModelError: an argument, or what the file says of itself, is nothing that a network has.
         NotAvailableError: ONNX Runtime is not installed.
-        UsageError: Neither the file nor the caller says the template or the value range, or the
+        UsageError: neither the file nor the caller says the template or the value range, or the
             network takes another batch size.
-        WeightsError: The file is missing or damaged, or its network restores no crops.
+        WeightsError: the file is missing or damaged, or its network restores no crops.
     """
     file = read_onnx(Path(path))
     network = _OnnxNetwork(file, torch.device(device))
@@ -88,8 +88,8 @@ class _OnnxNetwork:
     """An ONNX file that is called like a network: pictures in, pictures out.
 
     Args:
-        file: The file.
-        device: Where ONNX Runtime computes; the pictures are on the CPU.
+        file: the file.
+        device: where ONNX Runtime computes; the pictures are on the CPU.
     """
 
     def __init__(self, file: OnnxFile, device: torch.device) -> None:
@@ -113,7 +113,7 @@ class _OnnxNetwork:
         """Batch size and side of the pictures that an input or output has, None where any.
 
         Raises:
-            WeightsError: It is no batch of pictures.
+            WeightsError: it is no batch of pictures.
         """
         shape, kind = list(port.shape), port.type
         described = f"{does} {kind} of shape {shape}"
@@ -178,7 +178,7 @@ def _size(network: _OnnxNetwork, file: OnnxFile, asked: int | None) -> int:
     """Side of the crops: the network's own, what is asked, or what the file says.
 
     Raises:
-        WeightsError: None of them says it, or two of them differ.
+        WeightsError: none of them says it, or two of them differ.
     """
     told = file.metadata.get("size", "")
     size = asked or network.size or (int(told) if told.isdecimal() and len(told) < 6 else None)

@@ -35,10 +35,10 @@ def prepare_fastest(
     """Make a network ready for inference, in the fastest format that is exact enough.
 
     Args:
-        network: A network from and to RGB in [-1, 1], with its weights; it is used up.
-        device: Where it will run.
+        network: a network from and to RGB in [-1, 1], with its weights; it is used up.
+        device: where it will run.
         template: (5, 2) landmarks of its crops.
-        size: Side of its crops.
+        size: side of its crops.
 
     Returns:
         The network and its format.
@@ -75,10 +75,10 @@ def run_network(
     """Run a prepared network.
 
     Args:
-        network: From `prepare_for_inference`; it casts its input to its own format.
+        network: from `prepare_for_inference`; it casts its input to its own format.
         crops: (N, 3, S, S) float RGB in [0, 1], on the network's device.
-        noise: One map a layer, for networks that take noise; None for their own.
-        steer: What to make of the latents, for networks that have some.
+        noise: one map a layer, for networks that take noise; None for their own.
+        steer: what to make of the latents, for networks that have some.
 
     Returns:
         (N, 3, S, S) float32 RGB, neither clamped nor checked.
@@ -94,7 +94,7 @@ def drawn_face(template: npt.NDArray[np.float64], size: int) -> Tensor:
 
     Args:
         template: (5, 2) landmarks in pixels.
-        size: Side of the picture.
+        size: side of the picture.
 
     Returns:
         (3, size, size) float32 RGB in [0, 1].

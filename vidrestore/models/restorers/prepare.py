@@ -41,9 +41,9 @@ def prepare_for_inference(
     Styles are computed in float32 whatever the precision: they cost little and steer everything.
 
     Args:
-        network: A network with its weights.
-        device: Where it will run.
-        precision: Number format of feature maps and convolutions.
+        network: a network with its weights.
+        device: where it will run.
+        precision: number format of feature maps and convolutions.
 
     Returns:
         The network, or another that computes the same.
@@ -78,7 +78,7 @@ def to_clean(network: GFPGANBilinear) -> GFPGANv1Clean:
     the layer before it, and the division of residual blocks by sqrt(2) into their two branches.
 
     Args:
-        network: The network; it stays as it is.
+        network: the network; it stays as it is.
 
     Returns:
         A network that gives the same pictures but for rounding.

@@ -50,7 +50,7 @@ class StyleMemory:
 
         Args:
             latents: (N, …), one person's code each, in the order of time.
-            people: Whose they are; latents beyond their number stay as they are.
+            people: whose they are; latents beyond their number stay as they are.
         """
         self._found = {}
         smoothed = list(latents)

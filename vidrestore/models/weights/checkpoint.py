@@ -53,11 +53,11 @@ def read(path: Path, *, trusted: bool = False) -> Checkpoint:
     """Read a weights file; nothing in it is executed.
 
     Args:
-        path: A `.safetensors` file, or a pickled one of any name.
-        trusted: Look at nothing before, because the whole file's checksum has been compared.
+        path: a `.safetensors` file, or a pickled one of any name.
+        trusted: look at nothing before, because the whole file's checksum has been compared.
 
     Raises:
-        WeightsError: If the file is missing, damaged, unsafe, or holds no weights.
+        WeightsError: if the file is missing, damaged, unsafe, or holds no weights.
     """
     if trusted:
         require_file(path, f"weights {path}", WeightsError)
@@ -117,12 +117,12 @@ def fill(module: nn.Module, checkpoint: Checkpoint, *, arch: str) -> None:
     """Put weights into a network, which keeps its dtype and comes to lie on the CPU.
 
     Args:
-        module: The network; each of its entries must be in the checkpoint, with its shape.
-        checkpoint: The weights; nothing in it may be left over.
-        arch: Name of the network, for the message.
+        module: the network; each of its entries must be in the checkpoint, with its shape.
+        checkpoint: the weights; nothing in it may be left over.
+        arch: name of the network, for the message.
 
     Raises:
-        WeightsError: If names or shapes differ.
+        WeightsError: if names or shapes differ.
     """
     own = module.state_dict()
     mismatch = _mismatch(
@@ -146,10 +146,10 @@ class Unfilled(TorchFunctionMode):
     network computes for itself, such as a fixed filter, is there.
 
     Args:
-        most_values: Refuse, before allocating, networks with more numbers than this.
+        most_values: refuse, before allocating, networks with more numbers than this.
 
     Raises:
-        ValueError: The network has more.
+        ValueError: the network has more.
     """
 
     def __init__(self, most_values: float = math.inf) -> None:

@@ -32,15 +32,15 @@ def open_url(
     """Ask for an address and read the answer's headers.
 
     Args:
-        request: What to ask.
-        *handlers: Handlers of `urllib.request` that replace usual ones.
-        timeout_s: Longest time until the headers are whole, and longest silence behind them.
-        arrived: See `Arrived`.
+        request: what to ask.
+        *handlers: handlers of `urllib.request` that replace usual ones.
+        timeout_s: longest time until the headers are whole, and longest silence behind them.
+        arrived: see `Arrived`.
 
     Raises:
-        TimeoutError: The headers are not whole in time.
-        OSError: The server cannot be reached, or refuses; also as `urllib.error.URLError`.
-        http.client.HTTPException: The answer is no HTTP.
+        TimeoutError: the headers are not whole in time.
+        OSError: the server cannot be reached, or refuses; also as `urllib.error.URLError`.
+        http.client.HTTPException: the answer is no HTTP.
     """
     opening = _Opening(timeout_s, arrived)
     opener = urllib.request.build_opener(_Handler(opening), *handlers)
@@ -59,7 +59,7 @@ class _Opening:
         """Seconds that are left, more than 0.
 
         Raises:
-            TimeoutError: None are.
+            TimeoutError: no time is left.
         """
         left = self._end - time.monotonic()
         if left <= 0:

@@ -74,7 +74,7 @@ class _Pace:
         """Take note of bytes that have come.
 
         Raises:
-            _Refused: Too few came in the last window.
+            _Refused: too few came in the last window.
         """
         self._since = now if self._since is None else self._since
         self._bytes += count
@@ -112,7 +112,7 @@ class _Transfer:
         """Take note of bytes that have come.
 
         Raises:
-            _Refused: They come too slowly.
+            _Refused: they come too slowly.
         """
         self.pace.add(count, self.clock())
 
@@ -135,19 +135,19 @@ def fetch(
     """Download `target` from the first of `urls` that gives the right bytes.
 
     Args:
-        urls: Addresses of the same file, tried in order.
-        target: The file to make; its folder exists. Replaced atomically.
-        wrong: Says what is wrong with the whole file; None if nothing is.
-        size: Exact size in bytes; an answer of another size is refused before it is read.
-        resumable: Continue what an earlier transfer left. Turn it off if `wrong` would not notice
+        urls: addresses of the same file, tried in order.
+        target: the file to make; its folder exists. Replaced atomically.
+        wrong: says what is wrong with the whole file; None if nothing is.
+        size: exact size in bytes; an answer of another size is refused before it is read.
+        resumable: continue what an earlier transfer left. Turn it off if `wrong` would not notice
             that the parts come from different files.
-        progress: See `Progress`.
-        timeout_s: Longest time until a server's answer begins with whole headers, and longest
+        progress: see `Progress`.
+        timeout_s: longest time until a server's answer begins with whole headers, and longest
             silence behind them, in seconds.
-        clock: Gives seconds, for the pace.
+        clock: gives seconds, for the pace.
 
     Raises:
-        DownloadError: If no address gives the file; the message has each one's reason.
+        DownloadError: if no address gives the file; the message has each one's reason.
     """
     part = target.with_name(target.name + ".part")
     transfer = _Transfer(part, size, resumable, progress, timeout_s, clock)

@@ -20,7 +20,7 @@ def check_file(path: Path) -> None:
     Its kind is told by its ending, as when it is loaded: `.onnx`, `.safetensors`, else pickled.
 
     Raises:
-        WeightsError: It is one of these, or is missing.
+        WeightsError: it is one of these, or is missing.
     """
     require_file(path, f"weights {path}", WeightsError)
     if is_onnx(path):

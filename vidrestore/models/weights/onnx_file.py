@@ -59,7 +59,7 @@ def read_onnx(path: Path) -> OnnxFile:
     """Read what an ONNX file says of itself.
 
     Raises:
-        WeightsError: It is missing or damaged, or its weights lie in files outside its folder.
+        WeightsError: it is missing or damaged, or its weights lie in files outside its folder.
     """
     if not require_file(path, f"weights {path}", WeightsError):
         raise WeightsError(f"weights {path}: empty, no ONNX file")
@@ -94,8 +94,8 @@ class _Walk:
     """Go through the message once, the inner ones too.
 
     Args:
-        data: The file.
-        found: What is filled.
+        data: the file.
+        found: what is filled.
     """
 
     def __init__(self, data: mmap.mmap, found: OnnxFile) -> None:

@@ -86,8 +86,8 @@ def check_weights_file(path: Path) -> None:
     """Follow a file's pickles without making anything.
 
     Raises:
-        UnsafeWeights: It holds, or would take, more than tables of tensors need.
-        OSError: It cannot be read.
+        UnsafeWeights: it holds, or would take, more than tables of tensors need.
+        OSError: it cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(4)  # By these, torch chooses how it reads.
@@ -147,10 +147,10 @@ def _check_legacy(file: IO[bytes], size: int) -> None:
 
 
 class _Walk:
-    """Follows one pickle.
+    """A walk through one pickle.
 
     Args:
-        held: Bytes that the file holds for the storage of a key.
+        held: bytes that the file holds for the storage of a key.
     """
 
     def __init__(self, held: Callable[[str], int]) -> None:
@@ -169,7 +169,7 @@ class _Walk:
         """Read up to the pickle's end.
 
         Raises:
-            UnsafeWeights: See `check_weights_file`.
+            UnsafeWeights: see `check_weights_file`.
         """
         try:
             for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):

@@ -23,7 +23,7 @@ def quantize(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights as they are to be stored.
 
     Args:
-        state: Floating-point tensors by name; others are kept as they are.
+        state: floating-point tensors by name; others are kept as they are.
 
     Returns:
         int8 tensors with their float32 scales, and float16 tensors.
@@ -46,10 +46,10 @@ def dequantize(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights as a network takes them: what `quantize` stored, in float32 where it was int8.
 
     Args:
-        stored: Any tensors by name; those without a scale are kept as they are.
+        stored: any tensors by name; those without a scale are kept as they are.
 
     Raises:
-        ValueError: A scale is not one for each output; broadcast, it would take any memory.
+        ValueError: a scale is not one for each output; broadcast, it would take any memory.
     """
     state = {}
     for name, tensor in stored.items():

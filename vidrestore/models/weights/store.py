@@ -79,7 +79,7 @@ def ready(spec: ModelSpec) -> Path:
     """Path of an installed and checked file.
 
     Raises:
-        WeightsError: If the file is missing or is not the right one.
+        WeightsError: if the file is missing or is not the right one.
     """
     path = path_of(spec)
     with _as_weights_errors(path):
@@ -97,7 +97,7 @@ def verify(spec: ModelSpec) -> str:
         Its sha256, which is the expected one (for the embedded models, the one that it has).
 
     Raises:
-        WeightsError: If the file is missing or is not the right one.
+        WeightsError: if the file is missing or is not the right one.
     """
     path = path_of(spec)
     with _as_weights_errors(path):
@@ -122,17 +122,17 @@ def pull(
     A second process that wants the same file waits for the first one.
 
     Args:
-        spec: The model.
-        allow_unverified: Take a model without a published checksum, and remember the one it has.
-        on_download: Told of progress; see `OnDownload`.
-        timeout_s: Longest silence of a server, in seconds.
+        spec: the model.
+        allow_unverified: take a model without a published checksum, and remember the one it has.
+        on_download: told of progress; see `OnDownload`.
+        timeout_s: longest silence of a server, in seconds.
 
     Returns:
         Path of the checked file.
 
     Raises:
-        DownloadError: If no server gives the file; the message says where to put it by hand.
-        WeightsError: If a file is there but is not the right one, or the folder cannot be written.
+        DownloadError: if no server gives the file; the message says where to put it by hand.
+        WeightsError: if a file is there but is not the right one, or the folder cannot be written.
     """
     path = path_of(spec)
     if spec.embedded:

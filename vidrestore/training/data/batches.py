@@ -20,11 +20,11 @@ class _ShareOfBatches(Sampler[list[int]]):
     """The part of every batch that one of several processes works on.
 
     Args:
-        start: Number of the first sample.
-        stop: Number behind the last one.
-        batch_size: Samples of a batch over all processes.
-        rank: Which process.
-        n_processes: How many there are; the batch size is a multiple.
+        start: number of the first sample.
+        stop: number behind the last one.
+        batch_size: samples of a batch over all processes.
+        rank: which process.
+        n_processes: how many there are; the batch size is a multiple.
     """
 
     def __init__(self, start: int, stop: int, batch_size: int, rank: int, n_processes: int) -> None:
@@ -55,17 +55,17 @@ def batches(
     """Batches of the samples `start` to `stop`, the latter left out.
 
     Args:
-        samples: Item ``i`` is the training's ``i``-th sample.
-        start: Number of the first sample.
-        stop: Number behind the last one; what does not fill a batch is left out.
-        batch_size: Samples of a batch over all processes.
-        workers: Loader processes; 0 loads in this one. The result does not depend on it.
-        rank: Which process this is.
-        n_processes: How many share every batch.
-        pin: Whether batches lie in memory that a GPU reads fast.
+        samples: item ``i`` is the training's ``i``-th sample.
+        start: number of the first sample.
+        stop: number behind the last one; what does not fill a batch is left out.
+        batch_size: samples of a batch over all processes.
+        workers: loader processes; 0 loads in this one. The result does not depend on it.
+        rank: which process this is.
+        n_processes: how many share every batch.
+        pin: whether batches lie in memory that a GPU reads fast.
 
     Raises:
-        DataError: The batch cannot be shared evenly.
+        DataError: the batch cannot be shared evenly.
     """
     if batch_size % n_processes:
         raise DataError(

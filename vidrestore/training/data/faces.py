@@ -57,8 +57,8 @@ class FaceSource(Protocol):
         """(S, S, 3) RGB and (5, 2) landmarks in pixels.
 
         Args:
-            index: Which picture.
-            turn: Where it turns out to be of no use, another one is drawn, by this number.
+            index: which picture.
+            turn: where it turns out to be of no use, another one is drawn, by this number.
         """
         ...
 
@@ -124,7 +124,7 @@ class FacesOnDisk:
         numbers given alone: so no picture is seen more often for lying behind a bad one.
 
         Raises:
-            DataError: No picture can be used.
+            DataError: no picture can be used.
         """
         for place in self._tries(index, turn):
             if place in self.refused:
@@ -167,18 +167,18 @@ def load_faces(
     """Decode the faces of one split.
 
     Args:
-        folder: Pictures, and perhaps ``labels.csv``.
-        split: Faces of this split; without the column, ``val`` is every so many, ``train`` the
+        folder: pictures, and perhaps ``labels.csv``.
+        split: faces of this split; without the column, ``val`` is every so many, ``train`` the
             others.
-        size: Side of the pictures in pixels.
-        limit: Take only so many.
-        resize: Resample square pictures of another size instead of leaving them out.
-        held_out_every: Every so many pictures are ``val`` where the labels do not say.
-        template: Alignment of the crops, "ffhq" or "gpen": faces with landmarks are warped to it.
-        unlabelled_template: Alignment that pictures without landmarks have already.
+        size: side of the pictures in pixels.
+        limit: take only so many.
+        resize: resample square pictures of another size instead of leaving them out.
+        held_out_every: every so many pictures are ``val`` where the labels do not say.
+        template: alignment of the crops, "ffhq" or "gpen": faces with landmarks are warped to it.
+        unlabelled_template: alignment that pictures without landmarks have already.
 
     Raises:
-        DataError: No picture can be used.
+        DataError: no picture can be used.
     """
     alignment = Alignment(size, template, unlabelled_template)
     entries = _entries(folder, split, held_out_every, alignment)
@@ -220,17 +220,17 @@ def open_faces(
     """The faces of one split, decoded now if they fit into memory, else when they are wanted.
 
     Args:
-        folder: As for `load_faces`.
-        split: As for `load_faces`.
-        size: Side of the pictures in pixels.
-        resize: Whether pictures of another size are resampled.
-        held_out_every: As for `load_faces`.
-        template: As for `load_faces`.
-        unlabelled_template: As for `load_faces`.
-        memory_gib: Most memory for decoded pictures, in units of 2^30 bytes.
+        folder: as for `load_faces`.
+        split: as for `load_faces`.
+        size: side of the pictures in pixels.
+        resize: whether pictures of another size are resampled.
+        held_out_every: as for `load_faces`.
+        template: as for `load_faces`.
+        unlabelled_template: as for `load_faces`.
+        memory_gib: most memory for decoded pictures, in units of 2^30 bytes.
 
     Raises:
-        DataError: There is no picture that can be used.
+        DataError: there is no picture that can be used.
     """
     alignment = Alignment(size, template, unlabelled_template)
     entries = _entries(folder, split, held_out_every, alignment)

@@ -64,14 +64,14 @@ class PairDataset(Dataset[Pair]):
     """Windows of faces and their degraded versions; item ``i`` is the training's ``i``-th sample.
 
     Args:
-        faces: The pictures.
-        degrade: The degradations; None where nothing is degraded (then both pictures are one).
-        window: Side of the window in pixels; the whole crop when it is as large as the picture.
-        samples: Number of samples, the length of the training.
-        seed: Another seed gives another training.
-        gray_share: Share of samples turned black-and-white, input and truth.
-        mirror_share: Share of samples turned left to right.
-        margin: Pixels around the window that are degraded with it, so that its border is no border
+        faces: the pictures.
+        degrade: the degradations; None where nothing is degraded (then both pictures are one).
+        window: side of the window in pixels; the whole crop when it is as large as the picture.
+        samples: number of samples, the length of the training.
+        seed: another seed gives another training.
+        gray_share: share of samples turned black-and-white, input and truth.
+        mirror_share: share of samples turned left to right.
+        margin: pixels around the window that are degraded with it, so that its border is no border
             to the blur.
     """
 

@@ -32,8 +32,8 @@ class Parts:
     """Files of some faces each, which appear whole or not at all.
 
     Args:
-        folder: Where they lie; those of another source are removed. None keeps nothing.
-        source: Of the bank, see `bank_source`.
+        folder: where they lie; those of another source are removed. None keeps nothing.
+        source: of the bank, see `bank_source`.
     """
 
     def __init__(self, folder: Path | None, source: str = "") -> None:
@@ -53,11 +53,11 @@ class Parts:
         """What the jobs give, in their order; what is kept is not made again.
 
         Args:
-            pool: Where they run.
-            make: Does a job; None for a face that cannot be used.
-            jobs: What to do.
-            name: Of these jobs' files.
-            told: Gets the number of those that are done.
+            pool: where they run.
+            make: does a job; None for a face that cannot be used.
+            jobs: what to do.
+            name: of these jobs' files.
+            told: gets the number of those that are done.
         """
         found: list[Entry | None] = []
         told(0)
@@ -97,7 +97,7 @@ def _read(file: Path) -> list[Entry | None] | None:
         with np.load(file) as arrays:
             usable = arrays["usable"]
             columns = [arrays[name] for name in FIELDS] if usable.any() else []
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         _log.warning("%s: damaged (%s), made again", file, error)
         return None
     rows = iter(zip(*columns, strict=True))

@@ -1,4 +1,4 @@
-"""Composes made-up scenes: cut-out faces and decoys on backgrounds, with their labels."""
+"""Compose made-up scenes: cut-out faces and decoys on backgrounds, with their labels."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Scene:
 
 
 class SceneComposer:
-    """Makes scene after scene from a bank of faces; holds the textures, nothing that changes."""
+    """Make scene after scene from a bank of faces; hold the textures, nothing that changes."""
 
     def __init__(self, bank: FaceBank, textures: Sequence[Image], *, size_px: int = 320) -> None:
         """Keep references only.

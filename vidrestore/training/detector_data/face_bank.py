@@ -1,4 +1,4 @@
-"""The faces of made-up scenes: labelled pictures at 256 px with mattes, and their heads turned."""
+"""The faces of made-up scenes: labelled pictures at 256 px with mattes, and their heads rotated."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FaceBank:
         made from, see `bank_source`. A bank that is mapped from the folder stays as it was.
 
         Raises:
-            VideoWriteError: The folder cannot be written.
+            VideoWriteError: the folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SOURCE).unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def bank_source(faces: Path, split: str) -> str:
     it is made.
 
     Raises:
-        DataError: There are no labels with boxes and landmarks.
+        DataError: there are no labels with boxes and landmarks.
     """
     digest = hashlib.sha256(repr((_VERSION, BANK_PX, YAWS, PITCH_SPREAD)).encode())
     for row in _labels(faces):
@@ -109,7 +109,7 @@ def is_kept_from(folder: Path, source: str) -> bool:
 
 
 YAWS = ((0.0, 0.9), (0.8, 1.57))
-"""Least and greatest angle to the side, in radians, of the two turned copies of every face."""
+"""Least and greatest angle to the side, in radians, of the two rotated copies of every face."""
 
 
 PITCH_SPREAD = 0.22
@@ -138,14 +138,14 @@ def build_face_bank(
         are logged and left out.
 
     Raises:
-        DataError: There are no labels with boxes and landmarks, or no picture can be read.
+        DataError: there are no labels with boxes and landmarks, or no picture can be read.
     """
     rows = [row for row in _labels(faces) if row["split"] == split]
     parts, told = parts or Parts(None), progress or (lambda done, total: None)
     with _pool(workers) as pool:
-        n_turned = len(YAWS) * len(rows)
+        n_rotated = len(YAWS) * len(rows)
         found = parts.made(
-            pool, partial(_entry, faces), rows, "read", lambda n: told(n, len(rows) + n_turned)
+            pool, partial(_entry, faces), rows, "read", lambda n: told(n, len(rows) + n_rotated)
         )
         for row, entry in zip(rows, found, strict=True):
             if entry is None:
@@ -158,8 +158,8 @@ def build_face_bank(
             )
         turns, n_read = _turns(entries), len(entries)
         total = n_read + len(turns)
-        turned = parts.made(pool, _rotate, turns, "turned", lambda n: told(n_read + n, total))
-        entries += [entry for entry in turned if entry is not None]
+        rotated = parts.made(pool, _rotate, turns, "rotated", lambda n: told(n_read + n, total))
+        entries += [entry for entry in rotated if entry is not None]
     pictures, mattes, boxes, landmarks = zip(*entries, strict=True)
     return FaceBank(np.stack(pictures), np.stack(mattes), np.stack(boxes), np.stack(landmarks))
 
@@ -181,7 +181,7 @@ def _face(row: dict[str, str], labels: Path) -> tuple[Floats, Floats]:
     """The box and the landmarks of a row, in pixels of its picture.
 
     Raises:
-        DataError: They are no face's.
+        DataError: they are no face's.
     """
     box = labelled_numbers(row, _BOX, labels)
     if (box[2:] - box[:2] < 1).any():

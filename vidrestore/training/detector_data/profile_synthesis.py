@@ -1,4 +1,4 @@
-"""Turns a pictured head, to the side up to a profile and up or down, on a head of common shape.
+"""Turn a pictured head, to the side up to a profile and up or down, on a head of common shape.
 
 The picture is laid on a surface, ``x = a sin φ``, ``z = b cos φ`` with a nose, sockets of the eyes,
 lips and a chin, and seen again after a nod and a turn. A buffer of depths decides what hides what:

@@ -1,7 +1,7 @@
-"""Samples of the embedded detector's two looks, made from scenes.
+"""Samples for the embedded detector's two networks, made from scenes.
 
-The first look learns from whole scenes, the second one from crops of faces, and of what is none, as
-a hasty first look would place them. Where there is a teacher, labels are its answers.
+The cells learn from whole scenes, the refiner from crops of faces, and of what is none, as hasty
+cells would place them. Where there is a teacher, labels are its answers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vidrestore.training.detector_data.teacher import teach
 __all__ = ["CROPS_PER_SCENE", "CropBatch", "FaceCrops", "SceneBatch", "WholeScenes", "jitter"]
 
 CROPS_PER_SCENE = 4
-"""Of the second look, from one scene."""
+"""For the refiner, from one scene."""
 _LARGEST_PX = 360.0
 """Size of the largest faces that the teacher sees. It sees nearly all of them large, whatever the
 network sees: what the teacher says of a face depends on its size, large ones are where it is right,
@@ -38,8 +38,8 @@ _LARGE_SHARE = 0.9
 """Share of faces that the teacher sees large."""
 _LEAST_LARGE_PX = 205.0
 
-_TURNED_SHARE = 0.3
-"""Share of scenes that are turned about their middle, after the teacher has seen them upright."""
+_ROTATED_SHARE = 0.3
+"""Share of scenes that are rotated about their middle, after the teacher has seen them upright."""
 _ZOOMED_SHARE = 0.3
 """Share of scenes that the teacher sees at twice their size."""
 
@@ -94,7 +94,7 @@ class WholeScenes(Dataset[SceneBatch]):
         if self.teacher is not None:
             zoom = 2 if rng.random() < _ZOOMED_SHARE else 1
             scene = teach(self.teacher, scene, zoom=zoom)
-        scene = rotate_scene(rng, scene) if rng.random() < _TURNED_SHARE else scene
+        scene = rotate_scene(rng, scene) if rng.random() < _ROTATED_SHARE else scene
         return SceneBatch(*(torch.from_numpy(part) for part in assign_targets(scene).values()))
 
 

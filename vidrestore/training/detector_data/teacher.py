@@ -36,11 +36,11 @@ def load_teacher(path: Path | None = None) -> FaceDetector:
     """The public RetinaFace (MobileNet 0.25) on the CPU, answering from a low score on.
 
     Args:
-        path: Its weights; None looks into the folder of weights.
+        path: its weights; None looks into the folder of weights.
 
     Raises:
-        NotAvailableError: They are not there.
-        WeightsError: They are of another network.
+        NotAvailableError: they are not there.
+        WeightsError: they are of another network.
     """
     (spec,) = zoo.find("retinaface-mobile0.25", "detector")
     assert spec.url is not None and spec.sha256 is not None

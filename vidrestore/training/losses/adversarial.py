@@ -100,7 +100,7 @@ def r1_penalty(judge: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
     result, though perhaps with gradient 0.
 
     Args:
-        judge: From pictures to logits, of which each picture's own are summed.
+        judge: from pictures to logits, of which each picture's own are summed.
         pictures: (N, 3, S, S) real ones, as the discriminator sees them, so augmented already.
 
     Returns:
@@ -154,9 +154,9 @@ class PathLength(nn.Module):
     `a` is the module's state, and has no gradient.
 
     Args:
-        weight: Of the penalty.
-        interval: Steps from one use to the next.
-        decay: Share of a new mean in the running one.
+        weight: of the penalty.
+        interval: steps from one use to the next.
+        decay: share of a new mean in the running one.
     """
 
     mean: Tensor
@@ -181,10 +181,10 @@ class PathLength(nn.Module):
         """The term of one due step, already weighted; moves the running mean.
 
         Args:
-            pictures: See `path_lengths`.
-            latents: See `path_lengths`.
-            noise: See `path_lengths`.
-            average: Mean of a scalar over all processes, where there are several.
+            pictures: see `path_lengths`.
+            latents: see `path_lengths`.
+            noise: see `path_lengths`.
+            average: mean of a scalar over all processes, where there are several.
         """
         lengths = path_lengths(pictures, latents, noise)
         newest = lengths.detach().mean()
@@ -204,9 +204,9 @@ def lazy_adam(
     (interval + 1) the rate is multiplied by c and the betas are raised to the power c.
 
     Args:
-        learning_rate: Without the regulariser.
-        betas: Without the regulariser.
-        interval: Steps from one use to the next; 0 for no regulariser.
+        learning_rate: without the regulariser.
+        betas: without the regulariser.
+        interval: steps from one use to the next; 0 for no regulariser.
     """
     share = interval / (interval + 1) if interval else 1.0
     return learning_rate * share, (betas[0] ** share, betas[1] ** share)

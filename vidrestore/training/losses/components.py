@@ -97,7 +97,7 @@ def cut_regions(pictures: Tensor, landmarks: Tensor, *, crop_size: int | None = 
     Args:
         pictures: (N, 3, H, W) RGB in [-1, 1].
         landmarks: (N, 5, 2), in the module's convention.
-        crop_size: Size of the whole crops of which the pictures are windows, for
+        crop_size: size of the whole crops of which the pictures are windows, for
             `region_sizes`; the height of the pictures if None.
 
     Returns:
@@ -130,11 +130,11 @@ def component_style(own: Sequence[Verdict], wanted: Sequence[Verdict]) -> Tensor
     The finer of the two scales counts half, as in the published code.
 
     Args:
-        own: On regions of restored pictures, with features.
-        wanted: On regions of the true ones, with features; they get no gradient.
+        own: on regions of restored pictures, with features.
+        wanted: on regions of the true ones, with features; they get no gradient.
 
     Raises:
-        ValueError: If there are no features.
+        ValueError: if there are no features.
     """
     terms = []
     for x, y in zip(own, wanted, strict=True):

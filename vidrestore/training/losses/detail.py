@@ -21,10 +21,10 @@ from vidrestore.luma import tensor_luma
 
 __all__ = [
     "grid_distance",
-    "judged_detail",
     "local_energy_distance",
     "local_log_energies",
     "octaves",
+    "stack_octaves",
 ]
 
 _OCTAVES = 3
@@ -40,7 +40,7 @@ def local_energy_distance(restored: Tensor, truth: Tensor) -> Tensor:
 
     Args:
         restored: (N, 3, H, W) RGB in [-1, 1], at least 16 pixels high and wide.
-        truth: The same.
+        truth: the same.
 
     Returns:
         A scalar: 0.7 for detail of half or twice the amplitude.
@@ -62,7 +62,7 @@ def grid_distance(restored: Tensor, truth: Tensor) -> Tensor:
 
     Args:
         restored: (N, 3, H, W) RGB in [-1, 1], H and W multiples of 8, at least 64.
-        truth: The same.
+        truth: the same.
 
     Returns:
         A scalar: the mean absolute height of the pattern, in units of luma in [-1, 1].
@@ -106,7 +106,7 @@ def octaves(pictures: Tensor) -> list[Tensor]:
     return found
 
 
-def judged_detail(pictures: Tensor, degraded: Tensor) -> Tensor:
+def stack_octaves(pictures: Tensor, degraded: Tensor) -> Tensor:
     """What a discriminator of fine detail sees: the octaves of pictures, and of what they were made
     from (pix2pix, Isola et al., arXiv:1611.07004), at about unit strength.
 
@@ -115,7 +115,7 @@ def judged_detail(pictures: Tensor, degraded: Tensor) -> Tensor:
 
     Args:
         pictures: (N, 3, H, W) RGB in [-1, 1].
-        degraded: The same.
+        degraded: the same.
 
     Returns:
         (N, 6, H, W) float32.

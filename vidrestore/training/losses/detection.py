@@ -1,7 +1,7 @@
-"""What the embedded detector learns by: the first look's cells, the second look's maps.
+"""What the embedded detector learns by: the losses of its cells and of its refiner.
 
-The first look is a network of cells, each of which answers for the face on it, as in FCOS
-(arXiv:1904.01355); the second one judges a crop and marks the landmarks in it.
+Each cell of the first network answers for the face on it, as in FCOS (arXiv:1904.01355); the
+refiner tells whether a crop shows a face, and gives a map for each landmark.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from vidrestore.models.detectors.compact import (
 
 __all__ = [
     "assign_cells",
-    "first_look_losses",
+    "cell_losses",
     "paired_box_iou",
     "place_entropy",
-    "second_look_losses",
+    "refiner_losses",
 ]
 
 LEVEL_SIZES_PX = ((0.0, 38.0), (28.0, 76.0), (56.0, 152.0), (112.0, math.inf))
@@ -78,7 +78,7 @@ def paired_box_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return iou, iou - (hull - union) / hull.clamp(min=1e-6)
 
 
-def first_look_losses(
+def cell_losses(
     answers: CellAnswers, cells: Tensor, boxes: Tensor, landmarks: Tensor, state: Tensor
 ) -> dict[str, Tensor]:
     """Quality focal loss (arXiv:2006.04388), generalised IoU and L1 of landmarks in units of the
@@ -110,9 +110,7 @@ def first_look_losses(
     return {"score": focal.sum() / n, "box": (1 - giou).sum() / n, "landmark": error.sum() / n}
 
 
-def second_look_losses(
-    answers: RefinerAnswers, landmarks: Tensor, state: Tensor
-) -> dict[str, Tensor]:
+def refiner_losses(answers: RefinerAnswers, landmarks: Tensor, state: Tensor) -> dict[str, Tensor]:
     """Cross-entropy of face or not, and L1 of the landmarks of faces in units of the face's size,
     up to three times as much for faces turned aside, whose eyes are close together.
 

@@ -18,8 +18,8 @@ def feature_matching(own: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
     """Sum over layers of the mean absolute difference, in float32.
 
     Args:
-        own: Features of restored pictures, as in `Verdict.features`.
-        wanted: Features of the true ones, from the same discriminator; they get no gradient.
+        own: features of restored pictures, as in `Verdict.features`.
+        wanted: features of the true ones, from the same discriminator; they get no gradient.
     """
     terms = [
         (x.float() - y.detach().float()).abs().mean() for x, y in zip(own, wanted, strict=True)

@@ -43,7 +43,7 @@ held-out faces under GFP-GAN's degradations MobileFaceNet's was 0.072, so 0.81 a
 
 
 class Embedder(Protocol):
-    """Gives an entry "embedding", (N, D), as `IdentityFeatures` does."""
+    """Give an entry "embedding", (N, D), as `IdentityFeatures` does."""
 
     def __call__(self, pictures: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
         """From (N, 3, H, W) RGB in [-1, 1] and (N, 5, 2) in pixels."""
@@ -55,11 +55,11 @@ def open_identity(path: Path | None = None, *, option: str = "identity weights")
 
     Args:
         path: `mobilefacenet.pt`; None looks into the folder of weights.
-        option: The option that gives `path`, for the message.
+        option: the option that gives `path`, for the message.
 
     Raises:
-        NotAvailableError: The file is not there.
-        WeightsError: The file is of another network.
+        NotAvailableError: the file is not there.
+        WeightsError: the file is of another network.
     """
     (spec,) = zoo.find("mobilefacenet", "identity")
     assert spec.url is not None and spec.sha256 is not None
@@ -72,11 +72,11 @@ def open_arcface(path: Path | None = None, *, option: str = "arcface weights") -
 
     Args:
         path: `arcface_resnet18.pth`; None looks into the folder of weights.
-        option: The option that gives `path`, for the message.
+        option: the option that gives `path`, for the message.
 
     Raises:
-        NotAvailableError: The file is not there.
-        WeightsError: The file is of another network.
+        NotAvailableError: the file is not there.
+        WeightsError: the file is of another network.
     """
     (spec,) = zoo.find("arcface-resnet18", "identity")
     assert spec.url is not None and spec.sha256 is not None
@@ -111,11 +111,11 @@ def identity_loss(
     on its embeddings.
 
     Args:
-        embedder: Such as `IdentityFeatures`.
+        embedder: such as `IdentityFeatures`.
         restored: (N, 3, H, W) RGB in [-1, 1].
-        truth: The same for the true pictures.
+        truth: the same for the true pictures.
         landmarks: (N, 5, 2) in pixels.
-        distance: See `identity_distance`.
+        distance: see `identity_distance`.
     """
     wanted = embedder(truth.detach(), landmarks)["embedding"]
     own = embedder(restored, landmarks)["embedding"]

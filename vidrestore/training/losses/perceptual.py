@@ -67,7 +67,7 @@ _VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 
 
 class FeatureExtractor(Protocol):
-    """Gives maps of pictures by the names of layers."""
+    """Give maps of pictures by the names of layers."""
 
     def __call__(self, pictures: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
         """From (N, 3, H, W) in [-1, 1] and (N, 5, 2) to (N, C, h, w) by name."""
@@ -79,11 +79,11 @@ class Vgg19Features(nn.Module):
 
     Args:
         weights: Torchvision's `vgg19-dcbb9e9d.pth`; only its entries `features.*` are read.
-        layers: Convolutions to give, such as "conv3_4"; what lies behind the last is not computed.
+        layers: convolutions to give, such as "conv3_4"; what lies behind the last is not computed.
 
     Raises:
-        WeightsError: If the file is missing, damaged or of another network.
-        ValueError: If there is no such layer.
+        WeightsError: if the file is missing, damaged or of another network.
+        ValueError: if there is no such layer.
     """
 
     def __init__(self, weights: Path, layers: tuple[str, ...] = tuple(VGG19_WEIGHTS)) -> None:
@@ -112,7 +112,7 @@ class IdentityFeatures(nn.Module):
     """Inner layers of the face embedding, in float32 under autocast too.
 
     Args:
-        identity: The embedding.
+        identity: the embedding.
     """
 
     def __init__(self, identity: FaceIdentity) -> None:
@@ -147,7 +147,7 @@ class ArcFaceFeatures(nn.Module):
         weights: `arcface_resnet18.pth`.
 
     Raises:
-        WeightsError: If the file is missing, damaged or of another network.
+        WeightsError: if the file is missing, damaged or of another network.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -176,10 +176,10 @@ def feature_l1(
     """Weighted sum over layers of the mean absolute difference, in float32.
 
     Args:
-        own: Features of restored pictures by layer.
-        wanted: Features of the true ones; they get no gradient.
-        weights: Layers that count, and how much.
-        relative: Divide each layer's difference by the mean size of the picture's true features,
+        own: features of restored pictures by layer.
+        wanted: features of the true ones; they get no gradient.
+        weights: layers that count, and how much.
+        relative: divide each layer's difference by the mean size of the picture's true features,
             for networks whose layers differ in scale.
     """
     terms = []
@@ -198,8 +198,8 @@ def relative_matching(own: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor
     picture's true features: its layers differ in scale.
 
     Args:
-        own: Features of restored pictures, as in `Verdict.features`.
-        wanted: Features of the true ones; they get no gradient.
+        own: features of restored pictures, as in `Verdict.features`.
+        wanted: features of the true ones; they get no gradient.
     """
     names = [str(layer) for layer in range(len(own))]
     return feature_l1(
@@ -214,12 +214,12 @@ def weights_file(file: NetworkFile, path: Path | None, *, option: str) -> Path:
     """Where a term's network lies.
 
     Args:
-        file: The public file.
-        path: Where the user says it is; None looks into the folder of weights.
-        option: The option that gives `path`, for the message.
+        file: the public file.
+        path: where the user says it is; None looks into the folder of weights.
+        option: the option that gives `path`, for the message.
 
     Raises:
-        NotAvailableError: It is not there.
+        NotAvailableError: it is not there.
     """
     remedy = f"get it and name it with {option}, or turn the term off"
     if path is not None:

@@ -35,9 +35,9 @@ def style_l1(
     """Weighted sum of `gram_l1` over layers (GFP-GAN, arXiv:2101.04061, section 3.3).
 
     Args:
-        own: Features of restored pictures by layer.
-        wanted: Features of the true ones; they get no gradient.
-        weights: Layers that count, and how much.
+        own: features of restored pictures by layer.
+        wanted: features of the true ones; they get no gradient.
+        weights: layers that count, and how much.
     """
     terms = [weight * gram_l1(own[name], wanted[name]) for name, weight in weights.items()]
     return torch.stack(terms).sum()

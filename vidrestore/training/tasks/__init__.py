@@ -18,13 +18,13 @@ def open_task(config: TrainingConfig, data: Data | SceneData, distributed: Distr
     """Build the networks and optimisers of a configuration.
 
     Args:
-        config: What to do; its `task` names the file.
-        data: What to learn from.
-        distributed: Where to run.
+        config: what to do; its `task` names the file.
+        data: what to learn from.
+        distributed: where to run.
 
     Raises:
-        NotAvailableError: A loss term's network is missing, and the configuration does not skip it.
-        ModelError: A network cannot be built as the configuration asks.
+        NotAvailableError: a loss term's network is missing, and the configuration does not skip it.
+        ModelError: a network cannot be built as the configuration asks.
     """
     module = import_module(f"vidrestore.training.tasks.{config.task}")
     return cast("Task", module.open_task(config, data, distributed))

@@ -1,7 +1,7 @@
-"""The small detector that ships, in stages of its two looks.
+"""The small detector that ships, in stages of its two networks, the cells and the refiner.
 
 Both learn from made-up scenes (`training.detector_data`): faces of the data folder, cut out,
-turned, hidden and spoiled, on backgrounds without faces. A stage that is `taught` takes boxes,
+rotated, hidden and degraded, on backgrounds without faces. A stage with `use_teacher` takes boxes,
 landmarks and what counts as a face from RetinaFace's answers (`training.detector_data.teacher`).
 
 A stage begins with the running average of the one before and an optimiser without memory.
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.metrics.detections import Agreement, agreement
+from vidrestore.metrics.detections import Agreement, compare_detections
 from vidrestore.models.detectors.compact import (
     CellAnswers,
     CompactDetector,
@@ -49,7 +49,7 @@ from vidrestore.training.detector_data.scene_data import (
 )
 from vidrestore.training.detector_data.teacher import load_teacher
 from vidrestore.training.distributed import Distributed
-from vidrestore.training.losses.detection import first_look_losses, second_look_losses
+from vidrestore.training.losses.detection import cell_losses, refiner_losses
 from vidrestore.training.tasks.task import (
     Counters,
     Parts,
@@ -65,7 +65,7 @@ from vidrestore.training.tasks.task import (
 
 __all__ = ["CompactDetectorTask", "SceneData", "learning_rate", "open_task", "scene_data"]
 
-_MOST_NORM = {"first": 10.0, "second": 5.0}
+_MOST_NORM = {"cells": 10.0, "refiner": 5.0}
 """Longer gradients are shortened to this."""
 _WARMUP_STEPS = 500
 _LEAST_SHARE = 0.01
@@ -79,8 +79,8 @@ class SceneData:
     """What scenes are made of; the faces are opened when they are first wanted, see `Data`.
 
     Args:
-        open_bank: Gives the faces of "train" or "val".
-        textures: Pictures without faces.
+        open_bank: gives the faces of "train" or "val".
+        textures: pictures without faces.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class CompactDetectorTask(Parts):
     """See the module.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
-        network: On its device.
-        teacher: Of the stages that are taught; None leaves them the scenes' own labels.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
+        network: on its device.
+        teacher: of the stages that use one; None leaves them the scenes' own labels.
     """
 
     best_metric: ClassVar[str] = "loss"
@@ -128,12 +128,12 @@ class CompactDetectorTask(Parts):
         super().__init__()
         self.config, self.data, self.distributed, self.teacher = config, data, distributed, teacher
         self.network, self.average = network, make_average(network)
-        second = list(network.refiner.parameters())
-        known = {id(parameter) for parameter in second}
-        first = [p for p in network.parameters() if id(p) not in known]
+        refiner = list(network.refiner.parameters())
+        known = {id(parameter) for parameter in refiner}
+        cells = [p for p in network.parameters() if id(p) not in known]
         self.optimisers = {
-            look: torch.optim.AdamW(parameters, 0.0, weight_decay=config.weight_decay)
-            for look, parameters in (("first", first), ("second", second))
+            name: torch.optim.AdamW(parameters, 0.0, weight_decay=config.weight_decay)
+            for name, parameters in (("cells", cells), ("refiner", refiner))
         }
         self.parts = {"network": network, "average": self.average, **self.optimisers}
 
@@ -143,16 +143,16 @@ class CompactDetectorTask(Parts):
         for stage in self.config.stages:
             start += stage.images
             composer = SceneComposer(self.data.faces, self.data.textures, size_px=stage.scene_px)
-            samples = WholeScenes if stage.look == "first" else FaceCrops
-            teacher = self.teacher if stage.taught else None
+            samples = WholeScenes if stage.network == "cells" else FaceCrops
+            teacher = self.teacher if stage.use_teacher else None
             made = samples(composer, self.config.seed, start, teacher)
             found.append(Stage(stage.images, stage.batch_size, made))
         return found
 
     def step(self, batch: SceneBatch | CropBatch, counters: Counters) -> dict[str, Tensor]:
-        """One step of the stage's look."""
+        """One step of the stage's network."""
         stage = self.config.stages[counters.stage]
-        optimiser = self.optimisers[stage.look]
+        optimiser = self.optimisers[stage.network]
         if counters.stage_images == 0:
             self.network.load_state_dict(self.average.state_dict())
             optimiser.state.clear()
@@ -161,7 +161,7 @@ class CompactDetectorTask(Parts):
         coarse = counters.stage_images < stage.bfloat16_share * stage.images
         terms = self._terms(self.network, batch, bfloat16=coarse)
         total = torch.stack(list(terms.values())).sum()
-        descend(total, optimiser, self.distributed, most_norm=_MOST_NORM[stage.look])
+        descend(total, optimiser, self.distributed, most_norm=_MOST_NORM[stage.network])
         done = counters.stage_images // stage.batch_size + 1
         _move_average(self.average, self.network, min(stage.average_keep, done / (done + 9)))
         return terms
@@ -169,7 +169,7 @@ class CompactDetectorTask(Parts):
     def _terms(
         self, network: CompactDetector, batch: SceneBatch | CropBatch, *, bfloat16: bool
     ) -> dict[str, Tensor]:
-        """The weighted terms of either look."""
+        """The weighted terms of either network."""
         low = torch.autocast(self.distributed.device.type, torch.bfloat16, enabled=bfloat16)
         if isinstance(batch, SceneBatch):
             pictures = _as_seen(batch.pictures)
@@ -178,23 +178,23 @@ class CompactDetectorTask(Parts):
             answers = CellAnswers(answers.logits.float(), answers.boxes_xyxy, answers.landmarks)
             cells = cell_centres(*pictures.shape[2:], device=pictures.device)
             truth = (batch.boxes, batch.landmarks, batch.state)
-            losses, look = first_look_losses(answers, cells, *truth), "first"
+            losses, part = cell_losses(answers, cells, *truth), "cells"
         else:
             crops = _as_seen(batch.crops.flatten(0, 1))
             with low:
-                judged = network.refiner(crops)
+                refined = network.refiner(crops)
             points, state = batch.landmarks.flatten(0, 1), batch.state.flatten()
-            losses, look = second_look_losses(judged, points, state), "second"
-        terms = {f"{look}_{name}": value for name, value in losses.items()}
+            losses, part = refiner_losses(refined, points, state), "refiner"
+        terms = {f"{part}_{name}": value for name, value in losses.items()}
         weights = {name: getattr(self.config.losses, name) for name in terms}
         if not any(weights.values()):
-            raise DataError(f"configuration: every loss term of the {look} look is switched off")
+            raise DataError(f"configuration: every loss term of the {part} is switched off")
         return {name: weights[name] * value for name, value in terms.items() if weights[name]}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """On scenes of the held-out faces: the terms of both looks and their sum, the shares of
-        found faces and of false answers, and the landmarks' distance in eye distances.
+        """On scenes of the held-out faces: the terms of both networks and their sum, recall, the
+        share of false positives, and the landmarks' distance in eye distances.
         """
         count = self.config.report.held_out_faces
         terms: dict[str, list[float]] = {}
@@ -208,9 +208,9 @@ class CompactDetectorTask(Parts):
         metrics = {name: float(np.mean(values)) for name, values in terms.items()}
         metrics["loss"] = sum(metrics.values())
         agreed = sum((one for _, _, one in self._shown(count)), Agreement())
-        metrics["false_share"] = agreed.false_share
-        if agreed.n_sure:
-            metrics["found_share"] = agreed.found_share
+        metrics["false_positive_share"] = agreed.false_positive_share
+        if agreed.n_reference:
+            metrics["recall"] = agreed.recall
         if agreed.n_found:
             metrics["landmark_distance"] = agreed.landmark_distance
         return metrics
@@ -239,7 +239,7 @@ class CompactDetectorTask(Parts):
             [found] = detector(picture)
             scores = np.where(scene.wanted, 1.0, 0.6).astype(np.float32)
             truth = Detections(scene.boxes_xyxy, scene.landmarks, scores)
-            agreed = agreement(found, truth, min_side_px=_LEAST_SIDE_PX)
+            agreed = compare_detections(found, truth, min_side_px=_LEAST_SIDE_PX)
             shown.append((scene.picture, found, agreed))
         return shown
 
@@ -264,16 +264,16 @@ def scene_data(
     """The faces of a folder as scenes take them, cut out and turned aside, which takes minutes.
 
     Args:
-        config: Says where the textures are.
-        folder: With labels.csv, which has boxes and landmarks, and pictures.
-        cache: Folder where what is made is kept, also when it is stopped half-way, and found again
+        config: says where the textures are.
+        folder: with labels.csv, which has boxes and landmarks, and pictures.
+        cache: folder where what is made is kept, also when it is stopped half-way, and found again
             by whoever names the same data.
-        workers: Processes that work.
-        progress: Told how many faces of how many are made, of either split.
+        workers: processes that work.
+        progress: told how many faces of how many are made, of either split.
 
     Raises:
-        DataError: The configuration's textures are not there.
-        NotAvailableError: The usual ones are not. The data is looked at when it is opened.
+        DataError: the configuration's textures are not there.
+        NotAvailableError: the usual ones are not. The data is looked at when it is opened.
     """
     textures = load_textures(config.textures or _texture_folder())
     if config.textures is not None and not textures:
@@ -314,10 +314,10 @@ def open_task(
 
 
 def _open_teacher(config: CompactDetectorConfig) -> FaceDetector | None:
-    """None where no stage is taught, or the teacher is absent and the configuration skips it."""
-    if not any(stage.taught for stage in config.stages):
+    """None where no stage uses one, or the teacher is absent and the configuration skips it."""
+    if not any(stage.use_teacher for stage in config.stages):
         return None
-    return load_or_skip(lambda: load_teacher(config.teacher), "taught", config)
+    return load_or_skip(lambda: load_teacher(config.teacher), "use_teacher", config)
 
 
 def _as_seen(pictures: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.adversarial import GradientPenalty
 from vidrestore.training.losses.detail import (
     grid_distance,
-    judged_detail,
     local_energy_distance,
+    stack_octaves,
 )
 from vidrestore.training.losses.identity import identity_distance
 from vidrestore.training.losses.perceptual import (
@@ -66,9 +66,9 @@ class CompactGeneratorTask(RestoringTask):
     """See the module.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
         network: `CompactUNet`, or another network that restores whole crops, on its device.
     """
 
@@ -84,7 +84,7 @@ class CompactGeneratorTask(RestoringTask):
         self.mixture = _mixture(config)
         _check_windows(config, network)
         self.identity = None
-        if any(stage.looks_at_faces for stage in config.stages):
+        if any(stage.embeds_faces for stage in config.stages):
             file = config.weights.identity
             self.identity = identity_network(file, config, distributed, "identity, feature")
         self.optimiser = torch.optim.AdamW(
@@ -148,8 +148,8 @@ class CompactGeneratorTask(RestoringTask):
         if self.discriminator is not None and stage.is_adversarial:
             rate = stage.discriminator_learning_rate
             real, fake = (
-                self._as_judged(batch.truth, batch),
-                self._as_judged(restored.detach(), batch),
+                self._discriminator_input(batch.truth, batch),
+                self._discriminator_input(restored.detach(), batch),
             )
             learnt, _ = self.discriminator.learn(real, fake, step=counters.step, rate=rate)
             terms |= learnt
@@ -185,14 +185,14 @@ class CompactGeneratorTask(RestoringTask):
             terms["local_energy"] = stage.local_energy_weight * distance
         if stage.grid_weight:
             terms["grid"] = stage.grid_weight * grid_distance(restored, batch.truth)
-        if self.identity is not None and stage.looks_at_faces:
+        if self.identity is not None and stage.embeds_faces:
             terms |= self._face_terms(stage, restored, batch)
         if self.discriminator is not None and stage.is_adversarial:
             terms |= self._discriminator_terms(stage, restored, batch)
         return terms
 
-    def _as_judged(self, pictures: Tensor, batch: Pair) -> Tensor:
-        return _last(judged_detail(pictures, batch.degraded))
+    def _discriminator_input(self, pictures: Tensor, batch: Pair) -> Tensor:
+        return _last(stack_octaves(pictures, batch.degraded))
 
     def _face_terms(
         self, stage: GeneratorStage, restored: Tensor, batch: Pair
@@ -215,14 +215,16 @@ class CompactGeneratorTask(RestoringTask):
     ) -> dict[str, Tensor]:
         assert self.discriminator is not None
         matching = bool(stage.feature_matching_weight)
-        verdict = self.discriminator.judge(self._as_judged(restored, batch), with_features=matching)
+        verdict = self.discriminator.judge(
+            self._discriminator_input(restored, batch), with_features=matching
+        )
         terms = {}
         if stage.adversarial_weight:
             value = self.discriminator.loss.generator(verdict.logits)
             terms["adversarial"] = stage.adversarial_weight * value
         if matching:
             with torch.no_grad():
-                real = self._as_judged(batch.truth, batch)
+                real = self._discriminator_input(batch.truth, batch)
                 wanted = self.discriminator.judge(real, with_features=True).features
             distance = relative_matching(verdict.features, wanted)
             terms["feature_matching"] = stage.feature_matching_weight * distance
@@ -298,7 +300,7 @@ def _check_windows(config: CompactGeneratorConfig, network: nn.Module) -> None:
     size = config.data.size_px
     for number, stage in enumerate(config.stages):
         where = f"configuration: stages.{number}.window"
-        if stage.looks_at_faces and stage.window != size:
+        if stage.embeds_faces and stage.window != size:
             raise DataError(f"{where}: identity and feature terms need whole crops of {size} px")
         if not isinstance(network, CompactUNet):
             if stage.window != size:

@@ -20,12 +20,12 @@ class DiscriminatorTrainer:
     """What learns to tell generated pictures from true ones.
 
     Args:
-        network: The discriminator, on its device.
-        distributed: Where it learns.
-        loss: Which adversarial loss; see `ADVERSARIAL`.
+        network: the discriminator, on its device.
+        distributed: where it learns.
+        loss: which adversarial loss; see `ADVERSARIAL`.
         penalty: R1; None for none.
-        betas: Of Adam, before the lazy penalty's share.
-        share: Of the generator's learning rate.
+        betas: of Adam, before the lazy penalty's share.
+        share: of the generator's learning rate.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class DiscriminatorTrainer:
         """One step, and one more where the penalty is due.
 
         Args:
-            real: True pictures, (N, 3, S, S).
-            fake: Generated ones, without a graph.
-            step: Number of the step.
-            rate: Learning rate of the generator.
+            real: true pictures, (N, 3, S, S).
+            fake: generated ones, without a graph.
+            step: number of the step.
+            rate: learning rate of the generator.
 
         Returns:
             The terms, and the logits of the true pictures.
@@ -106,13 +106,13 @@ def open_stylegan2_discriminator(
     """StyleGAN2's discriminator with R1.
 
     Args:
-        size: Side of the pictures.
-        arguments: Further arguments of `StyleGAN2Discriminator`.
-        distributed: Where it learns.
-        seed: Of its weights.
-        r1: Weight of R1; 0 for none.
-        r1_every: Steps from one R1 to the next.
-        share: Of the generator's learning rate.
+        size: side of the pictures.
+        arguments: further arguments of `StyleGAN2Discriminator`.
+        distributed: where it learns.
+        seed: of its weights.
+        r1: weight of R1; 0 for none.
+        r1_every: steps from one R1 to the next.
+        share: of the generator's learning rate.
     """
     settings = {"size": size, **arguments}
     network = build_discriminator(StyleGAN2Discriminator, settings, seed + 1)

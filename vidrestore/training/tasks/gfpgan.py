@@ -78,10 +78,10 @@ class GFPGANTask(RestoringTask):
     """See the module.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
-        network: The network, on its device.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
+        network: the network, on its device.
     """
 
     def __init__(

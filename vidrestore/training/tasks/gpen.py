@@ -71,10 +71,10 @@ class GPENTask(RestoringTask):
     """The second stage; see the module.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
-        network: The network, on its device.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
+        network: the network, on its device.
     """
 
     def __init__(

@@ -53,11 +53,11 @@ class RestoringTask(Parts):
     """A task whose network turns degraded faces into restored ones.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
-        network: The network, on its device.
-        held_out: How held-out faces are degraded; a named recipe without its changes of colour.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
+        network: the network, on its device.
+        held_out: how held-out faces are degraded; a named recipe without its changes of colour.
     """
 
     larger_is_better: ClassVar[bool] = True

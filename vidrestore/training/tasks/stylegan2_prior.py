@@ -50,9 +50,9 @@ class Sampler(Protocol):
         """Pictures (N, 3, S, S) in [-1, 1], and the latents they were made from.
 
         Args:
-            network: The generator, or its running average.
-            draws: Of the batch.
-            stream: Names what is drawn.
+            network: the generator, or its running average.
+            draws: of the batch.
+            stream: names what is drawn.
         """
         ...
 
@@ -61,7 +61,7 @@ class StyleGAN2Sampler:
     """Draw from `StyleGAN2Generator`, fresh noise for every picture.
 
     Args:
-        mixing_share: Share of pictures whose finer layers have a second style.
+        mixing_share: share of pictures whose finer layers have a second style.
     """
 
     def __init__(self, mixing_share: float) -> None:
@@ -92,12 +92,12 @@ class PriorTask(Parts):
     """Adversarial training of a generator of faces.
 
     Args:
-        config: What to do.
-        data: What to learn from.
-        distributed: Where to run.
-        network: What holds the generator, on its device; all of it is kept and averaged.
-        generator: The part that learns, `network` itself or a name in it.
-        sampler: Draws its pictures.
+        config: what to do.
+        data: what to learn from.
+        distributed: where to run.
+        network: what holds the generator, on its device; all of it is kept and averaged.
+        generator: the part that learns, `network` itself or a name in it.
+        sampler: draws its pictures.
     """
 
     best_metric: ClassVar[str] = "patch_distance"
@@ -269,9 +269,9 @@ def path_length_rows(
     """Every so many samples of a batch: the same ones however many processes share it.
 
     Args:
-        draws: Of this process's part of the batch.
-        share: Of the batch.
-        distributed: Where the other parts are.
+        draws: of this process's part of the batch.
+        share: of the batch.
+        distributed: where the other parts are.
 
     Returns:
         The samples, and the weight, in the mean over the processes, of what is a mean over them: a

@@ -78,7 +78,7 @@ class Data:
     found before thousands of pictures are decoded.
 
     Args:
-        open_split: Gives the faces of "train" or "val".
+        open_split: gives the faces of "train" or "val".
     """
 
     def __init__(self, open_split: Callable[[str], FaceSource]) -> None:
@@ -183,7 +183,7 @@ class Parts:
         """Give each part its state.
 
         Raises:
-            KeyError: A part has none.
+            KeyError: a part has none.
         """
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
@@ -200,7 +200,7 @@ def build_discriminator(make: Callable[..., _N], arguments: dict[str, Any], seed
     """A discriminator with random weights that follow from a seed.
 
     Raises:
-        DataError: It does not take the configuration's arguments.
+        DataError: it does not take the configuration's arguments.
     """
     try:
         return build_seeded(lambda: make(**arguments), seed)
@@ -254,10 +254,10 @@ def descend(
     """One step of an optimiser down the mean gradient of all processes.
 
     Args:
-        loss: Scalar, the mean over this process's part of the batch.
-        optimiser: Whose parameters move.
-        distributed: Where the other processes are.
-        most_norm: Longer gradients are shortened to this.
+        loss: scalar, the mean over this process's part of the batch.
+        optimiser: whose parameters move.
+        distributed: where the other processes are.
+        most_norm: longer gradients are shortened to this.
     """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     optimiser.zero_grad(set_to_none=True)
@@ -278,15 +278,15 @@ def load_or_skip(open_network: Callable[[], _T], term: str, config: TrainingConf
     """Open the network of a loss term; say so where it is not there.
 
     Args:
-        open_network: Opens it.
-        term: Name of the term, for the message.
-        config: Says whether a term without its network is skipped.
+        open_network: opens it.
+        term: name of the term, for the message.
+        config: says whether a term without its network is skipped.
 
     Returns:
         The network, or None where the term is to be skipped.
 
     Raises:
-        NotAvailableError: It is not there, and the configuration refuses.
+        NotAvailableError: it is not there, and the configuration refuses.
     """
     try:
         return open_network()
@@ -303,13 +303,13 @@ def load_weights(network: nn.Module, path: Path, *, arch: str, prefix: str = "")
     """Fill a network from a weights file or a training checkpoint, whose average counts.
 
     Args:
-        network: What to fill.
+        network: what to fill.
         path: `.safetensors`, `.pth`, or what `vidrestore train` wrote.
-        arch: Name of the network, for messages.
-        prefix: Take only entries that begin with this, without it.
+        arch: name of the network, for messages.
+        prefix: take only entries that begin with this, without it.
 
     Raises:
-        VidRestoreError: The file cannot be used.
+        VidRestoreError: the file cannot be used.
     """
     try:
         checkpoint = Checkpoint(path, read_checkpoint(path).state["average"])
@@ -331,8 +331,8 @@ def build_network(config: TrainingConfig) -> nn.Module:
     """The network of a configuration, with random weights from its seed.
 
     Raises:
-        DataError: Its pictures have another size than the configuration's.
-        ModelError: It cannot be built as the configuration asks.
+        DataError: its pictures have another size than the configuration's.
+        ModelError: it cannot be built as the configuration asks.
     """
     told = picture_size(config.arch, config.hyperparameters) if config.arch in ARCHITECTURES else ()
     if told and told[1] != config.data.size_px:

@@ -61,7 +61,7 @@ def check_input(path: Path) -> None:
     """Refuse, at once, what cannot be opened as a video.
 
     Raises:
-        VideoOpenError: See `open_container`.
+        VideoOpenError: see `open_container`.
     """
     open_container(path).close()
 
@@ -70,7 +70,7 @@ def open_container(path: Path) -> InputContainer:
     """Open a video file for reading; the caller closes it.
 
     Raises:
-        VideoOpenError: It is missing, no file, a playlist, an address, or no video container.
+        VideoOpenError: it is missing, no file, a playlist, an address, or no video container.
     """
     _check_file(path)
     import av

@@ -43,7 +43,7 @@ class Decoded:
 
 
 class PacketDecoder:
-    """Decodes one stream from the file's current position on.
+    """Decode one stream from the file's current position on.
 
     Args:
         container: the open file.

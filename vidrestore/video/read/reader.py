@@ -1,4 +1,4 @@
-"""Reads the frames of a video: every one once, at its own time, with its own samples.
+"""Read the frames of a video: every one once, at its own time, with its own samples.
 
     with VideoReader("in.mp4", DecodeConfig()) as reader:
         for frame in reader.frames():
@@ -11,25 +11,25 @@ every frame in; they are counted, and past a bound the reading fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import av
 from av.container import InputContainer
-from av.stream import Discard
 from av.video.stream import VideoStream
 
 from vidrestore.config import DecodeConfig
 from vidrestore.errors import VideoDecodeError
-from vidrestore.structs import Frame, Picture
-from vidrestore.video.boundary import av_boundary, wind
-from vidrestore.video.picture.samples import picture_from_av
+from vidrestore.structs import Frame
 from vidrestore.video.read.damage import frames_beyond_end
-from vidrestore.video.read.ledger import READ_WHOLE, Ledger
-from vidrestore.video.read.packets import Decoded, PacketDecoder
+from vidrestore.video.read.ledger import Ledger
+from vidrestore.video.read.pictures import (
+    PictureStream,
+    new_ledger,
+    nominal_step,
+    open_stream,
+)
 from vidrestore.video.read.probe import VideoInfo, open_input, probe
 from vidrestore.video.read.promise import missing_frames
 from vidrestore.video.read.shortfall import FrameTimes, Shortfall, refuse_damaged
@@ -37,15 +37,6 @@ from vidrestore.video.read.shot_cuts import CutDetector
 from vidrestore.video.read.window import Window, window_of
 
 __all__ = ["VideoReader"]
-
-_STARTS_ANYWHERE = ("mpegts", "mpeg")
-"""Formats whose files may begin in the middle of a group of pictures."""
-
-_SEEK_BACK_S = (0, 2, 10, 60)
-"""How far before the wanted time to begin, until a key frame lies before it."""
-
-_SECOND_LOOK = 64
-"""Most frames that a decoder can hold when the file ends: its threads and its reordering."""
 
 
 class VideoReader:
@@ -81,20 +72,16 @@ class VideoReader:
         """Frames given so far, repaired ones included."""
         self.frames_repaired = 0
         """Frames that could not be decoded and repeat a neighbour."""
-        self.frames_damaged = 0
-        """Frames that the decoder gave, with errors concealed."""
         self.frames_lost = 0
         """Frames that the file promises and does not give."""
         self._lost_at_s: float | None = None
-        self._shifted = 0
-        self._skipped_at_start = 0
-        self._times = FrameTimes(self._nominal_step())
-        self._reached_end_of_window = False
+        self._times = FrameTimes(nominal_step(self.info))
+        self._pictures = PictureStream(self.info, self.window, threads)
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
         try:
-            self._ledger = self._new_ledger(self._container)
-            self._stream: VideoStream | None = self._open_stream(self._container)
+            self._first_ledger = new_ledger(self._container, self.info, self.window)
+            self._stream: VideoStream | None = open_stream(self._container, self.info, threads)
             self.frames_lost = frames_beyond_end(self._stream, self.info, self.window)
             if self._ledger.cut_off and not self.frames_lost:
                 self.frames_lost = self._missing_by_packets()
@@ -120,6 +107,16 @@ class VideoReader:
             self._container = None
             self._stream = None
             self._opened.__exit__(None, None, None)
+
+    @property
+    def _ledger(self) -> Ledger:
+        """The account of the packets, so far."""
+        return self._pictures.ledger or self._first_ledger
+
+    @property
+    def frames_damaged(self) -> int:
+        """Frames that the decoder gave, with errors concealed."""
+        return self._pictures.damaged
 
     @property
     def shortfall(self) -> Shortfall:
@@ -153,8 +150,8 @@ class VideoReader:
                 if ends_early
                 else f"missing that the file promises{first}",
             ),
-            (self._skipped_at_start, "skipped before the first whole picture"),
-            (self._shifted, "moved, for their times went back (parts doubled or joined)"),
+            (self._pictures.skipped_at_start, "skipped before the first whole picture"),
+            (self._pictures.shifted, "moved, for their times went back (parts doubled or joined)"),
         )
         notes = [f"{n} frame{'' if n == 1 else 's'} {what}" for n, what in told if n]
         already_told = ends_early and self.frames_lost > 0
@@ -167,8 +164,10 @@ class VideoReader:
             VideoDecodeError: if more of the video is broken than accepted, or nothing of it can be
                 decoded.
         """
+        container, stream = self._container, self._stream
+        assert container is not None and stream is not None, "the reader is closed"
         cuts = CutDetector(self._config.cut_threshold)
-        for pts, picture, repaired in self._timed_pictures():
+        for pts, picture, repaired in self._pictures.pictures(container, stream):
             self.frames_repaired += repaired
             self._check_damage(self._expected_frames())
             is_cut = (not repaired or self.frames_read == 0) and cuts.is_cut(picture)
@@ -186,137 +185,9 @@ class VideoReader:
             yield frame
             if self._container is None:  # reading on from a closed file would crash
                 return
+        if self._pictures.next_pts is not None and self._times.frames:
+            self._times.end(self._pictures.next_pts)
         self._check_end()
-
-    def _open_stream(self, container: InputContainer, threading: str = "AUTO") -> VideoStream:
-        stream = container.streams[self.info.stream_index]
-        assert isinstance(stream, VideoStream)
-        for other in container.streams:
-            if other.index != stream.index and container.format.name not in READ_WHOLE:
-                other.discard = Discard.all
-        stream.thread_type = threading
-        stream.codec_context.thread_count = self._threads
-        return stream
-
-    def _timed_pictures(self) -> Iterator[tuple[int, Picture, bool]]:
-        """(time, picture, repaired) of the frames in the window, times strictly increasing."""
-        last: int | None = None
-        step = self._nominal_step()
-        for pts, picture, repaired in self._filled():
-            if pts is None or (last is not None and pts <= last):
-                self._shifted += pts is not None
-                pts = 0 if last is None else last + step
-            elif last is not None:
-                step = pts - last
-            last = pts
-            if self.window.end_pts is not None and pts >= self.window.end_pts:
-                self._reached_end_of_window = True
-                if self._times.frames:
-                    self._times.end(min(pts, self.window.end_pts))
-                return
-            if self.window.holds(pts):
-                yield pts, picture, repaired
-
-    def _nominal_step(self) -> int:
-        """Ticks from frame to frame."""
-        rate = self.info.average_rate or Fraction(25)
-        return max(1, round(1 / (rate * self.info.time_base)))
-
-    def _filled(self) -> Iterator[tuple[int | None, Picture, bool]]:
-        """(time, picture, repaired): holes are filled with the picture before, else after them."""
-        before: Picture | None = None
-        for decoder, decoded in self._decoded():
-            frame = decoded.frame
-            now = before if frame is None else self._picture(frame)
-            if now is None:
-                continue
-            lost = decoded.skipped
-            if before is None and not self._promised(decoder):
-                self._skipped_at_start += sum(self.window.holds(pts) for pts in lost)
-                lost = []
-            again = frame is None and 0 < len(lost) <= _SECOND_LOOK
-            found = self._second_look(lost) if again else {}
-            for pts in lost:
-                before = self._picture(found[pts]) if pts in found else before or now
-                yield pts, before, pts not in found
-            before = now if frame is not None else before
-            if frame is not None:
-                yield frame.pts if frame.pts is not None else frame.dts, now, False
-
-    def _second_look(self, lost: list[int]) -> dict[int, av.VideoFrame]:
-        """Pictures at the end of the file by their times, decoded one after the other.
-
-        A decoder that works on several at once gives all of them up when one is damaged.
-        """
-        with open_input(self.info.path) as container:
-            stream = self._open_stream(container, "SLICE")
-            with self._met():
-                wind(container, lost[0], stream)
-            decoder = PacketDecoder(
-                container, stream, Ledger(container, self.info.path, from_start=False)
-            )
-            frames = (one.frame for one in decoder.pictures())
-            return {
-                frame.pts: frame
-                for frame in frames
-                if frame is not None and frame.pts is not None and frame.pts in lost
-            }
-
-    def _promised(self, decoder: PacketDecoder) -> bool:
-        """Whether pictures before the first good one should have been there."""
-        if decoder.key_packets_skipped > 1:
-            return True
-        return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
-
-    def _picture(self, frame: av.VideoFrame) -> Picture:
-        self.frames_damaged += frame.is_corrupt
-        info = self.info
-        picture = picture_from_av(frame)
-        if (picture.width, picture.height, picture.format) != (
-            info.width,
-            info.height,
-            info.pix_fmt,
-        ):
-            seconds = float((frame.pts or 0) * info.time_base - info.start_s)
-            raise VideoDecodeError(
-                f"{info.path}: the picture changes from {info.width}x{info.height} {info.pix_fmt} "
-                f"to {picture.width}x{picture.height} {picture.format} at {seconds:.3f} s; restore "
-                "the parts one by one with --start and --end"
-            )
-        return picture
-
-    def _decoded(self) -> Iterator[tuple[PacketDecoder, Decoded]]:
-        """The decoder's answers from a key frame before the window on."""
-        first = self.window.first_pts
-        for back_s in _SEEK_BACK_S if first is not None else (0,):
-            assert self._container is not None and self._stream is not None, "the reader is closed"
-            if first is not None:
-                target = first - round(back_s / self.info.time_base)
-                with self._met():
-                    wind(self._container, target, self._stream)
-            self._ledger = self._new_ledger(self._container)
-            decoder = PacketDecoder(self._container, self._stream, self._ledger)
-            answers = decoder.pictures()
-            start = next(answers, None)
-            begins = start is not None and start.frame is not None and start.frame.pts
-            if first is None or back_s == _SEEK_BACK_S[-1] or (begins and begins <= first):
-                break
-        if start is not None:
-            yield decoder, start
-        for decoded in answers:
-            yield decoder, decoded
-
-    def _new_ledger(self, container: InputContainer) -> Ledger:
-        window = self.window
-        return Ledger(
-            container,
-            self.info.path,
-            from_start=window.first_s is None,
-            end_s=window.end_s,
-        )
-
-    def _met(self) -> AbstractContextManager[None]:
-        return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")
 
     def _expected_frames(self) -> int:
         """Frames that the window should have, as far as the file tells."""
@@ -331,11 +202,11 @@ class VideoReader:
     def _missing_by_packets(self) -> int:
         """Frames missing in a file that is cut off, from its packets alone."""
         with open_input(self.info.path) as container:
-            ledger = self._new_ledger(container)
-            stream = self._open_stream(container)
+            ledger = new_ledger(container, self.info, self.window)
+            stream = open_stream(container, self.info, self._threads)
             packets = ledger.packets([stream])
             pts = [one.pts if one.pts is not None else one.dts for one in packets]
-            times = FrameTimes(self._nominal_step())
+            times = FrameTimes(nominal_step(self.info))
             for one in sorted(one for one in pts if one is not None and self.window.holds(one)):
                 times.add(one)
             return self._compare(container, stream, ledger, times)[0] if times.frames else 0
@@ -369,7 +240,7 @@ class VideoReader:
             ledger,
             times,
             end_s=self.window.end_s,
-            to_window_end=self._reached_end_of_window,
+            to_window_end=self._pictures.reached_end_of_window,
         )
 
     def _check_damage(self, expected: int) -> None:
@@ -381,7 +252,7 @@ class VideoReader:
 
     def _check_end(self) -> None:
         if self.frames_read == 0:
-            if self._reached_end_of_window:
+            if self._pictures.reached_end_of_window:
                 raise VideoDecodeError(
                     f"{self.info.path}: no frame before {self._config.end} s; the picture begins "
                     "later, choose a later --end"

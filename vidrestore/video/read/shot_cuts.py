@@ -72,7 +72,7 @@ def unlikeness(a: Thumbnail, b: Thumbnail) -> float:
 
 
 class CutDetector:
-    """Compares every picture with the one before.
+    """Compare every picture with the one before.
 
     Args:
         threshold: `difference` from which on a new shot begins.

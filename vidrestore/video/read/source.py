@@ -44,6 +44,6 @@ class FrameSource(Protocol):
         read-only.
 
         Raises:
-            VidRestoreError: What is missing is more than accepted.
+            VidRestoreError: what is missing is more than accepted.
         """
         ...

@@ -1,4 +1,4 @@
-"""Copies every other stream of a file, packet by packet, beside the picture that is encoded.
+"""Copy every other stream of a file, packet by packet, beside the picture that is encoded.
 
 The input is opened a second time and read along as the encoded picture proceeds, so that packets
 interleave in the output as they did in the input and memory stays bounded.
@@ -53,7 +53,7 @@ class _Copied:
 
 
 class StreamCopier:
-    """Copies packets of some streams into an output, up to a given time at a time.
+    """Copy packets of some streams into an output, up to a given time at a time.
 
     Args:
         source: the open input, of its own; the copier reads it from its beginning.

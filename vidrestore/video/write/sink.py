@@ -15,7 +15,7 @@ __all__ = ["FrameSink"]
 
 @runtime_checkable
 class FrameSink(Protocol):
-    """Takes the frames of one video, in order of presentation; a context manager."""
+    """Take the frames of one video, in order of presentation; a context manager."""
 
     @property
     def codec(self) -> str:
@@ -47,7 +47,7 @@ class FrameSink(Protocol):
         """Take the next frame; times must increase.
 
         Raises:
-            VideoWriteError: It cannot be written.
+            VideoWriteError: it cannot be written.
         """
         ...
 
@@ -55,6 +55,6 @@ class FrameSink(Protocol):
         """Finish: what was written is there from now on.
 
         Raises:
-            VidRestoreError: That fails, or no frame was written; nothing is left then.
+            VidRestoreError: that fails, or no frame was written; nothing is left then.
         """
         ...

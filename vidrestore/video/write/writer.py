@@ -1,4 +1,4 @@
-"""Writes the restored video: the picture encoded at its own times, everything else copied.
+"""Write the restored video: the picture encoded at its own times, everything else copied.
 
     with VideoWriter(Path("out.mp4"), reader.info, EncodeConfig()) as writer:
         for frame in reader.frames():
@@ -15,15 +15,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
-from av.codec.context import Flags
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
-from av.video.stream import VideoStream
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
@@ -34,13 +31,8 @@ from vidrestore.video.boundary import unexpected
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
-from vidrestore.video.write.encoder_options import (
-    encoder_options,
-    has_constant_rate,
-    muxer_options,
-    relaid,
-    set_threads,
-)
+from vidrestore.video.write.encoder_options import muxer_options
+from vidrestore.video.write.picture_encoder import PictureEncoder
 from vidrestore.video.write.plan import OutputPlan, plan_output, stream_name
 from vidrestore.video.write.remux import StreamCopier
 from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
@@ -90,8 +82,6 @@ class VideoWriter:
             self.plan.destination, inputs=[source.path, *inputs], overwrite=config.overwrite
         )
         self._stack = ExitStack()
-        self._last_pts: int | None = None
-        self._step = 0
         self._committed = False
 
     @property
@@ -135,7 +125,7 @@ class VideoWriter:
             VideoWriteError: if the disk is full, or the frame does not fit the file.
         """
         with self._told():
-            self._encode(self._timed(frame))
+            self._encode(frame)
 
     def commit(self) -> None:
         """Finish the file and give it its final name.
@@ -145,7 +135,7 @@ class VideoWriter:
             VideoDecodeError: if too much of a copied stream is missing in the input.
         """
         with self._told():
-            if self._last_pts is None:
+            if self._encoder.last_pts is None:
                 raise VideoWriteError(f"{self.plan.destination}: no frame was written")
             self._encode(None)
             self._copier.advance(None)
@@ -154,11 +144,9 @@ class VideoWriter:
             self._output.publish()
         self._committed = True
 
-    def _encode(self, frame: av.VideoFrame | None) -> None:
+    def _encode(self, frame: Frame | None) -> None:
         """Encode a frame, or flush the encoder, and copy the other streams up to it."""
-        with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be encoded"):
-            packets = self._stream.encode(frame)
-        for packet in packets:
+        for packet in self._encoder.encode(frame):
             with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be written"):
                 self._container.mux(packet)
             if packet.dts is not None:
@@ -214,7 +202,9 @@ class VideoWriter:
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
             template = self._input.streams[planned.index]
             if planned.action == "encode":
-                self._stream = self._add_video(container)
+                self._encoder = PictureEncoder(
+                    container, self.plan, self._source, self._config, self._window, self._threads
+                )
             elif planned.action == "copy":
                 stream = container.add_stream_from_template(template, opaque=True)
                 stream.metadata.clear()
@@ -226,103 +216,12 @@ class VideoWriter:
                 container.add_attachment(name, kind, data)
         return copied
 
-    def _add_video(self, container: OutputContainer) -> VideoStream:
-        source, plan = self._source, self.plan
-        rate = source.average_rate or Fraction(25)
-        self._time_base = 1 / rate if has_constant_rate(plan, source) else source.time_base
-        stream = container.add_stream(
-            plan.codec,
-            rate=rate,
-            width=source.width,
-            height=source.height,
-            pix_fmt=plan.pix_fmt,
-            time_base=self._time_base,
-            options=encoder_options(plan, source, self._config),
-        )
-        assert isinstance(stream, VideoStream)
-        self._set_codec(stream)
-        info = next(one for one in source.streams if one.index == source.stream_index)
-        stream.metadata.update(stream_tags(info, encoded=True))
-        stream.disposition = Disposition(info.disposition)
-        if plan.container.rotation and source.display_matrix is not None:
-            stream.set_display_matrix(source.display_matrix)
-        return stream
-
-    def _set_codec(self, stream: VideoStream) -> None:
-        source, context = self._source, stream.codec_context
-        set_threads(context, self.plan.codec, self._threads)
-        if source.sar != 1:
-            context.sample_aspect_ratio = source.sar
-        if source.colour.range:
-            context.color_range = source.colour.range
-        context.colorspace = source.colour.space
-        context.color_primaries = source.colour.primaries
-        context.color_trc = source.colour.transfer
-        context.flags |= Flags.frame_duration
-        if self.plan.codec == "libx265" and self.plan.container.muxer in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # what Apple's players ask for
-        if source.interlaced:
-            context.field_order = source.field_order
-            if self.plan.codec in ("libx264", "mpeg2video"):
-                context.flags |= Flags.interlaced_dct | Flags.interlaced_me
-
-    def _timed(self, frame: Frame) -> av.VideoFrame:
-        """The frame's samples with its time, for the encoder, which takes a reference of its own.
-
-        Only fields of this very `av.VideoFrame` change, never samples: the decoder keeps its own.
-        """
-        picture = frame.picture
-        if (picture.width, picture.height) != (self._source.width, self._source.height):
-            raise VideoWriteError(
-                f"frame {frame.index} is {picture.width}x{picture.height}, the file "
-                f"{self._source.width}x{self._source.height}"
-            )
-        pts = self._ticks(frame)
-        if self._last_pts is not None:
-            if pts <= self._last_pts:
-                raise VideoWriteError(
-                    f"frame {frame.index} at {pts} does not come after the one at {self._last_pts}"
-                )
-            self._step = pts - self._last_pts
-        self._last_pts = pts
-        out = relaid(picture, self.plan.pix_fmt)
-        out.pts, out.time_base = pts, self._time_base
-        out.duration = self._duration(picture.handle, frame)
-        out.pict_type = 0
-        colour = self._source.colour
-        out.color_range = colour.range or out.color_range
-        out.colorspace, out.color_primaries = colour.space, colour.primaries
-        out.color_trc = colour.transfer
-        return out
-
-    def _ticks(self, frame: Frame) -> int:
-        """The frame's time in ticks of the encoder.
-
-        Raises:
-            VideoWriteError: if the container has a constant rate and the frame is off its beat.
-        """
-        clock = Fraction(0) if self._window.first_s is not None else self.plan.clock_s
-        exact = (frame.pts * frame.time_base - clock) / self._time_base
-        ticks = round(exact)
-        if abs(exact - ticks) * self._time_base > frame.time_base:
-            raise VideoWriteError(
-                f"{self.plan.destination}: frame {frame.index} is off the constant rate that "
-                f"{self.plan.codec} in {self.plan.destination.suffix} has; write .mkv or .mp4 with "
-                "--codec auto"
-            )
-        return ticks
-
-    def _duration(self, handle: av.VideoFrame, frame: Frame) -> int:
-        if handle.duration and handle.time_base == frame.time_base == self._time_base:
-            return int(handle.duration)
-        return self._step
-
     def _close(self) -> None:
         self._stack.close()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Errors of FFmpeg and of the disk as errors for a person."""
+        """Re-raise errors of FFmpeg and of the operating system as `VideoWriteError`."""
         try:
             yield
         except VidRestoreError:

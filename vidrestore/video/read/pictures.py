@@ -1,0 +1,213 @@
+"""Decode a video stream into one picture for every time: holes are filled, times always rise.
+
+    pictures = PictureStream(info, window)
+    for pts, picture, repaired in pictures.pictures(container, stream):
+        ...
+
+A picture that cannot be decoded is replaced by the one before it; one at the end of the file is
+first tried again without threads, since a decoder that works on several at once gives all of them
+up when one is damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from vidrestore.errors import VideoDecodeError
+from vidrestore.structs import Picture
+from vidrestore.video.boundary import av_boundary, wind
+from vidrestore.video.picture.samples import picture_from_av
+from vidrestore.video.read.ledger import READ_WHOLE, Ledger
+from vidrestore.video.read.packets import Decoded, PacketDecoder
+from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.window import Window
+
+__all__ = ["PictureStream", "new_ledger", "nominal_step", "open_stream"]
+
+_STARTS_ANYWHERE = ("mpegts", "mpeg")
+"""Formats whose files may begin in the middle of a group of pictures."""
+
+_SEEK_BACK_S = (0, 2, 10, 60)
+"""How far before the wanted time to begin, until a key frame lies before it."""
+
+_MOST_TRIED_AGAIN = 64
+"""Most frames that a decoder can hold when the file ends: its threads and its reordering."""
+
+
+class PictureStream:
+    """The pictures of one video stream in a window, and what became of them.
+
+    Args:
+        info: what `probe` found of the file.
+        window: the part to read.
+        threads: for decoding; 0 takes all.
+    """
+
+    def __init__(self, info: VideoInfo, window: Window, threads: int = 0) -> None:
+        self.info, self.window, self.threads = info, window, threads
+        self.ledger: Ledger | None = None
+        """Of the packets read; another one after each try to seek."""
+        self.damaged = 0
+        """Pictures that the decoder gave, with errors concealed."""
+        self.shifted = 0
+        """Pictures whose times went back, and were moved."""
+        self.skipped_at_start = 0
+        """Pictures before the first one that could be decoded, which nobody promised."""
+        self.reached_end_of_window = False
+        self.next_pts: int | None = None
+        """When the pictures would have gone on behind the window's end, at most that end."""
+
+    def pictures(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[int, Picture, bool]]:
+        """Give (time, picture, repaired) of the frames in the window, times strictly increasing.
+
+        Args:
+            container: the open file.
+            stream: its video stream, from `open_stream`.
+
+        Raises:
+            VideoDecodeError: the file cannot be read, or the picture changes in size or format.
+        """
+        last: int | None = None
+        step = nominal_step(self.info)
+        for pts, picture, repaired in self._filled(container, stream):
+            if pts is None or (last is not None and pts <= last):
+                self.shifted += pts is not None
+                pts = 0 if last is None else last + step
+            elif last is not None:
+                step = pts - last
+            last = pts
+            if self.window.end_pts is not None and pts >= self.window.end_pts:
+                self.reached_end_of_window = True
+                self.next_pts = min(pts, self.window.end_pts)
+                return
+            if self.window.holds(pts):
+                yield pts, picture, repaired
+
+    def _filled(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[int | None, Picture, bool]]:
+        """(time, picture, repaired): holes are filled with the picture before, else after them."""
+        before: Picture | None = None
+        for decoder, decoded in self._decoded(container, stream):
+            frame = decoded.frame
+            now = before if frame is None else self._picture(frame)
+            if now is None:
+                continue
+            lost = decoded.skipped
+            if before is None and not self._promised(decoder):
+                self.skipped_at_start += sum(self.window.holds(pts) for pts in lost)
+                lost = []
+            again = frame is None and 0 < len(lost) <= _MOST_TRIED_AGAIN
+            found = self._decode_again(lost) if again else {}
+            for pts in lost:
+                before = self._picture(found[pts]) if pts in found else before or now
+                yield pts, before, pts not in found
+            before = now if frame is not None else before
+            if frame is not None:
+                yield frame.pts if frame.pts is not None else frame.dts, now, False
+
+    def _decode_again(self, lost: list[int]) -> dict[int, av.VideoFrame]:
+        """Pictures at the end of the file by their times, decoded one after the other."""
+        with open_input(self.info.path) as container:
+            stream = open_stream(container, self.info, self.threads, "SLICE")
+            with self._met():
+                wind(container, lost[0], stream)
+            decoder = PacketDecoder(
+                container, stream, Ledger(container, self.info.path, from_start=False)
+            )
+            frames = (one.frame for one in decoder.pictures())
+            return {
+                frame.pts: frame
+                for frame in frames
+                if frame is not None and frame.pts is not None and frame.pts in lost
+            }
+
+    def _promised(self, decoder: PacketDecoder) -> bool:
+        """Whether pictures before the first good one should have been there."""
+        if decoder.key_packets_skipped > 1:
+            return True
+        return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        self.damaged += frame.is_corrupt
+        info = self.info
+        picture = picture_from_av(frame)
+        if (picture.width, picture.height, picture.format) != (
+            info.width,
+            info.height,
+            info.pix_fmt,
+        ):
+            seconds = float((frame.pts or 0) * info.time_base - info.start_s)
+            raise VideoDecodeError(
+                f"{info.path}: the picture changes from {info.width}x{info.height} {info.pix_fmt} "
+                f"to {picture.width}x{picture.height} {picture.format} at {seconds:.3f} s; restore "
+                "the parts one by one with --start and --end"
+            )
+        return picture
+
+    def _decoded(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[tuple[PacketDecoder, Decoded]]:
+        """The decoder's answers from a key frame before the window on."""
+        first = self.window.first_pts
+        for back_s in _SEEK_BACK_S if first is not None else (0,):
+            if first is not None:
+                target = first - round(back_s / self.info.time_base)
+                with self._met():
+                    wind(container, target, stream)
+            self.ledger = new_ledger(container, self.info, self.window)
+            decoder = PacketDecoder(container, stream, self.ledger)
+            answers = decoder.pictures()
+            start = next(answers, None)
+            begins = start is not None and start.frame is not None and start.frame.pts
+            if first is None or back_s == _SEEK_BACK_S[-1] or (begins and begins <= first):
+                break
+        if start is not None:
+            yield decoder, start
+        for decoded in answers:
+            yield decoder, decoded
+
+    def _met(self) -> AbstractContextManager[None]:
+        return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")
+
+
+def open_stream(
+    container: InputContainer, info: VideoInfo, threads: int, threading: str = "AUTO"
+) -> VideoStream:
+    """Choose the video stream of an open file, with its decoder's threads; others are discarded.
+
+    Args:
+        container: the open file.
+        info: what `probe` found of it.
+        threads: for decoding; 0 takes all.
+        threading: FFmpeg's way to share the work, "SLICE" for pictures one after the other.
+    """
+    stream = container.streams[info.stream_index]
+    assert isinstance(stream, VideoStream)
+    for other in container.streams:
+        if other.index != stream.index and container.format.name not in READ_WHOLE:
+            other.discard = Discard.all
+    stream.thread_type = threading
+    stream.codec_context.thread_count = threads
+    return stream
+
+
+def new_ledger(container: InputContainer, info: VideoInfo, window: Window) -> Ledger:
+    """Begin an account of the packets of a window."""
+    from_start = window.first_s is None
+    return Ledger(container, info.path, from_start=from_start, end_s=window.end_s)
+
+
+def nominal_step(info: VideoInfo) -> int:
+    """Ticks from frame to frame, as the header tells."""
+    rate = info.average_rate or Fraction(25)
+    return max(1, round(1 / (rate * info.time_base)))
