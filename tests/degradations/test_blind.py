@@ -83,6 +83,13 @@ def test_codecs_give_every_frame_in_order(
         assert psnr(far, clip[index]) < likeness[index] - 3
 
 
+def test_a_frame_is_coded_alike_in_clips_of_any_length(picture: np.ndarray) -> None:
+    clip = [degradations.shift(picture, 2.0 * step, 0) for step in range(4)]
+    first = [degradations.video_codec(clip[:n], "h264", quality=30)[0] for n in (2, 3, 4)]
+    likeness = [psnr(one, clip[0]) for one in first]
+    assert np.ptp(likeness) < 0.1, likeness
+
+
 @pytest.mark.parametrize(
     "degradation",
     [

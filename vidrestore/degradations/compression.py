@@ -23,6 +23,9 @@ __all__ = ["PRESETS", "jpeg", "jpeg_bytes", "recode", "video_codec"]
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
 """Presets of x264 that are worth their time here."""
+_FLAT_RATE = "mbtree=0"
+"""Without macroblock-tree rate control, which gives a clip the less bits the shorter it is: 3 dB
+less for one of two frames. What ships learnt from clips coded without it."""
 _SMALLEST_PX = 16
 
 
@@ -99,7 +102,7 @@ def _encoder(
     name, options = {
         "h264": (
             "libx264",
-            {"crf": str(quality), "preset": preset, **x264_options()},
+            {"crf": str(quality), "preset": preset, **x264_options(_FLAT_RATE)},
         ),
         "mpeg2": ("mpeg2video", {"bf": "2"}),
     }[codec]
