@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from clips import decoded_planes, empty_frames, face_frames, frame_times, write_clip
+from styled_network import write_styled_network
 
 from vidrestore import frame_to_rgb, restore_frames, restore_image, restore_video
 from vidrestore.config import resolve_config
@@ -17,6 +18,7 @@ from vidrestore.stages.blend import face_changes
 from vidrestore.video.picture.residual import planes_mask
 
 FORMATS = ["yuv420p", "yuv422p10le", "yuv444p", "gray", "bgr0"]
+QUICK = {"restore.model": "debug", "detect.refine_passes": 0, "detect.rotated": False}
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +27,24 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clips") / "face.mp4", face_frames(100))
 
 
-def lossless(folder: Path, pix_fmt: str, count: int = 12) -> Path:
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of 32 px, whose convolutions may round as large ones do."""
+    return write_styled_network(tmp_path_factory.mktemp("weights") / "styled.safetensors")
+
+
+def lossless(folder: Path, pix_fmt: str, count: int) -> Path:
     return write_clip(folder / f"{pix_fmt}.mkv", face_frames(count), codec="ffv1", pix_fmt=pix_fmt)
 
 
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 def test_samples_outside_the_masks_are_the_inputs(tmp_path: Path, pix_fmt: str) -> None:
-    source = lossless(tmp_path, pix_fmt)
+    source = lossless(tmp_path, pix_fmt, count=4)
     output = tmp_path / "out.mkv"
-    report = restore_video(source, output, model="debug", codec="ffv1")
-    assert report.faces >= report.frames == 12
+    config = resolve_config(None, QUICK)
+    report = restore_video(source, output, config=config, codec="ffv1")
+    assert report.faces >= report.frames == 4
     before, after = decoded_planes(source), decoded_planes(output)
-    config = resolve_config(None, {"restore.model": "debug"})
     for index, frame in enumerate(restore_frames(source, config=config)):
         assert frame.source is not None
         as_decoded = replace(frame, picture=frame.source)
@@ -54,7 +62,7 @@ def test_samples_outside_the_masks_are_the_inputs(tmp_path: Path, pix_fmt: str) 
 
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 def test_strength_zero_is_the_identity(tmp_path: Path, pix_fmt: str) -> None:
-    source = lossless(tmp_path, pix_fmt, count=6)
+    source = lossless(tmp_path, pix_fmt, count=2)
     output = tmp_path / "out.mkv"
     restore_video(source, output, model="debug", codec="ffv1", strength=0)
     for old, new in zip(decoded_planes(source), decoded_planes(output), strict=True):
@@ -65,18 +73,16 @@ def test_strength_zero_is_the_identity(tmp_path: Path, pix_fmt: str) -> None:
 def test_two_runs_give_the_same_bytes(clip: Path, tmp_path: Path, ending: str) -> None:
     outputs = [tmp_path / f"{name}.{ending}" for name in "ab"]
     for output in outputs:
-        restore_video(clip, output, model="debug", end=1.0)
+        restore_video(clip, output, config=resolve_config(None, QUICK), end=0.24)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
-def test_queues_and_batches_do_not_change_a_pixel(clip: Path) -> None:
+def test_queues_and_batches_do_not_change_a_pixel(clip: Path, network: Path) -> None:
     def pictures(**options: int) -> list[np.ndarray]:
         overrides = {f"run.{name}": value for name, value in options.items()}
-        config = resolve_config(
-            None, {"restore.model": "embedded", "restore.batch_size": 2, "decode.end": 0.6}
-        )
-        config = resolve_config(config, overrides)
-        return [frame_to_rgb(frame) for frame in restore_frames(clip, config=config)]
+        config = resolve_config(None, {"restore.batch_size": 2, "decode.end": 0.48, **overrides})
+        frames = restore_frames(clip, model=network, config=config)
+        return [frame_to_rgb(frame) for frame in frames]
 
     reference = pictures(queue_frames=1, collect_faces=1)
     for options in (
@@ -88,11 +94,11 @@ def test_queues_and_batches_do_not_change_a_pixel(clip: Path) -> None:
 
 
 def test_a_still_clip_stays_still(tmp_path: Path) -> None:
-    still = face_frames(1) * 30
+    still = face_frames(1) * 5
     source = write_clip(tmp_path / "still.mkv", still, codec="ffv1", pix_fmt="yuv420p")
     output = tmp_path / "out.mkv"
     report = restore_video(source, output, model="embedded", codec="ffv1")
-    assert report.faces >= 30
+    assert report.faces >= 5
     frames = decoded_planes(output)
     for planes in frames[1:]:
         assert all(torch.equal(a, b) for a, b in zip(planes, frames[0], strict=True))
@@ -102,25 +108,26 @@ def test_a_still_clip_stays_still(tmp_path: Path) -> None:
 def test_per_frame_restores_every_frame_by_itself(clip: Path) -> None:
     """A frame comes out the same with or without those before it."""
     options = {"model": "embedded", "config": resolve_config(None, {"restore.batch_size": 1})}
-    whole = list(restore_frames(clip, per_frame=True, end=0.4, **options))
-    part = list(restore_frames(clip, per_frame=True, start=0.2, end=0.4, **options))
+    whole = list(restore_frames(clip, per_frame=True, end=0.12, **options))
+    part = list(restore_frames(clip, per_frame=True, start=0.04, end=0.12, **options))
     assert all(frame.detected for frame in whole)
     for alone, frame in zip(part, whole[-len(part) :], strict=True):
         np.testing.assert_array_equal(frame_to_rgb(alone), frame_to_rgb(frame))
 
 
 def test_no_face_no_change(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "empty.mkv", empty_frames(20), codec="ffv1")
+    source = write_clip(tmp_path / "empty.mkv", empty_frames(4), codec="ffv1")
     output = tmp_path / "out.mkv"
     report = restore_video(source, output, model="embedded", codec="ffv1")
-    assert (report.faces, report.tracks, report.frames) == (0, (), 20)
+    assert (report.faces, report.tracks, report.frames) == (0, (), 4)
     for old, new in zip(decoded_planes(source), decoded_planes(output), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(old, new, strict=True))
 
 
 def test_one_frame_out_for_each_in_at_its_own_time(clip: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
-    report = restore_video(clip, tmp_path / "out.mp4", model="debug", progress=seen.append)
+    config = resolve_config(None, QUICK)
+    report = restore_video(clip, tmp_path / "out.mp4", config=config, progress=seen.append)
     assert frame_times(tmp_path / "out.mp4") == frame_times(clip)
     assert [progress.frames for progress in seen] == list(range(1, 101))
     assert seen[-1].total == 100
@@ -130,17 +137,17 @@ def test_one_frame_out_for_each_in_at_its_own_time(clip: Path, tmp_path: Path) -
 
 
 def test_start_and_end_give_the_frames_between(clip: Path, tmp_path: Path) -> None:
-    report = restore_video(clip, tmp_path / "part.mp4", model="debug", start=1.0, end=2.0)
-    assert report.frames == 25
+    report = restore_video(clip, tmp_path / "part.mp4", model="debug", start=1.0, end=1.4)
+    assert report.frames == 10
     times = frame_times(tmp_path / "part.mp4")
     assert times[0] == 0
-    assert float(times[-1]) == pytest.approx(24 / 25, abs=1e-6)
+    assert float(times[-1]) == pytest.approx(9 / 25, abs=1e-6)
 
 
 def test_leaving_restore_frames_early_closes_everything(clip: Path) -> None:
     import threading
 
-    frames = restore_frames(clip, model="debug")
+    frames = restore_frames(clip, config=resolve_config(None, QUICK))
     next(frames)
     frames.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("vidrestore-")]
@@ -160,7 +167,7 @@ def test_the_preview_shows_before_and_after(clip: Path, tmp_path: Path) -> None:
     import cv2
 
     preview = tmp_path / "preview.png"
-    restore_video(clip, tmp_path / "out.mp4", model="debug", end=0.5, preview=preview)
+    restore_video(clip, tmp_path / "out.mp4", model="debug", end=0.2, preview=preview)
     drawn = cv2.imread(str(preview))
     left, right = drawn[:, :800], drawn[:, 800:]
     assert drawn.shape[1] == 1600

@@ -27,6 +27,7 @@ def test_usage_names_every_part_and_its_tool() -> None:
     }
     assert tools == {"fuzz_damage.py", "hostile_table.py", "kill_runs.py", "decoded_sums.py"}
     assert all((ROOT / "tools" / tool).is_file() for tool in tools)
+    assert "pytest -m soak" in said
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ Without a PART all are run:
   hostile   runs on hostile inputs, options and weights      (tools/hostile_table.py, about 10 min)
   kills     kills runs at random moments                     (tools/kill_runs.py, about 10 min)
   sums      sums the decoded output of a dozen runs          (tools/decoded_sums.py, about 5 min)
+  tests     long variants of the tests                       (pytest -m soak, about 5 min)
 
 Options:
   --count N      files to damage, and a tenth as many runs to kill (500)
@@ -23,7 +24,7 @@ Options:
   --sums FILE    what the part sums must equal; without it they are only written to FOLDER/sums.log
   --help         this text
 
-fuzz and sums need the shared folder (../shared, or VIDRESTORE_SHARED).
+fuzz, sums and tests need the shared folder (../shared, or VIDRESTORE_SHARED).
 The exit code is 1 if a part failed, 2 for a wrong option.
 USAGE
 }
@@ -45,11 +46,11 @@ while [ $# -gt 0 ]; do
             esac
             printf -v "${1#--}" %s "$2"
             shift 2 ;;
-        fuzz | hostile | kills | sums) parts+=("$1"); shift ;;
+        fuzz | hostile | kills | sums | tests) parts+=("$1"); shift ;;
         *) refuse "there is no part or option '$1'" ;;
     esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(fuzz hostile kills sums)
+[ ${#parts[@]} -gt 0 ] || parts=(fuzz hostile kills sums tests)
 [ -z "$sums" ] || [ -f "$sums" ] || refuse "--sums $sums is no file"
 
 shared=${VIDRESTORE_SHARED:-../shared}
@@ -70,6 +71,7 @@ sums() {
     python tools/decoded_sums.py "$shared/clips" || return 1
     [ -z "$sums" ] || diff "$sums" "$out/sums.log"
 }
+tests() { VIDRESTORE_REQUIRE_SHARED=1 python -m pytest -m soak; }
 
 failed=0
 for part in "${parts[@]}"; do

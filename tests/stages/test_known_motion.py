@@ -8,6 +8,8 @@ pixels of the 512 px crop, at the five template points.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,14 +25,14 @@ from vidrestore.stages.track import track
 from vidrestore.structs import Array, Frame
 
 TEMPLATE = landmark_template("ffhq", 512)
-COUNT = 75
+COUNT = 30
 MOTIONS: dict[str, Moves] = {
-    "still": still(COUNT),
+    "still": still(20),
     "pan": pan(COUNT),
     "zoom": zoom(COUNT),
     "shake": shake(COUNT),
     "turn": turn(COUNT),
-    "fast": pan(40, 10, x=120),
+    "fast": pan(24, 10, x=120),
 }
 PLUS_90 = np.array([[0.0, -1.0], [1.0, 0.0]])
 SHAPES: dict[str, tuple[float, Array | None]] = {
@@ -85,31 +87,36 @@ def per_frame_jitter_px(frames: list[Frame], moves: Moves, detector: FaceDetecto
     return jitter_px(path(aligned(frames, detector, usual, window_s=0.0), moves))
 
 
+def named(cases: Mapping[str, object], *, briefly: set[str]) -> list[Any]:
+    """All cases, of which those named stand for the others in a short run."""
+    return [pytest.param(name, marks=() if name in briefly else pytest.mark.soak) for name in cases]
+
+
 @functools.cache
 def frames_of(name: str) -> list[Frame]:
     return moving_face(MOTIONS[name])
 
 
-@pytest.mark.parametrize("name", MOTIONS)
+@pytest.mark.parametrize("name", named(MOTIONS, briefly={"still", "zoom", "turn", "fast"}))
 def test_a_moving_face_holds_still_in_its_crop(name: str, detector: FaceDetector) -> None:
     _check(frames_of(name), MOTIONS[name], detector)
 
 
-@pytest.mark.parametrize("name", ["zoom", "shake"])
+@pytest.mark.parametrize("name", [pytest.param("zoom", marks=pytest.mark.soak), "shake"])
 def test_with_the_public_detector_too(name: str, retinaface: FaceDetector) -> None:
     _check(frames_of(name), MOTIONS[name], retinaface)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", named(SHAPES, briefly={"mirrored", "sar 64:45, +90"}))
 def test_however_the_picture_is_coded(name: str, detector: FaceDetector) -> None:
     sar, matrix = SHAPES[name]
     _, width, height = display_from_coded(640, 480, sar=sar, matrix=matrix)
-    moves = shake(32, x=width / 2, y=height / 2)
+    moves = shake(24, x=width / 2, y=height / 2)
     _check(moving_face(moves, sar=sar, matrix=matrix), moves, detector)
 
 
 def test_in_a_larger_picture(detector: FaceDetector) -> None:
-    moves = shake(32, 20, x=640, y=360)
+    moves = shake(24, 20, x=640, y=360)
     _check(moving_face(moves, 1280, 720), moves, detector)
 
 
