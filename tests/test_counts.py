@@ -41,7 +41,7 @@ def found(clip: Path) -> str:
 
 def tracks_without(found: str, folder: Path, *persons: int) -> Path:
     record = json.loads(found)
-    people = sorted(record["tracks"], key=lambda track: len(track["boxes"]))[-2:]
+    people = sorted(record["tracks"], key=lambda track: len(track["places"]))[-2:]
     record["tracks"] = sorted(people, key=lambda track: track["id"])
     for number, track in enumerate(record["tracks"]):
         track["id"] = number

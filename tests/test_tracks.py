@@ -9,12 +9,15 @@ import av
 import numpy as np
 import pytest
 from clips import face_frames, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vidrestore import frame_to_rgb, inspect_video, restore_frames, restore_video, track_bounds
 from vidrestore.cli.main import main
 from vidrestore.config import resolve_config
 from vidrestore.errors import UsageError
 from vidrestore.stages.apply_tracks import apply_tracks
+from vidrestore.track_file import from_word, to_word
 from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.reader import VideoReader
 
@@ -46,12 +49,17 @@ def edited(file: Path, change) -> Path:
 
 
 def face(record: dict, name: str, value: object) -> None:
-    """Gives the face of track 0 in frame 7 another value, places included."""
+    """Gives the face of track 0 in frame 7 another value; places are then those of frame 0."""
     track = record["tracks"][0]
-    if name in ("boxes", "landmarks"):
-        for places in (track["boxes"], track["landmarks"], track["motions"]):
-            places[7] = places[0]
-    track[name][7] = value
+    if name == "motions":
+        track["motions"][7] = value
+        return
+    track["motions"][7], row = None, track["places"][0]
+    track["places"][7] = [*value, *row[10:]] if name == "landmarks" else [*row[:10], *value]
+
+
+def word(record: dict, letters: str) -> None:
+    record["tracks"][0]["places"][7] = letters
 
 
 def crowd(record: dict, count: int) -> None:
@@ -60,10 +68,10 @@ def crowd(record: dict, count: int) -> None:
 
 def shorten(record: dict, frames: int) -> None:
     """Leaves the first frames of a file, in which track 0 is seen throughout."""
-    record.update(frames=frames, times_ms=record["times_ms"][:frames], cuts=[])
+    record.update(frames=frames, time_steps_ms=record["time_steps_ms"][:frames], cuts=[])
     record["detected_frames"] = [frame for frame in record["detected_frames"] if frame < frames]
     [person] = [track for track in record["tracks"] if track["frames"] == [[0, 29]]]
-    for name in ("boxes", "landmarks", "motions", "detected"):
+    for name in ("places", "motions", "detected"):
         person[name] = person[name][:frames]
     person |= {"frames": [[0, frames - 1]], "scores": [[900, frames]], "seen_gates": [["", frames]]}
     record["tracks"] = [person | {"seen_strength_percent": [[100, frames]]}]
@@ -94,18 +102,29 @@ def test_a_run_with_the_file_gives_the_same_bytes(tmp_path: Path) -> None:
     assert report.frames_detected == 3 and report.faces >= 12
 
 
-def bytes_for_a_face_and_second(tracks: Tracks) -> float:
-    seconds = sum(len(track.frames) for track in tracks.tracks) * tracks.times[-1]
-    return len(tracks.to_json()) * (tracks.frames - 1) / seconds
+def bytes_at_30_frames_a_second(tracks: Tracks) -> float:
+    """Of a face and second."""
+    return 30 * len(tracks.to_json()) / sum(len(track.frames) for track in tracks.tracks)
 
 
 def test_the_file_is_compact(tracks: Tracks) -> None:
-    assert bytes_for_a_face_and_second(tracks) <= 2000
+    assert bytes_at_30_frames_a_second(tracks) <= 2000
+
+
+@given(st.lists(st.integers(-40, 40), min_size=14, max_size=14))
+def test_small_numbers_are_words(row: list[int]) -> None:
+    written = to_word(row)
+    assert isinstance(written, str) == (max(map(abs, row)) <= 26)
+    assert from_word(written) == row
+
+
+def test_words_are_as_the_module_says() -> None:
+    assert to_word([1, 0, -2, 26, -26]) == "A0bZz"
 
 
 def test_the_file_of_a_real_clip_is_compact(shared: Path) -> None:
     found = inspect_video(shared / "clips" / "old_tv_1.mp4", end=1.5)
-    assert bytes_for_a_face_and_second(found) <= 2000
+    assert bytes_at_30_frames_a_second(found) <= 2000
 
 
 def test_tracks_are_taken_as_an_object(clip: Path, tracks: Tracks) -> None:
@@ -152,17 +171,19 @@ def test_a_person_can_be_left_alone_or_restored_in_part(
         (lambda r: shorten(r, 9), "end at frame 9"),
         (lambda r: r.update(frames=9), "frames: 9, but 30 times"),
         (
-            lambda r: r.update(version=1),
-            "version: .*1 is not .* 2; make it anew by `vidrestore insp",
+            lambda r: r.update(version=2),
+            "version: .*2 is not .* 3; make it anew by `vidrestore insp",
         ),
         (
-            lambda r: r.update(version=3),
-            "version: .*3 is not .* 2; make it anew by `vidrestore insp",
+            lambda r: r.update(version=4),
+            "version: .*4 is not .* 3; make it anew by `vidrestore insp",
         ),
         (lambda r: r.pop("version"), "version"),
         (lambda r: r.update(unit_px=0.5), "unit_px: .* must be 0.015625"),
         (lambda r: r["tracks"][0].update(strength=2), "tracks.0.strength"),
-        (lambda r: r["tracks"][0]["boxes"].pop(), "30 frames, but 29 boxes"),
+        (lambda r: r["tracks"][0]["places"].pop(), "30 frames, but 29 places"),
+        (lambda r: word(r, "A" * 13), r"tracks\.0\.places\.7: .* 14 items"),
+        (lambda r: word(r, "A" * 13 + "ä"), r"tracks\.0\.places\.7: .*a word of 0, A to Z"),
         (lambda r: r["tracks"].append(r["tracks"][0]), "same id"),
         (lambda r: face(r, "landmarks", [3200] * 10), "track 0, frame 7: .* in one place"),
         (lambda r: face(r, "landmarks", [6_400_000] * 10), "track 0, frame 7: its landmarks lie"),
@@ -175,15 +196,15 @@ def test_a_person_can_be_left_alone_or_restored_in_part(
             lambda r: r["tracks"][0].update(scores=[[900, 2**31]]),
             "30 frames, but 2147483648 scores",
         ),
-        (lambda r: r["tracks"][0].update(frames=[[0, 2**31]]), "2147483649 frames, but 30 boxes"),
+        (lambda r: r["tracks"][0].update(frames=[[0, 2**31]]), "2147483649 frames, but 30 places"),
         (lambda r: r["tracks"][0].update(frames=[[20, 29], [0, 19]]), "frames do not rise"),
         (lambda r: r["tracks"][0].update(frames=[[0, 9], [11, 30]]), "a motion where no frame"),
-        (lambda r: face(r, "landmarks", [float("nan")] * 10), "landmarks.7"),
+        (lambda r: face(r, "landmarks", [float("nan")] * 10), "places.7"),
         (lambda r: r["tracks"][0].update(frames=[[0, 10**30]]), r"tracks\.0\.frames\.0"),
         (lambda r: r["tracks"][0].update(id=10**400), r"tracks\.0\.id"),
         (lambda r: r["detected_frames"].append(1000), "detected_frames: a frame that is none"),
-        (lambda r: r["times_ms"].pop(), "30, but 29 times"),
-        (lambda r: r["times_ms"].reverse(), "out of order"),
+        (lambda r: r["time_steps_ms"].pop(), "30, but 29 times"),
+        (lambda r: r["time_steps_ms"].insert(1, r["time_steps_ms"].pop() - 100), "out of order"),
         (lambda r: r.update(width=0), "width"),
         (lambda r: crowd(r, 129), "frame 0: 1(29|30) faces, at most 128"),
     ],

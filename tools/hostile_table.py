@@ -267,12 +267,11 @@ def crowd(count: int) -> bytes:
         "scores": [[900, 1]],
         "seen_strength_percent": [[100, 1]],
         "seen_gates": [["", 1]],
-        "boxes": [[64, 64, 576, 576]],
-        "landmarks": [[128, 128, 384, 128, 256, 256, 128, 384, 384, 384]],
+        "places": [[128, 128, 384, 128, 256, 256, 128, 384, 384, 384, 64, 64, 576, 576]],
         "motions": [None],
     }
-    head = {"format": "vidrestore tracks", "version": 2, "unit_px": 1 / 64, "source": "a"}
-    head |= {"start": None, "width": 64, "height": 48, "frames": 1, "times_ms": [0]}
+    head = {"format": "vidrestore tracks", "version": 3, "unit_px": 1 / 64, "source": "a"}
+    head |= {"start": None, "width": 64, "height": 48, "frames": 1, "time_steps_ms": [0]}
     head |= {"detected_frames": [0], "cuts": [], "detector": "embedded"}
     return json.dumps(head | {"tracks": [person | {"id": n} for n in range(count)]}).encode()
 

@@ -1,36 +1,90 @@
-"""The layout of a tracks file, version 2: JSON with a line for each list, in few digits.
+"""The layout of a tracks file, version 3: JSON with a line for each list, in few digits.
 
-Places are integers in steps of `unit_px`, motions those of `vidrestore.track_units`. Where a motion
-is null, the box and the landmarks are places. Elsewhere a place is where the motion takes that of
-the entry before, plus a correction, and what is written is the correction less that of the entry
-before (0 at the first). Between two looks of the detector it hardly changes, so most numbers are
-small. It is integer arithmetic: every
-machine reads the same places. What repeats is written as [value, times in a row], and `frames` as
-[first, last].
+Places are integers in steps of `unit_px`, ten of the landmarks and four of the box; motions are
+those of `vidrestore.track_units`. Where a motion is null, a row of `places` holds the places.
+Elsewhere a place is where the motion takes that of the entry before, plus a correction, and what is
+written is the correction less that of the entry before (0 at the first). Between two looks of the
+detector it hardly changes, so most numbers are small. It is integer arithmetic: every machine reads
+the same places.
+
+A row of numbers from -26 to 26 is written as a word, a letter for each: 0 for none, A to Z for 1
+to 26, a to z for -1 to -26. "A0b00000000000" is [1,0,-2,0,0,0,0,0,0,0,0,0,0,0]; either is read.
+What repeats is written as [value, times in a row], `frames` as [first, last], and times as
+differences from the one before.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import string
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from vidrestore.track_units import NOSE, TURNS, UNITS_PER_PX
 
-__all__ = ["VERSION", "TrackRecord", "TracksRecord", "runs", "spans", "to_places", "to_rows"]
+__all__ = [
+    "VERSION",
+    "TrackRecord",
+    "TracksRecord",
+    "from_word",
+    "runs",
+    "spans",
+    "to_places",
+    "to_rows",
+    "to_word",
+]
 
-VERSION = 2
+VERSION: Final = 3
 _MOST_UNITS = 2**31
 
 Number = Annotated[int, Field(ge=0, le=2**31)]
 _Signed = Annotated[int, Field(ge=-(2**31), le=2**31)]
 _Time = Annotated[int, Field(ge=-(2**53), le=2**53)]
 _Four = Annotated[list[_Signed], Field(min_length=4, max_length=4)]
-_Ten = Annotated[list[_Signed], Field(min_length=10, max_length=10)]
 _Value = TypeVar("_Value")
+
+_LETTERS = string.ascii_lowercase[::-1] + "0" + string.ascii_uppercase
+_MOST_LETTER = len(_LETTERS) // 2
+
+
+def to_word(row: list[int]) -> str | list[int]:
+    """Write a row of small numbers with a letter for each; give any other row back."""
+    if max(row) > _MOST_LETTER or min(row) < -_MOST_LETTER:
+        return row
+    return "".join(_LETTERS[number + _MOST_LETTER] for number in row)
+
+
+def from_word(row: object) -> object:
+    """Undo `to_word`; what is no word is given back.
+
+    Raises:
+        ValueError: a sign that stands for no number.
+    """
+    if not isinstance(row, str):
+        return row
+    numbers = [_LETTERS.find(letter) - _MOST_LETTER for letter in row]
+    if numbers and min(numbers) < -_MOST_LETTER:
+        raise ValueError("a word of 0, A to Z and a to z was expected")
+    return numbers
+
+
+_Row = Annotated[
+    list[_Signed],
+    Field(min_length=14, max_length=14),
+    BeforeValidator(from_word),
+    PlainSerializer(to_word),
+]
 
 
 def _known(version: int) -> int:
@@ -63,8 +117,8 @@ class TrackRecord(_Part):
     """Runs: after gates and fades, as `inspect` saw it; a run computes its own."""
     seen_gates: list[tuple[str, Number]]
     """Runs: which gates lowered the strength, as `inspect` saw it."""
-    boxes: list[_Four]
-    landmarks: list[_Ten]
+    places: list[_Row]
+    """Five landmarks and two corners of the box, x and y in turn."""
     motions: list[_Four | None]
 
     @model_validator(mode="after")
@@ -74,7 +128,7 @@ class TrackRecord(_Part):
         pairs = itertools.pairwise(self.frames)
         if falls or any(first <= last for (_, last), (first, _) in pairs):
             raise ValueError("the frames do not rise")
-        lengths = {name: len(getattr(self, name)) for name in ("boxes", "landmarks", "motions")}
+        lengths = {name: len(getattr(self, name)) for name in ("places", "motions")}
         lengths["detected"] = len(self.detected)
         for name in ("scores", "seen_strength_percent", "seen_gates"):
             lengths[name] = sum(times for _, times in getattr(self, name))
@@ -99,7 +153,8 @@ class TracksRecord(_Part):
     width: Number
     height: Number
     frames: Number
-    times_ms: list[_Time]
+    time_steps_ms: list[_Time]
+    """The time of the first frame, and how much later each other one is than that before."""
     detected_frames: list[Number]
     cuts: list[Number]
     tracks: list[TrackRecord]

@@ -8,6 +8,7 @@ alone), and a track that is deleted is left alone too.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -133,7 +134,7 @@ class Tracks(_Part):
             width=self.width,
             height=self.height,
             frames=self.frames,
-            times_ms=[round(1000 * time) for time in self.times],
+            time_steps_ms=_steps([round(1000 * time) for time in self.times]),
             detected_frames=self.detected_frames,
             cuts=self.cuts,
             tracks=[_record(track) for track in self.tracks],
@@ -174,7 +175,6 @@ def _record(track: Track) -> TrackRecord:
         nose = np.array(places[index - 1][2 * NOSE : 2 * NOSE + 2]) / UNITS_PER_PX
         rows = None if motion is None else np.reshape(motion, (2, 3))
         motions.append(None if rows is None else list(motion_to_units(rows, nose)))
-    rows_of_places = to_rows(places, motions)
     return TrackRecord(
         id=track.id,
         strength=track.strength,
@@ -183,10 +183,14 @@ def _record(track: Track) -> TrackRecord:
         scores=runs([round(score * SCORES) for score in track.scores]),
         seen_strength_percent=runs([round(100 * strength) for strength in track.seen_strengths]),
         seen_gates=runs([" ".join(gates) for gates in track.gated_by]),
-        boxes=[row[10:] for row in rows_of_places],
-        landmarks=[row[:10] for row in rows_of_places],
+        places=to_rows(places, motions),
         motions=motions,
     )
+
+
+def _steps(numbers: list[int]) -> list[int]:
+    """The first number, and the difference of each other one from that before."""
+    return [now - before for before, now in zip([0, *numbers], numbers, strict=False)]
 
 
 def _track(record: TrackRecord) -> Track:
@@ -195,8 +199,7 @@ def _track(record: TrackRecord) -> Track:
     Raises:
         ValueError: a place is beyond all pictures.
     """
-    rows = [[*a, *b] for a, b in zip(record.landmarks, record.boxes, strict=True)]
-    places = np.array(to_places(rows, record.motions)).reshape(-1, 14) / UNITS_PER_PX
+    places = np.array(to_places(record.places, record.motions)).reshape(-1, 14) / UNITS_PER_PX
     motions = []
     for index, units in enumerate(record.motions):
         nose = places[index - 1, 2 * NOSE : 2 * NOSE + 2]
@@ -321,7 +324,7 @@ def _tracks(record: TracksRecord) -> Tracks:
         width=record.width,
         height=record.height,
         frames=record.frames,
-        times=[time / 1000 for time in record.times_ms],
+        times=[time / 1000 for time in itertools.accumulate(record.time_steps_ms)],
         detected_frames=record.detected_frames,
         cuts=record.cuts,
         detector=record.detector,
