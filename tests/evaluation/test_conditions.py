@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vidrestore.cli.evaluate import detector as detector_command
+from vidrestore.cli.evaluate_detector import detector as detector_command
 from vidrestore.demo.clip import portrait
 from vidrestore.evaluation.conditions import CONDITIONS
 from vidrestore.evaluation.detector import detect_scaled
