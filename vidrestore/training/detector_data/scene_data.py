@@ -7,7 +7,7 @@ cells would place them. Where there is a teacher, labels are its answers.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -76,17 +76,23 @@ class CropBatch(NamedTuple):
         return CropBatch(*(part.to(device, non_blocking=True) for part in self))
 
 
-class WholeScenes(Dataset[SceneBatch]):
-    """Scene `i` follows from (seed, `i`)."""
+_Batch = TypeVar("_Batch", SceneBatch, CropBatch)
+
+
+class _Scenes(Dataset[_Batch]):
+    """The scenes 0 to `count`; scene `i` follows from (seed, `i`)."""
 
     def __init__(
         self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None
     ) -> None:
-        """Cover the scenes 0 to `count`."""
         self.composer, self.seed, self.count, self.teacher = composer, seed, count, teacher
 
     def __len__(self) -> int:
         return self.count
+
+
+class WholeScenes(_Scenes[SceneBatch]):
+    """A scene each; see `_Scenes`."""
 
     def __getitem__(self, index: int) -> SceneBatch:
         rng = np.random.default_rng([self.seed, index])
@@ -98,19 +104,10 @@ class WholeScenes(Dataset[SceneBatch]):
         return SceneBatch(*(torch.from_numpy(part) for part in assign_targets(scene).values()))
 
 
-class FaceCrops(Dataset[CropBatch]):
-    """Four crops of scene `i`: of one face, each badly centred in its own way, or of no face at
-    all. All follows from (seed, `i`).
+class FaceCrops(_Scenes[CropBatch]):
+    """Four crops of a scene: of one face, each badly centred in its own way, or of no face at all;
+    see `_Scenes`.
     """
-
-    def __init__(
-        self, composer: SceneComposer, seed: int, count: int, teacher: FaceDetector | None = None
-    ) -> None:
-        """Cover the scenes 0 to `count`."""
-        self.composer, self.seed, self.count, self.teacher = composer, seed, count, teacher
-
-    def __len__(self) -> int:
-        return self.count
 
     def __getitem__(self, index: int) -> CropBatch:
         rng = np.random.default_rng([self.seed, index])

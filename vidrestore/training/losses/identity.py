@@ -61,10 +61,7 @@ def open_identity(path: Path | None = None, *, option: str = "identity weights")
         NotAvailableError: the file is not there.
         WeightsError: the file is of another network.
     """
-    (spec,) = zoo.find("mobilefacenet", "identity")
-    assert spec.url is not None and spec.sha256 is not None
-    file = NetworkFile(spec.filename, spec.url, spec.sha256)
-    return FaceIdentity(weights_file(file, path, option=option))
+    return FaceIdentity(_published("mobilefacenet", path, option))
 
 
 def open_arcface(path: Path | None = None, *, option: str = "arcface weights") -> ArcFaceFeatures:
@@ -78,10 +75,15 @@ def open_arcface(path: Path | None = None, *, option: str = "arcface weights") -
         NotAvailableError: the file is not there.
         WeightsError: the file is of another network.
     """
-    (spec,) = zoo.find("arcface-resnet18", "identity")
+    return ArcFaceFeatures(_published("arcface-resnet18", path, option))
+
+
+def _published(name: str, path: Path | None, option: str) -> Path:
+    """The file of a network of the zoo."""
+    (spec,) = zoo.find(name, "identity")
     assert spec.url is not None and spec.sha256 is not None
     file = NetworkFile(spec.filename, spec.url, spec.sha256)
-    return ArcFaceFeatures(weights_file(file, path, option=option))
+    return weights_file(file, path, option=option)
 
 
 def identity_distance(own: Tensor, wanted: Tensor, distance: Distance = "cosine") -> Tensor:
