@@ -12,8 +12,8 @@ from labelled_faces import write_faces
 from tiny_training import SIZE, tiny_config
 
 from vidrestore.errors import DataError, ModelError, VideoWriteError
-from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
 from vidrestore.models.load import load_detector, load_restorer
+from vidrestore.models.nets.compact_detector import REFINER_PX, CompactDetector
 from vidrestore.models.registry import build
 from vidrestore.models.templates import landmark_template
 from vidrestore.models.weights.checkpoint import fill, read

@@ -24,8 +24,8 @@ from vidrestore.config import DecodeConfig
 from vidrestore.datasets.names import distinct_names
 from vidrestore.evaluation.conditions import CONDITIONS, Condition
 from vidrestore.metrics.detections import LIKELY_SCORE, Agreement, compare_detections
-from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS
 from vidrestore.models.interfaces import FaceDetector
+from vidrestore.models.nets.compact_detector import MIRRORED_LANDMARKS
 from vidrestore.structs import Detections
 from vidrestore.video.picture.samples import shown_rgb
 from vidrestore.video.read.reader import VideoReader

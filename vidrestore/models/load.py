@@ -21,11 +21,12 @@ from torch import nn
 
 from vidrestore.errors import UsageError, WeightsError
 from vidrestore.models import zoo
-from vidrestore.models.detectors.compact import CompactDetector, CompactFaceDetector
+from vidrestore.models.detectors.compact import CompactFaceDetector
 from vidrestore.models.detectors.retinaface import RetinaFaceDetector, build_retinaface
 from vidrestore.models.identify import identify
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.names import check_contract, resolve, split_arch
+from vidrestore.models.nets.compact_detector import CompactDetector
 from vidrestore.models.registry import build, check_hyperparameters, full_name
 from vidrestore.models.restorers.adapt import Channels
 from vidrestore.models.restorers.debug import DebugRestorer

@@ -95,7 +95,7 @@ def _compact_unet() -> type[nn.Module]:
 
 
 def _compact_detector() -> type[nn.Module]:
-    from vidrestore.models.detectors.compact import CompactDetector
+    from vidrestore.models.nets.compact_detector import CompactDetector
 
     return CompactDetector
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import DataError, ModelError
-from vidrestore.models.detectors.compact import REFINER_PX, CompactDetector
+from vidrestore.models.nets.compact_detector import REFINER_PX, CompactDetector
 from vidrestore.models.registry import build
 from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.weights.quantization import quantize

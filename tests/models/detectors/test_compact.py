@@ -15,14 +15,10 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from vidrestore.geometry import box_iou
-from vidrestore.models.detectors.compact import (
-    CompactDetector,
-    CompactFaceDetector,
-    cell_centres,
-    fold_batch_norms,
-)
+from vidrestore.models.detectors.compact import CompactFaceDetector
 from vidrestore.models.detectors.suppression import detections_from_candidates
 from vidrestore.models.interfaces import FaceDetector
+from vidrestore.models.nets.compact_detector import CompactDetector, cell_centres, fold_batch_norms
 from vidrestore.models.weights.checkpoint import fill, read
 
 WEIGHTS = Path(str(files("vidrestore.models") / "embedded" / "detector.safetensors"))

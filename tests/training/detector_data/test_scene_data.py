@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from portrait_bank import portrait_bank
 
-from vidrestore.models.detectors.compact import REFINER_PX, refiner_crops, refiner_frames
+from vidrestore.models.nets.compact_detector import REFINER_PX, refiner_crops, refiner_frames
 from vidrestore.training.detector_data import MAX_FACES, Scene, SceneComposer
 from vidrestore.training.detector_data.scene_data import FaceCrops, WholeScenes, jitter
 

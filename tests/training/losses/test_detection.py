@@ -7,7 +7,7 @@ import torch
 from torchvision.ops import generalized_box_iou
 
 from vidrestore.geometry import box_iou
-from vidrestore.models.detectors.compact import (
+from vidrestore.models.nets.compact_detector import (
     REFINER_PX,
     CompactDetector,
     RefinerAnswers,

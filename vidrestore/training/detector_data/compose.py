@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vidrestore.geometry import apply, ellipse_box
 from vidrestore.landmarks import eye_distances
 from vidrestore.luma import gray_picture
-from vidrestore.models.detectors.compact import MIRRORED_LANDMARKS
+from vidrestore.models.nets.compact_detector import MIRRORED_LANDMARKS
 from vidrestore.training.detector_data.augment import augment_image
 from vidrestore.training.detector_data.face_bank import BANK_PX, YAWS, FaceBank, fill_ellipse
 from vidrestore.training.detector_data.morph import find_similar_entry, morph

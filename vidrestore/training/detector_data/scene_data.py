@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidrestore.models.detectors.compact import (
+from vidrestore.models.interfaces import FaceDetector
+from vidrestore.models.nets.compact_detector import (
     REFINER_MARGIN,
     REFINER_PX,
     REFINER_ZOOMS,
     refiner_crops,
     refiner_frames,
 )
-from vidrestore.models.interfaces import FaceDetector
 from vidrestore.training.detector_data import Scene, SceneComposer, assign_targets, rotate_scene
 from vidrestore.training.detector_data.teacher import teach
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidrestore.landmarks import tensor_eye_distances
-from vidrestore.models.detectors.compact import (
+from vidrestore.models.nets.compact_detector import (
     REFINER_MARGIN,
     REFINER_PX,
     STRIDES,

@@ -22,13 +22,9 @@ from torch import Tensor, nn
 
 from vidrestore.errors import DataError, NotAvailableError
 from vidrestore.metrics.detections import Agreement, compare_detections
-from vidrestore.models.detectors.compact import (
-    CellAnswers,
-    CompactDetector,
-    CompactFaceDetector,
-    cell_centres,
-)
+from vidrestore.models.detectors.compact import CompactFaceDetector
 from vidrestore.models.interfaces import FaceDetector
+from vidrestore.models.nets.compact_detector import CellAnswers, CompactDetector, cell_centres
 from vidrestore.structs import Detections
 from vidrestore.training.config import CompactDetectorConfig, DetectorStage
 from vidrestore.training.detector_data import (
