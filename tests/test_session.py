@@ -205,7 +205,7 @@ def test_a_run_opens_its_input_three_times(
     assert opened == {str(clips[0].resolve()): 3}
     opened.clear()
     assert main(["inspect", str(clips[0]), "--out", str(tmp_path / "tracks.json")]) == 0
-    assert opened == {str(clips[0].resolve()): 2}
+    assert opened == {str(clips[0].resolve()): 3}
 
 
 def test_a_job_is_decided_once_and_loads_no_network(clips: list[Path], tmp_path: Path) -> None:
