@@ -175,7 +175,9 @@ def test_halves_are_half_as_large(checkpoints: dict[str, Path], tmp_path: Path) 
     assert half.stat().st_size < 0.65 * whole.stat().st_size
 
 
-@pytest.mark.parametrize("task", ["gfpgan", "gpen", "compact_generator"])
+@pytest.mark.parametrize(
+    "task", [pytest.param("gfpgan", marks=pytest.mark.soak), "gpen", "compact_generator"]
+)
 def test_onnx_computes_the_same(task: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "network.onnx"
