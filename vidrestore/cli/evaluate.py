@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vidrestore.cli.evaluate_scenes import scenes
 from vidrestore.cli.inputs import check_detectors, check_protocol, check_restorers, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
@@ -32,7 +33,7 @@ __all__ = ["evaluate"]
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="[detector|tracking …]",
+    subcommand_metavar="[detector|scenes|tracking …]",
 )
 @click.option(
     "--model",
@@ -439,7 +440,12 @@ def detector(
     if out is not None:
         check_outputs([out], inputs=videos, overwrite=overwrite)
     from vidrestore.evaluation.conditions import CONDITIONS
-    from vidrestore.evaluation.detector import Agreement, MirroredDetector, evaluate_detector
+    from vidrestore.evaluation.detector import (
+        Agreement,
+        MirroredDetector,
+        agreement_lines,
+        evaluate_detector,
+    )
     from vidrestore.models.detectors.rotated import RotatedDetector
     from vidrestore.models.load import load_detector
 
@@ -471,17 +477,14 @@ def detector(
     if len(results) > 1:
         everything = [count for counts in results.values() for count in counts.values()]
         rows["all conditions"] = sum(everything, Agreement())
-    width = max(32, *(len(name) + 2 for name in rows))
-    echo(f"{'video':{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}")
-    for name, count in rows.items():
-        echo(
-            f"{name:{width}}{count.n_reference:7}{100 * count.recall:8.1f}%"
-            f"{100 * count.false_positive_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
-            f" ({100 * count.landmark_ratio:4.1f}%)"
-        )
+    for line in agreement_lines("video", rows):
+        echo(line)
     if out is not None:
         record = {name: dataclasses.asdict(count) for name, count in rows.items()}
         write_json(out, record, inputs=videos, overwrite=overwrite)
+
+
+evaluate.add_command(scenes)
 
 
 @evaluate.command()

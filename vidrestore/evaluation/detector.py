@@ -11,7 +11,7 @@ itself: no other detector can be asked for more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from vidrestore.video.read.reader import VideoReader
 __all__ = [
     "Agreement",
     "MirroredDetector",
+    "agreement_lines",
     "compare_detections",
     "detect_scaled",
     "display_frames",
@@ -167,3 +168,20 @@ def evaluate_detector(
     videos = list(dict.fromkeys(videos))
     names = distinct_names([v.name for v in videos], [v.as_posix() for v in videos])
     return {name: total(video) for name, video in zip(names, videos, strict=True)}
+
+
+def agreement_lines(head: str, rows: Mapping[str, Agreement]) -> Iterator[str]:
+    """Lines of a table of agreements.
+
+    Args:
+        head: what the rows are.
+        rows: the counts by their names.
+    """
+    width = max(32, *(len(name) + 2 for name in rows))
+    yield f"{head:{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}"
+    for name, count in rows.items():
+        yield (
+            f"{name:{width}}{count.n_reference:7}{100 * count.recall:8.1f}%"
+            f"{100 * count.false_positive_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
+            f" ({100 * count.landmark_ratio:4.1f}%)"
+        )

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,10 +116,27 @@ PITCH_SPREAD = 0.22
 """Standard deviation of their nods, in radians."""
 
 
+def find_sources(faces: Path, split: str) -> list[str]:
+    """The sources of a split's faces, in the order of the rows; "" where none is named.
+
+    Raises:
+        DataError: there are no labels with boxes and landmarks, or none of this split.
+    """
+    found = dict.fromkeys(_source(row) for row in _labels(faces) if row["split"] == split)
+    if not found:
+        raise DataError(f"labels {faces / 'labels.csv'}: no row with the split {split!r}")
+    return list(found)
+
+
+def _source(row: dict[str, str]) -> str:
+    return row.get("source") or ""
+
+
 def build_face_bank(
     faces: Path,
     split: str,
     *,
+    source: str | None = None,
     workers: int = 1,
     parts: Parts | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -129,6 +146,7 @@ def build_face_bank(
     Args:
         faces: folder with ``labels.csv`` (file, source, split, box, five landmarks).
         split: which rows to take, e.g. ``train``.
+        source: of these, only those of this source, see `find_sources`; None takes all.
         workers: processes that work; the result does not depend on it.
         parts: where what is done is kept until all is; None keeps nothing.
         progress: told how many faces of how many are done.
@@ -140,7 +158,9 @@ def build_face_bank(
     Raises:
         DataError: there are no labels with boxes and landmarks, or no picture can be read.
     """
-    rows = [row for row in _labels(faces) if row["split"] == split]
+    rows = [
+        row for row in _labels(faces) if row["split"] == split and source in (None, _source(row))
+    ]
     parts, told = parts or Parts(None), progress or (lambda done, total: None)
     with _pool(workers) as pool:
         n_rotated = len(YAWS) * len(rows)
@@ -189,7 +209,9 @@ def _face(row: dict[str, str], labels: Path) -> tuple[Floats, Floats]:
     return box.astype(np.float32), labelled_landmarks(row, labels).astype(np.float32)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int) -> Executor:
+    if workers == 1:
+        return ThreadPoolExecutor(1)
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
 
