@@ -82,7 +82,7 @@ class FaceBank:
 
 
 _SOURCE = "source.txt"
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the same pictures give other banks."""
 
 
@@ -152,8 +152,8 @@ def build_face_bank(
         progress: told how many faces of how many are done.
 
     Returns:
-        The bank, in the order of the rows, then once more for each of `YAWS`; unreadable pictures
-        are logged and left out.
+        The bank, in the order of the rows, then once more for each of `YAWS`; pictures that cannot
+        be read or are not square are logged and left out.
 
     Raises:
         DataError: there are no labels with boxes and landmarks, or no picture can be read.
@@ -169,7 +169,7 @@ def build_face_bank(
         )
         for row, entry in zip(rows, found, strict=True):
             if entry is None:
-                log.warning("left out %s: it cannot be read", row["file"])
+                log.warning("left out %s: it cannot be read or is not square", row["file"])
         entries = [entry for entry in found if entry is not None]
         if not entries:
             raise DataError(
@@ -216,10 +216,12 @@ def _pool(workers: int) -> Executor:
 
 
 def _entry(faces: Path, row: dict[str, str]) -> Entry | None:
-    """What the bank holds of one row of labels.csv; None if its picture cannot be read."""
+    """What the bank holds of one row of labels.csv; None if its picture is of no use."""
     try:
         picture = read_picture(faces / row["file"])
     except ImageOpenError:
+        return None
+    if picture.shape[0] != picture.shape[1]:
         return None
     scale = BANK_PX / picture.shape[0]
     small = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)
