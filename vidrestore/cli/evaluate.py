@@ -457,18 +457,19 @@ def detector(
     )
     if not (mirrored or upright):
         under_test = RotatedDetector(under_test)
-    results = {
-        name: evaluate_detector(
-            under_test,
-            reference_detector,
-            videos,
-            every=every,
-            size_px=None if mirrored else size,
-            min_side_px=min_side,
-            condition=CONDITIONS[name],
-        )
-        for name in dict.fromkeys(conditions)
-    }
+    results = {}
+    for name in dict.fromkeys(conditions):
+        with show_work() as progress:
+            results[name] = evaluate_detector(
+                under_test,
+                reference_detector,
+                videos,
+                every=every,
+                size_px=None if mirrored else size,
+                min_side_px=min_side,
+                condition=CONDITIONS[name],
+                progress=progress,
+            )
     rows: dict[str, Agreement] = {}
     for condition, counts in results.items():
         prefix = f"{condition}: " if len(results) > 1 else ""
@@ -522,9 +523,14 @@ def tracking(
     )
     for video in videos:
         for every in every_frames:
-            result = evaluate_tracking(
-                video, reference_detector, detector=detector, every_frames=every
-            )
+            with show_work() as progress:
+                result = evaluate_tracking(
+                    video,
+                    reference_detector,
+                    detector=detector,
+                    every_frames=every,
+                    progress=progress,
+                )
             count = result.counts
             echo(
                 f"{video.name:32}{every:6}{100 * result.detected_share:8.0f}%{count.n_reference:7}"

@@ -11,7 +11,7 @@ itself: no other detector can be asked for more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +133,7 @@ def evaluate_detector(
     size_px: int | None = 640,
     min_side_px: float = 48,
     condition: Condition = CONDITIONS["plain"],
+    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> dict[str, Agreement]:
     """Compare two detectors on videos.
 
@@ -144,6 +145,7 @@ def evaluate_detector(
         size_px: longer side of the copy that `detector` sees; None for the frame itself.
         min_side_px: shorter side from which a face must be found, in display pixels.
         condition: how frames are shown.
+        progress: told the video and how many of its frames are compared.
 
     Returns:
         The agreement on each video, by its file name, or by its path where two have one name.
@@ -161,13 +163,17 @@ def evaluate_detector(
             ignored=refer(shown) if condition.rotation_degrees else None,
         )
 
-    def total(video: Path) -> Agreement:
-        pictures = map(condition.apply, display_frames(video, every=every))
-        return sum(map(compare, pictures), Agreement())
+    def total(name: str, video: Path) -> Agreement:
+        counts = Agreement()
+        for picture in display_frames(video, every=every):
+            counts += compare(condition.apply(picture))
+            if progress is not None:
+                progress(name, counts.n_frames, None)
+        return counts
 
     videos = list(dict.fromkeys(videos))
     names = distinct_names([v.name for v in videos], [v.as_posix() for v in videos])
-    return {name: total(video) for name, video in zip(names, videos, strict=True)}
+    return {name: total(name, video) for name, video in zip(names, videos, strict=True)}
 
 
 def agreement_lines(head: str, rows: Mapping[str, Agreement]) -> Iterator[str]:
