@@ -140,8 +140,12 @@ def test_videos_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         videos.append(write_clip(tmp_path / folder / "c.mp4", face_frames(2)))
-    found = evaluate_detector(Nobody(), Nobody(), videos)
+    told: list[tuple[str, int, int | None]] = []
+    found = evaluate_detector(
+        Nobody(), Nobody(), videos, every=1, progress=lambda *work: told.append(work)
+    )
     assert list(found) == [video.as_posix() for video in videos]
+    assert told == [(video.as_posix(), done, None) for video in videos for done in (1, 2)]
     assert list(evaluate_detector(Nobody(), Nobody(), videos[:1])) == ["c.mp4"]
 
 

@@ -30,9 +30,17 @@ def test_landmarks_of_every_fifth_frame_serve_all(
 ) -> None:
     reference = load_detector(shared / "weights" / "detection_mobilenet0.25_Final.pth")
     video = first_frames(shared / "clips" / "talk_2.mp4", count, tmp_path / "talk.mp4")
+    told: list[tuple[str, int, int | None]] = []
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        told.append((what, done, total))
+
     seldom, always = (
-        evaluate_tracking(video, reference, every_frames=frames, every=every) for frames in (5, 1)
+        evaluate_tracking(video, reference, every_frames=frames, every=every, progress=tell)
+        for frames in (5, 1)
     )
+    assert {what for what, _, _ in told} == {"tracked", "compared"}
+    assert [done for what, done, _ in told if what == "compared"][-1] == always.counts.n_frames
     assert seldom.detected_share < 0.25 < always.detected_share == 1
     assert (
         seldom.counts.n_found

@@ -115,7 +115,8 @@ def test_a_bank_is_built_saved_and_mapped(tmp_path: Path) -> None:
         f"{part}_{axis}" for part in LANDMARKS for axis in "xy"
     )
     numbers = ",".join(str(v) for v in [140, 120, 372, 432, *(2 * POINTS.ravel())])
-    rows = [header, f"a.png,x,train,{numbers}", f"gone.png,x,train,{numbers}"]
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((512, 640, 3), np.uint8))
+    rows = [header, *(f"{name}.png,x,train,{numbers}" for name in ("a", "gone", "wide"))]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     bank = build_face_bank(tmp_path, "train")
     bank.save(tmp_path / "bank")

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from vidrestore.cli.evaluate_detector import detector, tracking
+from vidrestore.cli.evaluate_scenes import scenes
 from vidrestore.cli.inputs import check_detectors, check_protocol, check_restorers, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
@@ -30,7 +31,7 @@ __all__ = ["evaluate"]
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    subcommand_metavar="[detector|tracking …]",
+    subcommand_metavar="[detector|scenes|tracking …]",
 )
 @click.option(
     "--model",
@@ -334,3 +335,4 @@ def _words(text: str) -> list[str]:
 
 evaluate.add_command(detector)
 evaluate.add_command(tracking)
+evaluate.add_command(scenes)

@@ -13,6 +13,7 @@ from vidrestore.cli.inputs import check_detectors, check_video
 from vidrestore.cli.models import pull_if_named
 from vidrestore.cli.options import start_logging, verbose_option
 from vidrestore.cli.outputs import overwrite_option, write_json
+from vidrestore.cli.progress import show_work
 from vidrestore.cli.terminal import echo
 from vidrestore.runtime.output_file import check_outputs
 
@@ -139,18 +140,19 @@ def detector(
     )
     if not (mirrored or upright):
         under_test = RotatedDetector(under_test)
-    results = {
-        name: evaluate_detector(
-            under_test,
-            reference_detector,
-            videos,
-            every=every,
-            size_px=None if mirrored else size,
-            min_side_px=min_side,
-            condition=CONDITIONS[name],
-        )
-        for name in dict.fromkeys(conditions)
-    }
+    results = {}
+    for name in dict.fromkeys(conditions):
+        with show_work() as progress:
+            results[name] = evaluate_detector(
+                under_test,
+                reference_detector,
+                videos,
+                every=every,
+                size_px=None if mirrored else size,
+                min_side_px=min_side,
+                condition=CONDITIONS[name],
+                progress=progress,
+            )
     rows: dict[str, Agreement] = {}
     for condition, counts in results.items():
         prefix = f"{condition}: " if len(results) > 1 else ""
@@ -207,9 +209,14 @@ def tracking(
     )
     for video in videos:
         for every in every_frames:
-            result = evaluate_tracking(
-                video, reference_detector, detector=detector, every_frames=every
-            )
+            with show_work() as progress:
+                result = evaluate_tracking(
+                    video,
+                    reference_detector,
+                    detector=detector,
+                    every_frames=every,
+                    progress=progress,
+                )
             count = result.counts
             echo(
                 f"{video.name:32}{every:6}{100 * result.detected_share:8.0f}%{count.n_reference:7}"

@@ -11,7 +11,7 @@ itself: no other detector can be asked for more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from vidrestore.video.read.reader import VideoReader
 __all__ = [
     "Agreement",
     "MirroredDetector",
+    "agreement_lines",
     "compare_detections",
     "detect_scaled",
     "display_frames",
@@ -132,6 +133,7 @@ def evaluate_detector(
     size_px: int | None = 640,
     min_side_px: float = 48,
     condition: Condition = CONDITIONS["plain"],
+    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> dict[str, Agreement]:
     """Compare two detectors on videos.
 
@@ -143,6 +145,7 @@ def evaluate_detector(
         size_px: longer side of the copy that `detector` sees; None for the frame itself.
         min_side_px: shorter side from which a face must be found, in display pixels.
         condition: how frames are shown.
+        progress: told the video and how many of its frames are compared.
 
     Returns:
         The agreement on each video, by its file name, or by its path where two have one name.
@@ -160,10 +163,31 @@ def evaluate_detector(
             ignored=refer(shown) if condition.rotation_degrees else None,
         )
 
-    def total(video: Path) -> Agreement:
-        pictures = map(condition.apply, display_frames(video, every=every))
-        return sum(map(compare, pictures), Agreement())
+    def total(name: str, video: Path) -> Agreement:
+        counts = Agreement()
+        for picture in display_frames(video, every=every):
+            counts += compare(condition.apply(picture))
+            if progress is not None:
+                progress(name, counts.n_frames, None)
+        return counts
 
     videos = list(dict.fromkeys(videos))
     names = distinct_names([v.name for v in videos], [v.as_posix() for v in videos])
-    return {name: total(video) for name, video in zip(names, videos, strict=True)}
+    return {name: total(name, video) for name, video in zip(names, videos, strict=True)}
+
+
+def agreement_lines(head: str, rows: Mapping[str, Agreement]) -> Iterator[str]:
+    """Lines of a table of agreements.
+
+    Args:
+        head: what the rows are.
+        rows: the counts by their names.
+    """
+    width = max(32, *(len(name) + 2 for name in rows))
+    yield f"{head:{width}}{'faces':>7}{'found':>9}{'false':>9}{'landmarks':>19}"
+    for name, count in rows.items():
+        yield (
+            f"{name:{width}}{count.n_reference:7}{100 * count.recall:8.1f}%"
+            f"{100 * count.false_positive_share:8.1f}%{100 * count.landmark_distance:10.1f}%"
+            f" ({100 * count.landmark_ratio:4.1f}%)"
+        )

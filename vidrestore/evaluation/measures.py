@@ -89,7 +89,7 @@ PICTURE_MEASURES: Mapping[str, Measure] = MappingProxyType(
         "niqe": Measure("NIQE", "naturalness without a truth, Mittal et al. 2013", "lower", 2),
         "fid": Measure(
             "FID", "Fréchet distance of the set's Inception features to the truths', or to those "
-            "of the reference folder; depends on the json_number of pictures", "lower", 2,
+            "of the reference folder; depends on the number of pictures", "lower", 2,
         ),
     }
 )  # fmt: skip

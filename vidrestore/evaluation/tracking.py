@@ -7,6 +7,7 @@ detection and frames that flow carried landmarks to are met alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def evaluate_tracking(
     every_frames: int = 5,
     every: int = 7,
     min_side_px: float = 48,
+    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> TrackingResult:
     """Track the faces of a video, and compare them with the reference's detections.
 
@@ -54,15 +56,23 @@ def evaluate_tracking(
         every_frames: it runs at least once in so many frames, see `DetectConfig`.
         every: the reference runs on every so many frames.
         min_side_px: shorter side from which a face must be found, in display pixels.
+        progress: told what is done of the video, and how many frames of how many.
     """
+    tell = progress or (lambda what, done, total: None)
     config = RestoreConfig(detect=DetectConfig(every_frames=every_frames))
-    tracks = inspect_video(video, detector=detector, config=config)
+    tracks = inspect_video(
+        video,
+        detector=detector,
+        config=config,
+        progress=lambda now: tell("tracked", now.frames, now.total),
+    )
     faces = tracks.faces_by_frame()
     counts = Agreement()
     for place, picture in enumerate(display_frames(video, every=every)):
         truth = detect_scaled(reference, picture, None, min_score=LIKELY_SCORE)
         found = _detections(faces.get(place * every, ()))
         counts += compare_detections(found, truth, min_side_px=min_side_px)
+        tell("compared", counts.n_frames, None)
     return TrackingResult(counts, len(tracks.detected_frames) / max(1, tracks.frames))
 
 

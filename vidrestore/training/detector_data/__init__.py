@@ -25,12 +25,18 @@ from vidrestore.training.detector_data.face_bank import (
     FaceBank,
     bank_source,
     build_face_bank,
+    find_sources,
     is_kept_from,
     person_matte,
 )
 from vidrestore.training.detector_data.morph import find_similar_entry, morph
 from vidrestore.training.detector_data.paste import draw_hand
-from vidrestore.training.detector_data.textures import TEXTURE_NAMES, light_from_side, load_textures
+from vidrestore.training.detector_data.textures import (
+    TEXTURE_NAMES,
+    light_from_side,
+    load_textures,
+    texture_folder,
+)
 
 __all__ = [
     "BANK_PX",
@@ -46,10 +52,12 @@ __all__ = [
     "build_face_bank",
     "draw_hand",
     "find_similar_entry",
+    "find_sources",
     "is_kept_from",
     "light_from_side",
     "load_textures",
     "morph",
     "person_matte",
     "rotate_scene",
+    "texture_folder",
 ]

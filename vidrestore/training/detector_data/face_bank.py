@@ -6,7 +6,7 @@ import hashlib
 import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,7 @@ class FaceBank:
 
 
 _SOURCE = "source.txt"
-_VERSION = 1
+_VERSION = 2
 """Raised whenever the same pictures give other banks."""
 
 
@@ -116,10 +116,27 @@ PITCH_SPREAD = 0.22
 """Standard deviation of their nods, in radians."""
 
 
+def find_sources(faces: Path, split: str) -> list[str]:
+    """The sources of a split's faces, in the order of the rows; "" where none is named.
+
+    Raises:
+        DataError: there are no labels with boxes and landmarks, or none of this split.
+    """
+    found = dict.fromkeys(_source(row) for row in _labels(faces) if row["split"] == split)
+    if not found:
+        raise DataError(f"labels {faces / 'labels.csv'}: no row with the split {split!r}")
+    return list(found)
+
+
+def _source(row: dict[str, str]) -> str:
+    return row.get("source") or ""
+
+
 def build_face_bank(
     faces: Path,
     split: str,
     *,
+    source: str | None = None,
     workers: int = 1,
     parts: Parts | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -129,18 +146,21 @@ def build_face_bank(
     Args:
         faces: folder with ``labels.csv`` (file, source, split, box, five landmarks).
         split: which rows to take, e.g. ``train``.
+        source: of these, only those of this source, see `find_sources`; None takes all.
         workers: processes that work; the result does not depend on it.
         parts: where what is done is kept until all is; None keeps nothing.
         progress: told how many faces of how many are done.
 
     Returns:
-        The bank, in the order of the rows, then once more for each of `YAWS`; unreadable pictures
-        are logged and left out.
+        The bank, in the order of the rows, then once more for each of `YAWS`; pictures that cannot
+        be read or are not square are logged and left out.
 
     Raises:
         DataError: there are no labels with boxes and landmarks, or no picture can be read.
     """
-    rows = [row for row in _labels(faces) if row["split"] == split]
+    rows = [
+        row for row in _labels(faces) if row["split"] == split and source in (None, _source(row))
+    ]
     parts, told = parts or Parts(None), progress or (lambda done, total: None)
     with _pool(workers) as pool:
         n_rotated = len(YAWS) * len(rows)
@@ -149,7 +169,7 @@ def build_face_bank(
         )
         for row, entry in zip(rows, found, strict=True):
             if entry is None:
-                log.warning("left out %s: it cannot be read", row["file"])
+                log.warning("left out %s: it cannot be read or is not square", row["file"])
         entries = [entry for entry in found if entry is not None]
         if not entries:
             raise DataError(
@@ -189,15 +209,19 @@ def _face(row: dict[str, str], labels: Path) -> tuple[Floats, Floats]:
     return box.astype(np.float32), labelled_landmarks(row, labels).astype(np.float32)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _pool(workers: int) -> Executor:
+    if workers == 1:
+        return ThreadPoolExecutor(1)
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
 
 def _entry(faces: Path, row: dict[str, str]) -> Entry | None:
-    """What the bank holds of one row of labels.csv; None if its picture cannot be read."""
+    """What the bank holds of one row of labels.csv; None if its picture is of no use."""
     try:
         picture = read_picture(faces / row["file"])
     except ImageOpenError:
+        return None
+    if picture.shape[0] != picture.shape[1]:
         return None
     scale = BANK_PX / picture.shape[0]
     small = cv2.resize(picture, (BANK_PX, BANK_PX), interpolation=cv2.INTER_AREA)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidrestore.errors import NotAvailableError
 from vidrestore.training.detector_data.face_bank import BANK_PX
 
 Image = NDArray[np.uint8]
@@ -37,6 +38,24 @@ def load_textures(folder: Path) -> list[Image]:
             small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             textures.append(np.ascontiguousarray(small[..., ::-1]))
     return textures
+
+
+def texture_folder() -> Path:
+    """scikit-image's pictures, see its data/README.txt.
+
+    Raises:
+        NotAvailableError: it is not installed.
+    """
+    from importlib.util import find_spec
+
+    package = find_spec("skimage")
+    if package is None or package.origin is None:
+        raise NotAvailableError(
+            "not available: the package scikit-image, whose pictures are backgrounds, is not "
+            'installed; pip install "vidrestore[train]", or, for a training, name a folder of '
+            "pictures without faces by --set textures=FOLDER"
+        )
+    return Path(package.origin).parent / "data"
 
 
 def draw_blob_mask(rng: np.random.Generator, px: int) -> Image:

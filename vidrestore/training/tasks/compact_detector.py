@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidrestore.errors import DataError, NotAvailableError
-from vidrestore.metrics.detections import Agreement, compare_detections
+from vidrestore.errors import DataError
+from vidrestore.metrics.detections import Agreement
 from vidrestore.models.detectors.compact import CompactFaceDetector
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.nets.compact_detector import CellAnswers, CompactDetector, cell_centres
@@ -30,13 +30,16 @@ from vidrestore.training.config import CompactDetectorConfig, DetectorStage
 from vidrestore.training.detector_data import (
     TEXTURE_NAMES,
     FaceBank,
+    Scene,
     SceneComposer,
     bank_source,
     build_face_bank,
     is_kept_from,
     load_textures,
+    texture_folder,
 )
 from vidrestore.training.detector_data.bank_parts import Parts as BankParts
+from vidrestore.training.detector_data.held_out import HELD_OUT_PX, detect_in_scene
 from vidrestore.training.detector_data.scene_data import (
     CropBatch,
     FaceCrops,
@@ -66,9 +69,6 @@ _MOST_NORM = {"cells": 10.0, "refiner": 5.0}
 _WARMUP_STEPS = 500
 _LEAST_SHARE = 0.01
 """Of the learning rate, at the schedule's end."""
-_LEAST_SIDE_PX = 16.0
-"""Held-out faces with a shorter side below this need not be found."""
-_HELD_OUT_PX = 256
 
 
 class SceneData:
@@ -215,29 +215,21 @@ class CompactDetectorTask(Parts):
     def sample_grid(self) -> Tensor:
         """Held-out scenes with the answers drawn in, four to a row."""
         pictures = [
-            torch.from_numpy(_drawn(picture, found)).permute(2, 0, 1) / 127.5 - 1
-            for picture, found, _ in self._shown(self.config.report.sample_faces)
+            torch.from_numpy(_drawn(scene.picture, found)).permute(2, 0, 1) / 127.5 - 1
+            for scene, found, _ in self._shown(self.config.report.sample_faces)
         ]
         across = min(4, len(pictures))
         whole = len(pictures) // across * across
         return picture_grid([pictures[i : i + across] for i in range(0, whole, across)])
 
     def _held_out(self) -> SceneComposer:
-        return SceneComposer(self.data.held_out, self.data.textures, size_px=_HELD_OUT_PX)
+        return SceneComposer(self.data.held_out, self.data.textures, size_px=HELD_OUT_PX)
 
-    def _shown(self, most: int) -> list[tuple[np.ndarray[Any, Any], Detections, Agreement]]:
+    def _shown(self, most: int) -> list[tuple[Scene, Detections, Agreement]]:
         """Held-out scenes, what the average finds in them, and how well that agrees."""
         detector = CompactFaceDetector(self.average, device=self.distributed.device)
-        shown = []
-        for index in range(most):
-            scene = self._held_out().compose(np.random.default_rng([self.config.seed, index, 2]))
-            picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 255
-            [found] = detector(picture)
-            scores = np.where(scene.wanted, 1.0, 0.6).astype(np.float32)
-            truth = Detections(scene.boxes_xyxy, scene.landmarks, scores)
-            agreed = compare_detections(found, truth, min_side_px=_LEAST_SIDE_PX)
-            shown.append((scene.picture, found, agreed))
-        return shown
+        composer = self._held_out()
+        return [detect_in_scene(detector, composer, self.config.seed, i) for i in range(most)]
 
 
 def learning_rate(stage: DetectorStage, seen: int) -> float:
@@ -271,7 +263,7 @@ def scene_data(
         DataError: the configuration's textures are not there.
         NotAvailableError: the usual ones are not. The data is looked at when it is opened.
     """
-    textures = load_textures(config.textures or _texture_folder())
+    textures = load_textures(config.textures or texture_folder())
     if config.textures is not None and not textures:
         raise DataError(
             f"textures {config.textures}: none of scikit-image's pictures is there, such as "
@@ -341,17 +333,3 @@ def _drawn(picture: np.ndarray[Any, Any], found: Detections) -> np.ndarray[Any, 
         for x, y in np.rint(points).astype(int).tolist():
             cv2.circle(drawn, (x, y), 1, (255, 255, 80), -1)
     return drawn
-
-
-def _texture_folder() -> Path:
-    """scikit-image's pictures, see its data/README.txt."""
-    from importlib.util import find_spec
-
-    package = find_spec("skimage")
-    if package is None or package.origin is None:
-        raise NotAvailableError(
-            "not available: the package scikit-image, whose pictures are backgrounds, is not "
-            'installed; pip install "vidrestore[train]", or name a folder of pictures without '
-            "faces by --set textures=FOLDER"
-        )
-    return Path(package.origin).parent / "data"
