@@ -21,6 +21,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vidrestore.noise import NoiseModel
+
 __all__ = [
     "Array",
     "Detections",
@@ -113,6 +115,8 @@ class Face:
     gated_by: tuple[str, ...] = ()
     """Which gates lowered the strength in this very frame: "size", "yaw", "blur", "score", and
     "count" where the frame has too many larger faces."""
+    noise: NoiseModel | None = None
+    """Noise of the recording around the face; None before it is measured, or where it cannot be."""
     source_crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
     crop: Tensor | None = None
