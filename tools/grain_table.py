@@ -5,8 +5,9 @@
         --variant "before@/path/of/another/checkout: --temporal-filter.grain 0"
 
 Every clip is degraded by the package's own film grain (weak, middle, strong) and by white noise,
-stored without loss, and restored by every variant. A variant is a name, the checkout that is run (this one where
-none is named) and options. All figures are of the face, luma of 0 to 255, means over the frames:
+stored without loss, and restored by every variant. A variant is a name, the checkout that is run
+(this one where none is named) and options. Figures are of the face, luma of 0 to 255,
+means over the frames:
 
     noise   standard deviation of the finest detail (above a blur of 1.5 px) on a cheek
     around  the same beside the face
@@ -35,7 +36,7 @@ import torch
 from torch import Tensor
 
 from vidrestore.degradations.film import film_grain
-from vidrestore.geometry import apply, compose, invert, similarity_from_points
+from vidrestore.geometry import apply, invert, similarity_from_points
 from vidrestore.metrics.identity import FaceIdentity
 from vidrestore.models.load import load_detector
 from vidrestore.models.templates import landmark_template

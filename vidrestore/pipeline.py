@@ -58,9 +58,7 @@ def restored_frames(
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
         frames = stage("measure_noise", measure_noise(frames, restorer.size))
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
-        frames = stage(
-            "temporal_filter", temporal_filter(frames, config.temporal_filter, config.blend.grain)
-        )
+        frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend, parser))
         yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 

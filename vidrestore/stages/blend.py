@@ -149,12 +149,12 @@ def _noise_change(
 ) -> Tensor:
     """(3, h, w) RGB: what takes the noise away that no crop can hold, and draws grain instead.
 
-    The difference of two crops cannot cancel noise finer than their pixels. Under the mask m a share
-    s of what a crop cannot hold is kept, so the noise of the input is left c = 1 - m (1 - s) times;
-    grain fills it up to 1 - m + m g times, where g is the grain that is wanted.
+    The difference of two crops cannot cancel noise finer than their pixels. Under the mask m a
+    share s of what a crop cannot hold is kept, so the noise of the input is left
+    c = 1 - m (1 - s) times; grain fills it up to 1 - m + m g times, where g is the grain wanted.
     """
     assert face.noise is not None and face.source_crop is not None
-    kept = face.noise.kept_share(grain)
+    kept = face.noise.kept_share
     if kept == 1:
         return torch.zeros_like(weighted)
     native, _ = region_to_rgb(frame.picture, *place.rect)

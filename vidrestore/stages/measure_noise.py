@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from vidrestore.geometry import apply, invert
-from vidrestore.noise import NoiseModel, measured_noise
+from vidrestore.noise import NoiseModel
+from vidrestore.noise_measurement import measured_noise
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Array, Frame, Picture
 from vidrestore.video.picture.samples import Rect, aligned_rect

@@ -67,15 +67,13 @@ _MEMORY_FRAMES = 50
 
 
 def temporal_filter(
-    frames: Iterable[Frame], config: TemporalFilterConfig, grain: float = 1.0
+    frames: Iterable[Frame], config: TemporalFilterConfig
 ) -> Generator[Frame, None, None]:
     """Average the restored crops of each track over time.
 
     Args:
         frames: restored frames, in order.
         config: how many frames, how strongly.
-        grain: as of `BlendConfig.grain`: with less, less of the input's own detail is kept where
-            it is noisy.
 
     Yields:
         The same frames in order, `reach_frames` later.
@@ -83,7 +81,7 @@ def temporal_filter(
     if config.strength == 0 or config.reach_frames == 0:
         yield from frames
         return
-    yield from by_shot(frames, lambda: _Window(config, grain))
+    yield from by_shot(frames, lambda: _Window(config))
 
 
 @dataclass(slots=True, eq=False)
@@ -116,8 +114,8 @@ class _Slot:
 class _Window:
     """The frames of a shot that are near enough to matter."""
 
-    def __init__(self, config: TemporalFilterConfig, grain: float) -> None:
-        self._config, self._grain = config, grain
+    def __init__(self, config: TemporalFilterConfig) -> None:
+        self._config = config
         self._slots: deque[_Slot] = deque()
         self._next = 0
         """Place in `_slots` of the next frame to give."""
@@ -185,7 +183,7 @@ class _Window:
         """
         if track not in self._kept:
             faces = [slot.crops[track].face for slot in self._slots if track in slot.crops]
-            self._kept[track] = _kept_share(faces, self._grain)
+            self._kept[track] = _kept_share(faces)
         if crop.lent is None:
             assert crop.face.crop is not None and crop.face.source_crop is not None
             left = crop.face.crop - self._kept[track] * crop.face.source_crop
@@ -292,14 +290,14 @@ def _redrawn(face: Face) -> float:
     return changed / max(source, 1e-6)
 
 
-def _kept_share(faces: Sequence[Face], grain: float) -> float:
+def _kept_share(faces: Sequence[Face]) -> float:
     """Share of the input that is not averaged: 1 for detail that is the input's own, less where it
     is noise, and little where the network draws all detail anew.
     """
     redrawn = float(np.mean([_redrawn(face) for face in faces]))
     own = 1 - (1 - _REDRAWN_SHARE) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
     noise = faces[0].noise
-    return own if noise is None else own * noise.kept_share(grain)
+    return own if noise is None else own * noise.kept_share
 
 
 def _fade(distance: int, reach: int) -> float:
