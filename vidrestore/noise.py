@@ -10,7 +10,6 @@ grain synthesis for AV1 video codec, DCC 2018). How a model is measured: `noise_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,12 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vidrestore.structs import Picture
+from vidrestore.structs import ComponentNoise, NoiseModel, Picture
 from vidrestore.video.picture.colour import rgb_from_yuv, yuv_from_rgb
 from vidrestore.video.picture.layouts import Layout, layout_of
 from vidrestore.video.picture.samples import Rect
 
-__all__ = ["ComponentNoise", "NoiseModel", "component_shift", "drawn_grain"]
+__all__ = ["component_shift", "drawn_grain", "fine_share", "kept_share", "sigma_at"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -34,48 +33,27 @@ of 1, 2, 4 and 8 levels of 255."""
 _TILE_PX = 512
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ComponentNoise:
-    """Noise of luma, or of one chroma component."""
+def kept_share(model: NoiseModel) -> float:
+    """Share of the input's finest detail, noise and all, to keep beside what is restored, 0 to 1; 1
+    where there is no noise.
 
-    brightness: npt.NDArray[np.float64]
-    """(K,) luma in [0, 1], ascending, at which the noise is known."""
-    sigma: npt.NDArray[np.float64]
-    """(K,) standard deviation there, in units where luma runs from 0 to 1."""
-    correlation: npt.NDArray[np.float64]
-    """(2L+1, 2L+1) how alike samples of the component's plane are by their distance; 1 in the
-    middle."""
-
-    def sigma_at(self, luma: _Floats) -> _Floats:
-        """Standard deviation at every value of luma."""
-        return np.interp(luma, self.brightness, self.sigma).astype(np.float32)
-
-    def fine_share(self, fine_px: float) -> float:
-        """Share of the energy that a Gaussian blur of `fine_px` samples takes away."""
-        spectrum = _spectrum(self, _TILE_PX)
-        frequency = np.fft.fftfreq(_TILE_PX)
-        blur = np.exp(-2 * (np.pi * fine_px * frequency) ** 2)
-        return float((spectrum * (1 - np.outer(blur, blur)) ** 2).sum() / spectrum.sum())
+    What a Wiener filter would keep if noise were `_RESTORED` times as strong: a restored face has
+    most of the detail already, so that only what it lacks is worth its noise.
+    """
+    return model.detail / (model.detail + _RESTORED * (1 - model.detail))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NoiseModel:
-    """Noise of a recording around one face, and how much of the face's fine detail is not noise."""
+def sigma_at(noise: ComponentNoise, luma: _Floats) -> _Floats:
+    """Standard deviation of a component's noise at every value of luma."""
+    return np.interp(luma, noise.brightness, noise.sigma).astype(np.float32)
 
-    components: tuple[ComponentNoise, ...]
-    """Luma first, then Cb and Cr where the picture has colours."""
-    detail: float
-    """Share of the energy of the face's finest detail that is the face's own, 0 to 1."""
 
-    @property
-    def kept_share(self) -> float:
-        """Share of the input's finest detail, noise and all, to keep beside what is restored; 1
-        where there is no noise.
-
-        What a Wiener filter would keep if noise were `_RESTORED` times as strong: a restored face
-        has most of the detail already, so that only what it lacks is worth its noise.
-        """
-        return self.detail / (self.detail + _RESTORED * (1 - self.detail))
+def fine_share(noise: ComponentNoise, fine_px: float) -> float:
+    """Share of the noise's energy that a Gaussian blur of `fine_px` samples takes away."""
+    spectrum = _spectrum(noise, _TILE_PX)
+    frequency = np.fft.fftfreq(_TILE_PX)
+    blur = np.exp(-2 * (np.pi * fine_px * frequency) ** 2)
+    return float((spectrum * (1 - np.outer(blur, blur)) ** 2).sum() / spectrum.sum())
 
 
 def drawn_grain(
@@ -94,7 +72,7 @@ def drawn_grain(
         base: (3, h, w) RGB in [0, 1] that gets it.
         picture: whose planes it is for.
         rect: the part of the picture, of whole groups of pixels that share chroma.
-        seed: numbers of the frame and the face: the same ones give the same grain.
+        seed: numbers of 0 or more, of the frame and the face: the same ones give the same grain.
 
     Returns:
         (3, h, w) RGB to add. Once brought into the picture's planes, each has the measured noise.
@@ -107,7 +85,7 @@ def drawn_grain(
     for index, component in enumerate(model.components):
         shift_x, shift_y = component_shift(layout, index)
         every = (slice(None, None, 1 << shift_y), slice(None, None, 1 << shift_x))
-        scale = component.sigma_at(luma[every]) * amount.numpy()[every]
+        scale = sigma_at(component, luma[every]) * amount.numpy()[every]
         drawn = scale * _rolled(_tile(component), rng, scale.shape)
         # Bringing a change into a subsampled plane weighs a sample's own column by one over the
         # pixels of a group, and averages its lines.

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.noise import ComponentNoise, NoiseModel, component_shift
-from vidrestore.structs import Picture
+from vidrestore.noise import component_shift, fine_share, sigma_at
+from vidrestore.structs import ComponentNoise, NoiseModel, Picture
 from vidrestore.video.picture.colour import yuv_from_rgb
 from vidrestore.video.picture.layouts import Layout, layout_of
 from vidrestore.video.picture.samples import Rect, component_samples, component_scale
@@ -53,7 +53,7 @@ def measured_noise(
     """Measure the noise of a few frames that follow each other.
 
     Args:
-        pictures: N frames of one shot.
+        pictures: frames of one shot, N.
         regions: where to look in each.
         face: where the face is in each.
         fine_px: standard deviation, in pixels, of the blur that takes the finest detail away.
@@ -210,13 +210,13 @@ def _detail(
 ) -> float:
     """Share of the energy of the face's finest detail that noise does not explain."""
     whole = noisy = 0.0
-    fine = noise.fine_share(fine_px)
+    fine = fine_share(noise, fine_px)
     for picture, face in zip(pictures, faces, strict=True):
         luma = _planes(picture, layout_of(picture.format), face)[0]
         if luma.size:
             finest = luma - cv2.GaussianBlur(luma, (0, 0), fine_px)
             whole += float(np.square(finest).mean())
-            noisy += fine * float(np.square(noise.sigma_at(luma)).mean())
+            noisy += fine * float(np.square(sigma_at(noise, luma)).mean())
     return max(whole - noisy, 0.0) / whole if whole > 0 else 1.0
 
 

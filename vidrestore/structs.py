@@ -21,15 +21,15 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vidrestore.noise import NoiseModel
-
 __all__ = [
     "Array",
+    "ComponentNoise",
     "Detections",
     "Display",
     "Face",
     "FaceRecord",
     "Frame",
+    "NoiseModel",
     "Picture",
     "RestoreReport",
 ]
@@ -89,6 +89,29 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComponentNoise:
+    """Noise of luma, or of one chroma component."""
+
+    brightness: Array
+    """(K,) luma in [0, 1], ascending, at which the noise is known."""
+    sigma: Array
+    """(K,) standard deviation there, in units where luma runs from 0 to 1."""
+    correlation: Array
+    """(2L+1, 2L+1) how alike samples of the component's plane are by their distance; 1 in the
+    middle."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseModel:
+    """Noise of a recording around one face, and how much of the face's fine detail is not noise."""
+
+    components: tuple[ComponentNoise, ...]
+    """Luma first, then Cb and Cr where the picture has colours."""
+    detail: float
+    """Share of the energy of the face's finest detail that is the face's own, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

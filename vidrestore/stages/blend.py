@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -19,13 +20,13 @@ from torch import Tensor
 from vidrestore.config import BlendConfig
 from vidrestore.geometry import apply, compose, invert, warp_affine
 from vidrestore.models.parsing import FaceParser
-from vidrestore.noise import drawn_grain
+from vidrestore.noise import drawn_grain, kept_share
 from vidrestore.stages._colour_match import matched_residual
 from vidrestore.stages._mask import border_fade, crop_mask, support
 from vidrestore.stages._parsing_mask import Masks, parsing_masks
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.residual import Change, changed_picture
-from vidrestore.video.picture.samples import Rect, aligned_rect, region_to_rgb
+from vidrestore.video.picture.samples import Rect, aligned_rect, luma_region, region_to_rgb
 
 __all__ = ["blend", "face_changes", "face_mask"]
 
@@ -154,7 +155,7 @@ def _noise_change(
     c = 1 - m (1 - s) times; grain fills it up to 1 - m + m g times, where g is the grain wanted.
     """
     assert face.noise is not None and face.source_crop is not None
-    kept = face.noise.kept_share
+    kept = kept_share(face.noise)
     if kept == 1:
         return torch.zeros_like(weighted)
     native, _ = region_to_rgb(frame.picture, *place.rect)
@@ -163,7 +164,8 @@ def _noise_change(
     left = 1 - mask * (1 - kept)
     amount = ((1 - mask + mask * grain).square() - left.square()).clamp(min=0).sqrt()
     base = (native + weighted + change).clamp(0, 1)
-    seed = (frame.index, face.track_id)
+    # Samples tell a frame from others, wherever a run begins; a picture shown twice stays as it is.
+    seed = (crc32(luma_region(frame.picture, *place.rect)), place.rect.x0, place.rect.y0)
     return change + drawn_grain(face.noise, amount, base, frame.picture, place.rect, seed)
 
 

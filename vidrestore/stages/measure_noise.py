@@ -13,10 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from vidrestore.geometry import apply, invert
-from vidrestore.noise import NoiseModel
 from vidrestore.noise_measurement import measured_noise
 from vidrestore.stages._windows import by_shot
-from vidrestore.structs import Array, Frame, Picture
+from vidrestore.structs import Array, Frame, NoiseModel, Picture
 from vidrestore.video.picture.samples import Rect, aligned_rect
 
 __all__ = ["FRAMES", "measure_noise"]

@@ -33,6 +33,7 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import TemporalFilterConfig
+from vidrestore.noise import kept_share
 from vidrestore.ramps import smooth_step
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
@@ -297,7 +298,7 @@ def _kept_share(faces: Sequence[Face]) -> float:
     redrawn = float(np.mean([_redrawn(face) for face in faces]))
     own = 1 - (1 - _REDRAWN_SHARE) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
     noise = faces[0].noise
-    return own if noise is None else own * noise.kept_share
+    return own if noise is None else own * kept_share(noise)
 
 
 def _fade(distance: int, reach: int) -> float:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 __all__ = ["without_lattice"]
 
-_CELLS = 4.0
+_CELLS = 6.0
 """Standard deviation, in cells, of the neighbourhood in which the lattice is one pattern."""
 
 
