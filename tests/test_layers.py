@@ -20,7 +20,7 @@ LAYERS = [
     {"structs", "config"},
     {"geometry", "landmarks", "luma", "ramps", "datasets", "memory_estimate"},
     {"tracks", "track_bounds", "track_file", "track_units"},
-    {"video", "models", "metrics"},
+    {"noise", "noise_measurement", "video", "models", "metrics"},
     {"degradations"},
     {"stages", "training"},
     {"pipeline", "visual", "demo"},

@@ -23,6 +23,7 @@ from vidrestore.stages.align import align
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
+from vidrestore.stages.measure_noise import measure_noise
 from vidrestore.stages.restore import restore
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
@@ -135,6 +136,7 @@ def offline(clip: Path, config: RestoreConfig) -> list[Frame]:
     frames = list(track(frames, config.track))
     frames = list(align(frames, config.align, restorer.template))
     frames = list(gate(frames, config.gate, config.detect.min_face_px, config.detect.max_faces))
+    frames = list(measure_noise(frames, restorer.size))
     frames = list(restore(frames, restorer, collect=len(frames)))
     frames = list(temporal_filter(frames, config.temporal_filter))
     return list(blend(frames, config.blend))

@@ -226,12 +226,6 @@ class TemporalFilterConfig(_Stage):
         le=15,
         description="restored detail is averaged over so many frames before and after",
     )
-    grain: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="share of the input's grain that is kept where detail is drawn anew, 0 to 1",
-    )
 
 
 class BlendConfig(_Stage):
@@ -240,6 +234,12 @@ class BlendConfig(_Stage):
     strength: float = Field(1.0, ge=0, le=1, description="share of the restored face, 0 to 1")
     feather: float = Field(
         0.12, gt=0, le=0.4, description="width of the soft border, as a share of the crop"
+    )
+    grain: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="grain of the restored face: 0 clean, 1 as much as around it",
     )
     colour_match: bool = Field(True, description="keep the colours and shades of the input face")
     mask: Literal["crop", "parsing"] = Field(

@@ -1,5 +1,5 @@
 """The chain on one screen: decode → detect → track → align → gate →
-restore → temporal_filter → blend.
+measure_noise → restore → temporal_filter → blend.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. However the run ends, stages are closed from
@@ -22,6 +22,7 @@ from vidrestore.stages.apply_tracks import apply_tracks
 from vidrestore.stages.blend import blend
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
+from vidrestore.stages.measure_noise import measure_noise
 from vidrestore.stages.restore import restore
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
@@ -55,6 +56,7 @@ def restored_frames(
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
+        frames = stage("measure_noise", measure_noise(frames, restorer.size))
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend, parser))

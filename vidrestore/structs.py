@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
+    "ComponentNoise",
     "Detections",
     "Display",
     "Face",
     "FaceRecord",
     "Frame",
+    "NoiseModel",
     "Picture",
     "RestoreReport",
 ]
@@ -90,6 +92,29 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ComponentNoise:
+    """Noise of luma, or of one chroma component."""
+
+    brightness: Array
+    """(K,) luma in [0, 1], ascending, at which the noise is known."""
+    sigma: Array
+    """(K,) standard deviation there, in units where luma runs from 0 to 1."""
+    correlation: Array
+    """(2L+1, 2L+1) how alike samples of the component's plane are by their distance; 1 in the
+    middle."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseModel:
+    """Noise of a recording around one face, and how much of the face's fine detail is not noise."""
+
+    components: tuple[ComponentNoise, ...]
+    """Luma first, then Cb and Cr where the picture has colours."""
+    detail: float
+    """Share of the energy of the face's finest detail that is the face's own, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """One face in one frame."""
 
@@ -113,6 +138,8 @@ class Face:
     gated_by: tuple[str, ...] = ()
     """Which gates lowered the strength in this very frame: "size", "yaw", "blur", "score", and
     "count" where the frame has too many larger faces."""
+    noise: NoiseModel | None = None
+    """Noise of the recording around the face; None before it is measured, or where it cannot be."""
     source_crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
     crop: Tensor | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -19,12 +20,13 @@ from torch import Tensor
 from vidrestore.config import BlendConfig
 from vidrestore.geometry import apply, compose, invert, warp_affine
 from vidrestore.models.parsing import FaceParser
+from vidrestore.noise import drawn_grain, kept_share
 from vidrestore.stages._colour_match import matched_residual
 from vidrestore.stages._mask import border_fade, crop_mask, support
 from vidrestore.stages._parsing_mask import Masks, parsing_masks
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.residual import Change, changed_picture
-from vidrestore.video.picture.samples import Rect, aligned_rect
+from vidrestore.video.picture.samples import Rect, aligned_rect, luma_region, region_to_rgb
 
 __all__ = ["blend", "face_changes", "face_mask"]
 
@@ -79,7 +81,7 @@ def face_changes(frame: Frame, config: BlendConfig, masks: Masks = ()) -> list[C
     patches = [
         patch
         for face, own in zip_longest(frame.faces, masks)
-        if (patch := _patch(face, frame.picture, config, own)) is not None
+        if (patch := _patch(face, frame, config, own)) is not None
     ]
     return [_joined(group) for group in _touching(patches)]
 
@@ -122,11 +124,9 @@ class _Patch:
     """(h, w) in [0, 1]."""
 
 
-def _patch(
-    face: Face, picture: Picture, config: BlendConfig, own_mask: Tensor | None
-) -> _Patch | None:
+def _patch(face: Face, frame: Frame, config: BlendConfig, own_mask: Tensor | None) -> _Patch | None:
     strength = config.strength * face.strength
-    place = _place(face, picture, config) if strength > 0 else None
+    place = _place(face, frame.picture, config) if strength > 0 else None
     if place is None or face.crop is None or face.source_crop is None:
         return None
     crop = face.crop.float()
@@ -137,11 +137,36 @@ def _patch(
         if not bool(mask.any()):
             return None
     residual = matched_residual(crop, source, mask) if config.colour_match else crop - source
-    return _Patch(
-        place.rect,
-        weighted=_in_frame(residual * (mask * strength), place, "bicubic"),
-        mask=_in_frame(mask[None], place, "bilinear")[0],
-    )
+    weighted = _in_frame(residual * (mask * strength), place, "bicubic")
+    in_frame = _in_frame(mask[None], place, "bilinear")[0]
+    if face.noise is not None:
+        amount = in_frame * strength
+        weighted = weighted + _noise_change(face, frame, place, weighted, amount, config.grain)
+    return _Patch(place.rect, weighted, in_frame)
+
+
+def _noise_change(
+    face: Face, frame: Frame, place: _Place, weighted: Tensor, mask: Tensor, grain: float
+) -> Tensor:
+    """(3, h, w) RGB: what takes the noise away that no crop can hold, and draws grain instead.
+
+    The difference of two crops cannot cancel noise finer than their pixels. Under the mask m a
+    share s of what a crop cannot hold is kept, so the noise of the input is left
+    c = 1 - m (1 - s) times; grain fills it up to 1 - m + m g times, where g is the grain wanted.
+    """
+    assert face.noise is not None and face.source_crop is not None
+    kept = kept_share(face.noise)
+    if kept == 1:
+        return torch.zeros_like(weighted)
+    native, _ = region_to_rgb(frame.picture, *place.rect)
+    seen = _in_frame(face.source_crop.float(), replace(place, fade=None), "bicubic")
+    change = (1 - kept) * mask * (seen - native)
+    left = 1 - mask * (1 - kept)
+    amount = ((1 - mask + mask * grain).square() - left.square()).clamp(min=0).sqrt()
+    base = (native + weighted + change).clamp(0, 1)
+    # Samples tell a frame from others, wherever a run begins; a picture shown twice stays as it is.
+    seed = (crc32(luma_region(frame.picture, *place.rect)), place.rect.x0, place.rect.y0)
+    return change + drawn_grain(face.noise, amount, base, frame.picture, place.rect, seed)
 
 
 def _place(face: Face, picture: Picture, config: BlendConfig) -> _Place | None:

@@ -10,11 +10,11 @@ blind video consistency (Bonneel et al. 2015) with a symmetric window, so that n
 What differs from frame to frame partly cancels, so an average would be softer than its frames; its
 finest octaves are brought back to what single frames have (`_Strength`).
 
-Averaging also takes the grain of film and the noise of cameras away. A share of the input is
-therefore left out: with 1 the residual alone (restored - input) is averaged, with 0 the whole
-picture. Where the network hardly touches fine detail, as in a good recording, the input's grain is
-part of it, and the share is 1; where it draws the detail anew, that grain is noise, and `grain` is
-the share.
+What is averaged is the restored picture less a share of the input: with 1 the residual alone
+(restored - input), so that all detail of the input stays, with 0 the whole picture, so that its
+grain goes. Where the network hardly touches fine detail, as in a good recording, the share is 1;
+where noise was measured it is that part of the detail that is not noise (`noise.NoiseModel`); where
+the network draws the detail anew it is small.
 
 Only differences from the frame's own are averaged: equal frames come out bit for bit. A window
 never reaches across a cut or a gap of a track, and memory is bounded by the window.
@@ -23,7 +23,7 @@ never reaches across a cut or a gap of a track, and memory is bounded by the win
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -33,6 +33,7 @@ import numpy.typing as npt
 import torch
 
 from vidrestore.config import TemporalFilterConfig
+from vidrestore.noise import kept_share
 from vidrestore.ramps import smooth_step
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
@@ -50,6 +51,9 @@ _FLOW_SIGMA = 1.5
 
 _OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
 """Sharp recordings lie at 0.2 to 0.6 of `_redrawn`, degraded ones at 1.4 to 5."""
+_REDRAWN_SHARE = 0.2
+"""Share of the input that is kept where the network draws detail anew: enough of what coding left
+that the face does not look still."""
 _OCTAVES = 2
 """Octaves of detail that averages are strengthened in."""
 _FINEST_SIGMA = 0.7
@@ -119,7 +123,7 @@ class _Window:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._strengths: dict[int, _Strength] = {}
         """By track."""
-        self._grain: dict[int, float] = {}
+        self._kept: dict[int, float] = {}
         """Share of the input that is not averaged, by track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
@@ -178,12 +182,12 @@ class _Window:
         """What a crop has to lend; one share serves the whole of a track in a shot, as pictures
         less different shares cannot be averaged. The first frames decide it.
         """
-        if track not in self._grain:
-            redrawn = [_redrawn(s.crops[track].face) for s in self._slots if track in s.crops]
-            self._grain[track] = _kept_grain(float(np.mean(redrawn)), self._config.grain)
+        if track not in self._kept:
+            faces = [slot.crops[track].face for slot in self._slots if track in slot.crops]
+            self._kept[track] = _kept_share(faces)
         if crop.lent is None:
             assert crop.face.crop is not None and crop.face.source_crop is not None
-            left = crop.face.crop - self._grain[track] * crop.face.source_crop
+            left = crop.face.crop - self._kept[track] * crop.face.source_crop
             crop.lent = left.permute(1, 2, 0).contiguous().numpy()
         return crop.lent
 
@@ -287,11 +291,14 @@ def _redrawn(face: Face) -> float:
     return changed / max(source, 1e-6)
 
 
-def _kept_grain(redrawn: float, grain: float) -> float:
-    """Share of the input that is not averaged: 1 for detail that is the input's own, `grain` for
-    detail that is drawn anew.
+def _kept_share(faces: Sequence[Face]) -> float:
+    """Share of the input that is not averaged: 1 for detail that is the input's own, less where it
+    is noise, and little where the network draws all detail anew.
     """
-    return 1 - (1 - grain) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
+    redrawn = float(np.mean([_redrawn(face) for face in faces]))
+    own = 1 - (1 - _REDRAWN_SHARE) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
+    noise = faces[0].noise
+    return own if noise is None else own * kept_share(noise)
 
 
 def _fade(distance: int, reach: int) -> float:

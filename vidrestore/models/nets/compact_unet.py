@@ -89,7 +89,7 @@ class CompactUNet(nn.Module):
         levels = len(widths)
         down = _per_level(encoder_blocks, levels)
         up = _per_level(decoder_blocks, levels - 1)
-        self.patch = patch
+        self.patch = self.shuffle_factor = patch
         self.multiple = patch * 2 ** (levels - 1)
         self.head = nn.Conv2d(3 * patch**2 + 2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, down, strict=True))

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from vidrestore.errors import ModelError
 from vidrestore.models.interfaces import Noise
+from vidrestore.models.restorers.lattice import without_lattice
 from vidrestore.models.restorers.precision import prepare_fastest, run_network
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 from vidrestore.models.restorers.style_memory import StyleMemory
@@ -88,6 +89,11 @@ class NetworkRestorer:
     def takes_fresh_noise(self) -> bool:
         """Whether the network has noise that can be drawn anew."""
         return hasattr(getattr(self.network, "stylegan_decoder", None), "fresh_noise")
+
+    @property
+    def shuffle_factor(self) -> int:
+        """Factor of the pixel-shuffle the network ends in; 1 for none."""
+        return int(getattr(self.network, "shuffle_factor", 1))
 
     @property
     def has_styles(self) -> bool:
@@ -190,6 +196,7 @@ class NetworkRun:
             valid = _are_finite(pictures)
         if self._styles is not None:
             self._styles.commit()
+        pictures = without_lattice(pictures, batch, self._restorer.shuffle_factor)
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
 
     def _fresh_noise(self) -> list[Tensor]:

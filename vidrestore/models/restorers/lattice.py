@@ -1,0 +1,65 @@
+"""Take the lattice of a pixel-shuffle out of a restored crop.
+
+A network that ends in a pixel-shuffle by P writes each of the P x P places of a cell with weights
+of its own, so a faint pattern that repeats every P pixels lies over all it draws. It is what the
+places of a cell have in common with the same places of the cells around, beyond what all places of
+a cell have in common; a narrow notch at multiples of 1 / P cycles a pixel takes it out. Only the
+network's correction is filtered: what repeats like that in the input stays.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["without_lattice"]
+
+_CELLS = 6.0
+"""Standard deviation, in cells, of the neighbourhood in which the lattice is one pattern."""
+
+
+def without_lattice(restored: Tensor, source: Tensor, period: int) -> Tensor:
+    """Remove what repeats every `period` pixels from the difference of both.
+
+    Args:
+        restored: (N, 3, S, S) float, the output of the network; S is a multiple of `period`.
+        source: (N, 3, S, S), what it saw.
+        period: factor of the pixel-shuffle at the network's end.
+
+    Returns:
+        (N, 3, S, S).
+    """
+    if period < 2:
+        return restored
+    correction = restored - source
+    cells = functional.pixel_unshuffle(correction - _smooth(correction, period), period)
+    alike = _blurred(cells, _gaussian(_CELLS))
+    count, channels, height, width = alike.shape
+    phases = alike.view(count, channels // period**2, period**2, height, width)
+    pattern = (phases - phases.mean(2, keepdim=True)).view_as(alike)
+    return restored - functional.pixel_shuffle(pattern, period)
+
+
+def _smooth(image: Tensor, period: int) -> Tensor:
+    """Blurred by a triangle of twice the period, which takes all of the lattice away."""
+    weights = torch.tensor([period - abs(at) for at in range(1 - period, period)]) / period**2
+    return _blurred(image, weights)
+
+
+def _blurred(image: Tensor, weights: Tensor) -> Tensor:
+    """(N, C, H, W), filtered along both axes; the edge is repeated."""
+    channels, reach = image.shape[1], len(weights) // 2
+    taps = weights.to(image).expand(channels, 1, -1)
+    image = functional.pad(image, (reach, reach, reach, reach), mode="replicate")
+    across = functional.conv2d(image, taps[:, :, None], groups=channels)
+    return functional.conv2d(across, taps[..., None], groups=channels)
+
+
+@lru_cache(maxsize=2)
+def _gaussian(sigma: float) -> Tensor:
+    reach = round(3 * sigma)
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    return weights / weights.sum()
