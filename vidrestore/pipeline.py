@@ -1,4 +1,4 @@
-"""The chain on one screen: decode → detect → track → align → gate →
+"""The chain on one screen: decode → detect → track → align → gate → conceal →
 restore → temporal_filter → blend.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
@@ -20,6 +20,7 @@ from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.stages.align import align
 from vidrestore.stages.apply_tracks import apply_tracks
 from vidrestore.stages.blend import blend
+from vidrestore.stages.conceal import conceal
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.restore import restore
@@ -55,6 +56,8 @@ def restored_frames(
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
+        if config.restore.conceal_defects:
+            frames = stage("conceal", conceal(frames, restorer.size))
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend, parser))

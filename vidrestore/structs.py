@@ -115,6 +115,9 @@ class Face:
     "count" where the frame has too many larger faces."""
     source_crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
+    concealed: Tensor | None = None
+    """(3, S, S): what `source_crop` has more than the frame, where defects were concealed; None
+    where there were none."""
     crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the restored crop; None before, or when restoring failed."""
 

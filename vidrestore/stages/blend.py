@@ -137,6 +137,8 @@ def _patch(
         if not bool(mask.any()):
             return None
     residual = matched_residual(crop, source, mask) if config.colour_match else crop - source
+    if face.concealed is not None:
+        residual = residual + face.concealed.to(residual)
     return _Patch(
         place.rect,
         weighted=_in_frame(residual * (mask * strength), place, "bicubic"),
