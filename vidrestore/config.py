@@ -189,8 +189,8 @@ class RestoreStageConfig(_Stage):
     )
     conceal_defects: bool = Field(
         True,
-        description="take dust and scratches that are in one frame only out of faces; its "
-        "neighbours stand in",
+        description="take dust and scratches of film out of faces: what is in one frame and in "
+        "neither of its neighbours, and lines down the frame that do not move with the face",
     )
     template: Literal["ffhq", "gpen"] | None = Field(
         None, description="alignment of an ONNX model's crops, where its file does not say it"

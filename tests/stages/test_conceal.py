@@ -26,6 +26,10 @@ SIZE = 256
 _Image = NDArray[np.float32]
 FACE = cv2.GaussianBlur(data.astronaut()[:SIZE, 96 : 96 + SIZE].astype(np.float32) / 255, (0, 0), 1)
 CHEEK = 145, 110
+PICTURE = Picture(
+    tuple(torch.zeros(SIZE, SIZE, dtype=torch.uint8) for _ in range(3)),
+    "gbrp", SIZE, SIZE, full_range=True, matrix="rgb", handle=None,
+)  # fmt: skip
 
 
 def moved_face(step: int) -> _Image:
@@ -50,7 +54,9 @@ def frames_of(crops: Sequence[_Image], cuts: Sequence[int] = (0,)) -> list[Frame
             np.zeros(4), np.zeros((5, 2)), 0.9, 0, crop_from_frame=identity(), source_crop=source
         )
         frames.append(
-            Frame(index, index, Fraction(1, 25), None, display, is_cut=index in cuts, faces=(face,))  # type: ignore[arg-type]
+            Frame(
+                index, index, Fraction(1, 25), PICTURE, display, is_cut=index in cuts, faces=(face,)
+            )
         )
     return frames
 
@@ -128,7 +134,7 @@ def test_a_lost_and_found_face_is_not_compared_across_the_gap() -> None:
     crops = [moved_face(step) for step in range(3)]
     crops[1] = spotted(crops[1], *CHEEK, 5, 0.02)
     frames = frames_of(crops)
-    empty = Frame(3, 3, Fraction(1, 25), None, frames[0].display)  # type: ignore[arg-type]
+    empty = Frame(3, 3, Fraction(1, 25), PICTURE, frames[0].display)
     given_back = list(conceal([frames[0], frames[1], empty, frames[2]], SIZE))
     assert untouched([face for frame in given_back for face in frame.faces])
     assert given_back[2] is empty
@@ -149,13 +155,11 @@ def test_one_frame_of_delay_and_no_more() -> None:
 
 def test_the_dirt_leaves_the_frame_under_the_mask_alone() -> None:
     """With a network that changes nothing, blending takes the speck out, and only there."""
-    planes = tuple(torch.zeros(SIZE, SIZE, dtype=torch.uint8) for _ in range(3))
-    picture = Picture(planes, "gbrp", SIZE, SIZE, True, "rgb", None)
     crops = [moved_face(step) for step in range(3)]
     dirty = spotted(crops[1], *CHEEK, 5, 0.02)
     [frame] = [f for f in conceal(frames_of([crops[0], dirty, crops[2]]), SIZE) if f.index == 1]
     [face] = frame.faces
-    shown = replace(frame, picture=picture, faces=(replace(face, crop=face.source_crop),))
+    shown = replace(frame, faces=(replace(face, crop=face.source_crop),))
     [change] = face_changes(shown, BlendConfig())
     expected = face.concealed * crop_mask(SIZE, BlendConfig().feather)  # type: ignore[operator]
     rows = slice(change.rect.y0, change.rect.y1)
