@@ -187,6 +187,11 @@ class RestoreStageConfig(_Stage):
     noise: Literal["fixed", "fresh"] = Field(
         "fixed", description="noise of StyleGAN2 decoders: the stored one, or new for every crop"
     )
+    conceal_defects: bool = Field(
+        True,
+        description="take dust and scratches of film out of faces: what is in one frame and in "
+        "neither of its neighbours, and lines down the frame that do not move with the face",
+    )
     template: Literal["ffhq", "gpen"] | None = Field(
         None, description="alignment of an ONNX model's crops, where its file does not say it"
     )
@@ -342,6 +347,7 @@ PER_FRAME: Mapping[str, Any] = {
     "align.window_s": 0.0,
     "gate.fade_frames": 0,
     "restore.noise": "fresh",
+    "restore.conceal_defects": False,
     "temporal_filter.strength": 0.0,
 }
 """How restorers of pictures treat a video, every frame by itself: the baseline of all that is said

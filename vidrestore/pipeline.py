@@ -1,5 +1,5 @@
 """The chain on one screen: decode → detect → track → align → gate →
-measure_noise → restore → temporal_filter → blend.
+measure_noise → conceal → restore → temporal_filter → blend.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. However the run ends, stages are closed from
@@ -20,6 +20,7 @@ from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.stages.align import align
 from vidrestore.stages.apply_tracks import apply_tracks
 from vidrestore.stages.blend import blend
+from vidrestore.stages.conceal import conceal
 from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.measure_noise import measure_noise
@@ -57,6 +58,8 @@ def restored_frames(
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
         frames = stage("measure_noise", measure_noise(frames, restorer.size))
+        if config.restore.conceal_defects:
+            frames = stage("conceal", conceal(frames, restorer.size))
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend, parser))

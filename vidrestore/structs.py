@@ -142,6 +142,9 @@ class Face:
     """Noise of the recording around the face; None before it is measured, or where it cannot be."""
     source_crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
+    concealed: Tensor | None = None
+    """(3, S, S): what `source_crop` has more than the frame, where defects were concealed; None
+    where there were none."""
     crop: Tensor | None = None
     """(3, S, S) float RGB in [0, 1]: the restored crop; None before, or when restoring failed."""
 

@@ -2,8 +2,9 @@
 
 Restored crops drift: skin turns warmer, a lit cheek evens out, black-and-white gains a tint. The
 broad part of the difference, luma and chroma each at a scale of its own, is therefore taken out,
-and colour differences fade out altogether where the input has no colours to speak of. All is a
-smooth function of both crops, so it is as steady over time as they are.
+and colour differences fade out altogether where the input has no colour detail of its own
+(`_tone`): hand-coloured film keeps its chroma, and toned film gets the tone that it has at the new
+luma. All is a smooth function of both crops, so it is as steady over time as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vidrestore.luma import BT709
-from vidrestore.stages._mask import smoother_step
+from vidrestore.stages._tone import Tone, measure_tone, rgb_from_chroma
 
 __all__ = ["matched_residual"]
 
@@ -24,9 +25,6 @@ _SMALL = 64
 _LUMA_SIGMA = _SMALL / 8
 """Shades broader than this share of the crop are the input's."""
 _CHROMA_SIGMA = _SMALL / 16
-_NO_COLOUR, _COLOUR = 1.0 / 255, 2.5 / 255
-"""Standard deviation of the input's chroma: below the first the picture counts as toned or
-black-and-white, above the second as coloured."""
 
 
 def matched_residual(restored: Tensor, source: Tensor, mask: Tensor) -> Tensor:
@@ -49,26 +47,25 @@ def matched_residual(restored: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     broad_chroma = _blurred(small - luma, _CHROMA_SIGMA) / _blurred(counted, _CHROMA_SIGMA).clamp(
         min=1e-4
     )
-    colour = _colourfulness(_reduced(source), counted[0], weights)
+    tone = measure_tone(source, mask)
     # Channels as a batch: this interpolation is slow for three channels at once.
     broad = functional.interpolate(
-        (broad_luma + colour * broad_chroma)[:, None],
+        (broad_luma + tone.coloured * broad_chroma)[:, None],
         size=difference.shape[-2:],
         mode="bilinear",
         align_corners=False,
     )[:, 0]
     shade = torch.tensordot(weights, difference, 1)
-    return torch.lerp(shade[None].expand_as(difference), difference, colour).sub_(broad)
+    residual = torch.lerp(shade[None].expand_as(difference), difference, tone.coloured).sub_(broad)
+    return residual.add_(_tone_change(tone, source, residual)) if tone.toned > 0 else residual
 
 
-def _colourfulness(source: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    """Scalar in [0, 1]: whether the chroma of the input varies under the mask."""
-    luma = torch.tensordot(weights, source, 1)
-    cb_cr = torch.stack([(source[2] - luma) / 1.8556, (source[0] - luma) / 1.5748])
-    share = mask / mask.sum()
-    mean = (cb_cr * share).sum((1, 2), keepdim=True)
-    spread = ((cb_cr - mean).square() * share).sum().sqrt()
-    return smoother_step((spread - _NO_COLOUR) / (_COLOUR - _NO_COLOUR))
+def _tone_change(tone: Tone, source: Tensor, residual: Tensor) -> Tensor:
+    """(3, S, S) RGB without luma: the tone at the luma after less that at the luma before."""
+    weights = source.new_tensor(BT709)
+    before = torch.tensordot(weights, source, 1)
+    after = before + torch.tensordot(weights, residual, 1)
+    return rgb_from_chroma(tone.toned * (tone.chroma(after) - tone.chroma(before)))
 
 
 def _reduced(image: Tensor) -> Tensor:

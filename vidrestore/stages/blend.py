@@ -137,6 +137,8 @@ def _patch(face: Face, frame: Frame, config: BlendConfig, own_mask: Tensor | Non
         if not bool(mask.any()):
             return None
     residual = matched_residual(crop, source, mask) if config.colour_match else crop - source
+    if face.concealed is not None:
+        residual = residual + face.concealed.to(residual)
     weighted = _in_frame(residual * (mask * strength), place, "bicubic")
     in_frame = _in_frame(mask[None], place, "bilinear")[0]
     if face.noise is not None:
@@ -154,19 +156,26 @@ def _noise_change(
     share s of what a crop cannot hold is kept, so the noise of the input is left
     c = 1 - m (1 - s) times; grain fills it up to 1 - m + m g times, where g is the grain wanted.
     """
-    assert face.noise is not None and face.source_crop is not None
+    assert face.noise is not None
     kept = kept_share(face.noise)
     if kept == 1:
         return torch.zeros_like(weighted)
     native, _ = region_to_rgb(frame.picture, *place.rect)
-    seen = _in_frame(face.source_crop.float(), replace(place, fade=None), "bicubic")
+    seen = _in_frame(_as_seen(face), replace(place, fade=None), "bicubic")
     change = (1 - kept) * mask * (seen - native)
     left = 1 - mask * (1 - kept)
     amount = ((1 - mask + mask * grain).square() - left.square()).clamp(min=0).sqrt()
     base = (native + weighted + change).clamp(0, 1)
     # Samples tell a frame from others, wherever a run begins; a picture shown twice stays as it is.
-    seed = (crc32(luma_region(frame.picture, *place.rect)), place.rect.x0, place.rect.y0)
+    seed = (crc32(luma_region(frame.picture, *place.rect).tobytes()), place.rect.x0, place.rect.y0)
     return change + drawn_grain(face.noise, amount, base, frame.picture, place.rect, seed)
+
+
+def _as_seen(face: Face) -> Tensor:
+    """(3, S, S) what the frame shows in the crop, with the defects that were concealed."""
+    assert face.source_crop is not None
+    source = face.source_crop.float()
+    return source if face.concealed is None else source - face.concealed.to(source)
 
 
 def _place(face: Face, picture: Picture, config: BlendConfig) -> _Place | None:

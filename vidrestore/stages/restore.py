@@ -20,7 +20,7 @@ from vidrestore.models.interfaces import RestorerRun
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.samples import region_to_rgb
 
-__all__ = ["crop_aligned", "crop_face", "restore"]
+__all__ = ["crop_aligned", "crop_face", "restore", "with_source_crops"]
 
 MAX_WAITING_FRAMES = 32
 """Frames that may wait for a batch to fill, so that memory stays bounded where faces are rare."""
@@ -42,7 +42,7 @@ def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0)
     people: list[tuple[int, int]] = []
     for frame in frames:
         shot += frame.is_cut
-        waiting.append(_with_source_crops(frame, restorer.size))
+        waiting.append(with_source_crops(frame, restorer.size))
         cut_out = [face for face in waiting[-1].faces if face.source_crop is not None]
         people += [(shot, face.track_id) for face in cut_out]
         if not people or len(people) >= collect or len(waiting) >= MAX_WAITING_FRAMES:
@@ -80,9 +80,11 @@ def crop_aligned(frame: Frame, landmarks: Array, template: Array, size: int) -> 
     return crop_face(frame.picture, matrix, size)
 
 
-def _with_source_crops(frame: Frame, size: int) -> Frame:
+def with_source_crops(frame: Frame, size: int) -> Frame:
+    """Cut out every face that has an alignment and a strength, unless that is done."""
+
     def cut(face: Face) -> Face:
-        if face.crop_from_frame is None or face.strength <= 0:
+        if face.source_crop is not None or face.crop_from_frame is None or face.strength <= 0:
             return face
         return replace(face, source_crop=crop_face(frame.picture, face.crop_from_frame, size))
 
