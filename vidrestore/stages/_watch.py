@@ -29,9 +29,9 @@ _MOVED = 0.5
 turned aside, is beyond it; speech and nods are not."""
 _CELL_PX = 16
 """Side of the places at the border that are watched: a tenth of the width."""
-_NEW = 0.5
+_NEW = 0.8
 """Change of such a place, as of `_change`, from which on something has entered."""
-_STANDS_OUT = 1.6
+_STANDS_OUT = 2.0
 """It must be so many times that of half of the picture: grain and water are everywhere."""
 _NOISE_VARIANCE = 0.015**2
 """Of luma, as a share of full scale: less is no change."""
@@ -107,7 +107,9 @@ def _something_enters(before: Thumbnail, now: Thumbnail, faces: Sequence[_Place]
         return False
     if not _border_changed(before, now, faces, np.zeros(2)):
         return False
-    shift = np.array(cv2.phaseCorrelate(before, now, _window(now.shape))[0])
+    window = _window(now.shape)
+    # On products: OpenCV would multiply what it is given by its window in place.
+    shift = np.array(cv2.phaseCorrelate(before * window, now * window)[0])
     if (np.abs(shift) > _MAX_SHIFT * np.array(now.shape[::-1])).any():
         return False
     return _border_changed(before, now, faces, shift)
