@@ -160,7 +160,9 @@ def moving_face(
     for index in range(len(faces[0])):
         scene += index in cuts
         placed_faces = [(face[index], number in strangers) for number, face in enumerate(faces)]
-        drifted = np.array([[1.0, 0, index * drift_px[0]], [0, 1.0, index * drift_px[1]]])
+        # From the middle of the background, so that its ends do not come into the picture.
+        away = index * np.array(drift_px) - 400.0 * any(drift_px)
+        drifted = np.column_stack([np.eye(2), away])
         rgb = _drawn(placed_faces, invert(shown), width, height, scene, drifted)
         rgb = np.rint(rgb + rng.normal(0, noise, rgb.shape) if noise else rgb)
         video_frame = av.VideoFrame.from_ndarray(rgb.clip(0, 255).astype(np.uint8), format="rgb24")
