@@ -237,21 +237,21 @@ def upside_down(moves: list[np.ndarray], size: float, quarter_turns: int) -> lis
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 def test_a_film_the_wrong_way_up_has_its_faces(detector: object, quarter_turns: int) -> None:
     """They are found in the first look, and followed in every one."""
-    moves = upside_down(still(7, 160, 160, 1.0), 320, quarter_turns)
-    config = DetectConfig(every_frames=3)
-    seen = list(detect(moving_face(moves, 320, 320), detector, config))  # type: ignore[arg-type]
-    assert [len(frame.faces) for frame in seen] == [1, 0, 0, 1, 0, 0, 1]
+    moves = upside_down(still(2, 96, 96, 0.7), 192, quarter_turns)
+    config = DetectConfig(every_frames=1, refine_passes=0)
+    seen = list(detect(moving_face(moves, 192, 192), detector, config))  # type: ignore[arg-type]
+    assert [len(frame.faces) for frame in seen] == [1, 1]
     for frame, true in zip(seen, landmarks(moves), strict=True):
         for face in frame.faces:
             eyes = np.hypot(*(true[1] - true[0]))
-            assert np.linalg.norm(face.landmarks - true, axis=1).mean() < 0.08 * eyes
+            assert np.linalg.norm(face.landmarks - true, axis=1).mean() < 0.1 * eyes
             assert face.score > 0.85
 
 
 def test_a_face_upside_down_is_upright_in_its_crop(detector: object) -> None:
-    moves = upside_down(still(4, 160, 160, 1.0), 320, 2)
-    config = RestoreConfig(detect=DetectConfig(every_frames=3))
-    seen = list(tracked_frames(moving_face(moves, 320, 320), detector, config))  # type: ignore[arg-type]
+    moves = upside_down(still(2, 96, 96, 0.7), 192, 2)
+    config = RestoreConfig(detect=DetectConfig(refine_passes=0))
+    seen = list(tracked_frames(moving_face(moves, 192, 192), detector, config))  # type: ignore[arg-type]
     for frame, true in zip(seen, landmarks(moves), strict=True):
         [face] = frame.faces
         in_crop = apply(face.crop_from_frame, true)  # type: ignore[arg-type]
@@ -260,11 +260,11 @@ def test_a_face_upside_down_is_upright_in_its_crop(detector: object) -> None:
 
 
 def test_a_lying_face_is_not_looked_for_where_somebody_is_upright(detector: object) -> None:
-    lying = upside_down(still(2, 90, 160, 0.7), 320, 2)
-    upright = still(2, 90, 160, 0.7)
-    frames_of_both = moving_face([lying, upright], 320, 320)
-    first = next(iter(detect(frames_of_both, detector, DetectConfig())))  # type: ignore[arg-type]
-    assert [face.landmarks[0, 0] < 160 for face in first.faces] == [True]
+    lying = upside_down(still(1, 60, 128, 0.6), 256, 2)
+    frames_of_both = moving_face([lying, still(1, 60, 128, 0.6)], 256, 256)
+    config = DetectConfig(refine_passes=0)
+    [first] = detect(frames_of_both, detector, config)  # type: ignore[arg-type]
+    assert [face.landmarks[0, 0] < 128 for face in first.faces] == [True]
 
 
 def test_who_enters_between_two_looks_is_seen(detector: object) -> None:

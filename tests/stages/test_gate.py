@@ -183,6 +183,11 @@ def test_a_visit_is_cut_off_by_a_cut_without_a_fade() -> None:
     assert visit(4, begin=56) == [0.25, 0.5, 0.75, 1]
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_face_of_a_moment_is_no_visit(length: int) -> None:
+    assert max(visit(length)) == 0
+
+
 def test_who_comes_back_at_once_or_is_in_doubt_makes_no_visit() -> None:
     blinking = [[face()] if i % 8 < 4 else [] for i in range(64)]
     assert max(share or 0.0 for share in strengths(frames_with(blinking))[8:56]) == 0

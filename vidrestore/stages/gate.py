@@ -40,6 +40,9 @@ _SURE_OF_VISIT = (0.65, 0.75)
 """Scores between which a visit of a few frames begins to count: nothing else speaks for it, and
 what a detector takes for a face by mistake seldom lasts, nor scores, more."""
 
+_LEAST_VISIT_FRAMES = 3
+"""Fewer would be a flash."""
+
 _FACE_HEIGHT = 1.04
 """From the eyes to the mouth, over the distance between the eyes, in a face from the front."""
 
@@ -160,8 +163,8 @@ def _visit(
         at_ends: whether the window begins and ends with the shot, where nothing fades.
 
     Returns:
-        None where the face is there for longer, comes back within the window that all its frames
-        share, or fills the shot.
+        None where the face is there for longer or for a moment only, comes back within the window
+        that all its frames share, or fills the shot.
     """
     begin, end = place, place + 1
     while begin > 0 and there[begin - 1]:
@@ -171,9 +174,10 @@ def _visit(
     inner = [begin > 0 or not at_ends[0], end < len(there) or not at_ends[1]]
     length = end - begin
     common = there[max(end - 1 - most, 0) : begin + most + 1]
-    if not any(inner) or length > most * sum(inner) / 2 or sum(common) > length:
+    is_few = _LEAST_VISIT_FRAMES <= length <= most * sum(inner) / 2
+    if not is_few or sum(common) > length:
         return None
-    ramp = max(2, -(-length // 2) if all(inner) else length)
+    ramp = -(-length // 2) if all(inner) else length
     steps = [place - begin + 1] * inner[0] + [end - place] * inner[1]
     return slice(begin, end), min(1.0, min(steps) / ramp)
 
