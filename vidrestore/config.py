@@ -71,7 +71,11 @@ class DetectConfig(_Stage):
         "auto", description="face detector: embedded, retinaface-mobile0.25, retinaface-resnet50"
     )
     every_frames: int = Field(
-        5, ge=1, le=100_000, description="run the detector on every n-th frame, and at shot cuts"
+        5,
+        ge=1,
+        le=100_000,
+        description="run the detector on every n-th frame, at shot cuts, and where a face has "
+        "moved far or something enters at the border",
     )
     size_px: int = Field(
         640,
@@ -96,7 +100,8 @@ class DetectConfig(_Stage):
     rotated: bool = Field(
         True,
         description=(
-            "also detect heads that lean far to the side, in rotated copies, about once a second"
+            "also detect heads that lean far to the side, in rotated copies, about once a second, "
+            "and heads that lie or are upside down, where a shot begins with no upright face"
         ),
     )
     min_face_px: float = Field(
@@ -165,7 +170,11 @@ class GateConfig(_Stage):
         0.0, ge=0, le=1, description="faces with a lower detection score are not restored"
     )
     fade_frames: int = Field(
-        6, ge=0, le=50, description="number of frames over which restoration fades in and out"
+        6,
+        ge=0,
+        le=50,
+        description="number of frames over which restoration fades in and out; fewer for a face "
+        "that is there for less than twice as many",
     )
 
 

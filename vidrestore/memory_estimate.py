@@ -68,7 +68,7 @@ def estimate_memory_mib(
         _DECODER_FRAMES
         + config.detect.every_frames
         + config.align.window_s * frames_per_s
-        + config.gate.fade_frames
+        + 2 * config.gate.fade_frames
         + waiting_for_faces
     )
     most = float("inf") if frames is None else frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -240,6 +241,82 @@ def test_overlapping_faces_do_not_add_up() -> None:
     change = luma_change(frame, twice)
     assert change.max() <= 1.01 * once.max()
     assert (change >= once - 1).all()
+
+
+SMALL = picture_from_av(random_frame("yuv444p", 48, 32, low=0.3, high=0.6))
+
+
+def shares(*faces: tuple[float, float]) -> Tensor:
+    """(N, 32, 48) what is added of each face, (x, strength), whose crop is lighter by one in a
+    channel of its own.
+    """
+
+    def placed(x: float, strength: float, channel: int) -> Face:
+        crop = torch.zeros(3, 24, 24)
+        source = crop.clone()
+        crop[channel] = 1
+        affine = np.array([[1.0, 0, -x], [0, 1.0, -4]])
+        return Face(
+            np.zeros(4),
+            TEMPLATE,
+            1.0,
+            crop_from_frame=affine,
+            crop=crop,
+            source_crop=source,
+            strength=strength,
+        )
+
+    both = tuple(placed(x, strength, number) for number, (x, strength) in enumerate(faces))
+    display = Display(48, 32, np.eye(2, 3))
+    frame = Frame(0, 0, Fraction(1, 25), SMALL, display, faces=both)
+    added = torch.zeros(3, 32, 48)
+    for change in face_changes(frame, PLAIN):
+        x0, y0, x1, y1 = change.rect
+        added[:, y0:y1, x0:x1] += change.residual
+    return added[: len(faces)]
+
+
+PLACE, STRENGTH = st.floats(2, 20), st.floats(0.001, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PLACE, PLACE, STRENGTH, STRENGTH)
+def test_a_neighbour_takes_no_more_than_its_strength(
+    x: float, other_x: float, strength: float, other: float
+) -> None:
+    alone = shares((x, strength))[0]
+    first, second = shares((x, strength), (other_x, other))
+    assert (first.abs() >= alone.abs() / (1 + other / strength) - 1e-5).all()
+    assert (first.abs() <= alone.abs() + 1e-5).all()
+    assert (first + second).max() <= max(strength, other) * 1.1, (
+        "bicubic, so it overshoots a little"
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(PLACE, PLACE, STRENGTH, STRENGTH, st.floats(-1e-3, 1e-3), st.floats(-1e-3, 1e-3))
+def test_overlap_is_continuous_in_strengths_and_places(
+    x: float, other_x: float, strength: float, other: float, stronger: float, moved: float
+) -> None:
+    before = shares((x, strength), (other_x, other))
+    after = shares((x, strength), (other_x + moved, min(max(other + stronger, 0), 1)))
+    step = abs(stronger) + abs(moved)
+    # The steepest is where two weak faces meet: a share of one of them.
+    assert (after - before).abs().max() <= 4 * step + 1e-5
+
+
+@settings(max_examples=20, deadline=None)
+@given(PLACE, PLACE, STRENGTH)
+def test_where_another_face_does_not_reach_one_is_unchanged_bit_for_bit(
+    x: float, other_x: float, strength: float
+) -> None:
+    alone, other = shares((x, strength))[0], shares((other_x, 1.0))[0]
+    first, _ = shares((x, strength), (other_x, 1.0))
+    assert torch.equal(first[other == 0], alone[other == 0])
+
+
+def test_equal_faces_of_half_strength_count_for_one_of_half_strength() -> None:
+    assert shares((10, 0.5), (10, 0.5)).sum(0).max() == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_order_of_faces_does_not_matter() -> None:

@@ -7,13 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from moving_face import FACE_BOX, LANDMARKS, landmarks, moving_face, placed, shake, still
+from moving_face import FACE_BOX, LANDMARKS, landmarks, moving_face, placed, shake, still, visit
 from torch import Tensor
 
-from vidrestore.config import DetectConfig
-from vidrestore.geometry import apply
+from vidrestore.config import DetectConfig, RestoreConfig
+from vidrestore.geometry import apply, compose
+from vidrestore.models.templates import landmark_template
+from vidrestore.pipeline import tracked_frames
 from vidrestore.stages.detect import detect
 from vidrestore.structs import Detections, Display, Frame
+from vidrestore.video.picture.samples import picture_from_rgb
 
 QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
 
@@ -87,9 +90,12 @@ def test_turned_copies_are_seen_at_first_once_in_five_looks_and_while_a_head_lea
     empty, leaning = Finds(), Leaning((0.5, 0.5, 0.1, 0.9))
     given = frames(14, cuts=(0, 12))
     list(detect(given, empty, plain(every_frames=1, rotated=True)))
-    both = [index for index, shape in enumerate(empty.shapes) if shape[3] == 396]
-    looks = np.cumsum([shape[3] == 320 for shape in empty.shapes])
-    assert sorted(looks[both].tolist()) == [0, 0, 5, 5, 10, 10, 12, 12]
+    # Upright, two leaning copies, and, as nobody is found, three for lying heads now and then.
+    kinds = ["lean" if shape[3] == 396 else "" for shape in empty.shapes]
+    assert kinds.count("lean") == 2 * 4, "of looks 0, 5 and 10 of a shot, and 0 of the next"
+    sideways = [shape for shape in empty.shapes if shape[3] == 240]
+    assert len(sideways) == 2 * 3, "of looks 0 and 5 of a shot, and 0 of the next"
+    assert len(empty.shapes) == 14 + 2 * 4 + 3 * 3
     seen = list(detect(frames(3), leaning, plain(every_frames=1, rotated=True)))
     assert [len(frame.faces) for frame in seen] == [1, 0, 0]
     assert leaning.turned_looks == 3, "both sides, then the side where a head leant, then none"
@@ -174,8 +180,6 @@ def _ring_in(image: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("size_px", [128, 640])
 def test_closer_looks_are_taken_where_the_face_is(size_px: int) -> None:
     """Their answers come back to display pixels through every view, from small copy or frame."""
-    from vidrestore.video.picture.samples import picture_from_rgb
-
     centre = np.array([300.0, 220.0])
     y, x = np.mgrid[:480, :640]
     spot = 255 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * 12**2))
@@ -218,3 +222,84 @@ def test_closer_looks_make_landmarks_hold_still(detector: object) -> None:
         return float((found - landmarks(moves)).std(0).mean())
 
     assert scatter(3) < 0.5 * scatter(0)
+
+
+def upside_down(moves: list[np.ndarray], size: float, quarter_turns: int) -> list[np.ndarray]:
+    """The faces of a square picture that is turned counter-clockwise by quarters."""
+    turn, moved = QUARTER_TURN.T, np.eye(2)
+    for _ in range(quarter_turns):
+        moved = turn @ moved
+    middle = np.full(2, (size - 1) / 2)
+    affine = np.column_stack([moved, middle - moved @ middle])
+    return [compose(affine, move) for move in moves]
+
+
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_film_the_wrong_way_up_has_its_faces(detector: object, quarter_turns: int) -> None:
+    """They are found in the first look, and followed in every one."""
+    moves = upside_down(still(2, 96, 96, 0.7), 192, quarter_turns)
+    config = DetectConfig(every_frames=1, refine_passes=0)
+    seen = list(detect(moving_face(moves, 192, 192), detector, config))  # type: ignore[arg-type]
+    assert [len(frame.faces) for frame in seen] == [1, 1]
+    for frame, true in zip(seen, landmarks(moves), strict=True):
+        for face in frame.faces:
+            eyes = np.hypot(*(true[1] - true[0]))
+            assert np.linalg.norm(face.landmarks - true, axis=1).mean() < 0.1 * eyes
+            assert face.score > 0.85
+
+
+def test_a_face_upside_down_is_upright_in_its_crop(detector: object) -> None:
+    moves = upside_down(still(2, 96, 96, 0.7), 192, 2)
+    config = RestoreConfig(detect=DetectConfig(refine_passes=0))
+    seen = list(tracked_frames(moving_face(moves, 192, 192), detector, config))  # type: ignore[arg-type]
+    for frame, true in zip(seen, landmarks(moves), strict=True):
+        [face] = frame.faces
+        in_crop = apply(face.crop_from_frame, true)  # type: ignore[arg-type]
+        assert np.abs(in_crop - landmark_template("ffhq", 512)).max() < 40
+        assert face.strength == 1
+
+
+def test_a_lying_face_is_not_looked_for_where_somebody_is_upright(detector: object) -> None:
+    lying = upside_down(still(1, 60, 128, 0.6), 256, 2)
+    frames_of_both = moving_face([lying, still(1, 60, 128, 0.6)], 256, 256)
+    config = DetectConfig(refine_passes=0)
+    [first] = detect(frames_of_both, detector, config)  # type: ignore[arg-type]
+    assert [face.landmarks[0, 0] < 128 for face in first.faces] == [True]
+
+
+def test_who_enters_between_two_looks_is_seen(detector: object) -> None:
+    """In the first of them, six frames apart, nobody is there yet, and in the second no more."""
+    moves = visit(8, 1, 4, width=320, y=120, scale=0.9)
+    frames_of_visit = moving_face(moves, 320, 240, drift_px=(1.5, 0.5))
+    config = DetectConfig(every_frames=6, refine_passes=0, rotated=False)
+    seen = list(detect(frames_of_visit, detector, config))  # type: ignore[arg-type]
+    assert any(frame.faces for frame in seen[1:5])
+    assert not seen[0].faces and not seen[6].faces
+
+
+NOBODY = np.full((2, 3), np.inf)
+
+
+def test_pans_cost_no_looks() -> None:
+    panned = moving_face([NOBODY] * 21, 320, 240, drift_px=(-4.0, 1.0))
+    looks = [f.index for f in detect(panned, Finds(), plain(every_frames=10)) if f.detected]
+    assert looks == [0, 10, 20]
+
+
+def test_restless_borders_cost_few_looks() -> None:
+    calm, strange = moving_face([NOBODY] * 2, 320, 240, cuts=[1])
+    restless = []
+    for index in range(64):
+        luma = calm.picture.planes[0].numpy().copy()
+        other = np.roll(strange.picture.planes[0].numpy(), 40 * index, axis=0)
+        luma[60:180, :80] = other[60:180, :80]
+        picture = picture_from_rgb(np.repeat(luma[..., None], 3, 2))
+        restless.append(replace(calm, index=index, picture=picture, is_cut=index == 0))
+    looks = [f.index for f in detect(restless, Finds(), plain(every_frames=30)) if f.detected]
+    assert len(looks) - 3 in (3, 4), "three that find nobody in sixty frames"
+
+
+def test_one_head_with_two_answers_is_one_face() -> None:
+    twice = Finds((0.5, 0.5, 0.1, 0.9), (0.51, 0.5, 0.1, 0.7), (0.8, 0.5, 0.1, 0.8))
+    [frame] = detect(frames(1), twice, plain())
+    assert [round(face.score, 1) for face in frame.faces] == [0.9, 0.8]

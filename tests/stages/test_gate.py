@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -156,4 +157,71 @@ def test_strengths_are_shares_and_change_by_small_steps(there: list[bool], fade:
     assert [share is not None for share in shares] == there
     steps = np.abs(np.diff([share or 0.0 for share in shares]))
     assert all(share is None or 0 <= share <= 1 for share in shares)
-    assert fade < 2 or not len(steps) or steps.max() <= 1.01 / (2 * (fade // 2) + 1) * 2
+    runs = [len(list(run)) for seen, run in itertools.groupby(there) if seen]
+    quickest = 1 / max(2, -(-min(runs, default=40) // 2))
+    bound = max(1.01 / (2 * (fade // 2) + 1) * 2, quickest)
+    assert fade < 2 or not len(steps) or steps.max() <= bound
+
+
+def visit(length: int, begin: int = 20, count: int = 60, **options: float) -> list[float]:
+    """Strengths of a face that is there for some frames of a shot."""
+    there = [[face(**options)] if begin <= i < begin + length else [] for i in range(count)]  # type: ignore[arg-type]
+    return [share for share in strengths(frames_with(there)) if share is not None]
+
+
+@pytest.mark.parametrize("length", range(3, 30))
+def test_a_visit_of_any_length_is_restored_in_full_in_its_middle_and_fades(length: int) -> None:
+    shares = visit(length)
+    assert len(shares) == length and shares == shares[::-1]
+    assert shares[length // 2] == 1 and 0 < shares[0] <= 0.5
+    steps = np.diff([0.0, *shares, 0.0])
+    assert np.abs(steps).max() <= 1 / min(7, -(-length // 2)) + 1e-9
+
+
+def test_a_visit_is_cut_off_by_a_cut_without_a_fade() -> None:
+    assert visit(4, begin=0) == [1, 0.75, 0.5, 0.25]
+    assert visit(4, begin=56) == [0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_face_of_a_moment_is_no_visit(length: int) -> None:
+    assert max(visit(length)) == 0
+
+
+def test_who_comes_back_at_once_or_is_in_doubt_makes_no_visit() -> None:
+    blinking = [[face()] if i % 8 < 4 else [] for i in range(64)]
+    assert max(share or 0.0 for share in strengths(frames_with(blinking))[8:56]) == 0
+    assert max(visit(5, score=0.64)) == 0 < max(visit(5, score=0.7)) < 1
+
+
+def test_a_gate_that_closes_in_a_visit_closes() -> None:
+    seen = [[face(score=0.9 if i < 22 else 0.3)] if 20 <= i < 26 else [] for i in range(50)]
+    assert max(share or 0.0 for share in strengths(frames_with(seen), min_score=0.5)) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(13, 40), min_size=1, max_size=3), st.integers(1, 9))
+def test_longer_visits_fade_by_a_minimum_and_a_mean(runs: list[int], gap: int) -> None:
+    open_share: list[float] = []
+    for run in runs:
+        open_share += [0.0] * gap + [1.0] * run
+    open_share += [0.0] * gap
+    least = [min(open_share[max(i - 3, 0) : i + 4]) for i in range(len(open_share))]
+    expected = [float(np.mean(least[max(i - 3, 0) : i + 4])) for i in range(len(least))]
+    found = strengths(frames_with([[face()] if share else [] for share in open_share]))
+    assert found == [
+        want if there else None for want, there in zip(expected, open_share, strict=True)
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.booleans(), min_size=61, max_size=61), st.integers(0, 60))
+def test_frames_beyond_twice_the_fade_do_not_matter(there: list[bool], other: int) -> None:
+    there[30] = True
+    changed = [seen ^ (i == other) for i, seen in enumerate(there)]
+    if abs(other - 30) > 2 * FADE:
+        before, after = (
+            strengths(frames_with([[face()] if seen else [] for seen in one]))[30]
+            for one in (there, changed)
+        )
+        assert before == after

@@ -40,6 +40,7 @@ __all__ = [
     "shake",
     "still",
     "turn",
+    "visit",
     "zoom",
 ]
 
@@ -100,6 +101,21 @@ def turn(count: int, degrees: float = 25.0, x: float = 320, y: float = 240) -> M
     return [placed(x, y, angle=a) for a in angle]
 
 
+def visit(
+    count: int, begin: int, frames: int, *, width: int = 640, y: float = 180, scale: float = 1.0
+) -> Moves:
+    """A face comes in at the right border and leaves again; it is away (infinitely far) before the
+    frame `begin` and after `frames` of them, and in the middle of these its head is in the picture.
+    """
+    half = 95 * scale
+    depth = 2 * half * np.sin(np.pi * (np.arange(count) - begin + 1) / (frames + 1))
+    there = (np.arange(count) >= begin) & (np.arange(count) < begin + frames)
+    return [
+        placed(width + half - depth[t], y, scale=scale) if there[t] else np.full((2, 3), np.inf)
+        for t in range(count)
+    ]
+
+
 def landmarks(moves: Sequence[Array]) -> Array:
     """True landmarks, (T, 5, 2) in display pixels."""
     return np.stack([apply(move, LANDMARKS) for move in moves])
@@ -116,6 +132,7 @@ def moving_face(
     fps: float = 25,
     cuts: Sequence[int] = (),
     strangers: Sequence[int] = (),
+    drift_px: tuple[float, float] = (0.0, 0.0),
     format: str = "yuv420p",
 ) -> list[Frame]:
     """Frames of one or several moving faces, as decoding would give them.
@@ -132,6 +149,7 @@ def moving_face(
         cuts: frames at which a new shot begins, besides the first; its background differs.
         strangers: numbers of the faces that look like somebody else: the portrait is drawn upside
             down and in other colours.
+        drift_px: x and y by which the background moves from frame to frame, in display pixels.
         format: pixel format.
     """
     faces = [moves] if np.ndim(moves[0]) == 2 else list(moves)
@@ -142,7 +160,10 @@ def moving_face(
     for index in range(len(faces[0])):
         scene += index in cuts
         placed_faces = [(face[index], number in strangers) for number, face in enumerate(faces)]
-        rgb = _drawn(placed_faces, invert(shown), width, height, scene)
+        # From the middle of the background, so that its ends do not come into the picture.
+        away = index * np.array(drift_px) - 400.0 * any(drift_px)
+        drifted = np.column_stack([np.eye(2), away])
+        rgb = _drawn(placed_faces, invert(shown), width, height, scene, drifted)
         rgb = np.rint(rgb + rng.normal(0, noise, rgb.shape) if noise else rgb)
         video_frame = av.VideoFrame.from_ndarray(rgb.clip(0, 255).astype(np.uint8), format="rgb24")
         picture = picture_from_av(video_frame.reformat(format=format))
@@ -159,9 +180,11 @@ def _drawn(
     width: int,
     height: int,
     scene: int,
+    drifted: Array,
 ) -> npt.NDArray[np.float32]:
     """(H, W, 3) coded picture, 0-255: faces over the background."""
-    canvas = _warped(_background(scene), coded_from_display, (0, 0, width, height))
+    coded_from_background = compose(coded_from_display, drifted)
+    canvas = _warped(_background(scene), coded_from_background, (0, 0, width, height))
     for move, is_stranger in moves:
         if np.isfinite(move).all():
             _draw_face(canvas, compose(coded_from_display, move), is_stranger)

@@ -8,7 +8,7 @@ the mask "parsing" the feathered mask is multiplied by that of the face itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from zlib import crc32
@@ -122,6 +122,8 @@ class _Patch:
     """(3, h, w) RGB residual, times mask and strength."""
     mask: Tensor
     """(h, w) in [0, 1]."""
+    strength: float
+    """In (0, 1]."""
 
 
 def _patch(face: Face, frame: Frame, config: BlendConfig, own_mask: Tensor | None) -> _Patch | None:
@@ -144,7 +146,7 @@ def _patch(face: Face, frame: Frame, config: BlendConfig, own_mask: Tensor | Non
     if face.noise is not None:
         amount = in_frame * strength
         weighted = weighted + _noise_change(face, frame, place, weighted, amount, config.grain)
-    return _Patch(place.rect, weighted, in_frame)
+    return _Patch(place.rect, weighted, in_frame, strength)
 
 
 def _noise_change(
@@ -235,7 +237,9 @@ def _overlap(a: Rect, b: Rect) -> bool:
 
 
 def _joined(group: list[_Patch]) -> Change:
-    """One change of all; masks that overlap never count for more than one whole mask."""
+    """One change of all; at every level of strength, masks that overlap count for no more than one
+    whole mask, so that a weak face takes little from its neighbour.
+    """
     rect = Rect(
         min(patch.rect.x0 for patch in group),
         min(patch.rect.y0 for patch in group),
@@ -244,10 +248,33 @@ def _joined(group: list[_Patch]) -> Change:
     )
     if len(group) == 1:
         return Change(rect, group[0].weighted, group[0].mask > 0)
-    residual, weight = torch.zeros(3, rect.height, rect.width), torch.zeros(rect.height, rect.width)
-    for patch in group:
+    residual = torch.zeros(3, rect.height, rect.width)
+    masks = torch.zeros(len(group), rect.height, rect.width)
+    for patch, mask in zip(group, masks, strict=True):
         rows = slice(patch.rect.y0 - rect.y0, patch.rect.y1 - rect.y0)
         columns = slice(patch.rect.x0 - rect.x0, patch.rect.x1 - rect.x0)
         residual[:, rows, columns] += patch.weighted
-        weight[rows, columns] += patch.mask
-    return Change(rect, residual / weight.clamp(min=1), weight > 0)
+        mask[rows, columns] = patch.mask
+    share = _share_of_sum(masks, [patch.strength for patch in group])
+    return Change(rect, residual * share, masks.sum(0) > 0)
+
+
+def _share_of_sum(masks: Tensor, strengths: Sequence[float]) -> Tensor:
+    """(h, w) in (0, 1]: what is kept of the sum of overlapping changes; 1 up to one whole mask.
+
+    A level of strength is covered by the faces that are at least as strong, together at most once:
+    with masks m by falling strength s, the whole may count for the sum over k of
+    (s_k - s_k+1) min(1, m_1 + ... + m_k).
+
+    Args:
+        masks: (N, h, w) in [0, 1].
+        strengths: of each, in (0, 1].
+    """
+    order = sorted(range(len(strengths)), key=lambda k: -strengths[k])
+    below = [*(strengths[k] for k in order[1:]), 0.0]
+    covered, whole, total = (torch.zeros_like(masks[0]) for _ in range(3))
+    for k, next_strength in zip(order, below, strict=True):
+        covered += masks[k]
+        whole += (strengths[k] - next_strength) * covered.clamp(max=1)
+        total += strengths[k] * masks[k]
+    return torch.where(covered > 1, whole / total, 1.0)

@@ -4,13 +4,14 @@ A face that is too small, turned too far, too blurred or too doubtful is left al
 invents. Each gate opens over a soft range, and the shares are steadied over time along a track: a
 minimum over a few frames, so that a face is closed before it has to be, then a mean of as many, so
 that it fades. A track that is born or ends within a shot fades in and out the same way; at a cut
-and at either end of the video it does not.
+and at either end of the video it does not. Who is there for so few frames that this would leave
+nothing fades as fast as it takes to be restored in full in the middle of the visit.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import cv2
@@ -35,6 +36,13 @@ _BLUR_PX = 128
 """Side of the crop whose blur is measured."""
 _TEMPLATE = landmark_template("ffhq", _BLUR_PX)
 
+_SURE_OF_VISIT = (0.65, 0.75)
+"""Scores between which a visit of a few frames begins to count: nothing else speaks for it, and
+what a detector takes for a face by mistake seldom lasts, nor scores, more."""
+
+_LEAST_VISIT_FRAMES = 3
+"""Fewer would be a flash."""
+
 _FACE_HEIGHT = 1.04
 """From the eyes to the mouth, over the distance between the eyes, in a face from the front."""
 
@@ -51,7 +59,7 @@ def gate(
         max_faces: most faces of a frame that are restored, the largest ones.
 
     Yields:
-        The same frames in order, `fade_frames` later.
+        The same frames in order, twice `fade_frames` later.
     """
     yield from by_shot(frames, lambda: _Window(config, least_eyes_px, max_faces))
 
@@ -63,12 +71,18 @@ class _Window:
         self._config, self._least_eyes_px = config, least_eyes_px
         self._max_faces = max_faces
         self._reach = config.fade_frames // 2
+        self._ahead = 4 * self._reach
+        """Frames before and after that matter: as many as a short visit may have."""
         self._frames: deque[Frame] = deque()
         """Not yet given, oldest first; pictures that were given are not kept alive."""
         self._shares: deque[dict[int, float]] = deque()
         """By track, of those frames and of as many before as still matter."""
+        self._sure: deque[dict[int, float]] = deque()
+        """How far a visit may count, likewise."""
         self._next = 0
         """Place in `_shares` of the next frame to give."""
+        self._begins = True
+        """Whether `_shares` begins with the shot."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Take the next frame; give the one whose window is complete."""
@@ -82,37 +96,90 @@ class _Window:
             shares[face.track_id] = min(found.values())
         self._frames.append(replace(frame, faces=tuple(faces)) if faces else frame)
         self._shares.append(shares)
-        if len(self._frames) > 2 * self._reach:
-            yield self._give()
+        sure = {face.track_id: smooth_step(face.score, *_SURE_OF_VISIT) for face in frame.faces}
+        self._sure.append({track: float(share) for track, share in sure.items()})
+        if len(self._frames) > self._ahead:
+            yield self._give(ends=False)
 
     def finish(self) -> Iterator[Frame]:
         """Give the rest."""
         while self._frames:
-            yield self._give()
+            yield self._give(ends=True)
 
-    def _give(self) -> Frame:
+    def _give(self, *, ends: bool) -> Frame:
+        """The next frame; whether the shot ends with what is in the window."""
         frame = self._frames.popleft()
         faces = tuple(
-            replace(face, strength=face.strength * self._strength(face.track_id))
+            replace(face, strength=face.strength * self._strength(face.track_id, ends))
             for face in frame.faces
         )
-        if self._next == 2 * self._reach:
+        if self._next == self._ahead:
             self._shares.popleft()
+            self._sure.popleft()
+            self._begins = False
         else:
             self._next += 1
         return replace(frame, faces=faces) if faces else frame
 
-    def _strength(self, track: int) -> float:
+    def _strength(self, track: int, ends: bool) -> float:
         """Mean over the reach of the least share within the reach; nothing counts outside the
-        shot, and a frame of the shot without the face counts as closed.
+        shot, and a frame of the shot without the face counts as closed, unless the face is only
+        here for a few frames.
         """
-        shares = [by_track.get(track, 0.0) for by_track in self._shares]
-        low, high = max(self._next - self._reach, 0), self._next + self._reach + 1
-        least = [
-            min(shares[max(place - self._reach, 0) : place + self._reach + 1])
-            for place in range(low, min(high, len(shares)))
-        ]
-        return float(np.mean(least))
+        now = self._next
+        first, last = max(now - self._ahead, 0), now + self._ahead + 1
+        near = list(self._shares)[first:last]
+        shares = [by_track.get(track, 0.0) for by_track in near]
+        place = now - first
+        faded = _faded(shares, place, self._reach)
+        there = [track in by_track for by_track in near]
+        visit = _visit(there, place, self._ahead, (self._begins and not first, ends))
+        if visit is None:
+            return faded
+        run, fade = visit
+        sure = max(one[track] for one in list(self._sure)[first:last][run])
+        open_share = _faded(shares[run], place - run.start, self._reach)
+        return max(faded, sure * fade * open_share)
+
+
+def _faded(shares: Sequence[float], place: int, reach: int) -> float:
+    """Mean over the reach around a place of the least share within the reach."""
+    least = [
+        min(shares[max(one - reach, 0) : one + reach + 1])
+        for one in range(max(place - reach, 0), min(place + reach + 1, len(shares)))
+    ]
+    return float(np.mean(least))
+
+
+def _visit(
+    there: Sequence[bool], place: int, most: int, at_ends: tuple[bool, bool]
+) -> tuple[slice, float] | None:
+    """The few frames around a place in which a face is there, and how far it is faded in.
+
+    Args:
+        there: in which frames of the window the face is.
+        place: number of a frame in which it is.
+        most: frames that are few; the window reaches so far to both sides, or to the shot's ends.
+        at_ends: whether the window begins and ends with the shot, where nothing fades.
+
+    Returns:
+        None where the face is there for longer or for a moment only, comes back within the window
+        that all its frames share, or fills the shot.
+    """
+    begin, end = place, place + 1
+    while begin > 0 and there[begin - 1]:
+        begin -= 1
+    while end < len(there) and there[end]:
+        end += 1
+    inner = [begin > 0 or not at_ends[0], end < len(there) or not at_ends[1]]
+    length = end - begin
+    common = there[max(end - 1 - most, 0) : begin + most + 1]
+    is_few = _LEAST_VISIT_FRAMES <= length <= most * sum(inner) / 2
+    if not is_few or sum(common) > length:
+        return None
+    ramp = -(-length // 2) if all(inner) else length
+    steps = [place - begin + 1] * inner[0] + [end - place] * inner[1]
+    return slice(begin, end), min(1.0, min(steps) / ramp)
 
 
 def _smallest(frame: Frame, count: int) -> set[int]:

@@ -22,6 +22,7 @@ from vidrestore.models.detectors.rotated import (
 )
 from vidrestore.models.detectors.suppression import (
     GREATEST_ROLL_DEGREES,
+    distinct_heads,
     merge_detections,
 )
 from vidrestore.models.load import load_detector
@@ -60,11 +61,9 @@ def test_upright_heads_are_left_to_the_upright_look_and_lying_ones_not_answered(
 
 
 def answers(boxes: list[tuple[int, int, int, int]], scores: list[float]) -> Detections:
-    count = len(scores)
-    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32)
-    return Detections(
-        corners.reshape(-1, 4), np.zeros((count, 5, 2), np.float32), np.array(scores, np.float32)
-    )
+    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
+    middles = (corners[:, None, :2] + corners[:, None, 2:]) / 2
+    return Detections(corners, np.repeat(middles, 5, axis=1), np.array(scores, np.float32))
 
 
 def leaning(degrees: float, score: float) -> Detections:
@@ -116,3 +115,33 @@ def test_one_face_seen_in_two_looks_is_one() -> None:
     turned = answers([(102, 1, 40, 40), (200, 0, 40, 40)], [0.8, 0.75])
     joined = merge_detections([upright, turned])
     assert joined.boxes_xyxy[:, 0].tolist() == [0, 102, 200]
+
+
+def test_a_wide_box_turned_back_around_a_face_is_that_face() -> None:
+    """An upright box around a turned-back one holds twice the area; its IoU says little."""
+    upright, turned = answers([(160, 75, 70, 106)], [0.9]), answers([(128, 46, 160, 160)], [0.7])
+    assert len(merge_detections([upright, turned])) == 1
+
+
+@given(st.floats(20, 200), st.floats(0, 2 * np.pi), st.floats(0.65, 2), st.floats(0.6, 1))
+def test_two_people_close_together_stay(
+    size: float, direction: float, apart: float, smaller: float
+) -> None:
+    x, y = apart * size * np.cos(direction), apart * size * np.sin(direction)
+    first = np.array([-size / 2, -size / 2, size / 2, size / 2])
+    boxes = np.stack([first, smaller * first + [x, y, x, y]]).astype(np.float32)
+    points = np.repeat((boxes[:, None, :2] + boxes[:, None, 2:]) / 2, 5, axis=1)
+    both = Detections(boxes, points, np.array([0.9, 0.8], np.float32))
+    assert len(distinct_heads(both)) == 2
+
+
+@given(st.floats(-0.3, 0.3), st.floats(0.5, 1.5), st.booleans())
+def test_answers_whose_landmarks_meet_are_one_head(
+    apart: float, smaller: float, surer: bool
+) -> None:
+    first = np.array([0.0, 0, 100, 100])
+    boxes = np.stack([first, smaller * first + 40]).astype(np.float32)
+    points = np.zeros((2, 5, 2), np.float32) + 60
+    points[1, :, 0] += 100 * apart * min(1, smaller)
+    scores = np.array([0.9, 0.95 if surer else 0.7], np.float32)
+    assert distinct_heads(Detections(boxes, points, scores)).tolist() == [int(surer)]

@@ -1,4 +1,5 @@
-"""Find leaning heads: in rotated copies of a picture, where they stand upright.
+"""Find leaning, lying and upside-down heads: in rotated copies of a picture, where they stand
+upright.
 
 Detectors are made for upright heads, and see few of those that lean to the side by more than about
 30 degrees. `detect_rotated` asks any detector about one rotated copy.
@@ -22,16 +23,28 @@ from vidrestore.models.detectors.suppression import (
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.structs import Detections
 
-__all__ = ["LEAST_ROLL_DEGREES", "ROTATIONS_DEGREES", "RotatedDetector", "detect_rotated"]
+__all__ = [
+    "LEAST_ROLL_DEGREES",
+    "LYING_ROTATIONS_DEGREES",
+    "ROTATIONS_DEGREES",
+    "RotatedDetector",
+    "detect_rotated",
+]
 
 ROTATIONS_DEGREES = (45.0, -45.0)
-"""How far copies are rotated, counter-clockwise."""
+"""How far copies for leaning heads are rotated, counter-clockwise."""
+
+LYING_ROTATIONS_DEGREES = (90.0, 180.0, -90.0)
+"""How far copies for heads that lie or are upside down are rotated, counter-clockwise."""
 
 LEAST_ROLL_DEGREES = 25.0
 """Heads tilted by less are left to the upright look."""
 
 _LYING_DEGREES = 90.0
-"""Heads tilted by less are answered in a rotated copy."""
+"""Heads tilted by less are answered in a copy for leaning heads."""
+
+_UPRIGHT_DEGREES = 60.0
+"""Likewise in a copy for lying heads: between two copies each head is upright in one."""
 
 _SHADE = 0.5
 """What a rotated copy's corners are filled with."""
@@ -89,6 +102,7 @@ def detect_rotated(
     rotated = cv2.warpAffine(pixels, rotated_from_image, size[::-1], borderValue=(_SHADE,) * 3)
     seen = torch.from_numpy(rotated).permute(2, 0, 1)[None].to(image.device)
     # Heads that lie are answered too: in `merge_detections` they outdo answers upside down.
-    found = detector(seen, min_score=min_score, max_roll_degrees=_LYING_DEGREES)[0]
+    most = _UPRIGHT_DEGREES if degrees in LYING_ROTATIONS_DEGREES else _LYING_DEGREES
+    found = detector(seen, min_score=min_score, max_roll_degrees=most)[0]
     found = transform_detections(found, invert(rotated_from_image))
     return select_detections(found, np.abs(roll_degrees(found.landmarks)) >= LEAST_ROLL_DEGREES)

@@ -16,6 +16,7 @@ from vidrestore.structs import Array, Detections
 __all__ = [
     "GREATEST_ROLL_DEGREES",
     "detections_from_candidates",
+    "distinct_heads",
     "merge_detections",
     "select_detections",
     "transform_detections",
@@ -28,6 +29,12 @@ detector of upright faces is sure."""
 
 _SAME = 0.4
 """Boxes with a greater IoU than this are one face."""
+_NEAR = 0.35
+"""Two answers are one head if the middles of their landmarks are nearer to each other than this
+share of the larger face; two people, of whom one hides a part of the other, are seen at 0.6."""
+_INSIDE, _NEAR_INSIDE = 0.7, 0.55
+"""So they are if this share of the smaller box lies in the larger one and the middles are nearer
+than the second number; a box turned back from a rotated copy may be twice as large as the face."""
 
 
 def detections_from_candidates(
@@ -90,14 +97,18 @@ def transform_detections(found: Detections, b_from_a: Array) -> Detections:
     )
 
 
-def merge_detections(several: Sequence[Detections]) -> Detections:
-    """Join the answers of several detections on one picture: of those that overlap, keep the best.
+def merge_detections(
+    several: Sequence[Detections], *, max_roll_degrees: float = GREATEST_ROLL_DEGREES
+) -> Detections:
+    """Join the answers of several detections on one picture: of those that are one head, keep the
+    best.
 
-    A head that lies (`GREATEST_ROLL_DEGREES`) is not answered, but first takes the place of a less
-    sure answer that has it upside down.
+    A head that leans too far is not answered, but first takes the place of a less sure answer that
+    has it upside down.
 
     Args:
         several: all in pixels of the picture; answers of one detection stay apart from each other.
+        max_roll_degrees: heads that lean further are not answered.
     """
     every = Detections(
         np.concatenate([found.boxes_xyxy for found in several]),
@@ -108,11 +119,37 @@ def merge_detections(several: Sequence[Detections]) -> Detections:
     kept: list[int] = []
     for index in np.argsort(-every.scores, kind="stable"):
         others = [other for other in kept if source[other] != source[index]]
-        shared = box_iou(every.boxes_xyxy[index : index + 1], every.boxes_xyxy[others])
-        if shared.max(initial=0) <= _SAME:
+        if not _same_head(every, int(index), others).any():
             kept.append(int(index))
-    joined = select_detections(every, np.array(kept, np.intp))
-    return select_detections(joined, np.abs(roll_degrees(joined.landmarks)) < GREATEST_ROLL_DEGREES)
+    return within_roll(select_detections(every, np.array(kept, np.intp)), max_roll_degrees)
+
+
+def distinct_heads(found: Detections) -> npt.NDArray[np.intp]:
+    """Numbers of the answers, in their order, without those that are a surer answer's head.
+
+    Args:
+        found: by any order of scores; as close looks leave them, so that landmarks of one head have
+            met.
+    """
+    kept: list[int] = []
+    for index in np.argsort(-found.scores, kind="stable"):
+        if not _same_head(found, int(index), kept).any():
+            kept.append(int(index))
+    return np.array(sorted(kept), np.intp)
+
+
+def _same_head(found: Detections, index: int, others: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """(len(others),) whether an answer is the head of another one."""
+    box, boxes = found.boxes_xyxy[index], found.boxes_xyxy[others]
+    area, areas = (np.clip(b[..., 2:] - b[..., :2], 0, None).prod(-1) for b in (box, boxes))
+    iou = box_iou(box, boxes)[0]
+    shared = iou / (1 + iou) * (area + areas)
+    inside = shared / np.maximum(np.minimum(area, areas), 1e-9)
+    middle, middles = found.landmarks[index].mean(0), found.landmarks[others].mean(1)
+    apart = np.linalg.norm(middles - middle, axis=1)
+    apart = apart / np.maximum(np.sqrt(np.maximum(area, areas)), 1e-9)
+    same = (iou > _SAME) | (apart < _NEAR) | ((inside > _INSIDE) & (apart < _NEAR_INSIDE))
+    return np.asarray(same, np.bool_)
 
 
 def select_detections(
