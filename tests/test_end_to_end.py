@@ -132,7 +132,8 @@ def test_one_frame_out_for_each_in_at_its_own_time(clip: Path, tmp_path: Path) -
     assert [progress.frames for progress in seen] == list(range(1, 101))
     assert seen[-1].total == 100
     assert seen[-1].seconds_left == 0
-    assert report.frames_detected < report.frames / 4
+    # Every fifth frame, and a few more where something stirs at the picture's border.
+    assert report.frames_detected < 0.3 * report.frames
     assert set(report.stage_seconds) >= {"decode", "detect", "track", "restore", "blend", "encode"}
 
 

@@ -158,7 +158,7 @@ def test_detail_that_stands_out_of_the_noise_is_kept() -> None:
 @settings(max_examples=6, deadline=None)
 @given(
     size_px=st.sampled_from([0.0, 0.7, 1.2]),
-    format_name=st.sampled_from(["yuv420p", "yuv411p", "yuv422p10le", "gray", "nv12"]),
+    format_name=st.sampled_from(["yuv420p", "yuv444p", "yuv422p10le", "gray", "nv12"]),
 )
 def test_drawn_grain_is_like_the_recordings_in_every_plane(
     size_px: float, format_name: str

@@ -196,6 +196,11 @@ class RestoreStageConfig(_Stage):
     noise: Literal["fixed", "fresh"] = Field(
         "fixed", description="noise of StyleGAN2 decoders: the stored one, or new for every crop"
     )
+    measure_noise: bool = Field(
+        True,
+        description="measure grain and noise around faces over a few frames, and take them out of "
+        "faces; blend.grain says how much comes back",
+    )
     conceal_defects: bool = Field(
         True,
         description="take dust and scratches of film out of faces: what is in one frame and in "
@@ -356,6 +361,7 @@ PER_FRAME: Mapping[str, Any] = {
     "align.window_s": 0.0,
     "gate.fade_frames": 0,
     "restore.noise": "fresh",
+    "restore.measure_noise": False,
     "restore.conceal_defects": False,
     "temporal_filter.strength": 0.0,
 }

@@ -57,7 +57,8 @@ def restored_frames(
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
-        frames = stage("measure_noise", measure_noise(frames, restorer.size))
+        if config.restore.measure_noise:
+            frames = stage("measure_noise", measure_noise(frames, restorer.size))
         if config.restore.conceal_defects:
             frames = stage("conceal", conceal(frames, restorer.size))
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
