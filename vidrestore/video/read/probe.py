@@ -292,7 +292,7 @@ def _gather(
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
         timecode=_timecode(container, stream),
-        auto_codec=_auto_codec(path, pix_fmt, frame.width, frame.height),
+        auto_codec=_auto_codec(path, pix_fmt, frame.width, frame.height, frame.interlaced_frame),
     )
 
 
@@ -420,12 +420,12 @@ def _detail(stream: Stream) -> str:
     return ""
 
 
-def _auto_codec(path: Path, pix_fmt: str, width: int, height: int) -> str | None:
+def _auto_codec(path: Path, pix_fmt: str, width: int, height: int, interlaced: bool) -> str | None:
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
         return None
     try:
-        return choose_codec(container, pix_fmt, width, height).codec
+        return choose_codec(container, pix_fmt, width, height, interlaced=interlaced).codec
     except VideoWriteError:
         return None
 

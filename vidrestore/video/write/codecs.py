@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import av
+from av.codec.context import Flags
 
 from vidrestore.errors import UsageError, VideoWriteError, nearest
 
@@ -26,6 +27,7 @@ __all__ = [
     "container_of",
     "equal_layouts",
     "fitting_format",
+    "set_interlaced",
 ]
 
 AUTO_ORDER = ("libx264", "libx265", "libvpx-vp9", "ffv1")
@@ -82,6 +84,11 @@ _VP9 = frozenset({"yuv420p", "yuv422p", "yuv440p", "yuv444p", "gbrp"})
 
 _HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9}
 """Formats that come back as they went in; encoders take more (x264 turns gray into yuv420p)."""
+
+_KNOWS_FIELDS = ("libx264", "mpeg2video")
+
+_PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1")
+"""Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
     ("yuv420p", "yuvj420p", "nv12", "nv21"),
@@ -145,7 +152,13 @@ class CodecChoice:
 
 
 def choose_codec(
-    container: Container, pix_fmt: str, width: int, height: int, codec: str = "auto"
+    container: Container,
+    pix_fmt: str,
+    width: int,
+    height: int,
+    codec: str = "auto",
+    *,
+    interlaced: bool = False,
 ) -> CodecChoice:
     """The codec for a picture format and size.
 
@@ -155,26 +168,27 @@ def choose_codec(
         width: coded width in pixels.
         height: coded height.
         codec: an encoder's name, or 'auto'.
+        interlaced: whether frames are coded as two fields, for which some encoders ask more lines.
 
     Raises:
         UsageError: if there is no such codec.
         VideoWriteError: if nothing fits; names what does.
     """
+    shown = f"{'interlaced ' if interlaced else ''}{pix_fmt} at {width}x{height}"
     if codec == "auto":
         for name in container.codecs:
-            fitting = fitting_format(name, pix_fmt, width, height)
+            fitting = fitting_format(name, pix_fmt, width, height, interlaced)
             if fitting:
                 return CodecChoice(name, fitting)
         raise VideoWriteError(
-            f"no codec that {_ending(container)} takes holds {pix_fmt} at {width}x{height}"
-            + _alternatives(pix_fmt, width, height)
+            f"no codec that {_ending(container)} takes holds {shown}"
+            + _alternatives(pix_fmt, width, height, interlaced)
         )
     check_codec(codec, container)
-    fitting = fitting_format(codec, pix_fmt, width, height)
+    fitting = fitting_format(codec, pix_fmt, width, height, interlaced)
     if fitting is None:
         raise VideoWriteError(
-            f"codec {codec} cannot hold {pix_fmt} at {width}x{height}"
-            + _alternatives(pix_fmt, width, height)
+            f"codec {codec} cannot hold {shown}" + _alternatives(pix_fmt, width, height, interlaced)
         )
     return CodecChoice(codec, fitting)
 
@@ -201,14 +215,18 @@ def check_codec(codec: str, container: Container) -> None:
         )
 
 
-def fitting_format(codec: str, pix_fmt: str, width: int, height: int) -> str | None:
+def fitting_format(
+    codec: str, pix_fmt: str, width: int, height: int, interlaced: bool = False
+) -> str | None:
     """The layout of `pix_fmt` that `codec` holds at this size, or None."""
     if codec in _HOLDS:
         held = _HOLDS[codec]
     else:
         held = frozenset(form.name for form in _encoder(codec).video_formats or ())
+    if interlaced and codec in _PROGRESSIVE_ONLY:
+        return None
     for name in equal_layouts(pix_fmt):
-        if name in held and _opens(codec, name, width, height):
+        if name in held and _opens(codec, name, width, height, interlaced):
             return name
     return None
 
@@ -217,15 +235,21 @@ def _encoder(codec: str) -> av.Codec:
     return av.Codec(codec, "w")
 
 
-def _alternatives(pix_fmt: str, width: int, height: int) -> str:
+def _alternatives(pix_fmt: str, width: int, height: int, interlaced: bool) -> str:
     pairs = [
         f"{codec} in {end}"
         for codec in AUTO_ORDER
-        if fitting_format(codec, pix_fmt, width, height)
+        if fitting_format(codec, pix_fmt, width, height, interlaced)
         for end in (".mp4", ".mov", ".mkv", ".webm", ".avi")
         if codec in CONTAINERS[end].codecs
     ]
     return f"; these do: {', '.join(pairs)}" if pairs else "; no codec here holds it"
+
+
+def set_interlaced(context: av.VideoCodecContext, codec: str) -> None:
+    """Ask an encoder that knows fields to code them apart."""
+    if codec in _KNOWS_FIELDS:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
 
 
 def _ending(container: Container) -> str:
@@ -233,13 +257,15 @@ def _ending(container: Container) -> str:
 
 
 @lru_cache(maxsize=256)
-def _opens(codec: str, pix_fmt: str, width: int, height: int) -> bool:
+def _opens(codec: str, pix_fmt: str, width: int, height: int, interlaced: bool) -> bool:
     """Whether the encoder accepts this size: each has rules of its own (even, not too small, …)."""
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, pix_fmt
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     context.thread_count = 1
+    if interlaced:
+        set_interlaced(context, codec)
     if codec == "libx265":
         context.options = {"preset": "ultrafast", "x265-params": "log-level=none:pools=1"}
     elif codec == "libx264":

@@ -19,6 +19,7 @@ from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
+from vidrestore.video.write.codecs import set_interlaced
 from vidrestore.video.write.encoder_options import (
     encoder_options,
     has_constant_rate,
@@ -108,8 +109,7 @@ class PictureEncoder:
             context.codec_tag = "hvc1"  # what Apple's players ask for
         if source.interlaced:
             context.field_order = source.field_order
-            if self._plan.codec in ("libx264", "mpeg2video"):
-                context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+            set_interlaced(context, self._plan.codec)
 
     def _timed(self, frame: Frame) -> av.VideoFrame:
         """The frame's samples with its time, for the encoder, which takes a reference of its own.

@@ -25,6 +25,7 @@ from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
 from vidrestore.video.write.codecs import CONTAINERS, Container, choose_codec, container_of
+from vidrestore.video.write.copied_stream import add_copied_stream
 
 __all__ = ["OutputPlan", "StreamPlan", "plan_output", "stream_name"]
 
@@ -44,6 +45,7 @@ _PRESETS = (
 # fmt: off
 _TS_CODECS = frozenset({
     "aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "s302m",
+    "pcm_bluray",
     "dvb_subtitle", "hdmv_pgs_subtitle", "timed_id3", "klv", "scte_35", "h264", "hevc",
     "mpeg1video", "mpeg2video", "mpeg4",
 })
@@ -115,7 +117,9 @@ def plan_output(
     destination = Path(destination)
     container = container_of(destination)
     check_outputs([destination], inputs=[info.path], overwrite=config.overwrite)
-    choice = choose_codec(container, info.pix_fmt, info.width, info.height, config.codec)
+    choice = choose_codec(
+        container, info.pix_fmt, info.width, info.height, config.codec, interlaced=info.interlaced
+    )
     _check_quality(choice.codec, config)
     _check_turn(info, destination, container)
     streams, notes = _plan_streams(source, info, destination, container, config)
@@ -246,7 +250,7 @@ def _holds_packets(stream: Stream, info: StreamInfo, container: Container) -> bo
         return False
     output = av.open(io.BytesIO(), "w", format=container.muxer)
     try:
-        output.add_stream_from_template(stream, opaque=True)
+        add_copied_stream(output, stream)
         output.start_encoding()
     except (av.FFmpegError, ValueError):
         return False

@@ -93,9 +93,19 @@ class StreamCopier:
     def advance(self, until_s: Fraction | None) -> None:
         """Copy all packets up to a time of the output, in seconds; None copies the rest."""
         while self._next is not None and (until_s is None or self._next[0] <= until_s):
-            with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
-                self._output.mux(self._next[1])
-            self._next = next(self._packets, None)
+            self._copy_next(self._next[1])
+
+    def copy_first(self, packets: int) -> None:
+        """Copy so many packets, whatever their times, for a trial of the output."""
+        for _ in range(packets):
+            if self._next is None:
+                return
+            self._copy_next(self._next[1])
+
+    def _copy_next(self, packet: Packet) -> None:
+        with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
+            self._output.mux(packet)
+        self._next = next(self._packets, None)
 
     def _read(self) -> Iterator[tuple[Fraction, Packet]]:
         """(time in the output, packet of the output) in the input's order."""

@@ -13,13 +13,13 @@ anything fails before, the temporary is deleted. Two writers of one file exclude
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 
 from vidrestore.config import DecodeConfig, EncodeConfig
@@ -31,6 +31,7 @@ from vidrestore.video.boundary import unexpected
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
+from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.encoder_options import muxer_options
 from vidrestore.video.write.picture_encoder import PictureEncoder
 from vidrestore.video.write.plan import OutputPlan, plan_output, stream_name
@@ -38,6 +39,9 @@ from vidrestore.video.write.remux import StreamCopier
 from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
 
 __all__ = ["OutputPlan", "VideoWriter", "plan_output"]
+
+_TRIAL_PACKETS = 100
+"""Some of each stream, as streams interleave."""
 
 
 class VideoWriter:
@@ -51,6 +55,7 @@ class VideoWriter:
         threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
         max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
         inputs: other files that are never replaced.
+        opened: the input, open; None opens it.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -66,7 +71,9 @@ class VideoWriter:
         threads: int = 0,
         max_broken: float | None = None,
         inputs: Sequence[Path] = (),
+        opened: InputContainer | None = None,
     ) -> None:
+        self._opened = opened
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
@@ -144,6 +151,22 @@ class VideoWriter:
             self._output.publish()
         self._committed = True
 
+    def try_out(self, frames: Iterable[Frame]) -> None:
+        """Write some frames, the first packets of what is copied, and the end of the file.
+
+        It is what `write` and `commit` do, except that nothing gets the final name: a trial before
+        work. The writer cannot be used afterwards.
+
+        Raises:
+            VideoWriteError: if such a file cannot be written.
+        """
+        with self._told():
+            for frame in frames:
+                self._container.mux(self._encoder.encode(frame))
+            self._container.mux(self._encoder.encode(None))
+            self._copier.copy_first(_TRIAL_PACKETS)
+            self._close()
+
     def _encode(self, frame: Frame | None) -> None:
         """Encode a frame, or flush the encoder, and copy the other streams up to it."""
         for packet in self._encoder.encode(frame):
@@ -177,7 +200,7 @@ class VideoWriter:
     def _open(self) -> None:
         plan, source = self.plan, self._source
         # Two containers, for a stream must not be used after its own container is closed.
-        self._input = self._stack.enter_context(open_input(source.path))
+        self._input = self._opened or self._stack.enter_context(open_input(source.path))
         self._container = av.open(
             str(self._output.temporary),  # absolute, else "a:b.mp4" would name a protocol
             "w",
@@ -206,7 +229,7 @@ class VideoWriter:
                     container, self.plan, self._source, self._config, self._window, self._threads
                 )
             elif planned.action == "copy":
-                stream = container.add_stream_from_template(template, opaque=True)
+                stream = add_copied_stream(container, template)
                 stream.metadata.clear()
                 stream.metadata.update(stream_tags(info, encoded=False))
                 stream.disposition = Disposition(info.disposition)
