@@ -23,7 +23,8 @@ from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
-from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of, side_data
+from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
+from vidrestore.video.picture.side_data import side_data, side_data_names
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.write.codecs import CONTAINERS, choose_codec
 
@@ -130,6 +131,8 @@ class VideoInfo:
     candela per square metre."""
     light_level: tuple[int, int] | None
     """Of HDR masters: maximum content and frame-average light levels, in cd/m²."""
+    side_data: frozenset[str]
+    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC'."""
     streams: tuple[StreamInfo, ...]
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str]
@@ -287,6 +290,7 @@ def _gather(
         field_order=int(context.field_order),
         mastering=_mastering(frame),
         light_level=_light_level(frame),
+        side_data=side_data_names(frame),
         streams=streams,
         chapters=_chapters(container),
         metadata=dict(container.metadata),

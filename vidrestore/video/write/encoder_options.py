@@ -46,7 +46,7 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
         options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
         options |= x264_options(*_x264_master(source))
     elif plan.codec == "libx265":
-        options |= {"preset": config.preset}
+        options |= {"preset": config.preset, "a53cc": "1"}
         options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
     elif plan.codec == "libvpx-vp9":
         options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}

@@ -15,8 +15,10 @@ from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
+from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
+from vidrestore.video.picture.side_data import side_data_names
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.codecs import set_interlaced
@@ -26,10 +28,14 @@ from vidrestore.video.write.encoder_options import (
     relaid,
     set_threads,
 )
+from vidrestore.video.write.losses import CAPTION_CODECS
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.tags import stream_tags
 
 __all__ = ["PictureEncoder"]
+
+_X265_UNTIMED_FRAMES = 2
+"""Of a video of so few frames x265 leaves the decoding times to chance; they are in order."""
 
 
 class PictureEncoder:
@@ -60,6 +66,16 @@ class PictureEncoder:
         self.last_pts: int | None = None
         """Of the last frame, in the encoder's ticks; None before the first."""
         self._step = 0
+        self._frames = 0
+        self._lost_captions = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the pictures got lost on the way, and was not foreseen."""
+        lost = self._lost_captions
+        if not lost or "A53_CC" in self._source.side_data:
+            return ()
+        return (f"closed captions of {counted(lost, 'frame')} lost: {self._plan.codec} has none",)
 
     def encode(self, frame: Frame | None) -> Sequence[Packet[Any]]:
         """Encode a frame's picture at its time, or (None) give what the encoder still holds.
@@ -69,8 +85,13 @@ class PictureEncoder:
                 or the encoder fails.
         """
         timed = None if frame is None else self._timed(frame)
+        self._frames += frame is not None
         with unexpected(VideoWriteError, f"{self._plan.destination}: cannot be encoded"):
-            return self._stream.encode(timed)
+            packets = self._stream.encode(timed)
+        if self._plan.codec == "libx265" and self._frames <= _X265_UNTIMED_FRAMES:
+            for packet in packets:
+                packet.dts = packet.pts
+        return packets
 
     def _add_stream(
         self, container: OutputContainer, rate: Fraction, config: EncodeConfig, threads: int
@@ -130,6 +151,8 @@ class PictureEncoder:
                 )
             self._step = pts - self.last_pts
         self.last_pts = pts
+        if self._plan.codec not in CAPTION_CODECS:
+            self._lost_captions += "A53_CC" in side_data_names(picture.handle)
         out = relaid(picture, self._plan.pix_fmt)
         out.pts, out.time_base = pts, self._time_base
         out.duration = self._duration(picture.handle, frame)

@@ -26,6 +26,7 @@ from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
 from vidrestore.video.write.codecs import CONTAINERS, Container, choose_codec, container_of
 from vidrestore.video.write.copied_stream import add_copied_stream
+from vidrestore.video.write.losses import picture_losses
 
 __all__ = ["OutputPlan", "StreamPlan", "plan_output", "stream_name"]
 
@@ -133,6 +134,7 @@ def plan_output(
             )
         with_chapters = False
         notes.append(f"{counted(len(info.chapters), 'chapter')} left out")
+    notes += picture_losses(info, choice.codec)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")

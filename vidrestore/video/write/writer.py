@@ -99,7 +99,8 @@ class VideoWriter:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know: streams dropped; what is missing, once committed."""
-        return (*self.plan.notes, *map(str, self._shortfalls), *self._moved)
+        lost = self._encoder.notes if self._committed else ()
+        return (*self.plan.notes, *lost, *map(str, self._shortfalls), *self._moved)
 
     @property
     def is_damaged(self) -> bool:
