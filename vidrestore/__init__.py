@@ -44,7 +44,7 @@ _HOMES = {
     "RestorerRun": "vidrestore.models.interfaces",
     "Session": "vidrestore.session",
     "StreamInfo": "vidrestore.video.read.probe",
-    "StreamPlan": "vidrestore.video.write.plan",
+    "StreamPlan": "vidrestore.video.write.stream_plan",
     "Track": "vidrestore.tracks",
     "Tracks": "vidrestore.tracks",
     "UnknownModelError": "vidrestore.errors",
@@ -166,8 +166,9 @@ if TYPE_CHECKING:
     from vidrestore.video.read.probe import Chapter, ColourTags, StreamInfo, VideoInfo
     from vidrestore.video.read.source import FrameSource
     from vidrestore.video.read.window import Window
-    from vidrestore.video.write.plan import OutputPlan, StreamPlan
+    from vidrestore.video.write.plan import OutputPlan
     from vidrestore.video.write.sink import FrameSink
+    from vidrestore.video.write.stream_plan import StreamPlan
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ __all__ = [
     "CONTAINERS",
     "CodecChoice",
     "Container",
+    "NoCodecError",
     "check_codec",
     "choose_codec",
     "container_of",
@@ -48,12 +49,15 @@ class Container:
     attachments: bool = False
     negative_times: bool = False
     """Whether packets may have negative times; elsewhere all streams move together."""
+    is_blu_ray: bool = False
+    """Whether it is MPEG-TS as camcorders and discs write it: packets of 192 bytes, LPCM."""
 
 
 _MP4 = Container("mp4", AUTO_ORDER, rotation=True, chapters=True, negative_times=True)
 _MOV = Container("mov", AUTO_ORDER[:2], rotation=True, chapters=True, negative_times=True)
 _MKV = Container("matroska", AUTO_ORDER, rotation=True, chapters=True, attachments=True)
 _TS = Container("mpegts", AUTO_ORDER[:2])
+_M2TS = Container("mpegts", AUTO_ORDER[:2], is_blu_ray=True)
 
 CONTAINERS = {
     ".mp4": _MP4,
@@ -63,8 +67,8 @@ CONTAINERS = {
     ".mkv": _MKV,
     ".webm": Container("webm", ("libvpx-vp9",), rotation=True, chapters=True),
     ".ts": _TS,
-    ".m2ts": _TS,
-    ".mts": _TS,
+    ".m2ts": _M2TS,
+    ".mts": _M2TS,
     ".avi": Container("avi", ("libx264", "ffv1")),
     ".flv": Container("flv", ("libx264",)),
     ".3gp": Container("3gp", ("libx264",), rotation=True, negative_times=True),
@@ -141,6 +145,19 @@ def container_of(path: str | Path) -> Container:
     return CONTAINERS[suffix]
 
 
+class NoCodecError(VideoWriteError):
+    """A picture does not fit the codec or the container.
+
+    Args:
+        what: does not fit.
+        ways: the end of the message: what does.
+    """
+
+    def __init__(self, what: str, ways: str) -> None:
+        super().__init__(what + ways)
+        self.what = what
+
+
 @dataclass(frozen=True, slots=True)
 class CodecChoice:
     """An encoder and the format it is fed with."""
@@ -180,15 +197,16 @@ def choose_codec(
             fitting = fitting_format(name, pix_fmt, width, height, interlaced)
             if fitting:
                 return CodecChoice(name, fitting)
-        raise VideoWriteError(
-            f"no codec that {_ending(container)} takes holds {shown}"
-            + _alternatives(pix_fmt, width, height, interlaced)
+        raise NoCodecError(
+            f"no codec that {_ending(container)} takes holds {shown}",
+            _alternatives(pix_fmt, width, height, interlaced),
         )
     check_codec(codec, container)
     fitting = fitting_format(codec, pix_fmt, width, height, interlaced)
     if fitting is None:
-        raise VideoWriteError(
-            f"codec {codec} cannot hold {shown}" + _alternatives(pix_fmt, width, height, interlaced)
+        raise NoCodecError(
+            f"codec {codec} cannot hold {shown}",
+            _alternatives(pix_fmt, width, height, interlaced),
         )
     return CodecChoice(codec, fitting)
 
@@ -209,9 +227,9 @@ def check_codec(codec: str, container: Container) -> None:
         raise UsageError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
     if codec in AUTO_ORDER and codec not in container.codecs:
         endings = [end for end, other in CONTAINERS.items() if codec in other.codecs]
-        raise VideoWriteError(
-            f"{_ending(container)} does not take codec {codec}; write {' or '.join(endings)}, "
-            f"or use --codec auto ({', '.join(container.codecs)})"
+        raise NoCodecError(
+            f"{_ending(container)} does not take codec {codec}",
+            f"; write {' or '.join(endings)}, or use --codec auto ({', '.join(container.codecs)})",
         )
 
 

@@ -6,7 +6,7 @@ from av import AudioCodecContext
 from av.container import OutputContainer
 from av.stream import Stream
 
-__all__ = ["add_copied_stream"]
+__all__ = ["add_copied_stream", "usual_layout"]
 
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """Of sound whose channels have no names, as in AVI and raw DV; by number of channels."""
@@ -27,7 +27,15 @@ def add_copied_stream(output: OutputContainer, template: Stream) -> Stream:
     stream = output.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
     if isinstance(context, AudioCodecContext) and context.name.startswith("pcm_"):
-        usual = _USUAL_LAYOUTS.get(context.layout.nb_channels)
-        if usual and context.layout.name == f"{context.layout.nb_channels} channels":
+        usual = usual_layout(context)
+        if usual is not None:
             context.layout = usual
     return stream
+
+
+def usual_layout(context: AudioCodecContext) -> str | None:
+    """FFmpeg's name of the usual places of channels that have no names; None where they have."""
+    channels = context.layout.nb_channels
+    if context.layout.name != f"{channels} channels":
+        return None
+    return _USUAL_LAYOUTS.get(channels)

@@ -111,6 +111,8 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     if muxer in ("matroska", "webm"):
         # Random identifiers would make two runs differ; inferred flags, input and output.
         return {"fflags": "+bitexact", "default_mode": "passthrough"}
+    if muxer == "mpegts":
+        return {"mpegts_m2ts_mode": "1" if plan.container.is_blu_ray else "0"}
     return {}
 
 

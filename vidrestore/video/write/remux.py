@@ -7,7 +7,7 @@ interleave in the output as they did in the input and memory stays bounded.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +25,7 @@ from vidrestore.video.read.ledger import READ_WHOLE, Ledger, is_indexed
 from vidrestore.video.read.promise import missing_packets
 from vidrestore.video.read.shortfall import Shortfall
 from vidrestore.video.read.window import Window
+from vidrestore.video.write.sound import SoundConverter
 
 __all__ = ["StreamCopier"]
 
@@ -62,6 +63,7 @@ class StreamCopier:
         window: the part to copy. Audio is cut at packet bounds; video streams begin at a key frame.
         origin_s: subtracted from all times, in seconds.
         path: of the input.
+        converters: of the streams whose sound is encoded anew, by index of the input's stream.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class StreamCopier:
         window: Window,
         origin_s: Fraction,
         path: Path,
+        converters: Mapping[int, SoundConverter] | None = None,
     ) -> None:
+        self._converters = converters or {}
         self._source = source
         self._output = output
         self._window = window
@@ -121,7 +125,17 @@ class StreamCopier:
             copied = self._streams[packet.stream.index]
             if self._is_whole(packet, copied) and self._prepare(packet, copied):
                 copied.written += 1
-                yield self._time_s(packet), self._readdressed(packet, copied)
+                converter = self._converters.get(packet.stream.index)
+                if converter is None:
+                    yield self._time_s(packet), self._readdressed(packet, copied)
+                else:
+                    yield from self._timed(converter.convert(packet))
+        for converter in self._converters.values():
+            yield from self._timed(converter.finish())
+
+    def _timed(self, packets: Iterable[Packet]) -> Iterator[tuple[Fraction, Packet]]:
+        for packet in packets:
+            yield self._time_s(packet), packet
 
     def _is_whole(self, packet: Packet, copied: _Copied) -> bool:
         """Whether the packet holds anything, all of it; the samples between lines do not."""
@@ -138,6 +152,8 @@ class StreamCopier:
         """
         stream, copied = self._source.streams[index], self._streams[index]
         tally, window = self.ledger.streams[index], self._window
+        if not tally.packets and self._is_empty_track(stream):
+            return None
         missing, promised, at_s = missing_packets(
             self._source,
             stream,
@@ -151,6 +167,11 @@ class StreamCopier:
             return None
         when = None if at_s is None else max(0.0, float(at_s - self._start_s))
         return Shortfall(f"packets of {name}", missing, promised, when)
+
+    def _is_empty_track(self, stream: Stream) -> bool:
+        """Whether an index that lists samples of other streams lists none of this one."""
+        others = any(other.frames for other in self._source.streams)
+        return self._is_indexed and others and not stream.frames and not len(stream.index_entries)
 
     def went_back(self, index: int) -> int:
         """Packets of an input's stream whose times went back, so that they were moved."""

@@ -34,8 +34,10 @@ from vidrestore.video.read.window import Window
 from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.encoder_options import muxer_options
 from vidrestore.video.write.picture_encoder import PictureEncoder
-from vidrestore.video.write.plan import OutputPlan, plan_output, stream_name
+from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.remux import StreamCopier
+from vidrestore.video.write.sound import SoundConverter, add_converted_stream
+from vidrestore.video.write.stream_plan import stream_name
 from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
 
 __all__ = ["OutputPlan", "VideoWriter", "plan_output"]
@@ -77,6 +79,7 @@ class VideoWriter:
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
+        self._converters: dict[int, SoundConverter] = {}
         is_planned = isinstance(destination, OutputPlan)
         self.plan: OutputPlan = (
             destination if is_planned else plan_output(source, destination, config)  # type: ignore[assignment, arg-type]
@@ -179,8 +182,10 @@ class VideoWriter:
     def _compare_copied(self) -> None:
         """Compare what was copied with what the input promised."""
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            if planned.action != "copy":
+            if planned.action not in ("copy", "convert"):
                 continue
+            if planned.index in self._converters:
+                self._moved += self._converters[planned.index].notes(stream_name(info))
             missing = self._copier.shortfall(info.index, stream_name(info))
             self._shortfalls += [missing] if missing else []
             back = self._copier.went_back(info.index)
@@ -217,7 +222,13 @@ class VideoWriter:
         origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
         self._copier = StreamCopier(
-            self._input, self._container, copied, self._window, origin_s, source.path
+            self._input,
+            self._container,
+            copied,
+            self._window,
+            origin_s,
+            source.path,
+            self._converters,
         )
 
     def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
@@ -235,6 +246,12 @@ class VideoWriter:
                 stream.metadata.update(stream_tags(info, encoded=False))
                 stream.disposition = Disposition(info.disposition)
                 copied[planned.index] = stream
+            elif planned.action == "convert":
+                sound = add_converted_stream(container, template, planned.codec)
+                sound.metadata.update(stream_tags(info, encoded=True))
+                sound.disposition = Disposition(info.disposition)
+                copied[planned.index] = sound
+                self._converters[planned.index] = SoundConverter(sound)
             elif planned.action == "attach":
                 name, kind, data = self.plan.covers.get(planned.index) or _attached_file(template)
                 container.add_attachment(name, kind, data)
