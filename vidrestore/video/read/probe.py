@@ -24,8 +24,10 @@ from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
+from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
 from vidrestore.video.read.opening import open_container
+from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.write.codecs import CONTAINERS, choose_codec
 
 __all__ = [
@@ -133,6 +135,8 @@ class VideoInfo:
     """Of HDR masters: maximum content and frame-average light levels, in cd/m²."""
     side_data: frozenset[str]
     """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC'."""
+    presentation: Presentation
+    """What the container says about showing the picture, beside `sar` and `display_matrix`."""
     streams: tuple[StreamInfo, ...]
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str]
@@ -291,6 +295,7 @@ def _gather(
         mastering=_mastering(frame),
         light_level=_light_level(frame),
         side_data=side_data_names(frame),
+        presentation=read_presentation(container, stream, path),
         streams=streams,
         chapters=_chapters(container),
         metadata=dict(container.metadata),

@@ -62,7 +62,8 @@ class PictureEncoder:
         self._plan, self._source, self._window = plan, source, window
         rate = source.average_rate or Fraction(25)
         self._time_base = 1 / rate if has_constant_rate(plan, source) else source.time_base
-        self._stream = self._add_stream(container, rate, config, threads)
+        self.stream = self._add_stream(container, rate, config, threads)
+        """In the output."""
         self.last_pts: int | None = None
         """Of the last frame, in the encoder's ticks; None before the first."""
         self._step = 0
@@ -87,7 +88,7 @@ class PictureEncoder:
         timed = None if frame is None else self._timed(frame)
         self._frames += frame is not None
         with unexpected(VideoWriteError, f"{self._plan.destination}: cannot be encoded"):
-            packets = self._stream.encode(timed)
+            packets = self.stream.encode(timed)
         if self._plan.codec == "libx265" and self._frames <= _X265_UNTIMED_FRAMES:
             for packet in packets:
                 packet.dts = packet.pts

@@ -136,7 +136,7 @@ def _settle(
                 [("drop", "chapters")],
             )
         notes.append(f"{counted(len(info.chapters), 'chapter')} left out")
-    notes += picture_losses(info, choice.codec)
+    notes += picture_losses(info, choice.codec, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")

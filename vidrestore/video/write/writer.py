@@ -15,12 +15,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
@@ -28,6 +30,7 @@ from vidrestore.runtime.memory import is_out_of_memory
 from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
+from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
@@ -35,10 +38,12 @@ from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.encoder_options import muxer_options
 from vidrestore.video.write.picture_encoder import PictureEncoder
 from vidrestore.video.write.plan import OutputPlan, plan_output
+from vidrestore.video.write.presentation import Shown, shown_of
 from vidrestore.video.write.remux import StreamCopier
 from vidrestore.video.write.sound import SoundConverter, add_converted_stream
 from vidrestore.video.write.stream_plan import stream_name
 from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
+from vidrestore.video.write.track_patch import MATROSKA, TrackPatch, apply_patches, make_patch
 
 __all__ = ["OutputPlan", "VideoWriter", "plan_output"]
 
@@ -80,6 +85,7 @@ class VideoWriter:
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
         self._converters: dict[int, SoundConverter] = {}
+        self._patches: list[TrackPatch] = []
         is_planned = isinstance(destination, OutputPlan)
         self.plan: OutputPlan = (
             destination if is_planned else plan_output(source, destination, config)  # type: ignore[assignment, arg-type]
@@ -151,7 +157,7 @@ class VideoWriter:
             self._encode(None)
             self._copier.advance(None)
             self._compare_copied()
-            self._close()
+            self._finish()
             self._output.publish()
         self._committed = True
 
@@ -169,7 +175,7 @@ class VideoWriter:
                 self._container.mux(self._encoder.encode(frame))
             self._container.mux(self._encoder.encode(None))
             self._copier.copy_first(_TRIAL_PACKETS)
-            self._close()
+            self._finish()
 
     def _encode(self, frame: Frame | None) -> None:
         """Encode a frame, or flush the encoder, and copy the other streams up to it."""
@@ -240,12 +246,15 @@ class VideoWriter:
                 self._encoder = PictureEncoder(
                     container, self.plan, self._source, self._config, self._window, self._threads
                 )
+                self._keep_room(self._encoder.stream, shown_of(self._source))
             elif planned.action == "copy":
                 stream = add_copied_stream(container, template)
                 stream.metadata.clear()
                 stream.metadata.update(stream_tags(info, encoded=False))
                 stream.disposition = Disposition(info.disposition)
                 copied[planned.index] = stream
+                if isinstance(template, VideoStream) and self.plan.container.muxer in MATROSKA:
+                    self._keep_room(stream, _copied_shown(template))
             elif planned.action == "convert":
                 sound = add_converted_stream(container, template, planned.codec)
                 sound.metadata.update(stream_tags(info, encoded=True))
@@ -256,6 +265,19 @@ class VideoWriter:
                 name, kind, data = self.plan.covers.get(planned.index) or _attached_file(template)
                 container.add_attachment(name, kind, data)
         return copied
+
+    def _keep_room(self, stream: Stream, shown: Shown) -> None:
+        """Let a track's title keep room for what FFmpeg does not write of a picture."""
+        muxer, title = self.plan.container.muxer, stream.metadata.get("title", "")
+        patch = make_patch(stream.index, title, shown, muxer)
+        if patch is not None:
+            stream.metadata["title"] = patch.keeps_room
+            self._patches.append(patch)
+
+    def _finish(self) -> None:
+        """Close the file and write into it what FFmpeg did not."""
+        self._close()
+        apply_patches(self._output.temporary, self.plan.container.muxer, self._patches)
 
     def _close(self) -> None:
         self._stack.close()
@@ -278,6 +300,13 @@ class VideoWriter:
                 f"{self.plan.destination}: cannot be written ({reason}); check the space and "
                 "permissions of its folder, and --codec"
             ) from error
+
+
+def _copied_shown(stream: VideoStream) -> Shown:
+    """Of a picture that is copied FFmpeg writes all but the shape of its pixels."""
+    context = stream.codec_context
+    sar = stream.sample_aspect_ratio or Fraction(1)
+    return Shown((context.width, context.height), sar if sar > 0 else Fraction(1), Presentation())
 
 
 def _attached_file(stream: Stream) -> tuple[str, str, bytes]:
