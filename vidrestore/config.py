@@ -278,11 +278,9 @@ class EncodeConfig(_Stage):
     crf: float | None = Field(
         None, ge=0, le=63, description="constant quality, lower is better; the codec's own default"
     )
-    preset: str = Field(
+    speed: str = Field(
         "medium",
-        description=(
-            "preset of x264 and x265, ultrafast to veryslow: encoding time against file size"
-        ),
+        description="of x264, x265 and SVT-AV1, ultrafast to veryslow: encoding time against size",
     )
     audio: Literal["copy", "flac", "pcm"] = Field(
         "copy",

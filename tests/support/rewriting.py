@@ -14,7 +14,7 @@ __all__ = ["plan_job", "rewrite"]
 
 def plan_job(source: Path, destination: Path, **encode: object) -> Job:
     """What is decided before work; `encode` holds options of that stage."""
-    config = resolve_config({"encode": {"preset": "ultrafast", **encode}})
+    config = resolve_config({"encode": {"speed": "ultrafast", **encode}})
     return make_job(source, destination, config, own_restorer=True, own_detector=True)
 
 

@@ -140,8 +140,12 @@ def _named(chosen: ModelSpec | Path | None) -> str:
 
 
 def _output(job: Job) -> str:
+    from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
+
     assert job.output is not None
-    return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt}"
+    kind = "lossless" if job.output.codec in LOSSLESS_ENCODERS else "lossy"
+    why = f"{kind}, {job.output.why}" if job.output.why else kind
+    return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt} ({why})"
 
 
 def _first_line(job: Job) -> str:

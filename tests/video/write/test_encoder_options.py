@@ -39,7 +39,7 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
 
 
 def planned(info: VideoInfo, codec: str, ending: str) -> tuple[OutputPlan, EncodeConfig]:
-    config = EncodeConfig(codec=codec, preset="ultrafast")
+    config = EncodeConfig(codec=codec, speed="ultrafast")
     return plan_output(info, info.path.with_name(f"out{ending}"), config), config
 
 

@@ -28,7 +28,8 @@ from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
-from vidrestore.video.write.codecs import CONTAINERS, choose_codec
+from vidrestore.video.write.codecs import choose_codec
+from vidrestore.video.write.containers import CONTAINERS
 
 __all__ = [
     "INTERLACED_WARNING",
@@ -108,6 +109,8 @@ class VideoInfo:
     pix_fmt: str
     """As decoded; big-endian formats are named as their little-endian sisters."""
     codec: str
+    profile: str
+    """FFmpeg's name of the codec's profile, such as 'HQ' or 'DNXHR HQX'; '' where it has none."""
     bit_depth: int
     sar: Fraction
     """Sample aspect ratio, width of a pixel over its height; 1 where the file does not say."""
@@ -278,6 +281,7 @@ def _gather(
         height=frame.height,
         pix_fmt=pix_fmt,
         codec=context.codec.canonical_name,
+        profile=context.profile or "",
         bit_depth=frame.format.components[0].bits,
         sar=sar,
         rotation=rotation,
@@ -301,7 +305,7 @@ def _gather(
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
         timecode=_timecode(container, stream),
-        auto_codec=_auto_codec(path, pix_fmt, frame.width, frame.height, frame.interlaced_frame),
+        auto_codec=_auto_codec(path, pix_fmt, frame, context.codec.canonical_name),
     )
 
 
@@ -429,12 +433,19 @@ def _detail(stream: Stream) -> str:
     return ""
 
 
-def _auto_codec(path: Path, pix_fmt: str, width: int, height: int, interlaced: bool) -> str | None:
+def _auto_codec(path: Path, pix_fmt: str, frame: av.VideoFrame, codec: str) -> str | None:
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
         return None
     try:
-        return choose_codec(container, pix_fmt, width, height, interlaced=interlaced).codec
+        return choose_codec(
+            container,
+            pix_fmt,
+            frame.width,
+            frame.height,
+            interlaced=frame.interlaced_frame,
+            source_codec=codec,
+        ).codec
     except VideoWriteError:
         return None
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import numpy as np
 
 from vidrestore.config import EncodeConfig
 from vidrestore.structs import Picture
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.write.plan import OutputPlan
+from vidrestore.video.write.source_kind import encoder_profile
 from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
 
 __all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid", "set_threads"]
 
-_CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
+_CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
 
 _THREADS = X264_THREADS
@@ -42,17 +44,46 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
     crf = config.crf if config.crf is not None else _CRF.get(plan.codec)
     options = {} if crf is None else {"crf": f"{crf:g}"}
     if plan.codec == "libx264":
-        options |= {"preset": config.preset}
+        options |= {"preset": config.speed}
         options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
         options |= x264_options(*_x264_master(source))
     elif plan.codec == "libx265":
-        options |= {"preset": config.preset, "a53cc": "1"}
+        options |= {"preset": config.speed, "a53cc": "1"}
         options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
     elif plan.codec == "libvpx-vp9":
         options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
+    elif plan.codec == "libsvtav1":
+        options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": "lp=2"}
     elif plan.codec == "ffv1":
-        options |= {"level": "3", "slicecrc": "1"}
+        options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
+    profile = encoder_profile(plan.codec, source.profile, plan.pix_fmt)
+    if profile is not None:
+        options["profile"] = profile
+    if plan.codec == "prores_ks":
+        options["vendor"] = "apl0"  # some editors ask for Apple's
     return options
+
+
+def _ffv1_slices(source: VideoInfo) -> dict[str, str]:
+    """Slices are decoded at once, and a damaged one hurts no other; of odd sizes FFmpeg chooses."""
+    if source.width % 8 or source.height % 8:
+        return {}
+    return {"slices": "16" if source.width * source.height >= 1280 * 720 else "4"}
+
+
+_SVT_PRESETS = {
+    "ultrafast": 12,
+    "superfast": 11,
+    "veryfast": 10,
+    "faster": 9,
+    "fast": 8,
+    "medium": 7,
+    "slow": 5,
+    "slower": 4,
+    "veryslow": 3,
+    "placebo": 1,
+}
+"""SVT-AV1's numbers by x264's words."""
 
 
 def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None:
@@ -127,6 +158,8 @@ def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:
     frame: av.VideoFrame = picture.handle
     if frame.format.name == pix_fmt:
         return frame
+    if "12" in frame.format.name and pix_fmt == frame.format.name.replace("12", "10"):
+        return _rounded(frame, pix_fmt)
     scale = "JPEG" if picture.full_range else "MPEG"
     space = int(frame.colorspace)
     changed = frame.reformat(
@@ -136,4 +169,16 @@ def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:
         src_colorspace=space,
         dst_colorspace=space,
     )
+    return changed
+
+
+def _rounded(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """The frame with planes of 12 bits rounded to 10, to the nearest, without dither."""
+    changed = av.VideoFrame(frame.width, frame.height, pix_fmt)
+    for plane, source in zip(changed.planes, frame.planes, strict=True):
+        samples = np.frombuffer(bytes(source), np.uint16).reshape(source.height, -1)
+        rounded = np.minimum((samples[:, : source.width] + 2) >> 2, 1023)
+        padded = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+        padded[:, : plane.width] = rounded
+        plane.update(padded.tobytes())
     return changed

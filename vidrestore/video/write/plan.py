@@ -22,20 +22,15 @@ from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.read.probe import VideoInfo, open_input
-from vidrestore.video.write.codecs import (
-    CodecChoice,
-    Container,
-    NoCodecError,
-    choose_codec,
-    container_of,
-)
+from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
+from vidrestore.video.write.containers import Container, container_of
 from vidrestore.video.write.losses import picture_losses
 from vidrestore.video.write.refusal import Option, Refusal, advise
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
 
 __all__ = ["OutputPlan", "plan_output"]
 
-_PRESETS = (
+_SPEEDS = (
     "ultrafast",
     "superfast",
     "veryfast",
@@ -61,7 +56,9 @@ class OutputPlan:
     codec: str
     """FFmpeg's name of the encoder."""
     pix_fmt: str
-    """The format it is fed with: as decoded, or an equal layout."""
+    """The format it is fed with: as decoded, an equal layout, or rounded to 10 bits."""
+    why: str
+    """Why `auto` took this codec, in a few words; '' where there is no special reason."""
     streams: tuple[StreamPlan, ...]
     """In the input's order."""
     with_chapters: bool
@@ -136,6 +133,11 @@ def _settle(
                 [("drop", "chapters")],
             )
         notes.append(f"{counted(len(info.chapters), 'chapter')} left out")
+    if "12" in info.pix_fmt and choice.pix_fmt == info.pix_fmt.replace("12", "10"):
+        notes.append(
+            f"12 bits as decoded ({info.pix_fmt}) are rounded to the 10 that {choice.codec} "
+            "writes; --codec ffv1 keeps them"
+        )
     notes += picture_losses(info, choice.codec, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
@@ -145,6 +147,7 @@ def _settle(
         container=container,
         codec=choice.codec,
         pix_fmt=choice.pix_fmt,
+        why=choice.why,
         streams=tuple(streams),
         with_chapters=with_chapters,
         clock_s=clock_s,
@@ -164,6 +167,7 @@ def _choose(
             info.height,
             config.codec,
             interlaced=info.interlaced,
+            source_codec=info.codec,
         )
     except NoCodecError as error:
         others = [name for name in (*container.codecs, "auto") if name != config.codec]
@@ -179,10 +183,10 @@ def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
 
 
 def _check_quality(codec: str, config: EncodeConfig) -> None:
-    if codec in ("libx264", "libx265") and config.preset not in _PRESETS:
+    if codec in ("libx264", "libx265", "libsvtav1") and config.speed not in _SPEEDS:
         raise UsageError(
-            f"unknown preset {config.preset!r}; use one of {', '.join(_PRESETS)}"
-            + nearest(config.preset, _PRESETS)
+            f"unknown speed {config.speed!r}; use one of {', '.join(_SPEEDS)}"
+            + nearest(config.speed, _SPEEDS)
         )
     if config.crf is None:
         return

@@ -108,6 +108,8 @@ def _chain(
 
 def _like(first: Option, options: tuple[Option, ...]) -> Option | None:
     """The option of the same kind as the first one, so that one answer goes through."""
+    if first[0] == "codec":
+        options = tuple(option for option in options if option[0] != "codec")
     alike = (option for option in options if option[0] == first[0])
     return next(alike, options[-1] if options else None)
 

@@ -16,7 +16,7 @@ from av.stream import Stream
 
 from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import AV_ERRORS
-from vidrestore.video.write.codecs import Container
+from vidrestore.video.write.containers import Container
 from vidrestore.video.write.copied_stream import usual_layout
 
 __all__ = ["SoundConverter", "add_converted_stream", "sound_encoder"]

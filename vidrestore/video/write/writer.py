@@ -293,7 +293,7 @@ class VideoWriter:
             if is_out_of_memory(error):
                 raise NotEnoughMemoryError(
                     f"{self.plan.destination}: out of memory while encoding; take a faster "
-                    "--encode.preset, or free memory"
+                    "--speed, or free memory"
                 ) from error
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoWriteError(
