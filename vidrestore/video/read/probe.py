@@ -26,6 +26,7 @@ from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
+from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.write.codecs import choose_codec
@@ -245,11 +246,11 @@ def is_cover(stream: Stream) -> bool:
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
     stream.thread_type = "SLICE"
-    tried = 0
+    tried, decoder = 0, decoder_of(stream)
     for packet in read_packets(container, stream):
         tried += packet.size > 0
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except EOFError:
             break
         except AV_ERRORS:

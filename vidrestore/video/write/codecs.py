@@ -38,6 +38,8 @@ _X265 = (
     | {"gray", "gray10le", "gray12le", "gbrp", "gbrp10le", "gbrp12le"}
 )
 _VP9 = frozenset({"yuv420p", "yuv422p", "yuv440p", "yuv444p", "gbrp"})
+_ALPHA = "yuva420p"
+"""What VP9 holds where the container takes it: `Container.vp9_alpha`."""
 
 _SVT_AV1 = frozenset({"yuv420p", "yuv420p10le"})
 
@@ -139,7 +141,7 @@ def choose_codec(
     if codec == "auto":
         why = reason(source_codec, pix_fmt) if source_codec else ""
         for name in codec_order(container.codecs, source_codec, pix_fmt):
-            fitting = fitting_format(name, pix_fmt, width, height, interlaced)
+            fitting = _fitting_in(container, name, pix_fmt, width, height, interlaced)
             if fitting is None and name == SAME_FAMILY.get(source_codec):
                 fitting = _fitting_rounded(name, pix_fmt, width, height, interlaced)
             if fitting:
@@ -150,7 +152,7 @@ def choose_codec(
             _alternatives(pix_fmt, width, height, interlaced),
         )
     check_codec(codec, container)
-    fitting = fitting_format(codec, pix_fmt, width, height, interlaced)
+    fitting = _fitting_in(container, codec, pix_fmt, width, height, interlaced)
     if fitting is None:
         raise NoCodecError(
             f"codec {codec} cannot hold {shown}",
@@ -196,6 +198,15 @@ def fitting_format(
         if name in held and _opens(codec, name, width, height, interlaced):
             return name
     return None
+
+
+def _fitting_in(
+    container: Container, codec: str, pix_fmt: str, width: int, height: int, interlaced: bool
+) -> str | None:
+    is_vp9 = codec == "libvpx-vp9" and pix_fmt == _ALPHA and not interlaced
+    if is_vp9 and container.vp9_alpha and _opens(codec, pix_fmt, width, height, False):
+        return pix_fmt
+    return fitting_format(codec, pix_fmt, width, height, interlaced)
 
 
 def _fitting_rounded(
@@ -245,6 +256,8 @@ def _opens(codec: str, pix_fmt: str, width: int, height: int, interlaced: bool) 
         context.options = {"preset": "ultrafast", "x265-params": "log-level=none:pools=1"}
     elif codec == "libx264":
         context.options = {"preset": "ultrafast"}
+    elif codec == "libvpx-vp9" and pix_fmt == _ALPHA:
+        context.options = {"auto-alt-ref": "0"}
     try:
         context.open()
     except (av.FFmpegError, ValueError):

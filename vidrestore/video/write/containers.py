@@ -27,6 +27,8 @@ class Container:
     attachments: bool = False
     negative_times: bool = False
     """Whether packets may have negative times; elsewhere all streams move together."""
+    vp9_alpha: bool = False
+    """Whether it holds the alpha of VP9, which lies beside the packets."""
     is_blu_ray: bool = False
     """Whether it is MPEG-TS as camcorders and discs write it: packets of 192 bytes, LPCM."""
 
@@ -40,8 +42,14 @@ _MOV = Container(
     negative_times=True,
 )
 _MKV = Container(
-    "matroska", (*AUTO_ORDER, "prores_ks"), rotation=True, chapters=True, attachments=True
+    "matroska",
+    (*AUTO_ORDER, "prores_ks"),
+    rotation=True,
+    chapters=True,
+    attachments=True,
+    vp9_alpha=True,
 )
+_WEBM = Container("webm", ("libvpx-vp9", "libsvtav1"), rotation=True, chapters=True, vp9_alpha=True)
 _TS = Container("mpegts", AUTO_ORDER[:2])
 _M2TS = Container("mpegts", AUTO_ORDER[:2], is_blu_ray=True)
 
@@ -51,7 +59,9 @@ CONTAINERS = {
     ".mov": _MOV,
     ".qt": _MOV,
     ".mkv": _MKV,
-    ".webm": Container("webm", ("libvpx-vp9", "libsvtav1"), rotation=True, chapters=True),
+    ".webm": Container(
+        "webm", ("libvpx-vp9", "libsvtav1"), rotation=True, chapters=True, vp9_alpha=True
+    ),
     ".ts": _TS,
     ".m2ts": _M2TS,
     ".mts": _M2TS,

@@ -52,6 +52,8 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
         options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
     elif plan.codec == "libvpx-vp9":
         options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
+        # Frames that are never shown have no alpha.
+        options |= {"auto-alt-ref": "0"} if plan.pix_fmt.startswith("yuva") else {}
     elif plan.codec == "libsvtav1":
         options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": "lp=2"}
     elif plan.codec == "ffv1":

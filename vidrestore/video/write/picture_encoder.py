@@ -111,6 +111,8 @@ class PictureEncoder:
         self._set_codec(stream, threads)
         info = next(one for one in source.streams if one.index == source.stream_index)
         stream.metadata.update(stream_tags(info, encoded=True))
+        if plan.codec == "libvpx-vp9" and plan.pix_fmt.startswith("yuva"):
+            stream.metadata["alpha_mode"] = "1"
         stream.disposition = Disposition(info.disposition)
         if plan.container.rotation and source.display_matrix is not None:
             stream.set_display_matrix(source.display_matrix)
