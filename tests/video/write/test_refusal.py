@@ -211,3 +211,14 @@ def test_gaps_of_converted_sound_are_filled(shared: Path, tmp_path: Path) -> Non
     notes = rewrite(gap, tmp_path / "out.mp4", audio="flac", keep_damaged=True)
     assert any("of silence fill gaps of audio stream 1" in note for note in notes)
     assert len(samples_of(tmp_path / "out.mp4", 1)[0]) == len(samples_of(source, 1)[0])
+
+
+def test_wma_goes_into_matroska_as_it_is(shared: Path, tmp_path: Path) -> None:
+    source = shared / "cases" / "wmv_refused_in_mkv" / "clip.wmv"
+    assert rewrite(source, tmp_path / "out.mkv") == ()
+    with av.open(str(tmp_path / "out.mkv")) as written, av.open(str(source)) as read:
+        found = [file.streams.audio[0].codec_context.name for file in (read, written)]
+        assert found == ["wmav2", "wmav2"]
+    before, after = packets_of(source, 1), packets_of(tmp_path / "out.mkv", 1)
+    assert [data for _, data in before] == [data for _, data in after]
+    assert samples_of(source, 1) == samples_of(tmp_path / "out.mkv", 1)

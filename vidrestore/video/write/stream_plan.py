@@ -15,6 +15,7 @@ from av.stream import Stream
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import UsageError
 from vidrestore.video.read.probe import StreamInfo, VideoInfo
+from vidrestore.video.write.acm_sound import wave_header
 from vidrestore.video.write.containers import Container
 from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.refusal import Option, Refusal
@@ -144,7 +145,7 @@ def _holds_packets(stream: Stream, info: StreamInfo, container: Container) -> bo
         add_copied_stream(output, stream)
         output.start_encoding()
     except (av.FFmpegError, ValueError):
-        return False
+        return container.muxer == "matroska" and wave_header(stream) is not None
     return True
 
 

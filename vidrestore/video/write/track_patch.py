@@ -40,6 +40,8 @@ class TrackPatch:
     """Of MP4's track."""
     elements: tuple[Element, ...] = ()
     """Of Matroska's element Video."""
+    track_elements: tuple[Element, ...] = ()
+    """Of Matroska's track, in place of those of the same numbers."""
 
     @property
     def mark(self) -> str:
@@ -50,7 +52,7 @@ class TrackPatch:
     def keeps_room(self) -> str:
         """The title that keeps the room until the file is finished."""
         count = sum(len(box.to_bytes()) for box in (*self.boxes, *self.track_boxes))
-        count += sum(len(element.to_bytes()) for element in self.elements)
+        count += sum(len(element.to_bytes()) for element in (*self.elements, *self.track_elements))
         count += len(self.title.encode())
         return self.mark + "." * (count + _SPARE_BYTES)
 
@@ -173,7 +175,10 @@ def _patched_entry(entry: Element, patches: Sequence[TrackPatch]) -> Element:
     if patch is None:
         return entry
     parts: list[Element] = []
+    replaced = {one.number for one in patch.track_elements}
     for one in matroska.elements_in(entry.content):
+        if one.number in replaced:
+            continue
         if one.number == 0x536E:
             if not patch.title:
                 continue
@@ -181,6 +186,7 @@ def _patched_entry(entry: Element, patches: Sequence[TrackPatch]) -> Element:
         elif one.number == 0xE0:
             one = Element(0xE0, _patched_video(one.content, patch.elements))
         parts.append(one)
+    parts += patch.track_elements
     return Element(entry.number, b"".join(part.to_bytes() for part in parts))
 
 

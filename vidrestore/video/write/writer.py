@@ -15,14 +15,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
-from av.container import InputContainer, OutputContainer
-from av.stream import Disposition, Stream
-from av.video.stream import VideoStream
+from av.container import InputContainer
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
@@ -30,20 +27,16 @@ from vidrestore.runtime.memory import is_out_of_memory
 from vidrestore.runtime.output_file import OutputFile
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
-from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
-from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.encoder_options import muxer_options
-from vidrestore.video.write.picture_encoder import PictureEncoder
+from vidrestore.video.write.output_streams import OutputStreams
 from vidrestore.video.write.plan import OutputPlan, plan_output
-from vidrestore.video.write.presentation import Shown, shown_of
 from vidrestore.video.write.remux import StreamCopier
-from vidrestore.video.write.sound import SoundConverter, add_converted_stream
 from vidrestore.video.write.stream_plan import stream_name
-from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
-from vidrestore.video.write.track_patch import MATROSKA, TrackPatch, apply_patches, make_patch
+from vidrestore.video.write.tags import chapters_for, container_tags
+from vidrestore.video.write.track_patch import apply_patches
 
 __all__ = ["OutputPlan", "VideoWriter", "plan_output"]
 
@@ -84,8 +77,6 @@ class VideoWriter:
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
-        self._converters: dict[int, SoundConverter] = {}
-        self._patches: list[TrackPatch] = []
         is_planned = isinstance(destination, OutputPlan)
         self.plan: OutputPlan = (
             destination if is_planned else plan_output(source, destination, config)  # type: ignore[assignment, arg-type]
@@ -190,8 +181,9 @@ class VideoWriter:
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
             if planned.action not in ("copy", "convert"):
                 continue
-            if planned.index in self._converters:
-                self._moved += self._converters[planned.index].notes(stream_name(info))
+            if planned.index in self._streams.converters:
+                converter = self._streams.converters[planned.index]
+                self._moved += converter.notes(stream_name(info))
             missing = self._copier.shortfall(info.index, stream_name(info))
             self._shortfalls += [missing] if missing else []
             back = self._copier.went_back(info.index)
@@ -221,7 +213,9 @@ class VideoWriter:
         )
         self._stack.callback(self._container.close)
         self._container.metadata.update(container_tags(source, self._window))
-        copied = self._add_streams(self._container)
+        streams = self._streams = OutputStreams(self._container, self._input, plan, source)
+        streams.add(self._config, self._window, self._threads)
+        self._encoder = streams.encoder
         if plan.with_chapters:
             chapters = chapters_for(source, self._window, self.plan.clock_s)
             self._container.set_chapters(chapters)
@@ -230,54 +224,17 @@ class VideoWriter:
         self._copier = StreamCopier(
             self._input,
             self._container,
-            copied,
+            streams.copied,
             self._window,
             origin_s,
             source.path,
-            self._converters,
+            streams.converters,
         )
-
-    def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
-        """Add all streams in the input's order; gives those to copy by the input's index."""
-        copied: dict[int, Stream] = {}
-        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            template = self._input.streams[planned.index]
-            if planned.action == "encode":
-                self._encoder = PictureEncoder(
-                    container, self.plan, self._source, self._config, self._window, self._threads
-                )
-                self._keep_room(self._encoder.stream, shown_of(self._source))
-            elif planned.action == "copy":
-                stream = add_copied_stream(container, template)
-                stream.metadata.clear()
-                stream.metadata.update(stream_tags(info, encoded=False))
-                stream.disposition = Disposition(info.disposition)
-                copied[planned.index] = stream
-                if isinstance(template, VideoStream) and self.plan.container.muxer in MATROSKA:
-                    self._keep_room(stream, _copied_shown(template))
-            elif planned.action == "convert":
-                sound = add_converted_stream(container, template, planned.codec)
-                sound.metadata.update(stream_tags(info, encoded=True))
-                sound.disposition = Disposition(info.disposition)
-                copied[planned.index] = sound
-                self._converters[planned.index] = SoundConverter(sound)
-            elif planned.action == "attach":
-                name, kind, data = self.plan.covers.get(planned.index) or _attached_file(template)
-                container.add_attachment(name, kind, data)
-        return copied
-
-    def _keep_room(self, stream: Stream, shown: Shown) -> None:
-        """Let a track's title keep room for what FFmpeg does not write of a picture."""
-        muxer, title = self.plan.container.muxer, stream.metadata.get("title", "")
-        patch = make_patch(stream.index, title, shown, muxer)
-        if patch is not None:
-            stream.metadata["title"] = patch.keeps_room
-            self._patches.append(patch)
 
     def _finish(self) -> None:
         """Close the file and write into it what FFmpeg did not."""
         self._close()
-        apply_patches(self._output.temporary, self.plan.container.muxer, self._patches)
+        apply_patches(self._output.temporary, self.plan.container.muxer, self._streams.patches)
 
     def _close(self) -> None:
         self._stack.close()
@@ -300,16 +257,3 @@ class VideoWriter:
                 f"{self.plan.destination}: cannot be written ({reason}); check the space and "
                 "permissions of its folder, and --codec"
             ) from error
-
-
-def _copied_shown(stream: VideoStream) -> Shown:
-    """Of a picture that is copied FFmpeg writes all but the shape of its pixels."""
-    context = stream.codec_context
-    sar = stream.sample_aspect_ratio or Fraction(1)
-    return Shown((context.width, context.height), sar if sar > 0 else Fraction(1), Presentation())
-
-
-def _attached_file(stream: Stream) -> tuple[str, str, bytes]:
-    name = stream.metadata.get("filename") or f"attachment{stream.index}"
-    kind = stream.metadata.get("mimetype") or "application/octet-stream"
-    return name, kind, stream.data  # type: ignore[attr-defined]
