@@ -272,6 +272,13 @@ class BlendConfig(_Stage):
 class EncodeConfig(_Stage):
     """The file that is written."""
 
+    profile: (
+        Literal["access", "ffv1", "prores_hq", "prores_4444xq", "dnxhr_hqx", "proxy"] | None
+    ) = Field(
+        None,
+        description="codec, quality, size, pixel format and sound in one word; --codec, --crf and "
+        "--audio win over it",
+    )
     codec: str = Field(
         "auto", description="video codec: auto, libx264, libx265, libvpx-vp9, ffv1, prores_ks, …"
     )

@@ -37,6 +37,7 @@ ALIASES = {
     "decode.end": "--end",
     "encode.crf": "--crf",
     "encode.codec": "--codec",
+    "encode.profile": "--profile",
     "encode.speed": "--speed",
     "encode.audio": "--audio",
     "encode.drop": "--drop",

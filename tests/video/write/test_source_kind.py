@@ -17,7 +17,7 @@ from videos import make_video, planes_of
 
 from vidrestore.cli.main import main
 from vidrestore.errors import VideoWriteError
-from vidrestore.video.write.encoder_options import relaid
+from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS, codec_order, encoder_profile
 
 CODECS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1", "prores_ks", "dnxhd", "v210")
@@ -142,7 +142,7 @@ def test_twelve_bits_are_rounded_to_the_nearest_of_ten(fmt: str) -> None:
     from vidrestore.video.picture.samples import picture_from_av
 
     frame = random_frame(fmt, 34, 18)
-    rounded = relaid(picture_from_av(frame), fmt.replace("12", "10"))
+    rounded = for_encoder(picture_from_av(frame), fmt.replace("12", "10"))
     for before, after in zip(planes_of(frame), planes_of(rounded), strict=True):
         samples = np.frombuffer(before, np.uint16).astype(int)
         error = np.frombuffer(after, np.uint16).astype(int) * 4 - np.minimum(samples, 1023 * 4)

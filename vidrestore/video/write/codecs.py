@@ -1,8 +1,8 @@
 """Which codec writes a picture format into a container without changing a sample's meaning.
 
 `choose_codec` takes the first codec of the source's kind (`source_kind`) that the container takes
-and that holds this pixel format *as decoded* and this size. A format is never converted, only
-relaid: the same numbers in another order of planes (`equal_layouts`), such as RGB24 and planar GBR.
+and that holds this pixel format *as decoded* and this size. A format is never converted unasked,
+only laid out anew: the same numbers in another order (`equal_layouts`), as RGB24 and planar GBR.
 The one exception: ProRes and DNxHR decoded with 12 bits are rounded to the 10 of their encoders.
 """
 

@@ -1,20 +1,18 @@
-"""Settings of encoders and muxers, and the layout they are fed with."""
+"""Settings of encoders and muxers."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 import av
-import numpy as np
 
 from vidrestore.config import EncodeConfig
-from vidrestore.structs import Picture
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.source_kind import encoder_profile
 from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
 
-__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid", "set_threads"]
+__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "set_threads"]
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
@@ -41,7 +39,8 @@ _TAGS_OF_MP4 = frozenset({
 
 def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -> dict[str, str]:
     """FFmpeg's options of the video encoder."""
-    crf = config.crf if config.crf is not None else _CRF.get(plan.codec)
+    asked = (config.crf, plan.wanted.crf, _CRF.get(plan.codec))
+    crf = next((one for one in asked if one is not None), None)
     options = {} if crf is None else {"crf": f"{crf:g}"}
     if plan.codec == "libx264":
         options |= {"preset": config.speed}
@@ -58,7 +57,8 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
         options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": "lp=2"}
     elif plan.codec == "ffv1":
         options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
-    profile = encoder_profile(plan.codec, source.profile, plan.pix_fmt)
+    profile = plan.wanted.encoder_profile
+    profile = profile or encoder_profile(plan.codec, source.profile, plan.pix_fmt)
     if profile is not None:
         options["profile"] = profile
     if plan.codec == "prores_ks":
@@ -153,34 +153,3 @@ def _movie_timescale(time_base: Fraction) -> int:
     """Ticks a second in which MP4 tells when the first frame is shown: at least the input's."""
     ticks = time_base.denominator
     return ticks * -(-1000 // ticks) if ticks <= 1_000_000 else 1000
-
-
-def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:
-    """The picture's frame in an equal layout: the same numbers, in another order in memory."""
-    frame: av.VideoFrame = picture.handle
-    if frame.format.name == pix_fmt:
-        return frame
-    if "12" in frame.format.name and pix_fmt == frame.format.name.replace("12", "10"):
-        return _rounded(frame, pix_fmt)
-    scale = "JPEG" if picture.full_range else "MPEG"
-    space = int(frame.colorspace)
-    changed = frame.reformat(
-        format=pix_fmt,
-        src_color_range=scale,
-        dst_color_range=scale,
-        src_colorspace=space,
-        dst_colorspace=space,
-    )
-    return changed
-
-
-def _rounded(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
-    """The frame with planes of 12 bits rounded to 10, to the nearest, without dither."""
-    changed = av.VideoFrame(frame.width, frame.height, pix_fmt)
-    for plane, source in zip(changed.planes, frame.planes, strict=True):
-        samples = np.frombuffer(bytes(source), np.uint16).reshape(source.height, -1)
-        rounded = np.minimum((samples[:, : source.width] + 2) >> 2, 1023)
-        padded = np.zeros((plane.height, plane.line_size // 2), np.uint16)
-        padded[:, : plane.width] = rounded
-        plane.update(padded.tobytes())
-    return changed

@@ -68,7 +68,10 @@ class OutputStreams:
                 self.encoder = PictureEncoder(
                     container, self.plan, self._source, config, window, threads
                 )
-                self._keep_room(self.encoder.stream, shown_of(self._source))
+                self._keep_room(
+                    self.encoder.stream,
+                    shown_of(self._source, self.plan.wanted.size, self.plan.wanted.sar),
+                )
             elif planned.action == "copy":
                 stream = self._add_copied(container, template)
                 stream.metadata.clear()

@@ -22,10 +22,10 @@ from vidrestore.video.picture.side_data import side_data_names
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.codecs import set_interlaced
+from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.encoder_options import (
     encoder_options,
     has_constant_rate,
-    relaid,
     set_threads,
 )
 from vidrestore.video.write.losses import CAPTION_CODECS
@@ -101,8 +101,8 @@ class PictureEncoder:
         stream = container.add_stream(
             plan.codec,
             rate=rate,
-            width=source.width,
-            height=source.height,
+            width=plan.wanted.size[0],
+            height=plan.wanted.size[1],
             pix_fmt=plan.pix_fmt,
             time_base=self._time_base,
             options=encoder_options(plan, source, config),
@@ -121,13 +121,14 @@ class PictureEncoder:
     def _set_codec(self, stream: VideoStream, threads: int) -> None:
         source, context = self._source, stream.codec_context
         set_threads(context, self._plan.codec, threads)
-        if source.sar != 1:
-            context.sample_aspect_ratio = source.sar
-        if source.colour.range:
-            context.color_range = source.colour.range
-        context.colorspace = source.colour.space
-        context.color_primaries = source.colour.primaries
-        context.color_trc = source.colour.transfer
+        wanted = self._plan.wanted
+        if wanted.sar != 1:
+            context.sample_aspect_ratio = wanted.sar
+        if wanted.colour.range:
+            context.color_range = wanted.colour.range
+        context.colorspace = wanted.colour.space
+        context.color_primaries = wanted.colour.primaries
+        context.color_trc = wanted.colour.transfer
         context.flags |= Flags.frame_duration
         if self._plan.codec == "libx265" and self._plan.container.muxer in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players ask for
@@ -156,11 +157,14 @@ class PictureEncoder:
         self.last_pts = pts
         if self._plan.codec not in CAPTION_CODECS:
             self._lost_captions += "A53_CC" in side_data_names(picture.handle)
-        out = relaid(picture, self._plan.pix_fmt)
+        wanted = self._plan.wanted
+        out = for_encoder(
+            picture, self._plan.pix_fmt, wanted.size, interlaced=self._source.interlaced
+        )
         out.pts, out.time_base = pts, self._time_base
         out.duration = self._duration(picture.handle, frame)
         out.pict_type = 0
-        colour = self._source.colour
+        colour = wanted.colour
         out.color_range = colour.range or out.color_range
         out.colorspace, out.color_primaries = colour.space, colour.primaries
         out.color_trc = colour.transfer

@@ -25,6 +25,7 @@ from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
 from vidrestore.video.write.containers import Container, container_of
 from vidrestore.video.write.losses import picture_losses
+from vidrestore.video.write.profiles import Wanted, apply_profile
 from vidrestore.video.write.refusal import Option, Refusal, advise
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
 
@@ -59,6 +60,9 @@ class OutputPlan:
     """The format it is fed with: as decoded, an equal layout, or rounded to 10 bits."""
     why: str
     """Why `auto` took this codec, in a few words; '' where there is no special reason."""
+    wanted: Wanted
+    """Size, shape of pixels and colours of the picture that is written: as decoded, or as a profile
+    asks."""
     streams: tuple[StreamPlan, ...]
     """In the input's order."""
     with_chapters: bool
@@ -120,7 +124,8 @@ def _settle(
         Refusal: the container cannot hold something.
     """
     container = container_of(destination)
-    choice = _choose(info, destination, container, config)
+    config, wanted = apply_profile(info, config)
+    choice = _choose(info, wanted, destination, container, config)
     _check_quality(choice.codec, config)
     _check_turn(info, destination, container)
     streams, notes = plan_streams(source, info, destination, container, config)
@@ -138,6 +143,7 @@ def _settle(
             f"12 bits as decoded ({info.pix_fmt}) are rounded to the 10 that {choice.codec} "
             "writes; --codec ffv1 keeps them"
         )
+    notes += wanted.notes
     notes += picture_losses(info, choice.codec, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
@@ -148,6 +154,7 @@ def _settle(
         codec=choice.codec,
         pix_fmt=choice.pix_fmt,
         why=choice.why,
+        wanted=wanted,
         streams=tuple(streams),
         with_chapters=with_chapters,
         clock_s=clock_s,
@@ -157,14 +164,17 @@ def _settle(
 
 
 def _choose(
-    info: VideoInfo, destination: Path, container: Container, config: EncodeConfig
+    info: VideoInfo,
+    wanted: Wanted,
+    destination: Path,
+    container: Container,
+    config: EncodeConfig,
 ) -> CodecChoice:
     try:
         return choose_codec(
             container,
-            info.pix_fmt,
-            info.width,
-            info.height,
+            wanted.pix_fmt,
+            *wanted.size,
             config.codec,
             interlaced=info.interlaced,
             source_codec=info.codec,

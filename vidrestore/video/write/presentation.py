@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vidrestore.video.container.matroska import Element
@@ -40,12 +40,23 @@ class Shown:
     light_level: tuple[int, int] | None = None
 
 
-def shown_of(source: VideoInfo) -> Shown:
-    """All that an input says about showing the picture that is restored."""
+def shown_of(source: VideoInfo, size: tuple[int, int], sar: Fraction) -> Shown:
+    """All that an input says about showing the picture that is restored.
+
+    Args:
+        source: the input, as probed.
+        size: in which it is written.
+        sar: of the written pixels.
+    """
+    told, aperture = source.presentation, source.presentation.aperture
+    if aperture is not None and size != (source.width, source.height):
+        x, y = Fraction(size[0], source.width), Fraction(size[1], source.height)
+        scaled = Aperture(aperture.width * x, aperture.height * y, aperture.x * x, aperture.y * y)
+        told = replace(told, aperture=scaled)
     return Shown(
-        (source.width, source.height),
-        source.sar,
-        source.presentation,
+        size,
+        sar,
+        told,
         source.mastering,
         source.light_level,
     )
