@@ -95,9 +95,10 @@ def make_job(
         planned = None
         if destination is not None:
             planned = plan_output(info, destination, config.encode, container)
+        expected = expected_frames(info, config)
+        tight = _check_memory(info, config, planned, expected, model)
+        if planned is not None:
             try_output(planned, info, config.encode, window, container, inputs)
-    expected = expected_frames(info, config)
-    tight = _check_memory(info, config, planned, expected, model)
     return Job(
         source=source,
         config=config,

@@ -110,15 +110,17 @@ def float_of(data: bytes, number: int) -> float:
 
 def locate_tracks(file: BinaryIO) -> tuple[int, int] | None:
     """(offset of the content, its bytes) of the list of tracks, if it lies before the pictures."""
-    at = 0
+    at, end = 0, file.seek(0, 2)
     for _ in range(_MOST_ELEMENTS):
+        if at >= end:
+            return None
         file.seek(at)
         header = _header(file.read(16), 0)
         if header is None:
             return None
         number, size, head = header
         if number == TRACKS and size is not None:
-            return at + head, size
+            return at + head, min(size, end - at - head)
         if number == CLUSTER or (size is None and number != SEGMENT):
             return None
         at += head + (0 if number == SEGMENT else size or 0)

@@ -19,6 +19,7 @@ __all__ = [
     "find_path",
     "locate_movie",
     "read_movie",
+    "sample_count",
     "track_number",
 ]
 
@@ -77,6 +78,8 @@ def locate_movie(file: BinaryIO) -> tuple[int, int] | None:
     """(offset of the content, its bytes) of a file's box `moov`; None where it has none."""
     at, end = 0, file.seek(0, 2)
     for _ in range(_MOST_BOXES):
+        if at >= end:
+            return None
         file.seek(at)
         header = file.read(16)
         if len(header) < 8:
@@ -110,3 +113,19 @@ def track_number(track: Box) -> int | None:
         return None
     at = 20 if header.content[0] == 1 else 12
     return int.from_bytes(header.content[at : at + 4], "big")
+
+
+def sample_count(movie: bytes, number: int) -> int | None:
+    """How many samples the tables of a track promise; None where they do not tell.
+
+    Args:
+        movie: content of the box `moov`.
+        number: of the track.
+    """
+    for track in boxes_in(movie):
+        if track.kind == b"trak" and track_number(track) == number:
+            table = find_path(track.content, b"mdia", b"minf", b"stbl")
+            sizes = None if table is None else find_box(table.content, b"stsz")
+            content = b"" if sizes is None else sizes.content
+            return int.from_bytes(content[8:12], "big") if len(content) >= 12 else None
+    return None

@@ -21,6 +21,7 @@ from av.stream import Discard, Stream
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.video.boundary import unexpected, wind
+from vidrestore.video.container.mp4 import read_movie, sample_count
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger, is_indexed
 from vidrestore.video.read.promise import missing_packets
 from vidrestore.video.read.shortfall import Shortfall
@@ -169,9 +170,10 @@ class StreamCopier:
         return Shortfall(f"packets of {name}", missing, promised, when)
 
     def _is_empty_track(self, stream: Stream) -> bool:
-        """Whether an index that lists samples of other streams lists none of this one."""
-        others = any(other.frames for other in self._source.streams)
-        return self._is_indexed and others and not stream.frames and not len(stream.index_entries)
+        """Whether the tables of an MP4 track say that it has no samples."""
+        if not self._source.format.name.startswith("mov") or stream.frames:
+            return False
+        return sample_count(read_movie(self._path), stream.id) == 0
 
     def went_back(self, index: int) -> int:
         """Packets of an input's stream whose times went back, so that they were moved."""
