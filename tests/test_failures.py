@@ -233,7 +233,7 @@ def test_an_unknown_model_suggests_the_nearest(
         (["--codec", "aac"], "aac"),
         (["--crf", "60"], "0 to 51"),
         (["--codec", "ffv1", "--crf", "20"], "--crf"),
-        (["--encode.preset", "medum"], "medium"),
+        (["--speed", "medum"], "medium"),
         (["--model", "embeded"], "embedded"),
         (["--detector", "embeded"], "embedded"),
     ],

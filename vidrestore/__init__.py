@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Aperture": "vidrestore.video.picture.presentation",
     "Chapter": "vidrestore.video.read.probe",
     "ColourTags": "vidrestore.video.read.probe",
     "ConfigLike": "vidrestore.config",
@@ -38,13 +39,15 @@ _HOMES = {
     "Options": "vidrestore.session",
     "OutputPlan": "vidrestore.video.write.plan",
     "Picture": "vidrestore.structs",
+    "Presentation": "vidrestore.video.picture.presentation",
+    "Projection": "vidrestore.video.picture.presentation",
     "Progress": "vidrestore.session",
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
     "RestorerRun": "vidrestore.models.interfaces",
     "Session": "vidrestore.session",
     "StreamInfo": "vidrestore.video.read.probe",
-    "StreamPlan": "vidrestore.video.write.plan",
+    "StreamPlan": "vidrestore.video.write.stream_plan",
     "Track": "vidrestore.tracks",
     "Tracks": "vidrestore.tracks",
     "UnknownModelError": "vidrestore.errors",
@@ -68,6 +71,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Aperture",
     "Chapter",
     "ColourTags",
     "ConfigLike",
@@ -91,7 +95,9 @@ __all__ = [
     "Options",
     "OutputPlan",
     "Picture",
+    "Presentation",
     "Progress",
+    "Projection",
     "RestoreConfig",
     "RestoreReport",
     "RestorerRun",
@@ -163,11 +169,13 @@ if TYPE_CHECKING:
         RestoreReport,
     )
     from vidrestore.tracks import Track, Tracks
+    from vidrestore.video.picture.presentation import Aperture, Presentation, Projection
     from vidrestore.video.read.probe import Chapter, ColourTags, StreamInfo, VideoInfo
     from vidrestore.video.read.source import FrameSource
     from vidrestore.video.read.window import Window
-    from vidrestore.video.write.plan import OutputPlan, StreamPlan
+    from vidrestore.video.write.plan import OutputPlan
     from vidrestore.video.write.sink import FrameSink
+    from vidrestore.video.write.stream_plan import StreamPlan
 
 
 def __getattr__(name: str) -> Any:

@@ -277,22 +277,33 @@ class BlendConfig(_Stage):
 class EncodeConfig(_Stage):
     """The file that is written."""
 
+    profile: (
+        Literal["access", "ffv1", "prores_hq", "prores_4444xq", "dnxhr_hqx", "proxy"] | None
+    ) = Field(
+        None,
+        description="codec, quality, size, pixel format and sound in one word; --codec, --crf and "
+        "--audio win over it",
+    )
     codec: str = Field(
         "auto", description="video codec: auto, libx264, libx265, libvpx-vp9, ffv1, prores_ks, …"
     )
     crf: float | None = Field(
         None, ge=0, le=63, description="constant quality, lower is better; the codec's own default"
     )
-    preset: str = Field(
+    speed: str = Field(
         "medium",
-        description=(
-            "preset of x264 and x265, ultrafast to veryslow: encoding time against file size"
-        ),
+        description="of x264, x265 and SVT-AV1, ultrafast to veryslow: encoding time against size",
     )
-    drop: tuple[Literal["attachments", "subtitles", "data", "chapters"], ...] = Field(
+    audio: Literal["copy", "flac", "pcm"] = Field(
+        "copy",
+        description="what becomes of sound that the container cannot hold: nothing (the run stops "
+        "before work), or it is converted without loss to FLAC or to PCM; all other sound is "
+        "always copied",
+    )
+    drop: tuple[str, ...] = Field(
         (),
-        description="streams to leave out where the container cannot hold them: attachments, "
-        "subtitles, data, chapters",
+        description="what to leave out: attachments, subtitles, audio, video, data or chapters "
+        "that the container cannot hold, or a stream by its number, which is always left out",
     )
     overwrite: bool = Field(
         False, description="replace existing outputs (an input is never replaced)"
@@ -302,6 +313,21 @@ class EncodeConfig(_Stage):
         description="keep the output of an input that lacks more than decode.max_broken "
         "(the exit code is still 1)",
     )
+
+    @field_validator("drop")
+    @classmethod
+    def _check_drop(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            if word not in _DROPPED_KINDS and not (word.isascii() and word.isdecimal()):
+                raise PydanticCustomError(
+                    "drop",
+                    "expected {kinds} or the number of a stream",
+                    {"kinds": ", ".join(_DROPPED_KINDS)},
+                )
+        return words
+
+
+_DROPPED_KINDS = ("attachments", "subtitles", "audio", "video", "data", "chapters")
 
 
 class RunConfig(_Stage):

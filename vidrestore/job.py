@@ -3,7 +3,8 @@
     job = make_job("tape.mp4", "restored.mp4", config)
 
 It is made once, from one opening of the input, printed by `--dry-run`, and taken by reader, writer
-and report. Making it loads no network and decodes no more than a frame.
+and report. Making it loads no network and decodes no more than a frame. A small file is written as
+the output will be, and removed, so that what cannot be written is refused before work.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
 from vidrestore.video.read.window import Window, window_of
 from vidrestore.video.write.plan import OutputPlan, plan_output
+from vidrestore.video.write.trial import try_output
 
 __all__ = ["Job", "expected_frames", "make_job"]
 
@@ -93,8 +95,10 @@ def make_job(
         planned = None
         if destination is not None:
             planned = plan_output(info, destination, config.encode, container)
-    expected = expected_frames(info, config)
-    tight = _check_memory(info, config, planned, expected, model)
+        expected = expected_frames(info, config)
+        tight = _check_memory(info, config, planned, expected, model)
+        if planned is not None:
+            try_output(planned, info, config.encode, window, container, inputs)
     return Job(
         source=source,
         config=config,

@@ -75,14 +75,14 @@ def estimate_memory_mib(
     restored = min(most, config.run.queue_frames + 2)
     pictures = (min(most, waiting) + restored) * picture_bytes
     faces = _FACES * min(most, waiting_for_faces) * _FACE_MIB
-    encoder = _encoder_bytes(picture_bytes, pixels, most, config.encode.preset, codec)
+    encoder = _encoder_bytes(picture_bytes, pixels, most, config.encode.speed, codec)
     network = _WEIGHT_COPIES * weights_bytes
     program = _PROGRAM_MIB + _PARSING_MIB * parsing
     return program + faces + (pictures + encoder + network) / 2**20
 
 
 def _encoder_bytes(
-    picture_bytes: int, pixels: int, frames: float, preset: str, codec: str | None
+    picture_bytes: int, pixels: int, frames: float, speed: str, codec: str | None
 ) -> float:
     """Pictures that the encoder looks ahead (with a small copy) and reconstructs (with three
     planes between the pixels).
@@ -91,7 +91,7 @@ def _encoder_bytes(
         return 0.0
     if codec not in _LOOKAHEAD_FRAMES:
         return 4.0 * picture_bytes
-    ahead = _LOOKAHEAD_FRAMES[codec].get(preset, _VP9_LOOKAHEAD_FRAMES) + 8
+    ahead = _LOOKAHEAD_FRAMES[codec].get(speed, _VP9_LOOKAHEAD_FRAMES) + 8
     sample_bytes = 1 if picture_bytes <= 3 * pixels else 2
     looked_ahead = min(frames, ahead) * (picture_bytes + sample_bytes * pixels)
     reconstructed = min(frames, _RECONSTRUCTED_FRAMES) * (picture_bytes + 3 * sample_bytes * pixels)
@@ -121,7 +121,7 @@ def check_memory(needed_mib: float, what: str) -> str | None:
     if share > 1:
         raise NotEnoughMemoryError(
             f"{told} are free; lower --run.queue-frames, --align.window-s or "
-            "--temporal-filter.reach-frames, take a faster --encode.preset or --codec ffv1, or "
+            "--temporal-filter.reach-frames, take a faster --speed or --codec ffv1, or "
             "free memory"
         )
     return f"{told} are free; it may not suffice" if share > _WARN_ABOVE else None

@@ -192,7 +192,7 @@ def test_the_estimate_falls_with_the_options_that_the_message_names():
         {"run": {"queue_frames": 1}},
         {"align": {"window_s": 0.2}},
         {"temporal_filter": {"reach_frames": 1}},
-        {"encode": {"preset": "veryfast"}},
+        {"encode": {"speed": "veryfast"}},
         {"codec": "ffv1"},
     ):
         assert needed(**lower) < needed()

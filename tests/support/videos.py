@@ -25,6 +25,7 @@ class Audio:
     title: str | None = None
     default: bool = True
     sample_rate: int = 48000
+    layout: str = "mono"
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _quick(codec: str) -> dict[str, str]:
 def _add_audio(out: av.container.OutputContainer, track: Audio) -> av.AudioStream:
     stream = out.add_stream(track.codec, rate=track.sample_rate)
     assert isinstance(stream, av.AudioStream)
-    stream.codec_context.layout = "mono"
+    stream.codec_context.layout = track.layout
     _tag(stream, track.language, track.title, default=track.default)
     return stream
 
@@ -235,7 +236,9 @@ def _encode_audio(muxed: _Muxed, stream: av.AudioStream, track: Audio) -> None:
         name = context.format.name
         kind, peak = _SAMPLES[name.removesuffix("p")]
         samples = (tone * peak).astype(kind)[None]
-        frame = av.AudioFrame.from_ndarray(samples, format=name, layout="mono")
+        channels = context.layout.nb_channels
+        samples = samples.repeat(channels, 0 if name.endswith("p") else 1)
+        frame = av.AudioFrame.from_ndarray(samples, format=name, layout=track.layout)
         frame.sample_rate, frame.pts = track.sample_rate, start + begin
         frame.time_base = Fraction(1, track.sample_rate)
         for packet in stream.encode(frame):

@@ -83,7 +83,7 @@ SOURCES: dict[str, Callable[[Path], FrameSource]] = {
     "a list": lambda clip: ListSource(read(clip)),
 }
 SINKS: dict[str, Callable[[Path, Path], FrameSink]] = {
-    "a file": lambda clip, out: VideoWriter(out, probe(clip), EncodeConfig(preset="ultrafast")),
+    "a file": lambda clip, out: VideoWriter(out, probe(clip), EncodeConfig(speed="ultrafast")),
     "a counter": lambda clip, out: CountingSink(),
 }
 source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)

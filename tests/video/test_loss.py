@@ -32,7 +32,7 @@ def restored(source: Path, output: Path, **options: float | bool) -> tuple[int, 
     """(frames, notes, whether the input is damaged) of a run that changes nothing."""
     part = {name: options[name] for name in ("start", "end") if name in options}
     keep = bool(options.get("keep"))
-    encode = EncodeConfig(preset="ultrafast", keep_damaged=keep)
+    encode = EncodeConfig(speed="ultrafast", keep_damaged=keep)
     with (
         VideoReader(source, DecodeConfig(**part), threads=1, keep_damaged=keep) as reader,
         VideoWriter(output, reader.info, encode, window=reader.window, threads=1) as writer,

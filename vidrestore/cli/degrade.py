@@ -73,7 +73,7 @@ def _list_recipes(ctx: click.Context, option: click.Parameter, given: bool) -> N
     "decode.max_broken",
     "encode.codec",
     "encode.crf",
-    "encode.preset",
+    "encode.speed",
     "encode.drop",
     "encode.overwrite",
     "run.threads",

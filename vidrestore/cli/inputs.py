@@ -108,7 +108,8 @@ def check_encoding(output: Path, codec: str = "auto") -> None:
         UsageError: there is no such codec.
         VideoWriteError: the ending or the codec does not do.
     """
-    from vidrestore.video.write.codecs import check_codec, container_of
+    from vidrestore.video.write.codecs import check_codec
+    from vidrestore.video.write.containers import container_of
 
     container = container_of(output)
     if codec != "auto":

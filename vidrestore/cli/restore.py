@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ def restore(
         return
     assert job.output is not None
     _limit_threads(config.run.threads)
-    echo(_first_line(job), err=True)
+    echo(_first_line(job), *job.output.notes, err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
     from vidrestore.session import Session
@@ -103,7 +103,7 @@ def restore(
                 inputs=[*job.inputs, *presets],
                 overwrite=config.encode.overwrite,
             )
-    echo(*_summary(done), err=True)
+    echo(*_summary(done, told=job.output.notes), err=True)
     if done.damaged:
         raise VideoDecodeError(
             f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
@@ -140,8 +140,12 @@ def _named(chosen: ModelSpec | Path | None) -> str:
 
 
 def _output(job: Job) -> str:
+    from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
+
     assert job.output is not None
-    return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt}"
+    kind = "lossless" if job.output.codec in LOSSLESS_ENCODERS else "lossy"
+    why = f"{kind}, {job.output.why}" if job.output.why else kind
+    return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt} ({why})"
 
 
 def _first_line(job: Job) -> str:
@@ -149,7 +153,8 @@ def _first_line(job: Job) -> str:
     return f"{job.source} → {_output(job)}{warnings}"
 
 
-def _summary(done: RestoreReport) -> list[str]:
+def _summary(done: RestoreReport, told: Sequence[str] = ()) -> list[str]:
+    """What was done; without the notes that were told before work."""
     lines = [_restored(done)]
     if done.faces_left_alone:
         strength = done.config["blend"]["strength"]
@@ -158,7 +163,7 @@ def _summary(done: RestoreReport) -> list[str]:
         lines.append(f"{counted(done.faces_left_alone, 'face')} left alone (strength 0){wholly}")
     if done.faces_failed:
         lines.append(f"{counted(done.faces_failed, 'face')} left alone: no valid numbers came out")
-    lines.extend(done.notes)
+    lines.extend(note for note in done.notes if note not in told)
     lines.append(f"wrote {done.output}")
     return lines
 

@@ -78,12 +78,26 @@ def _place(path: Path) -> Path:
 
 
 def _check_place(output: Path) -> None:
+    _check_name(output)
     if output.is_dir():
         raise VideoWriteError(f"{output} is a folder; name a file in it")
     if not output.absolute().parent.is_dir():
         raise VideoWriteError(f"the folder {output.parent} does not exist; create it first")
     if os.path.lexists(output) and not (output.is_file() or output.is_symlink()):
         raise VideoWriteError(f"{output} is no ordinary file (a device or a pipe); name a file")
+
+
+def _check_name(output: Path) -> None:
+    """Ask the file system about the final name, which only the end of the work would create."""
+    try:
+        os.lstat(output)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            size = len(os.fsencode(output.name))
+            raise VideoWriteError(
+                f"{output}: the name is too long for this folder ({size} bytes; most file systems "
+                "take 255); choose a shorter one"
+            ) from error
 
 
 def _check_not_input(output: Path, inputs: Iterable[Path]) -> None:

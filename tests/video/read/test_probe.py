@@ -44,7 +44,7 @@ def test_tells_what_the_file_holds(tmp_path: Path) -> None:
     assert [chapter.metadata["title"] for chapter in info.chapters] == ["one", "two"]
     assert [one.metadata["filename"] for one in info.attachments] == ["a.ttf"]
     assert info.timecode == "01:00:00:00"
-    assert info.auto_codec == "libx264"
+    assert info.auto_codec == "libx265"
 
 
 def test_describe_names_everything_a_person_asks_for(tmp_path: Path) -> None:

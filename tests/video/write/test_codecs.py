@@ -11,14 +11,8 @@ import pytest
 from native import random_frame
 
 from vidrestore.errors import UsageError, VideoWriteError
-from vidrestore.video.write.codecs import (
-    AUTO_ORDER,
-    CONTAINERS,
-    choose_codec,
-    container_of,
-    equal_layouts,
-    fitting_format,
-)
+from vidrestore.video.write.codecs import choose_codec, equal_layouts, fitting_format
+from vidrestore.video.write.containers import AUTO_ORDER, CONTAINERS, container_of
 
 
 @pytest.mark.parametrize(
@@ -81,7 +75,7 @@ def test_a_format_that_a_codec_is_said_to_hold_comes_back(codec: str) -> None:
         if fitting_format(codec, fmt, 64, 64) == fmt:
             held += 1
             assert _as_decoded(codec, random_frame(fmt, 64, 64)) == fmt, fmt
-    assert held >= 5
+    assert held >= (2 if codec == "libsvtav1" else 5)
 
 
 def test_what_nothing_holds_names_what_does() -> None:

@@ -17,11 +17,11 @@ from videos import make_video, planes_of
 from vidrestore.config import EncodeConfig
 from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.read.probe import VideoInfo, probe
+from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.encoder_options import (
     encoder_options,
     has_constant_rate,
     muxer_options,
-    relaid,
     set_threads,
 )
 from vidrestore.video.write.plan import OutputPlan, plan_output
@@ -39,7 +39,7 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
 
 
 def planned(info: VideoInfo, codec: str, ending: str) -> tuple[OutputPlan, EncodeConfig]:
-    config = EncodeConfig(codec=codec, preset="ultrafast")
+    config = EncodeConfig(codec=codec, speed="ultrafast")
     return plan_output(info, info.path.with_name(f"out{ending}"), config), config
 
 
@@ -110,8 +110,8 @@ def test_unusual_tags_are_kept_in_mp4_and_matroska_gives_equal_bytes(info: Video
 def test_an_equal_layout_holds_the_same_numbers(tmp_path: Path) -> None:
     frame = random_frame("nv12", 32, 16)
     picture = picture_from_av(frame)
-    assert relaid(picture, "nv12") is picture.handle
-    luma, blue, red = planes_of(relaid(picture, "yuv420p"))
+    assert for_encoder(picture, "nv12") is picture.handle
+    luma, blue, red = planes_of(for_encoder(picture, "yuv420p"))
     chroma = np.frombuffer(planes_of(frame)[1][: 16 * 2 * 8], np.uint8)
     assert luma == planes_of(frame)[0]
     assert (blue, red) == (chroma[::2].tobytes(), chroma[1::2].tobytes())

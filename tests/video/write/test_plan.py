@@ -149,7 +149,7 @@ def test_timed_text_of_mp4_does_not_fit_matroska(tmp_path: Path) -> None:
         ({"codec": "libx266"}, "unknown codec"),
         ({"codec": "ffv1", "crf": 20}, "ffv1 has no --crf"),
         ({"crf": 60}, "60 is too much for libx264: 0 to 51"),
-        ({"preset": "medum"}, "did you mean 'medium'"),
+        ({"speed": "medum"}, "did you mean 'medium'"),
     ],
 )
 def test_bad_encoder_settings(

@@ -32,7 +32,7 @@ from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.write.writer import VideoWriter
 
-QUICK = {"preset": "ultrafast"}
+QUICK = {"speed": "ultrafast"}
 
 
 def pass_through(
@@ -314,7 +314,7 @@ def test_any_increasing_times_survive(
         time_base=Fraction(1, 1000),
         options={"bf": "2", "preset": "veryfast"},
     )
-    output = pass_through(source, tmp_path / f"out{suffix}", overwrite=True, preset="veryfast")
+    output = pass_through(source, tmp_path / f"out{suffix}", overwrite=True, speed="veryfast")
     assert times_of(output) == [Fraction(time, 1000) for time in pts]
 
 

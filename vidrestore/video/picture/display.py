@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
 
 from vidrestore.geometry import display_from_coded
 from vidrestore.structs import Array, Display
+from vidrestore.video.picture.side_data import side_data
 
 __all__ = [
     "IDENTITY_MATRIX",
@@ -25,7 +24,6 @@ __all__ = [
     "linear_part",
     "matrix_of_frame",
     "rotation_of",
-    "side_data",
 ]
 
 IDENTITY_MATRIX = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
@@ -36,18 +34,6 @@ def matrix_of_frame(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The nine integers of a decoded frame's display matrix; None where it has none."""
     data = side_data(frame, "DISPLAYMATRIX", 36)
     return None if data is None else struct.unpack("=9i", data)
-
-
-def side_data(frame: av.VideoFrame, name: str, size: int) -> bytes | None:
-    """The first `size` bytes of a frame's side data by FFmpeg's name; None where it has none."""
-    try:
-        held: Iterable[Any] = list(frame.side_data)
-    except ValueError:  # PyAV has no name for one of a kind newer than itself, and gives none
-        return None
-    for data in held:
-        if data.type.name == name and data.buffer_size >= size:
-            return bytes(data)[:size]
-    return None
 
 
 def linear_part(matrix: tuple[int, ...] | None) -> Array | None:

@@ -18,6 +18,7 @@ from av.packet import Packet as AvPacket
 from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
+from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.ledger import Ledger
 
 __all__ = ["Decoded", "PacketDecoder"]
@@ -54,6 +55,7 @@ class PacketDecoder:
     def __init__(self, container: InputContainer, stream: VideoStream, ledger: Ledger) -> None:
         self.ledger = ledger
         self._stream = stream
+        self._decoder = decoder_of(stream)
         self._is_indexed = container.format.name.startswith("mov")
         self._conceals = container.format.name in _CONCEALS
         name = stream.codec_context.name
@@ -96,7 +98,7 @@ class PacketDecoder:
                 return []
             self._expect(packet)
         try:
-            return self._stream.decode(packet)
+            return self._decoder.decode(packet)
         except EOFError:
             return []
         except AV_ERRORS:

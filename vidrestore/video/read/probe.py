@@ -23,9 +23,14 @@ from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
-from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of, side_data
+from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
+from vidrestore.video.picture.presentation import Presentation
+from vidrestore.video.picture.side_data import side_data, side_data_names
+from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.opening import open_container
-from vidrestore.video.write.codecs import CONTAINERS, choose_codec
+from vidrestore.video.read.presentation import read_presentation
+from vidrestore.video.write.codecs import choose_codec
+from vidrestore.video.write.containers import CONTAINERS
 
 __all__ = [
     "INTERLACED_WARNING",
@@ -105,6 +110,8 @@ class VideoInfo:
     pix_fmt: str
     """As decoded; big-endian formats are named as their little-endian sisters."""
     codec: str
+    profile: str
+    """FFmpeg's name of the codec's profile, such as 'HQ' or 'DNXHR HQX'; '' where it has none."""
     bit_depth: int
     sar: Fraction
     """Sample aspect ratio, width of a pixel over its height; 1 where the file does not say."""
@@ -130,6 +137,10 @@ class VideoInfo:
     candela per square metre."""
     light_level: tuple[int, int] | None
     """Of HDR masters: maximum content and frame-average light levels, in cd/m²."""
+    side_data: frozenset[str]
+    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC'."""
+    presentation: Presentation
+    """What the container says about showing the picture, beside `sar` and `display_matrix`."""
     streams: tuple[StreamInfo, ...]
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str]
@@ -235,11 +246,11 @@ def is_cover(stream: Stream) -> bool:
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
     stream.thread_type = "SLICE"
-    tried = 0
+    tried, decoder = 0, decoder_of(stream)
     for packet in read_packets(container, stream):
         tried += packet.size > 0
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except EOFError:
             break
         except AV_ERRORS:
@@ -271,6 +282,7 @@ def _gather(
         height=frame.height,
         pix_fmt=pix_fmt,
         codec=context.codec.canonical_name,
+        profile=context.profile or "",
         bit_depth=frame.format.components[0].bits,
         sar=sar,
         rotation=rotation,
@@ -287,12 +299,14 @@ def _gather(
         field_order=int(context.field_order),
         mastering=_mastering(frame),
         light_level=_light_level(frame),
+        side_data=side_data_names(frame),
+        presentation=read_presentation(container, stream, path),
         streams=streams,
         chapters=_chapters(container),
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
         timecode=_timecode(container, stream),
-        auto_codec=_auto_codec(path, pix_fmt, frame.width, frame.height),
+        auto_codec=_auto_codec(path, pix_fmt, frame, context.codec.canonical_name),
     )
 
 
@@ -420,12 +434,19 @@ def _detail(stream: Stream) -> str:
     return ""
 
 
-def _auto_codec(path: Path, pix_fmt: str, width: int, height: int) -> str | None:
+def _auto_codec(path: Path, pix_fmt: str, frame: av.VideoFrame, codec: str) -> str | None:
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
         return None
     try:
-        return choose_codec(container, pix_fmt, width, height).codec
+        return choose_codec(
+            container,
+            pix_fmt,
+            frame.width,
+            frame.height,
+            interlaced=frame.interlaced_frame,
+            source_codec=codec,
+        ).codec
     except VideoWriteError:
         return None
 

@@ -1,74 +1,33 @@
 """Which codec writes a picture format into a container without changing a sample's meaning.
 
-`choose_codec` takes the first of x264, x265, VP9 and FFV1 that the container takes and that holds
-this pixel format *as decoded* and this size. A format is never converted, only relaid: the same
-numbers in another order of planes (`equal_layouts`), such as RGB24 and planar GBR.
+`choose_codec` takes the first codec of the source's kind (`source_kind`) that the container takes
+and that holds this pixel format *as decoded* and this size. A format is never converted unasked,
+only laid out anew: the same numbers in another order (`equal_layouts`), as RGB24 and planar GBR.
+The one exception: ProRes and DNxHR decoded with 12 bits are rounded to the 10 of their encoders.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 
 import av
+from av.codec.context import Flags
 
 from vidrestore.errors import UsageError, VideoWriteError, nearest
+from vidrestore.video.write.containers import AUTO_ORDER, CONTAINERS, Container, ending_of
+from vidrestore.video.write.source_kind import SAME_FAMILY, codec_order, encoder_profile, reason
 
 __all__ = [
-    "AUTO_ORDER",
-    "CONTAINERS",
     "CodecChoice",
-    "Container",
+    "NoCodecError",
     "check_codec",
     "choose_codec",
-    "container_of",
     "equal_layouts",
     "fitting_format",
+    "set_interlaced",
 ]
-
-AUTO_ORDER = ("libx264", "libx265", "libvpx-vp9", "ffv1")
-"""Codecs that `auto` tries, in this order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """What a kind of file can hold."""
-
-    muxer: str
-    """FFmpeg's name of the format that writes it."""
-    codecs: tuple[str, ...]
-    """Those of `AUTO_ORDER` it takes."""
-    rotation: bool = False
-    """Whether it keeps a display matrix."""
-    chapters: bool = False
-    attachments: bool = False
-    negative_times: bool = False
-    """Whether packets may have negative times; elsewhere all streams move together."""
-
-
-_MP4 = Container("mp4", AUTO_ORDER, rotation=True, chapters=True, negative_times=True)
-_MOV = Container("mov", AUTO_ORDER[:2], rotation=True, chapters=True, negative_times=True)
-_MKV = Container("matroska", AUTO_ORDER, rotation=True, chapters=True, attachments=True)
-_TS = Container("mpegts", AUTO_ORDER[:2])
-
-CONTAINERS = {
-    ".mp4": _MP4,
-    ".m4v": _MP4,
-    ".mov": _MOV,
-    ".qt": _MOV,
-    ".mkv": _MKV,
-    ".webm": Container("webm", ("libvpx-vp9",), rotation=True, chapters=True),
-    ".ts": _TS,
-    ".m2ts": _TS,
-    ".mts": _TS,
-    ".avi": Container("avi", ("libx264", "ffv1")),
-    ".flv": Container("flv", ("libx264",)),
-    ".3gp": Container("3gp", ("libx264",), rotation=True, negative_times=True),
-    ".nut": Container("nut", AUTO_ORDER, chapters=True),
-}
-"""Containers by file ending."""
 
 _X264 = frozenset(
     f"yuv{sampling}p{bits}" for sampling in ("420", "422", "444") for bits in ("", "10le")
@@ -79,9 +38,18 @@ _X265 = (
     | {"gray", "gray10le", "gray12le", "gbrp", "gbrp10le", "gbrp12le"}
 )
 _VP9 = frozenset({"yuv420p", "yuv422p", "yuv440p", "yuv444p", "gbrp"})
+_ALPHA = "yuva420p"
+"""What VP9 holds where the container takes it: `Container.vp9_alpha`."""
 
-_HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9}
+_SVT_AV1 = frozenset({"yuv420p", "yuv420p10le"})
+
+_HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9, "libsvtav1": _SVT_AV1}
 """Formats that come back as they went in; encoders take more (x264 turns gray into yuv420p)."""
+
+_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks")
+
+_PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "dnxhd", "cfhd")
+"""Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
     ("yuv420p", "yuvj420p", "nv12", "nv21"),
@@ -118,20 +86,17 @@ def equal_layouts(pix_fmt: str) -> tuple[str, ...]:
     return (pix_fmt,)
 
 
-def container_of(path: str | Path) -> Container:
-    """The container that a file's ending names.
+class NoCodecError(VideoWriteError):
+    """A picture does not fit the codec or the container.
 
-    Raises:
-        VideoWriteError: if the ending is unknown.
+    Args:
+        what: does not fit.
+        ways: the end of the message: what does.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in CONTAINERS:
-        shown = f"the file ending {suffix!r} names no container" if suffix else "no file ending"
-        raise VideoWriteError(
-            f"{path}: {shown} that can be written; use one of {', '.join(CONTAINERS)}"
-            + nearest(suffix, CONTAINERS)
-        )
-    return CONTAINERS[suffix]
+
+    def __init__(self, what: str, ways: str) -> None:
+        super().__init__(what + ways)
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +106,20 @@ class CodecChoice:
     codec: str
     """FFmpeg's name of the encoder."""
     pix_fmt: str
-    """The picture's own format, or one of `equal_layouts`."""
+    """The picture's own format, or one of `equal_layouts`, or rounded to 10 bits."""
+    why: str = field(default="", compare=False)
+    """In a few words."""
 
 
 def choose_codec(
-    container: Container, pix_fmt: str, width: int, height: int, codec: str = "auto"
+    container: Container,
+    pix_fmt: str,
+    width: int,
+    height: int,
+    codec: str = "auto",
+    *,
+    interlaced: bool = False,
+    source_codec: str = "",
 ) -> CodecChoice:
     """The codec for a picture format and size.
 
@@ -155,26 +129,34 @@ def choose_codec(
         width: coded width in pixels.
         height: coded height.
         codec: an encoder's name, or 'auto'.
+        interlaced: whether frames are coded as two fields, for which some encoders ask more lines.
+        source_codec: FFmpeg's name of the source's codec, whose kind `auto` keeps; '' where it does
+            not count.
 
     Raises:
         UsageError: if there is no such codec.
         VideoWriteError: if nothing fits; names what does.
     """
+    shown = f"{'interlaced ' if interlaced else ''}{pix_fmt} at {width}x{height}"
     if codec == "auto":
-        for name in container.codecs:
-            fitting = fitting_format(name, pix_fmt, width, height)
+        why = reason(source_codec, pix_fmt) if source_codec else ""
+        for name in codec_order(container.codecs, source_codec, pix_fmt):
+            fitting = _fitting_in(container, name, pix_fmt, width, height, interlaced)
+            if fitting is None and name == SAME_FAMILY.get(source_codec):
+                fitting = _fitting_rounded(name, pix_fmt, width, height, interlaced)
             if fitting:
-                return CodecChoice(name, fitting)
-        raise VideoWriteError(
-            f"no codec that {_ending(container)} takes holds {pix_fmt} at {width}x{height}"
-            + _alternatives(pix_fmt, width, height)
+                return CodecChoice(name, fitting, why)
+        kind = f" for a source in {source_codec}" if why.startswith("as the") else ""
+        raise NoCodecError(
+            f"no codec that {ending_of(container)} takes{kind} holds {shown}",
+            _alternatives(pix_fmt, width, height, interlaced),
         )
     check_codec(codec, container)
-    fitting = fitting_format(codec, pix_fmt, width, height)
+    fitting = _fitting_in(container, codec, pix_fmt, width, height, interlaced)
     if fitting is None:
-        raise VideoWriteError(
-            f"codec {codec} cannot hold {pix_fmt} at {width}x{height}"
-            + _alternatives(pix_fmt, width, height)
+        raise NoCodecError(
+            f"codec {codec} cannot hold {shown}",
+            _alternatives(pix_fmt, width, height, interlaced),
         )
     return CodecChoice(codec, fitting)
 
@@ -193,57 +175,89 @@ def check_codec(codec: str, container: Container) -> None:
         raise UsageError(f"unknown codec {codec!r}{nearest(codec, known)}") from error
     if encoder.type != "video":
         raise UsageError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
-    if codec in AUTO_ORDER and codec not in container.codecs:
+    tabled = {name for other in CONTAINERS.values() for name in other.codecs}
+    if codec in tabled and codec not in container.codecs:
         endings = [end for end, other in CONTAINERS.items() if codec in other.codecs]
-        raise VideoWriteError(
-            f"{_ending(container)} does not take codec {codec}; write {' or '.join(endings)}, "
-            f"or use --codec auto ({', '.join(container.codecs)})"
+        raise NoCodecError(
+            f"{ending_of(container)} does not take codec {codec}",
+            f"; write {' or '.join(endings)}, or use --codec auto ({', '.join(container.codecs)})",
         )
 
 
-def fitting_format(codec: str, pix_fmt: str, width: int, height: int) -> str | None:
+def fitting_format(
+    codec: str, pix_fmt: str, width: int, height: int, interlaced: bool = False
+) -> str | None:
     """The layout of `pix_fmt` that `codec` holds at this size, or None."""
     if codec in _HOLDS:
         held = _HOLDS[codec]
     else:
         held = frozenset(form.name for form in _encoder(codec).video_formats or ())
+    if interlaced and codec in _PROGRESSIVE_ONLY:
+        return None
     for name in equal_layouts(pix_fmt):
-        if name in held and _opens(codec, name, width, height):
+        if name in held and _opens(codec, name, width, height, interlaced):
             return name
     return None
+
+
+def _fitting_in(
+    container: Container, codec: str, pix_fmt: str, width: int, height: int, interlaced: bool
+) -> str | None:
+    is_vp9 = codec == "libvpx-vp9" and pix_fmt == _ALPHA and not interlaced
+    if is_vp9 and container.vp9_alpha and _opens(codec, pix_fmt, width, height, False):
+        return pix_fmt
+    return fitting_format(codec, pix_fmt, width, height, interlaced)
+
+
+def _fitting_rounded(
+    codec: str, pix_fmt: str, width: int, height: int, interlaced: bool
+) -> str | None:
+    """The format of 10 bits for one of 12, where decoders give ProRes 4444 and DNxHR so."""
+    if "12" not in pix_fmt:
+        return None
+    return fitting_format(codec, pix_fmt.replace("12", "10"), width, height, interlaced)
 
 
 def _encoder(codec: str) -> av.Codec:
     return av.Codec(codec, "w")
 
 
-def _alternatives(pix_fmt: str, width: int, height: int) -> str:
+def _alternatives(pix_fmt: str, width: int, height: int, interlaced: bool) -> str:
     pairs = [
         f"{codec} in {end}"
         for codec in AUTO_ORDER
-        if fitting_format(codec, pix_fmt, width, height)
+        if fitting_format(codec, pix_fmt, width, height, interlaced)
         for end in (".mp4", ".mov", ".mkv", ".webm", ".avi")
         if codec in CONTAINERS[end].codecs
     ]
     return f"; these do: {', '.join(pairs)}" if pairs else "; no codec here holds it"
 
 
-def _ending(container: Container) -> str:
-    return next(end for end, other in CONTAINERS.items() if other == container)
+def set_interlaced(context: av.VideoCodecContext, codec: str) -> None:
+    """Ask an encoder that knows fields to code them apart."""
+    if codec in _KNOWS_FIELDS:
+        context.flags |= Flags.interlaced_dct | Flags.interlaced_me
 
 
 @lru_cache(maxsize=256)
-def _opens(codec: str, pix_fmt: str, width: int, height: int) -> bool:
+def _opens(codec: str, pix_fmt: str, width: int, height: int, interlaced: bool) -> bool:
     """Whether the encoder accepts this size: each has rules of its own (even, not too small, …)."""
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, pix_fmt
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     context.thread_count = 1
-    if codec == "libx265":
+    if interlaced:
+        set_interlaced(context, codec)
+    profile = encoder_profile(codec, "", pix_fmt)
+    if profile is not None:
+        context.options = {"profile": profile}
+    elif codec == "libx265":
         context.options = {"preset": "ultrafast", "x265-params": "log-level=none:pools=1"}
     elif codec == "libx264":
         context.options = {"preset": "ultrafast"}
+    elif codec == "libvpx-vp9" and pix_fmt == _ALPHA:
+        context.options = {"auto-alt-ref": "0"}
     try:
         context.open()
     except (av.FFmpegError, ValueError):

@@ -1,4 +1,4 @@
-"""Settings of encoders and muxers, and the layout they are fed with."""
+"""Settings of encoders and muxers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from fractions import Fraction
 import av
 
 from vidrestore.config import EncodeConfig
-from vidrestore.structs import Picture
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.write.plan import OutputPlan
+from vidrestore.video.write.source_kind import encoder_profile
 from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
 
-__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "relaid", "set_threads"]
+__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "set_threads"]
 
-_CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0}
+_CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
 
 _THREADS = X264_THREADS
@@ -39,20 +39,53 @@ _TAGS_OF_MP4 = frozenset({
 
 def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -> dict[str, str]:
     """FFmpeg's options of the video encoder."""
-    crf = config.crf if config.crf is not None else _CRF.get(plan.codec)
+    asked = (config.crf, plan.wanted.crf, _CRF.get(plan.codec))
+    crf = next((one for one in asked if one is not None), None)
     options = {} if crf is None else {"crf": f"{crf:g}"}
     if plan.codec == "libx264":
-        options |= {"preset": config.preset}
+        options |= {"preset": config.speed}
         options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
         options |= x264_options(*_x264_master(source))
     elif plan.codec == "libx265":
-        options |= {"preset": config.preset}
+        options |= {"preset": config.speed, "a53cc": "1"}
         options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
     elif plan.codec == "libvpx-vp9":
         options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
+        # Frames that are never shown have no alpha.
+        options |= {"auto-alt-ref": "0"} if plan.pix_fmt.startswith("yuva") else {}
+    elif plan.codec == "libsvtav1":
+        options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": "lp=2"}
     elif plan.codec == "ffv1":
-        options |= {"level": "3", "slicecrc": "1"}
+        options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
+    profile = plan.wanted.encoder_profile
+    profile = profile or encoder_profile(plan.codec, source.profile, plan.pix_fmt)
+    if profile is not None:
+        options["profile"] = profile
+    if plan.codec == "prores_ks":
+        options["vendor"] = "apl0"  # some editors ask for Apple's
     return options
+
+
+def _ffv1_slices(source: VideoInfo) -> dict[str, str]:
+    """Slices are decoded at once, and a damaged one hurts no other; of odd sizes FFmpeg chooses."""
+    if source.width % 8 or source.height % 8:
+        return {}
+    return {"slices": "16" if source.width * source.height >= 1280 * 720 else "4"}
+
+
+_SVT_PRESETS = {
+    "ultrafast": 12,
+    "superfast": 11,
+    "veryfast": 10,
+    "faster": 9,
+    "fast": 8,
+    "medium": 7,
+    "slow": 5,
+    "slower": 4,
+    "veryslow": 3,
+    "placebo": 1,
+}
+"""SVT-AV1's numbers by x264's words."""
 
 
 def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None:
@@ -111,6 +144,8 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     if muxer in ("matroska", "webm"):
         # Random identifiers would make two runs differ; inferred flags, input and output.
         return {"fflags": "+bitexact", "default_mode": "passthrough"}
+    if muxer == "mpegts":
+        return {"mpegts_m2ts_mode": "1" if plan.container.is_blu_ray else "0"}
     return {}
 
 
@@ -118,20 +153,3 @@ def _movie_timescale(time_base: Fraction) -> int:
     """Ticks a second in which MP4 tells when the first frame is shown: at least the input's."""
     ticks = time_base.denominator
     return ticks * -(-1000 // ticks) if ticks <= 1_000_000 else 1000
-
-
-def relaid(picture: Picture, pix_fmt: str) -> av.VideoFrame:
-    """The picture's frame in an equal layout: the same numbers, in another order in memory."""
-    frame: av.VideoFrame = picture.handle
-    if frame.format.name == pix_fmt:
-        return frame
-    scale = "JPEG" if picture.full_range else "MPEG"
-    space = int(frame.colorspace)
-    changed = frame.reformat(
-        format=pix_fmt,
-        src_color_range=scale,
-        dst_color_range=scale,
-        src_colorspace=space,
-        dst_colorspace=space,
-    )
-    return changed

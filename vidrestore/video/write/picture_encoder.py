@@ -15,20 +15,27 @@ from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
+from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
+from vidrestore.video.picture.side_data import side_data_names
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
+from vidrestore.video.write.codecs import set_interlaced
+from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.encoder_options import (
     encoder_options,
     has_constant_rate,
-    relaid,
     set_threads,
 )
+from vidrestore.video.write.losses import CAPTION_CODECS
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.tags import stream_tags
 
 __all__ = ["PictureEncoder"]
+
+_X265_UNTIMED_FRAMES = 2
+"""Of a video of so few frames x265 leaves the decoding times to chance; they are in order."""
 
 
 class PictureEncoder:
@@ -55,10 +62,21 @@ class PictureEncoder:
         self._plan, self._source, self._window = plan, source, window
         rate = source.average_rate or Fraction(25)
         self._time_base = 1 / rate if has_constant_rate(plan, source) else source.time_base
-        self._stream = self._add_stream(container, rate, config, threads)
+        self.stream = self._add_stream(container, rate, config, threads)
+        """In the output."""
         self.last_pts: int | None = None
         """Of the last frame, in the encoder's ticks; None before the first."""
         self._step = 0
+        self._frames = 0
+        self._lost_captions = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the pictures got lost on the way, and was not foreseen."""
+        lost = self._lost_captions
+        if not lost or "A53_CC" in self._source.side_data:
+            return ()
+        return (f"closed captions of {counted(lost, 'frame')} lost: {self._plan.codec} has none",)
 
     def encode(self, frame: Frame | None) -> Sequence[Packet[Any]]:
         """Encode a frame's picture at its time, or (None) give what the encoder still holds.
@@ -68,8 +86,13 @@ class PictureEncoder:
                 or the encoder fails.
         """
         timed = None if frame is None else self._timed(frame)
+        self._frames += frame is not None
         with unexpected(VideoWriteError, f"{self._plan.destination}: cannot be encoded"):
-            return self._stream.encode(timed)
+            packets = self.stream.encode(timed)
+        if self._plan.codec == "libx265" and self._frames <= _X265_UNTIMED_FRAMES:
+            for packet in packets:
+                packet.dts = packet.pts
+        return packets
 
     def _add_stream(
         self, container: OutputContainer, rate: Fraction, config: EncodeConfig, threads: int
@@ -78,8 +101,8 @@ class PictureEncoder:
         stream = container.add_stream(
             plan.codec,
             rate=rate,
-            width=source.width,
-            height=source.height,
+            width=plan.wanted.size[0],
+            height=plan.wanted.size[1],
             pix_fmt=plan.pix_fmt,
             time_base=self._time_base,
             options=encoder_options(plan, source, config),
@@ -88,6 +111,8 @@ class PictureEncoder:
         self._set_codec(stream, threads)
         info = next(one for one in source.streams if one.index == source.stream_index)
         stream.metadata.update(stream_tags(info, encoded=True))
+        if plan.codec == "libvpx-vp9" and plan.pix_fmt.startswith("yuva"):
+            stream.metadata["alpha_mode"] = "1"
         stream.disposition = Disposition(info.disposition)
         if plan.container.rotation and source.display_matrix is not None:
             stream.set_display_matrix(source.display_matrix)
@@ -96,20 +121,20 @@ class PictureEncoder:
     def _set_codec(self, stream: VideoStream, threads: int) -> None:
         source, context = self._source, stream.codec_context
         set_threads(context, self._plan.codec, threads)
-        if source.sar != 1:
-            context.sample_aspect_ratio = source.sar
-        if source.colour.range:
-            context.color_range = source.colour.range
-        context.colorspace = source.colour.space
-        context.color_primaries = source.colour.primaries
-        context.color_trc = source.colour.transfer
+        wanted = self._plan.wanted
+        if wanted.sar != 1:
+            context.sample_aspect_ratio = wanted.sar
+        if wanted.colour.range:
+            context.color_range = wanted.colour.range
+        context.colorspace = wanted.colour.space
+        context.color_primaries = wanted.colour.primaries
+        context.color_trc = wanted.colour.transfer
         context.flags |= Flags.frame_duration
         if self._plan.codec == "libx265" and self._plan.container.muxer in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players ask for
         if source.interlaced:
             context.field_order = source.field_order
-            if self._plan.codec in ("libx264", "mpeg2video"):
-                context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+            set_interlaced(context, self._plan.codec)
 
     def _timed(self, frame: Frame) -> av.VideoFrame:
         """The frame's samples with its time, for the encoder, which takes a reference of its own.
@@ -130,11 +155,16 @@ class PictureEncoder:
                 )
             self._step = pts - self.last_pts
         self.last_pts = pts
-        out = relaid(picture, self._plan.pix_fmt)
+        if self._plan.codec not in CAPTION_CODECS:
+            self._lost_captions += "A53_CC" in side_data_names(picture.handle)
+        wanted = self._plan.wanted
+        out = for_encoder(
+            picture, self._plan.pix_fmt, wanted.size, interlaced=self._source.interlaced
+        )
         out.pts, out.time_base = pts, self._time_base
         out.duration = self._duration(picture.handle, frame)
         out.pict_type = 0
-        colour = self._source.colour
+        colour = wanted.colour
         out.color_range = colour.range or out.color_range
         out.colorspace, out.color_primaries = colour.space, colour.primaries
         out.color_trc = colour.transfer

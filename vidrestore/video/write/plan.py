@@ -6,29 +6,32 @@ becomes of every other stream, or says why the output cannot be made and what wo
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import UsageError, VideoDecodeError, VideoWriteError, nearest
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
-from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
-from vidrestore.video.write.codecs import CONTAINERS, Container, choose_codec, container_of
+from vidrestore.video.picture.layouts import layout_of
+from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
+from vidrestore.video.write.containers import Container, container_of
+from vidrestore.video.write.losses import picture_losses
+from vidrestore.video.write.profiles import Wanted, apply_profile
+from vidrestore.video.write.refusal import Option, Refusal, advise
+from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
 
-__all__ = ["OutputPlan", "StreamPlan", "plan_output", "stream_name"]
+__all__ = ["OutputPlan", "plan_output"]
 
-_PRESETS = (
+_SPEEDS = (
     "ultrafast",
     "superfast",
     "veryfast",
@@ -41,29 +44,8 @@ _PRESETS = (
     "placebo",
 )
 
-# fmt: off
-_TS_CODECS = frozenset({
-    "aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "opus", "s302m",
-    "dvb_subtitle", "hdmv_pgs_subtitle", "timed_id3", "klv", "scte_35", "h264", "hevc",
-    "mpeg1video", "mpeg2video", "mpeg4",
-})
-# fmt: on
-"""What MPEG-TS really carries; its muxer accepts anything, as private data that nobody reads."""
-
-
 _LONG_WAIT_S = 10
 """A first frame later than this is no offset that somebody meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPlan:
-    """What becomes of one stream."""
-
-    index: int
-    action: Literal["encode", "copy", "attach", "rewrite", "drop"]
-    """'encode': the restored picture. 'copy': packet by packet. 'attach': as an attached file.
-    'rewrite': a timecode or chapter track, which the container's writer makes anew. 'drop': left
-    out because the user said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +57,12 @@ class OutputPlan:
     codec: str
     """FFmpeg's name of the encoder."""
     pix_fmt: str
-    """The format it is fed with: as decoded, or an equal layout."""
+    """The format it is fed with: as decoded, an equal layout, or rounded to 10 bits."""
+    why: str
+    """Why `auto` took this codec, in a few words; '' where there is no special reason."""
+    wanted: Wanted
+    """Size, shape of pixels and colours of the picture that is written: as decoded, or as a profile
+    asks."""
     streams: tuple[StreamPlan, ...]
     """In the input's order."""
     with_chapters: bool
@@ -113,22 +100,51 @@ def plan_output(
         with open_input(info.path) as opened:
             return plan_output(info, destination, config, opened)
     destination = Path(destination)
-    container = container_of(destination)
+    container_of(destination)
     check_outputs([destination], inputs=[info.path], overwrite=config.overwrite)
-    choice = choose_codec(container, info.pix_fmt, info.width, info.height, config.codec)
+    layout_of(info.pix_fmt)
+
+    def attempt(ending: str, changed: EncodeConfig) -> OutputPlan:
+        return _settle(info, destination.with_suffix(ending), changed, source)
+
+    try:
+        return _settle(info, destination, config, source)
+    except Refusal as refusal:
+        ways = advise(refusal, destination.suffix, config, attempt)
+        raise VideoWriteError(f"{refusal}; {ways}") from refusal
+
+
+def _settle(
+    info: VideoInfo, destination: Path, config: EncodeConfig, source: InputContainer
+) -> OutputPlan:
+    """As `plan_output`, without advice.
+
+    Raises:
+        UsageError: as `plan_output`.
+        Refusal: the container cannot hold something.
+    """
+    container = container_of(destination)
+    config, wanted = apply_profile(info, config)
+    choice = _choose(info, wanted, destination, container, config)
     _check_quality(choice.codec, config)
     _check_turn(info, destination, container)
-    streams, notes = _plan_streams(source, info, destination, container, config)
-    with_chapters = bool(info.chapters)
-    if with_chapters and not container.chapters:
+    streams, notes = plan_streams(source, info, destination, container, config)
+    with_chapters = bool(info.chapters) and container.chapters
+    if info.chapters and not with_chapters:
         if "chapters" not in config.drop:
-            raise VideoWriteError(
+            raise Refusal(
                 f"{destination}: {destination.suffix} cannot hold the "
-                f"{counted(len(info.chapters), 'chapter')}; write {_endings('chapters')}, or leave "
-                "them out with --drop chapters"
+                f"{counted(len(info.chapters), 'chapter')}",
+                [("drop", "chapters")],
             )
-        with_chapters = False
         notes.append(f"{counted(len(info.chapters), 'chapter')} left out")
+    if "12" in info.pix_fmt and choice.pix_fmt == info.pix_fmt.replace("12", "10"):
+        notes.append(
+            f"12 bits as decoded ({info.pix_fmt}) are rounded to the 10 that {choice.codec} "
+            "writes; --codec ffv1 keeps them"
+        )
+    notes += wanted.notes
+    notes += picture_losses(info, choice.codec, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")
@@ -137,12 +153,36 @@ def plan_output(
         container=container,
         codec=choice.codec,
         pix_fmt=choice.pix_fmt,
+        why=choice.why,
+        wanted=wanted,
         streams=tuple(streams),
         with_chapters=with_chapters,
         clock_s=clock_s,
         covers=_read_covers(source, info, streams),
         notes=tuple(notes),
     )
+
+
+def _choose(
+    info: VideoInfo,
+    wanted: Wanted,
+    destination: Path,
+    container: Container,
+    config: EncodeConfig,
+) -> CodecChoice:
+    try:
+        return choose_codec(
+            container,
+            wanted.pix_fmt,
+            *wanted.size,
+            config.codec,
+            interlaced=info.interlaced,
+            source_codec=info.codec,
+        )
+    except NoCodecError as error:
+        others = [name for name in (*container.codecs, "auto") if name != config.codec]
+        options: list[Option] = [("codec", name) for name in others]
+        raise Refusal(f"{destination}: {error.what}", options) from error
 
 
 def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
@@ -152,15 +192,11 @@ def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
     return math.floor(info.start_s / info.time_base) * info.time_base
 
 
-def _endings(ability: str) -> str:
-    return " or ".join(end for end, one in CONTAINERS.items() if getattr(one, ability))
-
-
 def _check_quality(codec: str, config: EncodeConfig) -> None:
-    if codec in ("libx264", "libx265") and config.preset not in _PRESETS:
+    if codec in ("libx264", "libx265", "libsvtav1") and config.speed not in _SPEEDS:
         raise UsageError(
-            f"unknown preset {config.preset!r}; use one of {', '.join(_PRESETS)}"
-            + nearest(config.preset, _PRESETS)
+            f"unknown speed {config.speed!r}; use one of {', '.join(_SPEEDS)}"
+            + nearest(config.speed, _SPEEDS)
         )
     if config.crf is None:
         return
@@ -176,34 +212,10 @@ def _check_quality(codec: str, config: EncodeConfig) -> None:
 def _check_turn(info: VideoInfo, destination: Path, container: Container) -> None:
     if (info.rotation or info.mirrored) and not container.rotation:
         how = f"turned by {info.rotation}°" if info.rotation else "mirrored"
-        raise VideoWriteError(
+        raise Refusal(
             f"{destination}: the picture is {how} for showing, which {destination.suffix} cannot "
-            f"tell players; write {_endings('rotation')}"
+            "tell players"
         )
-
-
-def _plan_streams(
-    source: InputContainer,
-    info: VideoInfo,
-    destination: Path,
-    container: Container,
-    config: EncodeConfig,
-) -> tuple[list[StreamPlan], list[str]]:
-    plans: list[StreamPlan] = []
-    notes: list[str] = []
-    for stream in info.streams:
-        if stream.index == info.stream_index:
-            plans.append(StreamPlan(stream.index, "encode"))
-            continue
-        if stream.is_made_by_muxer:
-            plans.append(StreamPlan(stream.index, "rewrite"))
-            continue
-        av_stream = source.streams[stream.index]
-        way = _way_to_keep(av_stream, stream, container)
-        if way is None:
-            notes.append(_drop_or_raise(av_stream, stream, destination, config))
-        plans.append(StreamPlan(stream.index, way or "drop"))
-    return plans, notes
 
 
 def _read_covers(
@@ -230,60 +242,3 @@ def _read_covers(
         if len(found) == len(wanted):
             break
     return found
-
-
-def _way_to_keep(
-    stream: Stream, info: StreamInfo, container: Container
-) -> Literal["copy", "attach"] | None:
-    if info.type == "attachment" or (info.is_cover and container.attachments):
-        return "attach" if container.attachments else None
-    return "copy" if _holds_packets(stream, info, container) else None
-
-
-def _holds_packets(stream: Stream, info: StreamInfo, container: Container) -> bool:
-    """Whether the container's writer accepts a header with this stream in it."""
-    if container.muxer == "mpegts" and info.codec not in _TS_CODECS:
-        return False
-    output = av.open(io.BytesIO(), "w", format=container.muxer)
-    try:
-        output.add_stream_from_template(stream, opaque=True)
-        output.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _drop_or_raise(
-    stream: Stream, info: StreamInfo, destination: Path, config: EncodeConfig
-) -> str:
-    """The note about a stream left out.
-
-    Raises:
-        VideoWriteError: if the user has not said so.
-    """
-    kind = _drop_kind(info)
-    name = stream_name(info)
-    if kind in config.drop:
-        return f"{name} left out: {destination.suffix} cannot hold it"
-    holding = [ending for ending, other in CONTAINERS.items() if _way_to_keep(stream, info, other)]
-    ways = [f"write {' or '.join(holding)}"] if holding else []
-    ways += [f"leave it out with --drop {kind}"] if kind else []
-    if not ways:
-        ways = ["remove that stream first"]
-    raise VideoWriteError(
-        f"{destination}: {destination.suffix} cannot hold {name}; {', or '.join(ways)}"
-    )
-
-
-def _drop_kind(info: StreamInfo) -> str | None:
-    if info.type == "attachment" or info.is_cover:
-        return "attachments"
-    return {"subtitle": "subtitles", "data": "data", "unknown": "data"}.get(info.type)
-
-
-def stream_name(info: StreamInfo) -> str:
-    """The stream as messages call it, such as 'audio stream 1 (aac, eng)'."""
-    kind = "cover art" if info.is_cover else info.type
-    what = info.metadata.get("filename") if info.type == "attachment" else info.codec
-    told = ", ".join(part for part in (what or "unknown", info.language, info.title) if part)
-    return f"{kind} stream {info.index} ({told})"

@@ -7,7 +7,7 @@ interleave in the output as they did in the input and memory stays bounded.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,10 +21,12 @@ from av.stream import Discard, Stream
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.video.boundary import unexpected, wind
+from vidrestore.video.container.mp4 import read_movie, sample_count
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger, is_indexed
 from vidrestore.video.read.promise import missing_packets
 from vidrestore.video.read.shortfall import Shortfall
 from vidrestore.video.read.window import Window
+from vidrestore.video.write.sound import SoundConverter
 
 __all__ = ["StreamCopier"]
 
@@ -62,6 +64,7 @@ class StreamCopier:
         window: the part to copy. Audio is cut at packet bounds; video streams begin at a key frame.
         origin_s: subtracted from all times, in seconds.
         path: of the input.
+        converters: of the streams whose sound is encoded anew, by index of the input's stream.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class StreamCopier:
         window: Window,
         origin_s: Fraction,
         path: Path,
+        converters: Mapping[int, SoundConverter] | None = None,
     ) -> None:
+        self._converters = converters or {}
         self._source = source
         self._output = output
         self._window = window
@@ -93,9 +98,19 @@ class StreamCopier:
     def advance(self, until_s: Fraction | None) -> None:
         """Copy all packets up to a time of the output, in seconds; None copies the rest."""
         while self._next is not None and (until_s is None or self._next[0] <= until_s):
-            with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
-                self._output.mux(self._next[1])
-            self._next = next(self._packets, None)
+            self._copy_next(self._next[1])
+
+    def copy_first(self, packets: int) -> None:
+        """Copy so many packets, whatever their times, for a trial of the output."""
+        for _ in range(packets):
+            if self._next is None:
+                return
+            self._copy_next(self._next[1])
+
+    def _copy_next(self, packet: Packet) -> None:
+        with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
+            self._output.mux(packet)
+        self._next = next(self._packets, None)
 
     def _read(self) -> Iterator[tuple[Fraction, Packet]]:
         """(time in the output, packet of the output) in the input's order."""
@@ -111,7 +126,17 @@ class StreamCopier:
             copied = self._streams[packet.stream.index]
             if self._is_whole(packet, copied) and self._prepare(packet, copied):
                 copied.written += 1
-                yield self._time_s(packet), self._readdressed(packet, copied)
+                converter = self._converters.get(packet.stream.index)
+                if converter is None:
+                    yield self._time_s(packet), self._readdressed(packet, copied)
+                else:
+                    yield from self._timed(converter.convert(packet))
+        for converter in self._converters.values():
+            yield from self._timed(converter.finish())
+
+    def _timed(self, packets: Iterable[Packet]) -> Iterator[tuple[Fraction, Packet]]:
+        for packet in packets:
+            yield self._time_s(packet), packet
 
     def _is_whole(self, packet: Packet, copied: _Copied) -> bool:
         """Whether the packet holds anything, all of it; the samples between lines do not."""
@@ -128,6 +153,8 @@ class StreamCopier:
         """
         stream, copied = self._source.streams[index], self._streams[index]
         tally, window = self.ledger.streams[index], self._window
+        if not tally.packets and self._is_empty_track(stream):
+            return None
         missing, promised, at_s = missing_packets(
             self._source,
             stream,
@@ -141,6 +168,12 @@ class StreamCopier:
             return None
         when = None if at_s is None else max(0.0, float(at_s - self._start_s))
         return Shortfall(f"packets of {name}", missing, promised, when)
+
+    def _is_empty_track(self, stream: Stream) -> bool:
+        """Whether the tables of an MP4 track say that it has no samples."""
+        if not self._source.format.name.startswith("mov") or stream.frames:
+            return False
+        return sample_count(read_movie(self._path), stream.id) == 0
 
     def went_back(self, index: int) -> int:
         """Packets of an input's stream whose times went back, so that they were moved."""

@@ -18,6 +18,9 @@ _WRITTEN_ANEW = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id")
 )
 
+_OF_PICTURE = ("alpha_mode", "stereo_mode")
+"""Tags by which Matroska's elements about a picture are read and written."""
+
 _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")
 """Beginnings of Matroska's tags about the encoded stream."""
 
@@ -47,7 +50,7 @@ def stream_tags(stream: StreamInfo, *, encoded: bool) -> dict[str, str]:
         key: text
         for key, text in stream.metadata.items()
         if key.lower() not in _WRITTEN_ANEW
-        and key.lower() != "timecode"
+        and key.lower() not in ("timecode", *(_OF_PICTURE if encoded else ()))
         and not key.lower().startswith(_STATISTICS)
     }
     if not encoded and "encoder" in stream.metadata:

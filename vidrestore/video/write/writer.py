@@ -13,14 +13,13 @@ anything fails before, the temporary is deleted. Two writers of one file exclude
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import av
-from av.container import OutputContainer
-from av.stream import Disposition, Stream
+from av.container import InputContainer
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
@@ -32,12 +31,17 @@ from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoder_options import muxer_options
-from vidrestore.video.write.picture_encoder import PictureEncoder
-from vidrestore.video.write.plan import OutputPlan, plan_output, stream_name
+from vidrestore.video.write.output_streams import OutputStreams
+from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.remux import StreamCopier
-from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
+from vidrestore.video.write.stream_plan import stream_name
+from vidrestore.video.write.tags import chapters_for, container_tags
+from vidrestore.video.write.track_patch import apply_patches
 
 __all__ = ["OutputPlan", "VideoWriter", "plan_output"]
+
+_TRIAL_PACKETS = 100
+"""Some of each stream, as streams interleave."""
 
 
 class VideoWriter:
@@ -51,6 +55,7 @@ class VideoWriter:
         threads: for encoding, where it does not change the bytes (FFV1, ProRes); 0 takes all.
         max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
         inputs: other files that are never replaced.
+        opened: the input, open; None opens it.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -66,7 +71,9 @@ class VideoWriter:
         threads: int = 0,
         max_broken: float | None = None,
         inputs: Sequence[Path] = (),
+        opened: InputContainer | None = None,
     ) -> None:
+        self._opened = opened
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
@@ -92,7 +99,8 @@ class VideoWriter:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know: streams dropped; what is missing, once committed."""
-        return (*self.plan.notes, *map(str, self._shortfalls), *self._moved)
+        lost = self._encoder.notes if self._committed else ()
+        return (*self.plan.notes, *lost, *map(str, self._shortfalls), *self._moved)
 
     @property
     def is_damaged(self) -> bool:
@@ -140,9 +148,25 @@ class VideoWriter:
             self._encode(None)
             self._copier.advance(None)
             self._compare_copied()
-            self._close()
+            self._finish()
             self._output.publish()
         self._committed = True
+
+    def try_out(self, frames: Iterable[Frame]) -> None:
+        """Write some frames, the first packets of what is copied, and the end of the file.
+
+        It is what `write` and `commit` do, except that nothing gets the final name: a trial before
+        work. The writer cannot be used afterwards.
+
+        Raises:
+            VideoWriteError: if such a file cannot be written.
+        """
+        with self._told():
+            for frame in frames:
+                self._container.mux(self._encoder.encode(frame))
+            self._container.mux(self._encoder.encode(None))
+            self._copier.copy_first(_TRIAL_PACKETS)
+            self._finish()
 
     def _encode(self, frame: Frame | None) -> None:
         """Encode a frame, or flush the encoder, and copy the other streams up to it."""
@@ -155,8 +179,11 @@ class VideoWriter:
     def _compare_copied(self) -> None:
         """Compare what was copied with what the input promised."""
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            if planned.action != "copy":
+            if planned.action not in ("copy", "convert"):
                 continue
+            if planned.index in self._streams.converters:
+                converter = self._streams.converters[planned.index]
+                self._moved += converter.notes(stream_name(info))
             missing = self._copier.shortfall(info.index, stream_name(info))
             self._shortfalls += [missing] if missing else []
             back = self._copier.went_back(info.index)
@@ -177,7 +204,7 @@ class VideoWriter:
     def _open(self) -> None:
         plan, source = self.plan, self._source
         # Two containers, for a stream must not be used after its own container is closed.
-        self._input = self._stack.enter_context(open_input(source.path))
+        self._input = self._opened or self._stack.enter_context(open_input(source.path))
         self._container = av.open(
             str(self._output.temporary),  # absolute, else "a:b.mp4" would name a protocol
             "w",
@@ -186,35 +213,28 @@ class VideoWriter:
         )
         self._stack.callback(self._container.close)
         self._container.metadata.update(container_tags(source, self._window))
-        copied = self._add_streams(self._container)
+        streams = self._streams = OutputStreams(self._container, self._input, plan, source)
+        streams.add(self._config, self._window, self._threads)
+        self._encoder = streams.encoder
         if plan.with_chapters:
             chapters = chapters_for(source, self._window, self.plan.clock_s)
             self._container.set_chapters(chapters)
         origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
         self._copier = StreamCopier(
-            self._input, self._container, copied, self._window, origin_s, source.path
+            self._input,
+            self._container,
+            streams.copied,
+            self._window,
+            origin_s,
+            source.path,
+            streams.converters,
         )
 
-    def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
-        """Add all streams in the input's order; gives those to copy by the input's index."""
-        copied: dict[int, Stream] = {}
-        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            template = self._input.streams[planned.index]
-            if planned.action == "encode":
-                self._encoder = PictureEncoder(
-                    container, self.plan, self._source, self._config, self._window, self._threads
-                )
-            elif planned.action == "copy":
-                stream = container.add_stream_from_template(template, opaque=True)
-                stream.metadata.clear()
-                stream.metadata.update(stream_tags(info, encoded=False))
-                stream.disposition = Disposition(info.disposition)
-                copied[planned.index] = stream
-            elif planned.action == "attach":
-                name, kind, data = self.plan.covers.get(planned.index) or _attached_file(template)
-                container.add_attachment(name, kind, data)
-        return copied
+    def _finish(self) -> None:
+        """Close the file and write into it what FFmpeg did not."""
+        self._close()
+        apply_patches(self._output.temporary, self.plan.container.muxer, self._streams.patches)
 
     def _close(self) -> None:
         self._stack.close()
@@ -230,16 +250,10 @@ class VideoWriter:
             if is_out_of_memory(error):
                 raise NotEnoughMemoryError(
                     f"{self.plan.destination}: out of memory while encoding; take a faster "
-                    "--encode.preset, or free memory"
+                    "--speed, or free memory"
                 ) from error
             reason = getattr(error, "strerror", None) or str(error)
             raise VideoWriteError(
                 f"{self.plan.destination}: cannot be written ({reason}); check the space and "
                 "permissions of its folder, and --codec"
             ) from error
-
-
-def _attached_file(stream: Stream) -> tuple[str, str, bytes]:
-    name = stream.metadata.get("filename") or f"attachment{stream.index}"
-    kind = stream.metadata.get("mimetype") or "application/octet-stream"
-    return name, kind, stream.data  # type: ignore[attr-defined]

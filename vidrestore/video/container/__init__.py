@@ -1,0 +1,1 @@
+"""Boxes of MP4 and elements of Matroska, where FFmpeg or PyAV reads or writes too little."""

@@ -1,0 +1,34 @@
+"""Decoders that FFmpeg would not choose by itself."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from av import CodecContext, VideoCodecContext
+from av.video.stream import VideoStream
+
+__all__ = ["VideoDecoder", "decoder_of"]
+
+VideoDecoder: TypeAlias = VideoStream | VideoCodecContext
+"""Either gives the frames of a packet: `decode(packet)`."""
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's own decoders of these pass alpha by, which Matroska holds beside the packets."""
+
+
+def decoder_of(stream: VideoStream) -> VideoDecoder:
+    """The stream itself, or a decoder of its own where the stream's would lose alpha.
+
+    Args:
+        stream: whose threads are set.
+    """
+    context = stream.codec_context
+    name = _WITH_ALPHA.get(context.codec.canonical_name)
+    told = {key.lower(): value for key, value in stream.metadata.items()}
+    if name is None or told.get("alpha_mode") != "1":
+        return stream
+    decoder = CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata = context.extradata
+    decoder.thread_count = context.thread_count
+    return decoder

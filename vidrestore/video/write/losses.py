@@ -1,0 +1,82 @@
+"""What belongs to the picture and the output cannot carry, in words, before work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from av.stream import Disposition
+
+from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.write.presentation import STEREO_IN_MP4
+
+__all__ = ["CAPTION_CODECS", "picture_losses"]
+
+_LOST = {
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "dynamic HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "dynamic HDR Vivid metadata",
+    "AFD": "the active format description (AFD)",
+    "ICC_PROFILE": "the ICC colour profile",
+}
+"""No encoder here writes these; by FFmpeg's name of the side data."""
+
+_HDR_LEFT = ("DOVI_METADATA", "DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID")
+
+CAPTION_CODECS = frozenset({"libx264", "libx265", "mpeg2video"})
+"""Encoders that write closed captions (CEA-608, CEA-708) into the picture stream."""
+
+
+SAR_CODECS = frozenset({"libx264", "libx265", "mpeg2video", "mpeg1video", "mpeg4"})
+"""Encoders whose own headers tell the shape of pixels."""
+
+_TELLING = ("mp4", "mov", "matroska", "webm")
+"""Writers of containers that tell how a picture is shown."""
+
+
+def picture_losses(source: VideoInfo, codec: str, muxer: str) -> Iterator[str]:
+    """What of the picture's own data gets lost, one note each.
+
+    Args:
+        source: the input, as probed.
+        codec: FFmpeg's name of the encoder.
+        muxer: FFmpeg's name of the container's writer.
+    """
+    yield from _presentation_losses(source, codec, muxer)
+    info = next(one for one in source.streams if one.index == source.stream_index)
+    if info.disposition & Disposition.multilayer:
+        yield (
+            "spatial (stereo) video: the base view is restored, and the second view, which no "
+            "encoder here writes, is left out"
+        )
+    for name, words in _LOST.items():
+        if name in source.side_data:
+            kept = "; the HDR colours below it are kept" if name in _HDR_LEFT else ""
+            yield f"{words} cannot be written and will be lost{kept}"
+    if "A53_CC" in source.side_data and codec not in CAPTION_CODECS:
+        yield (
+            f"closed captions inside the picture stream will be lost: {codec} cannot write them; "
+            "--codec libx264 and libx265 do"
+        )
+
+
+def _presentation_losses(source: VideoInfo, codec: str, muxer: str) -> Iterator[str]:
+    told, lost = source.presentation, []
+    tells = muxer in _TELLING
+    if source.sar != 1 and not tells and muxer != "3gp" and codec not in SAR_CODECS:
+        lost.append(f"the shape of its pixels ({source.sar.numerator}:{source.sar.denominator})")
+    if told.aperture is not None and not tells:
+        lost.append("the clean aperture (crop) of the picture")
+    if (told.projection is not None or told.spherical_xml is not None) and not tells:
+        lost.append("the projection of the spherical (360 degree) picture")
+    in_mp4 = muxer in ("mp4", "mov")
+    if told.stereo not in (None, 0) and (
+        not tells or (in_mp4 and told.stereo not in STEREO_IN_MP4)
+    ):
+        lost.append("how the picture holds both eyes (stereo)")
+    if told.boxes and not in_mp4:
+        names = ", ".join(kind.decode("ascii", "replace") for kind, _ in told.boxes)
+        lost.append(f"what only MP4 and MOV say of it ({names})")
+    if source.mastering is not None and not tells and codec not in ("libx264", "libx265"):
+        lost.append("the HDR master's display")
+    for what in lost:
+        yield f"{what} cannot be told in this container and will be lost; .mp4 and .mov tell it"
