@@ -1,8 +1,8 @@
 """Decode a video stream into one picture for every time: holes are filled, times always rise.
 
     pictures = PictureStream(info, window)
-    for pts, picture, repaired in pictures.pictures(container, stream):
-        ...
+    for one in pictures.pictures(container, stream):
+        one.pts, one.picture
 
 A picture that cannot be decoded is replaced by the one before it; one at the end of the file is
 first tried again without threads, since a decoder that works on several at once gives all of them
@@ -11,8 +11,9 @@ up when one is damaged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -29,7 +30,7 @@ from vidrestore.video.read.packets import Decoded, PacketDecoder
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.read.window import Window
 
-__all__ = ["PictureStream", "new_ledger", "nominal_step", "open_stream"]
+__all__ = ["PictureStream", "TimedPicture", "new_ledger", "nominal_step", "open_stream"]
 
 _STARTS_ANYWHERE = ("mpegts", "mpeg")
 """Formats whose files may begin in the middle of a group of pictures."""
@@ -39,6 +40,28 @@ _SEEK_BACK_S = (0, 2, 10, 60)
 
 _MOST_TRIED_AGAIN = 64
 """Most frames that a decoder can hold when the file ends: its threads and its reordering."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Untimed:
+    """A picture whose time may be missing, or go back."""
+
+    pts: int | None
+    picture: Picture
+    repaired: bool
+    silent: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPicture:
+    """A picture at its time."""
+
+    pts: int
+    picture: Picture
+    repaired: bool
+    """Whether it stands for one that could not be decoded."""
+    silent: Sequence[int] = ()
+    """Times of packets before it that promise no picture."""
 
 
 class PictureStream:
@@ -60,14 +83,14 @@ class PictureStream:
         """Pictures whose times went back, and were moved."""
         self.skipped_at_start = 0
         """Pictures before the first one that could be decoded, which nobody promised."""
+        self.unanswered = 0
+        """Pictures that the chunks of an AVI file promise and that no place tells of."""
         self.reached_end_of_window = False
         self.next_pts: int | None = None
         """When the pictures would have gone on behind the window's end, at most that end."""
 
-    def pictures(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[tuple[int, Picture, bool]]:
-        """Give (time, picture, repaired) of the frames in the window, times strictly increasing.
+    def pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[TimedPicture]:
+        """Give the pictures of the window, times strictly increasing.
 
         Args:
             container: the open file.
@@ -78,7 +101,8 @@ class PictureStream:
         """
         last: int | None = None
         step = nominal_step(self.info)
-        for pts, picture, repaired in self._filled(container, stream):
+        for one in self._filled(container, stream):
+            pts = one.pts
             if pts is None or (last is not None and pts <= last):
                 self.shifted += pts is not None
                 pts = 0 if last is None else last + step
@@ -90,16 +114,15 @@ class PictureStream:
                 self.next_pts = min(pts, self.window.end_pts)
                 return
             if self.window.holds(pts):
-                yield pts, picture, repaired
+                yield TimedPicture(pts, one.picture, one.repaired, one.silent)
 
-    def _filled(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[tuple[int | None, Picture, bool]]:
-        """(time, picture, repaired): holes are filled with the picture before, else after them."""
+    def _filled(self, container: InputContainer, stream: VideoStream) -> Iterator[_Untimed]:
+        """Pictures with holes filled by the picture before, else the one after them."""
         before: Picture | None = None
         for decoder, decoded in self._decoded(container, stream):
             frame = decoded.frame
             now = before if frame is None else self._picture(frame)
+            self.damaged += decoded.is_corrupt
             if now is None:
                 continue
             lost = decoded.skipped
@@ -110,10 +133,11 @@ class PictureStream:
             found = self._decode_again(lost) if again else {}
             for pts in lost:
                 before = self._picture(found[pts]) if pts in found else before or now
-                yield pts, before, pts not in found
+                yield _Untimed(pts, before, pts not in found)
             before = now if frame is not None else before
             if frame is not None:
-                yield frame.pts if frame.pts is not None else frame.dts, now, False
+                yield _Untimed(decoded.pts, now, False, decoded.silent)
+            self.unanswered = decoder.unanswered
 
     def _decode_again(self, lost: list[int]) -> dict[int, av.VideoFrame]:
         """Pictures at the end of the file by their times, decoded one after the other."""
@@ -124,11 +148,10 @@ class PictureStream:
             decoder = PacketDecoder(
                 container, stream, Ledger(container, self.info.path, from_start=False)
             )
-            frames = (one.frame for one in decoder.pictures())
             return {
-                frame.pts: frame
-                for frame in frames
-                if frame is not None and frame.pts is not None and frame.pts in lost
+                one.pts: one.frame
+                for one in decoder.pictures()
+                if one.frame is not None and one.pts is not None and one.pts in lost
             }
 
     def _promised(self, decoder: PacketDecoder) -> bool:
@@ -138,7 +161,6 @@ class PictureStream:
         return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
-        self.damaged += frame.is_corrupt
         info = self.info
         picture = picture_from_av(frame)
         if (picture.width, picture.height, picture.format) != (
@@ -168,7 +190,7 @@ class PictureStream:
             decoder = PacketDecoder(container, stream, self.ledger)
             answers = decoder.pictures()
             start = next(answers, None)
-            begins = start is not None and start.frame is not None and start.frame.pts
+            begins = start is not None and start.frame is not None and start.pts
             if first is None or back_s == _SEEK_BACK_S[-1] or (begins and begins <= first):
                 break
         if start is not None:

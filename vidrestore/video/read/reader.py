@@ -167,21 +167,21 @@ class VideoReader:
         container, stream = self._container, self._stream
         assert container is not None and stream is not None, "the reader is closed"
         cuts = CutDetector(self._config.cut_threshold)
-        for pts, picture, repaired in self._pictures.pictures(container, stream):
-            self.frames_repaired += repaired
+        for one in self._pictures.pictures(container, stream):
+            self.frames_repaired += one.repaired
             self._check_damage(self._expected_frames())
-            is_cut = (not repaired or self.frames_read == 0) and cuts.is_cut(picture)
+            is_cut = (not one.repaired or self.frames_read == 0) and cuts.is_cut(one.picture)
             frame = Frame(
                 index=self.frames_read,
-                pts=pts - self.window.shift,
+                pts=one.pts - self.window.shift,
                 time_base=self.info.time_base,
-                picture=picture,
+                picture=one.picture,
                 display=self.info.display,
                 is_cut=is_cut,
-                repaired=repaired,
+                repaired=one.repaired,
             )
             self.frames_read += 1
-            self._times.add(pts)
+            self._times.add(one.pts, one.silent)
             yield frame
             if self._container is None:  # reading on from a closed file would crash
                 return
@@ -262,6 +262,7 @@ class VideoReader:
         missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
         before = self._missing_before_window()
         missing, at_s = missing + before, self._wanted_s if before else at_s
+        missing = max(missing, self._pictures.unanswered)
         self.frames_lost = max(self.frames_lost, missing)
         if self.frames_lost:
             self._lost_at_s = max(0.0, float(at_s - self.info.start_s))
