@@ -11,6 +11,7 @@ up when one is damaged.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -101,20 +102,22 @@ class PictureStream:
         """
         last: int | None = None
         step = nominal_step(self.info)
+        joins = deque(round(one.at_s / self.info.time_base) for one in self.info.clock.joins)
         for one in self._filled(container, stream):
-            pts = one.pts
+            pts, silent = one.pts, one.silent
             if pts is None or (last is not None and pts <= last):
                 self.shifted += pts is not None
                 pts = 0 if last is None else last + step
-            elif last is not None:
-                step = pts - last
+            if joins and pts >= joins[0]:  # what lies before the join is no gap
+                joins.popleft()
+                silent = (*silent, pts - step)
             last = pts
             if self.window.end_pts is not None and pts >= self.window.end_pts:
                 self.reached_end_of_window = True
                 self.next_pts = min(pts, self.window.end_pts)
                 return
             if self.window.holds(pts):
-                yield TimedPicture(pts, one.picture, one.repaired, one.silent)
+                yield TimedPicture(pts, one.picture, one.repaired, silent)
 
     def _filled(self, container: InputContainer, stream: VideoStream) -> Iterator[_Untimed]:
         """Pictures with holes filled by the picture before, else the one after them."""
@@ -143,11 +146,12 @@ class PictureStream:
         """Pictures at the end of the file by their times, decoded one after the other."""
         with open_input(self.info.path) as container:
             stream = open_stream(container, self.info, self.threads, "SLICE")
-            with self._met():
-                wind(container, lost[0], stream)
-            decoder = PacketDecoder(
-                container, stream, Ledger(container, self.info.path, from_start=False)
-            )
+            clock = self.info.clock
+            if not clock.joins:
+                with self._met():
+                    wind(container, lost[0], stream)
+            ledger = Ledger(container, self.info.path, from_start=False, clock=clock)
+            decoder = PacketDecoder(container, stream, ledger)
             return {
                 one.pts: one.frame
                 for one in decoder.pictures()
@@ -180,7 +184,7 @@ class PictureStream:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[PacketDecoder, Decoded]]:
         """The decoder's answers from a key frame before the window on."""
-        first = self.window.first_pts
+        first = None if self.info.clock.joins else self.window.first_pts
         for back_s in _SEEK_BACK_S if first is not None else (0,):
             if first is not None:
                 target = first - round(back_s / self.info.time_base)
@@ -226,7 +230,7 @@ def open_stream(
 def new_ledger(container: InputContainer, info: VideoInfo, window: Window) -> Ledger:
     """Begin an account of the packets of a window."""
     from_start = window.first_s is None
-    return Ledger(container, info.path, from_start=from_start, end_s=window.end_s)
+    return Ledger(container, info.path, from_start=from_start, end_s=window.end_s, clock=info.clock)
 
 
 def nominal_step(info: VideoInfo) -> int:

@@ -24,6 +24,7 @@ from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of, side_data
+from vidrestore.video.read.clock import Clock, find_joins
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.write.codecs import CONTAINERS, choose_codec
 
@@ -137,6 +138,8 @@ class VideoInfo:
     """Of the video stream that is restored."""
     timecode: str | None
     """SMPTE timecode of the first frame, such as '01:00:00:00'."""
+    clock: Clock = field(default_factory=Clock)
+    """Of the whole file, where its own jumps."""
     auto_codec: str | None = field(default=None)
     """The codec `auto` takes for a file of the same kind; None where nothing fits."""
 
@@ -149,9 +152,9 @@ class VideoInfo:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before the video is restored."""
-        if not self.interlaced and self.field_order not in _INTERLACED_ORDERS:
-            return ()
-        return (INTERLACED_WARNING,)
+        is_interlaced = self.interlaced or self.field_order in _INTERLACED_ORDERS
+        told = [INTERLACED_WARNING] if is_interlaced else []
+        return (*told, *self.clock.notes(self.start_s))
 
     @property
     def attachments(self) -> tuple[StreamInfo, ...]:
@@ -162,6 +165,9 @@ class VideoInfo:
 INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 """Of `VideoInfo.field_order`."""
+
+_UNSTEADY = ("mpegts", "mpeg", "flv")
+"""Formats whose parts can be joined byte by byte, so that the clock jumps where one begins."""
 
 _NO_VIDEO = {"tty": "a text file"}
 """Formats that FFmpeg shows as a video stream."""
@@ -186,8 +192,25 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
         path: its name.
     """
     stream = select_video(container, path)
+    clock = read_clock(path, stream.index) if container.format.name in _UNSTEADY else Clock()
     frame = _first_frame(container, stream, path)
-    return _gather(path, container, stream, frame)
+    return _gather(path, container, stream, frame, clock)
+
+
+def read_clock(path: Path, picture: int) -> Clock:
+    """Read all packets of a file and find where its clock jumps.
+
+    Args:
+        path: the file.
+        picture: index of the stream that is restored.
+    """
+    with open_input(path) as container:
+        kinds = {
+            one.index: one.type
+            for one in container.streams
+            if one.type == "audio" or one.index == picture
+        }
+        return find_joins(read_packets(container, *container.streams), kinds, picture)
 
 
 @contextmanager
@@ -251,7 +274,11 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
 
 
 def _gather(
-    path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    frame: av.VideoFrame,
+    clock: Clock,
 ) -> VideoInfo:
     context = stream.codec_context
     pix_fmt = frame.format.name
@@ -292,6 +319,7 @@ def _gather(
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
         timecode=_timecode(container, stream),
+        clock=clock,
         auto_codec=_auto_codec(path, pix_fmt, frame.width, frame.height),
     )
 

@@ -133,6 +133,7 @@ class VideoReader:
         """Whether more is missing than accepted, or nobody can know how much."""
         ledger = self._ledger
         unknown = ledger.has_cut_index or ledger.lost_streams > 0
+        unknown |= ledger.unread > self._config.max_broken
         return unknown or self.shortfall.is_beyond(self._config.max_broken)
 
     @property
@@ -155,6 +156,7 @@ class VideoReader:
         )
         notes = [f"{n} frame{'' if n == 1 else 's'} {what}" for n, what in told if n]
         already_told = ends_early and self.frames_lost > 0
+        notes += self.info.clock.notes(self.info.start_s)
         return (*notes, *ledger.notes(self.info.start_s, already_told=already_told))
 
     def frames(self) -> Iterator[Frame]:
@@ -225,7 +227,7 @@ class VideoReader:
         if missing < 1 or not self._times.is_steady:
             return 0
         with open_input(self.info.path) as container:
-            ledger = Ledger(container, self.info.path, end_s=first_s)
+            ledger = Ledger(container, self.info.path, end_s=first_s, clock=self.info.clock)
             for packet in ledger.packets([container.streams[self.info.stream_index]]):
                 if packet.dts is not None and packet.dts * packet.time_base > first_s:
                     break

@@ -15,6 +15,7 @@ from av.container import InputContainer
 
 from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, read_packets, wind
+from vidrestore.video.read.clock import Retimer
 from vidrestore.video.read.probe import VideoInfo, open_input
 
 __all__ = ["Window", "window_of"]
@@ -84,7 +85,7 @@ def window_of(
     if not start:
         return Window(None, end_pts, info.time_base)
     target = math.ceil((info.start_s + Fraction(repr(float(start)))) / info.time_base)
-    if container is None:
+    if container is None or info.clock.joins:
         with open_input(info.path) as opened:
             first = _first_pts_from(opened, info, target)
     else:
@@ -100,10 +101,15 @@ def _first_pts_from(container: InputContainer, info: VideoInfo, target: int) -> 
     """The least presentation time that is not before `target`, from packets alone."""
     best, looked = None, 0
     stream = container.streams[info.stream_index]
-    with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
-        wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
+    retimer = Retimer(info.clock)
+    if not info.clock.joins:
+        with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
+            wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
     for packet in read_packets(container, stream):
-        if packet.size == 0 or packet.is_discard:
+        if packet.size == 0:
+            continue
+        retimer.move(packet)
+        if packet.is_discard:
             continue
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is not None and pts >= target and (best is None or pts < best):

@@ -193,7 +193,13 @@ class VideoWriter:
         origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
         self._copier = StreamCopier(
-            self._input, self._container, copied, self._window, origin_s, source.path
+            self._input,
+            self._container,
+            copied,
+            self._window,
+            origin_s,
+            source.path,
+            source.clock,
         )
 
     def _add_streams(self, container: OutputContainer) -> dict[int, Stream]:
