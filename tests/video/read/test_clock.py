@@ -122,7 +122,7 @@ def test_the_clock_wraps_at_33_bits(tmp_path: Path) -> None:
     restored(source, tmp_path / "out.mkv")
     steps = {after - before for before, after in pairwise(times_of(tmp_path / "out.mkv"))}
     assert len(times_of(tmp_path / "out.mkv")) == 50 and steps == {Fraction(1, 25)}
-    assert probe(source).clock == Clock()
+    assert probe(source).clock.joins == ()
 
 
 def test_a_broadcast_that_was_lost_for_some_time_has_a_gap(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_broadcast_that_was_lost_for_some_time_has_a_gap(tmp_path: Path) -> No
     source = tmp_path / "lost.ts"
     cut = [len(data) * i // 10 // 188 * 188 for i in (2, 8)]
     source.write_bytes(data[: cut[0]] + data[cut[1] :])
-    assert probe(source).clock == Clock()
+    assert probe(source).clock.joins == ()
 
 
 @dataclass
@@ -205,12 +205,12 @@ def test_parts_of_any_clock_follow_each_other(starts: list[int], lead: int, late
 def test_a_single_wrong_time_is_no_join(wild: int, index: int) -> None:
     packets = samples(900_000, 60)
     packets[40].index, packets[40].pts = index, wild
-    assert find_joins(packets, KINDS, 0) == Clock()  # type: ignore[arg-type]
+    assert find_joins(packets, KINDS, 0).joins == ()  # type: ignore[arg-type]
 
 
 def test_a_picture_that_stands_beside_sound_is_no_join() -> None:
     slides = [Sample(0, 1_800_000 * i, 3600) for i in range(6)]
     heard = [Sample(1, 2160 * i, 2160) for i in range(5000)]
     packets = sorted([*slides, *heard], key=lambda one: one.pts)
-    assert find_joins(packets, KINDS, 0) == Clock()  # type: ignore[arg-type]
-    assert find_joins(slides, {0: "video"}, 0) == Clock()  # type: ignore[arg-type]
+    assert find_joins(packets, KINDS, 0).joins == ()  # type: ignore[arg-type]
+    assert find_joins(slides, {0: "video"}, 0).joins == ()  # type: ignore[arg-type]

@@ -63,9 +63,13 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The parts of a file that is read from its beginning."""
+    """The parts of a file that was read to its end, and what it holds of the picture."""
 
     joins: tuple[Join, ...] = ()
+    pictures: int = 0
+    """Packets of the picture; 0 where they were not counted."""
+    length_s: Fraction = Fraction(0)
+    """From the first picture to the end of the last one."""
 
     def notes(self, start_s: Fraction) -> list[str]:
         """What a person should know of the file's own clock.
@@ -186,6 +190,10 @@ class _Parts:
             self._longest_step_s[index] = max(step_s, self._longest_step_s.get(index, step_s))
             stretch.add(dts_s, pts_s, length_s or max(step_s, Fraction(0)))
 
+    def packets_of(self, index: int) -> int:
+        """How many packets a stream has."""
+        return self._numbers.get(index, 0)
+
     def _part_of(self, packet: Packet, dts_s: Fraction) -> int:
         """The part to which a packet belongs; a new one where its time fits none."""
         index = packet.stream.index
@@ -247,7 +255,13 @@ def find_joins(packets: Iterable[Packet], kinds: Mapping[int, str], picture: int
     for packet in packets:
         if packet.size:
             found.add(packet)
-    return Clock(tuple(_joins(found.parts, kinds, picture)))
+    joins = tuple(_joins(found.parts, kinds, picture))
+    stretches = [part.streams[picture] for part in found.parts if picture in part.streams]
+    length_s = Fraction(0)
+    if stretches:
+        moved_s = joins[-1].shift_s if joins else Fraction(0)
+        length_s = stretches[-1].end_s + moved_s - stretches[0].start_s
+    return Clock(joins, found.packets_of(picture), length_s)
 
 
 def _joins(parts: Sequence[_Part], kinds: Mapping[int, str], picture: int) -> Iterator[Join]:

@@ -28,6 +28,7 @@ from vidrestore.video.read.damage import (
     first_byte_of_data,
     has_cut_index,
     is_cut_off,
+    is_open_ended,
     promised_streams,
 )
 from vidrestore.video.read.probe import is_cover
@@ -159,6 +160,8 @@ class Ledger:
         """Whether all was read."""
         self.cut_off = is_cut_off(path)
         """Whether the file is shorter than its own structure says."""
+        self.is_open_ended = is_open_ended(path)
+        """Whether the lengths in its header are placeholders."""
         is_ts = self._format == "mpegts"
         cuts = cut_within_packets(path) if is_ts else (False, False)
         self.begins_within_packet = cuts[0] and from_start

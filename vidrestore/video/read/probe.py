@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -25,7 +26,9 @@ from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of, side_data
 from vidrestore.video.read.clock import Clock, find_joins
+from vidrestore.video.read.damage import is_open_ended
 from vidrestore.video.read.opening import open_container
+from vidrestore.video.read.rate import believed_rate
 from vidrestore.video.write.codecs import CONTAINERS, choose_codec
 
 __all__ = [
@@ -169,6 +172,12 @@ _INTERLACED_ORDERS = (2, 3, 4, 5)
 _UNSTEADY = ("mpegts", "mpeg", "flv")
 """Formats whose parts can be joined byte by byte, so that the clock jumps where one begins."""
 
+_UNTIMED = ("h264", "hevc", "m4v", "mpegvideo", "vvc")
+"""Raw streams, whose length only their packets tell."""
+
+_SAMPLED = 250
+"""Packets that show the frame rate."""
+
 _NO_VIDEO = {"tty": "a text file"}
 """Formats that FFmpeg shows as a video stream."""
 
@@ -192,9 +201,25 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
         path: its name.
     """
     stream = select_video(container, path)
-    clock = read_clock(path, stream.index) if container.format.name in _UNSTEADY else Clock()
+    name = container.format.name
+    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path)
+    clock = read_clock(path, stream.index) if is_counted else Clock()
+    rate = stream.average_rate or stream.guessed_rate
+    if not name.startswith(("mov", "avi")):  # their steps are those of an index
+        told = None if name in _UNTIMED else rate  # FFmpeg's default
+        rate = _rate_of_packets(path, stream.index, told) or rate
     frame = _first_frame(container, stream, path)
-    return _gather(path, container, stream, frame, clock)
+    return _gather(path, container, stream, frame, rate, clock)
+
+
+def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction | None:
+    """Frames per second by the first packets, where the header's number is none of theirs."""
+    with open_input(path) as container:
+        stream = container.streams[index]
+        first = islice((one for one in read_packets(container, stream) if one.size), _SAMPLED)
+        seen = [(one.pts, one.duration) for one in first]
+        base = Fraction(stream.time_base or 1)
+        return believed_rate(told, base, (pts for pts, _ in seen), (one for _, one in seen))
 
 
 def read_clock(path: Path, picture: int) -> Clock:
@@ -278,6 +303,7 @@ def _gather(
     container: InputContainer,
     stream: VideoStream,
     frame: av.VideoFrame,
+    rate: Fraction | None,
     clock: Clock,
 ) -> VideoInfo:
     context = stream.codec_context
@@ -286,8 +312,7 @@ def _gather(
     rotation, mirrored = rotation_of(matrix)
     sar = stream.sample_aspect_ratio or Fraction(1)
     sar = sar if sar > 0 else Fraction(1)
-    rate = stream.average_rate or stream.guessed_rate
-    duration_s = _duration_s(container, stream)
+    duration_s = _length_s(clock, rate) or _duration_s(container, stream)
     pix_fmt = pix_fmt[:-2] + "le" if pix_fmt.endswith("be") else pix_fmt
     streams = tuple(_stream_info(one) for one in container.streams)
     return VideoInfo(
@@ -308,7 +333,7 @@ def _gather(
         time_base=Fraction(stream.time_base or Fraction(1, 90000)),
         start_s=Fraction(container.start_time or 0, av.time_base),
         duration_s=duration_s,
-        n_frames_estimate=_frame_count(stream, rate, duration_s),
+        n_frames_estimate=clock.pictures or _frame_count(stream, rate, duration_s),
         colour=_colour(stream, frame),
         interlaced=frame.interlaced_frame,
         field_order=int(context.field_order),
@@ -322,6 +347,13 @@ def _gather(
         clock=clock,
         auto_codec=_auto_codec(path, pix_fmt, frame.width, frame.height),
     )
+
+
+def _length_s(clock: Clock, rate: Fraction | None) -> float | None:
+    """Of the picture, by the packets that were counted."""
+    if clock.length_s:
+        return float(clock.length_s)
+    return float(clock.pictures / rate) if clock.pictures and rate else None
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
