@@ -18,8 +18,9 @@ from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.video.read.pictures import info_in
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
-from vidrestore.video.read.window import Window, window_of
+from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.write.plan import OutputPlan, plan_output
 
 __all__ = ["Job", "expected_frames", "make_job"]
@@ -90,6 +91,8 @@ def make_job(
     with open_input(source) as container:
         info = read_info(container, source)
         window = window_of(info, config.decode.start, config.decode.end, container)
+        changes = change_warnings(info, window)
+        info = info_in(info, window)
         planned = None
         if destination is not None:
             planned = plan_output(info, destination, config.encode, container)
@@ -106,7 +109,7 @@ def make_job(
         detector=detector,
         expected_frames=expected,
         inputs=inputs,
-        warnings=(*info.warnings, *tight),
+        warnings=(*info.warnings, *changes, *tight),
     )
 
 

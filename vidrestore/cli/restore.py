@@ -145,7 +145,7 @@ def _output(job: Job) -> str:
 
 
 def _first_line(job: Job) -> str:
-    warnings = "".join(f"; {warning}" for warning in job.info.warnings)
+    warnings = "".join(f"; {warning}" for warning in job.warnings)
     return f"{job.source} → {_output(job)}{warnings}"
 
 

@@ -71,6 +71,11 @@ class Clock:
     length_s: Fraction = Fraction(0)
     """From the first picture to the end of the last one."""
 
+    def shift_s(self, index: int, number: int) -> Fraction:
+        """What is added to the time of a stream's packet with this number."""
+        passed = [one for one in self.joins if one.first.get(index, number + 1) <= number]
+        return passed[-1].shift_s if passed else Fraction(0)
+
     def notes(self, start_s: Fraction) -> list[str]:
         """What a person should know of the file's own clock.
 

@@ -26,12 +26,13 @@ from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Picture
 from vidrestore.video.boundary import av_boundary, wind
 from vidrestore.video.picture.samples import picture_from_av
+from vidrestore.video.read.changes import split_advice
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger
 from vidrestore.video.read.packets import Decoded, PacketDecoder
-from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.probe import VideoInfo, open_input, with_format
 from vidrestore.video.read.window import Window
 
-__all__ = ["PictureStream", "TimedPicture", "new_ledger", "nominal_step", "open_stream"]
+__all__ = ["PictureStream", "TimedPicture", "info_in", "new_ledger", "nominal_step", "open_stream"]
 
 _STARTS_ANYWHERE = ("mpegts", "mpeg")
 """Formats whose files may begin in the middle of a group of pictures."""
@@ -122,9 +123,17 @@ class PictureStream:
     def _filled(self, container: InputContainer, stream: VideoStream) -> Iterator[_Untimed]:
         """Pictures with holes filled by the picture before, else the one after them."""
         before: Picture | None = None
-        for decoder, decoded in self._decoded(container, stream):
+        for decoder, decoded in self.decoded(container, stream):
             frame = decoded.frame
-            now = before if frame is None else self._picture(frame)
+            if frame is not None and self._is_beyond(decoded.pts):
+                if before is None:
+                    self.reached_end_of_window = True
+                    return
+                now: Picture | None = before  # of any format; it is not wanted
+            elif frame is not None and self._is_other_before(frame, decoded.pts):
+                continue
+            else:
+                now = before if frame is None else self._picture(frame)
             self.damaged += decoded.is_corrupt
             if now is None:
                 continue
@@ -141,6 +150,16 @@ class PictureStream:
             if frame is not None:
                 yield _Untimed(decoded.pts, now, False, decoded.silent)
             self.unanswered = decoder.unanswered
+
+    def _is_beyond(self, pts: int | None) -> bool:
+        end = self.window.end_pts
+        return pts is not None and end is not None and pts >= end
+
+    def _is_other_before(self, frame: av.VideoFrame, pts: int | None) -> bool:
+        """Whether a frame of another format lies before the window."""
+        first, info = self.window.first_pts, self.info
+        is_before = pts is not None and first is not None and pts < first
+        return is_before and (frame.width, frame.height) != (info.width, info.height)
 
     def _decode_again(self, lost: list[int]) -> dict[int, av.VideoFrame]:
         """Pictures at the end of the file by their times, decoded one after the other."""
@@ -172,15 +191,15 @@ class PictureStream:
             info.height,
             info.pix_fmt,
         ):
-            seconds = float((frame.pts or 0) * info.time_base - info.start_s)
+            at_s = (frame.pts or 0) * info.time_base - info.start_s
             raise VideoDecodeError(
                 f"{info.path}: the picture changes from {info.width}x{info.height} {info.pix_fmt} "
-                f"to {picture.width}x{picture.height} {picture.format} at {seconds:.3f} s; restore "
-                "the parts one by one with --start and --end"
+                f"to {picture.width}x{picture.height} {picture.format} at {float(at_s):.3f} s; "
+                + split_advice(at_s)
             )
         return picture
 
-    def _decoded(
+    def decoded(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[PacketDecoder, Decoded]]:
         """The decoder's answers from a key frame before the window on."""
@@ -204,6 +223,20 @@ class PictureStream:
 
     def _met(self) -> AbstractContextManager[None]:
         return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")
+
+
+def info_in(info: VideoInfo, window: Window) -> VideoInfo:
+    """What `probe` found, with the picture's format as it is where a window begins."""
+    if window.first_pts is None:
+        return info
+    pictures = PictureStream(info, window, threads=1)
+    with open_input(info.path) as container:
+        stream = open_stream(container, info, 1, "SLICE")
+        for _, decoded in pictures.decoded(container, stream):
+            frame, pts = decoded.frame, decoded.pts
+            if frame is not None and pts is not None and window.holds(pts):
+                return with_format(info, stream, frame)
+    return info
 
 
 def open_stream(

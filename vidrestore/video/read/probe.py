@@ -9,14 +9,16 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 from av import AudioCodecContext, CodecContext, VideoCodecContext
 from av.container import InputContainer
+from av.packet import Packet as AvPacket
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -25,6 +27,7 @@ from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of, side_data
+from vidrestore.video.read.changes import ChangeFinder, FormatChange
 from vidrestore.video.read.clock import Clock, find_joins
 from vidrestore.video.read.damage import is_open_ended
 from vidrestore.video.read.opening import open_container
@@ -43,6 +46,7 @@ __all__ = [
     "probe",
     "read_info",
     "select_video",
+    "with_format",
 ]
 
 
@@ -143,6 +147,8 @@ class VideoInfo:
     """SMPTE timecode of the first frame, such as '01:00:00:00'."""
     clock: Clock = field(default_factory=Clock)
     """Of the whole file, where its own jumps."""
+    changes: tuple[FormatChange, ...] = ()
+    """Of the picture's format, as far as the file was read."""
     auto_codec: str | None = field(default=None)
     """The codec `auto` takes for a file of the same kind; None where nothing fits."""
 
@@ -203,13 +209,26 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     stream = select_video(container, path)
     name = container.format.name
     is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path)
-    clock = read_clock(path, stream.index) if is_counted else Clock()
+    clock, changes = read_clock(path, stream.index) if is_counted else (Clock(), ())
     rate = stream.average_rate or stream.guessed_rate
     if not name.startswith(("mov", "avi")):  # their steps are those of an index
         told = None if name in _UNTIMED else rate  # FFmpeg's default
         rate = _rate_of_packets(path, stream.index, told) or rate
+    colour = _told_colour(stream)
     frame = _first_frame(container, stream, path)
-    return _gather(path, container, stream, frame, rate, clock)
+    info = _gather(path, container, stream, frame, rate, clock)
+    return replace(info, colour=_colour(colour, frame), changes=changes)
+
+
+def _told_colour(stream: VideoStream) -> ColourTags:
+    """What the container says, else the codec's headers; decoding forgets the container's word."""
+    context = stream.codec_context
+    return ColourTags(
+        range=int(context.color_range),
+        space=int(context.colorspace),
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+    )
 
 
 def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction | None:
@@ -222,20 +241,34 @@ def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction 
         return believed_rate(told, base, (pts for pts, _ in seen), (one for _, one in seen))
 
 
-def read_clock(path: Path, picture: int) -> Clock:
-    """Read all packets of a file and find where its clock jumps.
+def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...]]:
+    """Read all packets of a file: where its clock jumps, and where the picture's format changes.
 
     Args:
         path: the file.
         picture: index of the stream that is restored.
     """
     with open_input(path) as container:
+        stream = container.streams[picture]
+        assert isinstance(stream, VideoStream)
+        finder = ChangeFinder(stream)
         kinds = {
             one.index: one.type
             for one in container.streams
             if one.type == "audio" or one.index == picture
         }
-        return find_joins(read_packets(container, *container.streams), kinds, picture)
+
+        def seen() -> Iterator[AvPacket[Any]]:
+            for packet in read_packets(container, *container.streams):
+                if packet.size and packet.stream.index == picture:
+                    finder.add(packet)
+                yield packet
+
+        clock = find_joins(seen(), kinds, picture)
+    return clock, tuple(
+        FormatChange(at_s + clock.shift_s(picture, number), before, after)
+        for number, at_s, before, after in finder.found
+    )
 
 
 @contextmanager
@@ -307,13 +340,12 @@ def _gather(
     clock: Clock,
 ) -> VideoInfo:
     context = stream.codec_context
-    pix_fmt = frame.format.name
+    pix_fmt = _little_endian(frame.format.name)
     matrix = matrix_of_frame(frame)
     rotation, mirrored = rotation_of(matrix)
     sar = stream.sample_aspect_ratio or Fraction(1)
     sar = sar if sar > 0 else Fraction(1)
     duration_s = _length_s(clock, rate) or _duration_s(container, stream)
-    pix_fmt = pix_fmt[:-2] + "le" if pix_fmt.endswith("be") else pix_fmt
     streams = tuple(_stream_info(one) for one in container.streams)
     return VideoInfo(
         path=path,
@@ -334,7 +366,7 @@ def _gather(
         start_s=Fraction(container.start_time or 0, av.time_base),
         duration_s=duration_s,
         n_frames_estimate=clock.pictures or _frame_count(stream, rate, duration_s),
-        colour=_colour(stream, frame),
+        colour=_colour(_told_colour(stream), frame),
         interlaced=frame.interlaced_frame,
         field_order=int(context.field_order),
         mastering=_mastering(frame),
@@ -354,6 +386,36 @@ def _length_s(clock: Clock, rate: Fraction | None) -> float | None:
     if clock.length_s:
         return float(clock.length_s)
     return float(clock.pictures / rate) if clock.pictures and rate else None
+
+
+def with_format(info: VideoInfo, stream: VideoStream, frame: av.VideoFrame) -> VideoInfo:
+    """What `probe` found, with the format of another frame.
+
+    Args:
+        info: of the file.
+        stream: its video stream, whose decoder gave the frame last.
+        frame: the frame.
+    """
+    pix_fmt = _little_endian(frame.format.name)
+    sar = info.sar
+    if info.container in _UNSTEADY:  # nothing but the codec's own headers tells
+        told = stream.codec_context.sample_aspect_ratio
+        sar = told if told and told > 0 else Fraction(1)
+    return replace(
+        info,
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=pix_fmt,
+        bit_depth=frame.format.components[0].bits,
+        sar=sar,
+        display=display_of(frame.width, frame.height, sar, info.display_matrix),
+        interlaced=frame.interlaced_frame,
+        auto_codec=_auto_codec(info.path, pix_fmt, frame.width, frame.height),
+    )
+
+
+def _little_endian(pix_fmt: str) -> str:
+    return pix_fmt[:-2] + "le" if pix_fmt.endswith("be") else pix_fmt
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
@@ -381,19 +443,18 @@ def _frame_count(
     return round(duration_s * rate) if duration_s and rate else None
 
 
-def _colour(stream: VideoStream, frame: av.VideoFrame) -> ColourTags:
-    """What the container or the codec's headers say, else the frame."""
-    context = stream.codec_context
+def _colour(told: ColourTags, frame: av.VideoFrame) -> ColourTags:
+    """What the file says before anything is decoded, else the frame."""
 
     def known(of_stream: int, of_frame: int) -> int:
-        return int(of_stream) if int(of_stream) not in (0, 2) else int(of_frame)
+        return of_stream if of_stream not in (0, 2) else int(of_frame)
 
     full = frame.format.name.startswith("yuvj")
     return ColourTags(
-        range=2 if full else int(context.color_range) or int(frame.color_range),
-        space=known(context.colorspace, frame.colorspace),
-        primaries=known(context.color_primaries, frame.color_primaries),
-        transfer=known(context.color_trc, frame.color_trc),
+        range=2 if full else told.range or int(frame.color_range),
+        space=known(told.space, frame.colorspace),
+        primaries=known(told.primaries, frame.color_primaries),
+        transfer=known(told.transfer, frame.color_trc),
     )
 
 

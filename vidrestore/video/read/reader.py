@@ -26,6 +26,7 @@ from vidrestore.video.read.damage import frames_beyond_end
 from vidrestore.video.read.ledger import Ledger
 from vidrestore.video.read.pictures import (
     PictureStream,
+    info_in,
     new_ledger,
     nominal_step,
     open_stream,
@@ -68,6 +69,8 @@ class VideoReader:
         self._keep_damaged = keep_damaged
         self.info: VideoInfo = source if isinstance(source, VideoInfo) else probe(source)
         self.window: Window = window or window_of(self.info, config.start, config.end)
+        if window is None:
+            self.info = info_in(self.info, self.window)
         self.frames_read = 0
         """Frames given so far, repaired ones included."""
         self.frames_repaired = 0

@@ -15,10 +15,11 @@ from av.container import InputContainer
 
 from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, read_packets, wind
+from vidrestore.video.read.changes import split_advice
 from vidrestore.video.read.clock import Retimer
 from vidrestore.video.read.probe import VideoInfo, open_input
 
-__all__ = ["Window", "window_of"]
+__all__ = ["Window", "change_warnings", "window_of"]
 
 _SCAN_PACKETS = 600
 """Packets looked at after a first candidate; pictures are reordered by far fewer than that."""
@@ -57,6 +58,24 @@ class Window:
         return (self.first_pts is None or pts >= self.first_pts) and (
             self.end_pts is None or pts < self.end_pts
         )
+
+
+def change_warnings(info: VideoInfo, window: Window) -> tuple[str, ...]:
+    """What a person should know of changes of the picture's format inside a window.
+
+    Raises:
+        VideoDecodeError: its size or samples change, so that one output cannot hold it.
+    """
+    told = []
+    for one in info.changes:
+        if not window.holds(round(one.at_s / info.time_base)) or one.at_s == window.first_s:
+            continue
+        at_s = one.at_s - info.start_s
+        what = f"the picture changes from {one.before} to {one.after} at {float(at_s):.3f} s"
+        if one.before.layout != one.after.layout:
+            raise VideoDecodeError(f"{info.path}: {what}; {split_advice(at_s)}")
+        told.append(f"{what} and is written as it begins; to keep both, {split_advice(at_s)}")
+    return tuple(told)
 
 
 def window_of(
