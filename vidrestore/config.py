@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -50,6 +51,18 @@ class DecodeConfig(_Stage):
 
     start: float | None = Field(None, ge=0, le=1e7, description="restore from this second on")
     end: float | None = Field(None, gt=0, le=1e7, description="restore until before this second")
+    fps: Fraction | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="frames per second of a sequence of pictures, as 24 or 30000/1001; only DPX "
+        "headers may tell it",
+    )
+    gaps: Literal["refuse", "hold"] = Field(
+        "refuse",
+        description="what becomes of missing numbers in a sequence of pictures: the run stops "
+        "before work, or the picture before is shown in their place",
+    )
     max_broken: float = Field(
         0.05,
         ge=0,
@@ -289,6 +302,11 @@ class EncodeConfig(_Stage):
         description="streams to leave out where the container cannot hold them: attachments, "
         "subtitles, data, chapters",
     )
+    audio: str = Field(
+        "copy",
+        description="a file whose sound goes with a sequence of pictures, such as sound.wav; "
+        "other inputs' sound is copied",
+    )
     overwrite: bool = Field(
         False, description="replace existing outputs (an input is never replaced)"
     )
@@ -466,6 +484,7 @@ def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
     named = [config.restore.model, config.detect.detector]
     named += [config.blend.parser] if config.blend.mask == "parsing" else []
     files = [Path(src), *([config.track.file] if config.track.file else [])]
+    files += [Path(config.encode.audio)] if config.encode.audio != "copy" else []
     return [*files, *(Path(name) for name in named if Path(name).is_file())]
 
 

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from av.container import InputContainer
+
 from vidrestore.config import RestoreConfig, input_files
+from vidrestore.errors import UsageError
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
@@ -21,6 +24,9 @@ from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.pictures import info_in
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
 from vidrestore.video.read.window import Window, change_warnings, window_of
+from vidrestore.video.sequence.files import is_sequence
+from vidrestore.video.sequence.info import sequence_info, sequence_window
+from vidrestore.video.sequence.sink import plan_sequence
 from vidrestore.video.write.plan import OutputPlan, plan_output
 
 __all__ = ["Job", "expected_frames", "make_job"]
@@ -80,7 +86,8 @@ def make_job(
     """
     source = Path(source)
     inputs = tuple(input_files(source, config))
-    outputs = [*([] if destination is None else [Path(destination)]), *extra_outputs]
+    is_file = destination is not None and not is_sequence(Path(destination))
+    outputs = [*([Path(destination)] if is_file else []), *extra_outputs]  # type: ignore[arg-type]
     check_outputs(outputs, inputs=inputs, overwrite=config.encode.overwrite)
     model = None if own_restorer else resolve(config.restore.model, "restorer")
     detector = None if own_detector else resolve(config.detect.detector, "detector")
@@ -88,14 +95,7 @@ def make_job(
         require_installed(config.blend.parser, "parsing")
     if tracks is None and config.track.file is not None:
         tracks = load_tracks(config.track.file)
-    with open_input(source) as container:
-        info = read_info(container, source)
-        window = window_of(info, config.decode.start, config.decode.end, container)
-        changes = change_warnings(info, window)
-        info = info_in(info, window)
-        planned = None
-        if destination is not None:
-            planned = plan_output(info, destination, config.encode, container)
+    info, window, changes, planned = _look(source, destination, config)
     expected = expected_frames(info, config)
     tight = _check_memory(info, config, planned, expected, model)
     return Job(
@@ -111,6 +111,42 @@ def make_job(
         inputs=inputs,
         warnings=(*info.warnings, *changes, *tight),
     )
+
+
+def _look(
+    source: Path, destination: str | Path | None, config: RestoreConfig
+) -> tuple[VideoInfo, Window, tuple[str, ...], OutputPlan | None]:
+    """What the input holds, the part that is restored, warnings, and how the output is written."""
+    if is_sequence(source):
+        sound = config.encode.audio
+        info = sequence_info(source, config.decode, None if sound == "copy" else Path(sound))
+        window = sequence_window(info, config.decode)
+        return info, window, (), _plan(info, destination, config)
+    if config.encode.audio != "copy":
+        raise UsageError(
+            f"--audio {config.encode.audio}: a sound file goes with a sequence of pictures only; "
+            f"the sound of {source} is copied"
+        )
+    with open_input(source) as container:
+        info = read_info(container, source)
+        window = window_of(info, config.decode.start, config.decode.end, container)
+        changes = change_warnings(info, window)
+        info = info_in(info, window)
+        return info, window, changes, _plan(info, destination, config, container)
+
+
+def _plan(
+    info: VideoInfo,
+    destination: str | Path | None,
+    config: RestoreConfig,
+    container: InputContainer | None = None,
+) -> OutputPlan | None:
+    if destination is None:
+        return None
+    is_folder = info.sequence is not None and not Path(destination).suffix
+    if is_folder or is_sequence(Path(destination)):
+        return plan_sequence(info, Path(destination), config.encode)
+    return plan_output(info, destination, config.encode, container)
 
 
 def expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:

@@ -32,6 +32,7 @@ from vidrestore.video.read.clock import Clock, find_joins
 from vidrestore.video.read.damage import is_open_ended
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.rate import believed_rate
+from vidrestore.video.sequence.files import PictureSequence
 from vidrestore.video.write.codecs import CONTAINERS, choose_codec
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "probe",
     "read_info",
     "select_video",
+    "stream_infos",
     "with_format",
 ]
 
@@ -149,8 +151,17 @@ class VideoInfo:
     """Of the whole file, where its own jumps."""
     changes: tuple[FormatChange, ...] = ()
     """Of the picture's format, as far as the file was read."""
+    sequence: PictureSequence | None = None
+    """Its pictures, where it is no file but a sequence of them."""
+    sound: Path | None = None
+    """The file whose sound goes with a sequence."""
     auto_codec: str | None = field(default=None)
     """The codec `auto` takes for a file of the same kind; None where nothing fits."""
+
+    @property
+    def carrier(self) -> Path | None:
+        """The file that holds all streams but the pictures of a sequence; None where none does."""
+        return self.sound if self.sequence is not None else self.path
 
     @property
     def picture_bytes(self) -> int:
@@ -346,7 +357,6 @@ def _gather(
     sar = stream.sample_aspect_ratio or Fraction(1)
     sar = sar if sar > 0 else Fraction(1)
     duration_s = _length_s(clock, rate) or _duration_s(container, stream)
-    streams = tuple(_stream_info(one) for one in container.streams)
     return VideoInfo(
         path=path,
         container=container.format.name,
@@ -371,7 +381,7 @@ def _gather(
         field_order=int(context.field_order),
         mastering=_mastering(frame),
         light_level=_light_level(frame),
-        streams=streams,
+        streams=stream_infos(container),
         chapters=_chapters(container),
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
@@ -496,6 +506,11 @@ def _timecode(container: InputContainer, stream: VideoStream) -> str | None:
             if key.lower() == "timecode":
                 return value
     return None
+
+
+def stream_infos(container: InputContainer) -> tuple[StreamInfo, ...]:
+    """What an open file holds, stream by stream."""
+    return tuple(_stream_info(one) for one in container.streams)
 
 
 def _stream_info(stream: Stream) -> StreamInfo:

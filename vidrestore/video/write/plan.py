@@ -109,8 +109,8 @@ def plan_output(
         UsageError: if the codec, the preset or the quality does not exist.
         VideoWriteError: if it cannot be written there, or the container cannot hold all of it.
     """
-    if source is None:
-        with open_input(info.path) as opened:
+    if source is None and info.carrier is not None:
+        with open_input(info.carrier) as opened:
             return plan_output(info, destination, config, opened)
     destination = Path(destination)
     container = container_of(destination)
@@ -183,7 +183,7 @@ def _check_turn(info: VideoInfo, destination: Path, container: Container) -> Non
 
 
 def _plan_streams(
-    source: InputContainer,
+    source: InputContainer | None,
     info: VideoInfo,
     destination: Path,
     container: Container,
@@ -198,6 +198,7 @@ def _plan_streams(
         if stream.is_made_by_muxer:
             plans.append(StreamPlan(stream.index, "rewrite"))
             continue
+        assert source is not None
         av_stream = source.streams[stream.index]
         way = _way_to_keep(av_stream, stream, container)
         if way is None:
@@ -207,7 +208,7 @@ def _plan_streams(
 
 
 def _read_covers(
-    source: InputContainer, info: VideoInfo, plans: Sequence[StreamPlan]
+    source: InputContainer | None, info: VideoInfo, plans: Sequence[StreamPlan]
 ) -> dict[int, tuple[str, str, bytes]]:
     """(name, MIME type, data) of cover art that goes into the file as an attachment."""
     wanted = {
@@ -216,7 +217,7 @@ def _read_covers(
         if planned.action == "attach" and stream.is_cover
     }
     found: dict[int, tuple[str, str, bytes]] = {}
-    if not wanted:
+    if not wanted or source is None:
         return found
     with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
         wind(source, 0)

@@ -138,7 +138,8 @@ class VideoWriter:
             if self._encoder.last_pts is None:
                 raise VideoWriteError(f"{self.plan.destination}: no frame was written")
             self._encode(None)
-            self._copier.advance(None)
+            if self._copier is not None:
+                self._copier.advance(None)
             self._compare_copied()
             self._close()
             self._output.publish()
@@ -149,13 +150,13 @@ class VideoWriter:
         for packet in self._encoder.encode(frame):
             with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be written"):
                 self._container.mux(packet)
-            if packet.dts is not None:
+            if packet.dts is not None and self._copier is not None:
                 self._copier.advance(packet.dts * packet.time_base)
 
     def _compare_copied(self) -> None:
         """Compare what was copied with what the input promised."""
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            if planned.action != "copy":
+            if planned.action != "copy" or self._copier is None:
                 continue
             missing = self._copier.shortfall(info.index, stream_name(info))
             self._shortfalls += [missing] if missing else []
@@ -177,7 +178,8 @@ class VideoWriter:
     def _open(self) -> None:
         plan, source = self.plan, self._source
         # Two containers, for a stream must not be used after its own container is closed.
-        self._input = self._stack.enter_context(open_input(source.path))
+        carrier = source.carrier
+        self._input = None if carrier is None else self._stack.enter_context(open_input(carrier))
         self._container = av.open(
             str(self._output.temporary),  # absolute, else "a:b.mp4" would name a protocol
             "w",
@@ -192,13 +194,16 @@ class VideoWriter:
             self._container.set_chapters(chapters)
         origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
+        if self._input is None or carrier is None:
+            self._copier = None
+            return
         self._copier = StreamCopier(
             self._input,
             self._container,
             copied,
             self._window,
             origin_s,
-            source.path,
+            carrier,
             source.clock,
         )
 
@@ -206,12 +211,14 @@ class VideoWriter:
         """Add all streams in the input's order; gives those to copy by the input's index."""
         copied: dict[int, Stream] = {}
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            template = self._input.streams[planned.index]
             if planned.action == "encode":
                 self._encoder = PictureEncoder(
                     container, self.plan, self._source, self._config, self._window, self._threads
                 )
-            elif planned.action == "copy":
+                continue
+            assert self._input is not None
+            template = self._input.streams[planned.index]
+            if planned.action == "copy":
                 stream = container.add_stream_from_template(template, opaque=True)
                 stream.metadata.clear()
                 stream.metadata.update(stream_tags(info, encoded=False))
