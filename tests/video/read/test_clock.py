@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -214,3 +215,17 @@ def test_a_picture_that_stands_beside_sound_is_no_join() -> None:
     packets = sorted([*slides, *heard], key=lambda one: one.pts)
     assert find_joins(packets, KINDS, 0).joins == ()  # type: ignore[arg-type]
     assert find_joins(slides, {0: "video"}, 0).joins == ()  # type: ignore[arg-type]
+
+
+def test_a_variable_rate_does_not_drift(tmp_path: Path) -> None:
+    """Twenty minutes of one frame a second or so; three hours are in `tools/soak.sh`."""
+    draw, times = random.Random(5), [0]
+    while times[-1] < 1200 * 1000:
+        times.append(times[-1] + draw.randint(300, 12_000))
+    source = make_video(
+        tmp_path / "long.mkv", codec="mpeg4", size=(16, 16), pts=times,
+        time_base=Fraction(1, 1000), rate=25,
+    )  # fmt: skip
+    for suffix in (".mkv", ".mp4"):
+        restored(source, tmp_path / f"out{suffix}")
+        assert times_of(tmp_path / f"out{suffix}") == times_of(source)

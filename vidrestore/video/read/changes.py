@@ -65,7 +65,7 @@ def split_advice(at_s: Fraction) -> str:
 
 
 class ChangeFinder:
-    """Finds changes in the key frames of a stream.
+    """Find changes in the key frames of a stream.
 
     Args:
         stream: of an open file.
