@@ -145,7 +145,10 @@ def _refuse_names(path: Path) -> None:
             "name the file"
         )
     if _PATTERN.search(path.name):
-        raise VideoOpenError(f"{path}: no such file; patterns of pictures are not read as a video")
+        raise VideoOpenError(
+            f"{path}: no such file; name a sequence of pictures by its folder, or by a pattern "
+            "with a number such as frame_%06d.dpx"
+        )
 
 
 def _refuse_playlist(path: Path, head: bytes) -> None:

@@ -67,10 +67,10 @@ class PictureSequence:
 
 def is_sequence(path: Path) -> bool:
     """Whether a name means a sequence of pictures: a folder, or a pattern that is no file."""
-    if path.is_dir() or str(path).endswith(("/", os.sep)):
+    if os.path.isdir(path):  # unlike `Path.is_dir`, False also for names that cannot be
         return True
     is_picture = path.suffix.lower() in (*ENDINGS, *_FLOATING)
-    return is_picture and _PATTERN.search(path.name) is not None and not path.is_file()
+    return is_picture and _PATTERN.search(path.name) is not None and not os.path.isfile(path)
 
 
 def pattern_of(path: Path) -> str:
