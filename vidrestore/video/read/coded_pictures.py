@@ -16,7 +16,7 @@ __all__ = ["PictureCounter", "picture_counter"]
 
 
 class PictureCounter(Protocol):
-    """Counts the pictures that begin in the packets of one stream, in order of decoding."""
+    """Count the pictures that begin in the packets of one stream, in order of decoding."""
 
     is_exact: bool
     """Whether every picture that is counted must come out of the decoder of an intact file."""

@@ -42,7 +42,7 @@ class _Field:
 
 
 class H264Pictures:
-    """Counts the pictures that begin in packets, in order of decoding.
+    """Count the pictures that begin in packets, in order of decoding.
 
     Args:
         extradata: parameter sets, as MP4 (`avcC`) or as a byte stream has them.
