@@ -25,7 +25,13 @@ def test_usage_names_every_part_and_its_tool() -> None:
     tools = {
         line.split("(tools/")[1].split(",")[0] for line in said.splitlines() if "(tools" in line
     }
-    assert tools == {"fuzz_damage.py", "hostile_table.py", "kill_runs.py", "decoded_sums.py"}
+    assert tools == {
+        "fuzz_damage.py",
+        "hostile_table.py",
+        "kill_runs.py",
+        "long_clock.py",
+        "decoded_sums.py",
+    }
     assert all((ROOT / "tools" / tool).is_file() for tool in tools)
     assert "pytest -m soak" in said
 

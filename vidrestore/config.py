@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -36,6 +37,7 @@ __all__ = [
     "input_files",
     "load_config",
     "resolve_config",
+    "sound_file",
 ]
 
 
@@ -50,6 +52,18 @@ class DecodeConfig(_Stage):
 
     start: float | None = Field(None, ge=0, le=1e7, description="restore from this second on")
     end: float | None = Field(None, gt=0, le=1e7, description="restore until before this second")
+    fps: Fraction | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="frames per second of a sequence of pictures, as 24 or 30000/1001; only DPX "
+        "headers may tell it",
+    )
+    gaps: Literal["refuse", "hold"] = Field(
+        "refuse",
+        description="what becomes of missing numbers in a sequence of pictures: the run stops "
+        "before work, or the picture before is shown in their place",
+    )
     max_broken: float = Field(
         0.05,
         ge=0,
@@ -294,11 +308,12 @@ class EncodeConfig(_Stage):
         "medium",
         description="of x264, x265 and SVT-AV1, ultrafast to veryslow: encoding time against size",
     )
-    audio: Literal["copy", "flac", "pcm"] = Field(
+    audio: str = Field(
         "copy",
-        description="what becomes of sound that the container cannot hold: nothing (the run stops "
-        "before work), or it is converted without loss to FLAC or to PCM; all other sound is "
-        "always copied",
+        description="what becomes of sound that the container cannot hold: copy (the run stops "
+        "before work), flac or pcm (it is converted without loss); all other sound is always "
+        "copied. With a sequence of pictures also a file whose sound goes with it, such as "
+        "sound.wav",
     )
     drop: tuple[str, ...] = Field(
         (),
@@ -325,6 +340,11 @@ class EncodeConfig(_Stage):
                     {"kinds": ", ".join(_DROPPED_KINDS)},
                 )
         return words
+
+
+def sound_file(config: EncodeConfig) -> Path | None:
+    """The file whose sound goes with a sequence of pictures; None where `audio` names a way."""
+    return None if config.audio in ("copy", "flac", "pcm") else Path(config.audio)
 
 
 _DROPPED_KINDS = ("attachments", "subtitles", "audio", "video", "data", "chapters")
@@ -498,6 +518,8 @@ def input_files(src: str | Path, config: RestoreConfig) -> list[Path]:
     named = [config.restore.model, config.detect.detector]
     named += [config.blend.parser] if config.blend.mask == "parsing" else []
     files = [Path(src), *([config.track.file] if config.track.file else [])]
+    sound = sound_file(config.encode)
+    files += [] if sound is None else [sound]
     return [*files, *(Path(name) for name in named if Path(name).is_file())]
 
 

@@ -10,17 +10,25 @@ the output will be, and removed, so that what cannot be written is refused befor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidrestore.config import RestoreConfig, input_files
+from av.container import InputContainer
+
+from vidrestore.config import RestoreConfig, input_files, sound_file
+from vidrestore.errors import UsageError
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.video.read.pictures import info_in
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
-from vidrestore.video.read.window import Window, window_of
+from vidrestore.video.read.window import Window, change_warnings, window_of
+from vidrestore.video.sequence.files import is_sequence
+from vidrestore.video.sequence.info import sequence_info, sequence_window
+from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.trial import try_output
 
@@ -81,7 +89,8 @@ def make_job(
     """
     source = Path(source)
     inputs = tuple(input_files(source, config))
-    outputs = [*([] if destination is None else [Path(destination)]), *extra_outputs]
+    is_file = destination is not None and not is_sequence(Path(destination))
+    outputs = [*([Path(destination)] if is_file else []), *extra_outputs]  # type: ignore[arg-type]
     check_outputs(outputs, inputs=inputs, overwrite=config.encode.overwrite)
     model = None if own_restorer else resolve(config.restore.model, "restorer")
     detector = None if own_detector else resolve(config.detect.detector, "detector")
@@ -89,15 +98,13 @@ def make_job(
         require_installed(config.blend.parser, "parsing")
     if tracks is None and config.track.file is not None:
         tracks = load_tracks(config.track.file)
-    with open_input(source) as container:
-        info = read_info(container, source)
-        window = window_of(info, config.decode.start, config.decode.end, container)
-        planned = None
-        if destination is not None:
-            planned = plan_output(info, destination, config.encode, container)
+    with ExitStack() as opened:
+        container = None if is_sequence(source) else opened.enter_context(open_input(source))
+        info, window, changes = _look(source, container, config)
+        planned = _plan(info, destination, config, container)
         expected = expected_frames(info, config)
         tight = _check_memory(info, config, planned, expected, model)
-        if planned is not None:
+        if planned is not None and planned.container is not SEQUENCE:
             try_output(planned, info, config.encode, window, container, inputs)
     return Job(
         source=source,
@@ -110,8 +117,45 @@ def make_job(
         detector=detector,
         expected_frames=expected,
         inputs=inputs,
-        warnings=(*info.warnings, *tight),
+        warnings=(*info.warnings, *changes, *tight),
     )
+
+
+def _look(
+    source: Path, container: InputContainer | None, config: RestoreConfig
+) -> tuple[VideoInfo, Window, tuple[str, ...]]:
+    """What the input holds, the part that is restored, and warnings.
+
+    Raises:
+        UsageError: a sound file is named beside a video that has its own.
+    """
+    sound = sound_file(config.encode)
+    if container is None:
+        info = sequence_info(source, config.decode, sound)
+        return info, sequence_window(info, config.decode), ()
+    if sound is not None:
+        raise UsageError(
+            f"--audio {sound}: a sound file goes with a sequence of pictures only; the sound of "
+            f"{source} is kept; copy, flac or pcm say how"
+        )
+    info = read_info(container, source)
+    window = window_of(info, config.decode.start, config.decode.end, container)
+    changes = change_warnings(info, window)
+    return info_in(info, window), window, changes
+
+
+def _plan(
+    info: VideoInfo,
+    destination: str | Path | None,
+    config: RestoreConfig,
+    container: InputContainer | None = None,
+) -> OutputPlan | None:
+    if destination is None:
+        return None
+    is_folder = info.sequence is not None and not Path(destination).suffix
+    if is_folder or is_sequence(Path(destination)):
+        return plan_sequence(info, Path(destination), config.encode)
+    return plan_output(info, destination, config.encode, container)
 
 
 def expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:

@@ -43,6 +43,8 @@ from vidrestore.tracks import Tracks, TracksBuilder
 from vidrestore.video.picture.samples import picture_from_rgb, picture_to_rgb
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
+from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
+from vidrestore.video.sequence.source import SequenceReader
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
@@ -468,7 +470,11 @@ def _require_restorer(restorer: object) -> None:
         )
 
 
-def _reader(job: Job) -> VideoReader:
+def _reader(job: Job) -> FrameSource:
+    if job.info.sequence is not None:
+        return SequenceReader(
+            job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
+        )
     return VideoReader(
         job.info,
         job.config.decode,
@@ -478,9 +484,11 @@ def _reader(job: Job) -> VideoReader:
     )
 
 
-def _writer(job: Job) -> VideoWriter:
+def _writer(job: Job) -> FrameSink:
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
+    if job.output.container is SEQUENCE:
+        return SequenceWriter(job.output, job.info, job.config.encode, job.window)
     return VideoWriter(
         job.output,
         job.info,

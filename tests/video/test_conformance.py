@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,10 @@ from vidrestore.structs import Frame
 from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
+from vidrestore.video.read.window import Window
+from vidrestore.video.sequence.info import sequence_info
+from vidrestore.video.sequence.sink import SequenceWriter, plan_sequence
+from vidrestore.video.sequence.source import SequenceReader
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 
@@ -78,13 +83,35 @@ def read(clip: Path) -> list[Frame]:
         return list(reader.frames())
 
 
+def pictures_of(clip: Path) -> SequenceReader:
+    """The frames of the clip as PNG."""
+    folder = clip.parent / "pictures"
+    if not folder.exists():
+        made = plan_sequence(probe(clip), folder / "p_%03d.png", EncodeConfig())
+        with SequenceWriter(made, probe(clip), EncodeConfig(), Window()) as writer:
+            for frame in read(clip):
+                writer.write(frame)
+            writer.commit()
+    info = sequence_info(folder, DecodeConfig(fps=Fraction(25)))
+    return SequenceReader(info, DecodeConfig(), Window())
+
+
+def pictures_into(clip: Path, out: Path) -> SequenceWriter:
+    info, pattern = probe(clip), out.parent / "pictures" / "p_%03d.png"
+    return SequenceWriter(
+        plan_sequence(info, pattern, EncodeConfig()), info, EncodeConfig(), Window()
+    )
+
+
 SOURCES: dict[str, Callable[[Path], FrameSource]] = {
     "a file": lambda clip: VideoReader(clip, DecodeConfig()),
     "a list": lambda clip: ListSource(read(clip)),
+    "pictures": pictures_of,
 }
 SINKS: dict[str, Callable[[Path, Path], FrameSink]] = {
     "a file": lambda clip, out: VideoWriter(out, probe(clip), EncodeConfig(speed="ultrafast")),
     "a counter": lambda clip, out: CountingSink(),
+    "pictures": pictures_into,
 }
 source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 sink = pytest.mark.parametrize("make", SINKS.values(), ids=SINKS)
@@ -94,6 +121,8 @@ def taken(sink: FrameSink, out: Path) -> int:
     """How many frames a sink holds for good."""
     if isinstance(sink, CountingSink):
         return len(sink.committed or ())
+    if isinstance(sink, SequenceWriter):
+        return len(list((out.parent / "pictures").glob("p_*.png")))
     return len(frame_times(out)) if out.exists() else 0
 
 

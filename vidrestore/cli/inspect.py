@@ -25,6 +25,7 @@ from vidrestore.cli.terminal import echo
 from vidrestore.config import dotted_fields, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs, write_whole
 from vidrestore.runtime.words import counted
+from vidrestore.video.sequence.files import is_sequence
 
 if TYPE_CHECKING:
     from vidrestore.structs import Frame
@@ -81,7 +82,8 @@ def inspect(
     config = resolve_config(presets, given_options(values))
     rule: dict[str, Any] = {"inputs": [source, *presets], "overwrite": overwrite}
     check_outputs([path for path in (out, video, plot) if path is not None], **rule)
-    check_video(source)
+    if not is_sequence(source):
+        check_video(source)
     check_config_inputs(config)
     from vidrestore.session import Session
     from vidrestore.visual.overlay import OverlayWriter

@@ -35,6 +35,8 @@ ALIASES = {
     "run.threads": "--threads",
     "decode.start": "--start",
     "decode.end": "--end",
+    "decode.fps": "--fps",
+    "decode.gaps": "--gaps",
     "encode.crf": "--crf",
     "encode.codec": "--codec",
     "encode.profile": "--profile",

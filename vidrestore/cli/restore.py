@@ -27,6 +27,7 @@ from vidrestore.errors import VideoDecodeError
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.runtime.words import counted
+from vidrestore.video.sequence.files import is_sequence
 
 if TYPE_CHECKING:
     from vidrestore.job import Job
@@ -74,7 +75,7 @@ def restore(
     config = resolve_config(presets, given_options(values), per_frame=per_frame)
     extra = [path for path in (preview, report) if path is not None]
     check_outputs(
-        [output, *extra],
+        [*([] if is_sequence(output) else [output]), *extra],
         inputs=[*input_files(source, config), *presets],
         overwrite=config.encode.overwrite,
     )
@@ -149,7 +150,7 @@ def _output(job: Job) -> str:
 
 
 def _first_line(job: Job) -> str:
-    warnings = "".join(f"; {warning}" for warning in job.info.warnings)
+    warnings = "".join(f"; {warning}" for warning in job.warnings)
     return f"{job.source} → {_output(job)}{warnings}"
 
 

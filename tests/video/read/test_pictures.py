@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 from videos import Audio, make_video, planes_of
 
-from vidrestore.structs import Picture
-from vidrestore.video.read.pictures import PictureStream, new_ledger, nominal_step, open_stream
+from vidrestore.video.read.pictures import (
+    PictureStream,
+    TimedPicture,
+    new_ledger,
+    nominal_step,
+    open_stream,
+)
 from vidrestore.video.read.probe import open_input, probe
 from vidrestore.video.read.window import Window, window_of
 
-Given = list[tuple[int, Picture, bool]]
+Given = list[TimedPicture]
 
 
 def given(path: Path, window: Window | None = None) -> tuple[PictureStream, Given]:
@@ -41,8 +46,8 @@ def broken_in_the_middle(folder: Path) -> Path:
 def test_whole_files_need_no_repair(tmp_path: Path) -> None:
     path = make_video(tmp_path / "in.mp4", options={"bf": "3"}, audio=[Audio()])
     pictures, found = given(path)
-    assert len(found) == 25 and not any(repaired for _, _, repaired in found)
-    steps = {after[0] - before[0] for before, after in pairwise(found)}
+    assert len(found) == 25 and not any(one.repaired for one in found)
+    steps = {after.pts - before.pts for before, after in pairwise(found)}
     assert steps == {nominal_step(pictures.info)}
     assert (pictures.damaged, pictures.shifted, pictures.skipped_at_start) == (0, 0, 0)
     assert pictures.next_pts is None and not pictures.reached_end_of_window
@@ -51,8 +56,8 @@ def test_whole_files_need_no_repair(tmp_path: Path) -> None:
 
 def test_a_picture_that_cannot_be_decoded_repeats_the_one_before(tmp_path: Path) -> None:
     _, found = given(broken_in_the_middle(tmp_path))
-    assert [repaired for _, _, repaired in found] == [index == 5 for index in range(10)]
-    shown = [planes_of(picture.handle) for _, picture, _ in found]
+    assert [one.repaired for one in found] == [index == 5 for index in range(10)]
+    shown = [planes_of(one.picture.handle) for one in found]
     assert shown[5] == shown[4] != shown[6]
 
 
@@ -63,7 +68,7 @@ def test_a_window_holds_its_times_and_tells_what_follows(
     path = make_video(tmp_path / "in.mkv", pts=range(20), options={"g": "6", "bf": "2"})
     info = probe(path)
     pictures, found = given(path, window_of(info, start, 0.4))
-    times = [pts * info.time_base for pts, _, _ in found]
+    times = [one.pts * info.time_base for one in found]
     assert times == [Fraction(i, 25) for i in range(5 if start else 0, 10)]
     assert pictures.reached_end_of_window
     assert pictures.next_pts is not None and pictures.next_pts * info.time_base == Fraction(2, 5)

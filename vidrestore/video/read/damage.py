@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from av.video.stream import VideoStream
 
-from vidrestore.video.read.probe import VideoInfo
-from vidrestore.video.read.window import Window
+if TYPE_CHECKING:
+    from vidrestore.video.read.probe import VideoInfo
+    from vidrestore.video.read.window import Window
 
 __all__ = [
     "cut_within_packets",
@@ -19,6 +20,7 @@ __all__ = [
     "frames_beyond_end",
     "has_cut_index",
     "is_cut_off",
+    "is_open_ended",
     "promised_streams",
 ]
 
@@ -63,11 +65,20 @@ def is_cut_off(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(4096)
         if head[:4] == b"RIFF":
+            if is_open_ended(path):
+                return False
             return int.from_bytes(head[4:8], "little") + 8 > size
         if head[4:8] in _FIRST_BOXES:
             return any(end > size for _, end in _boxes(file))
     segment = _segment(head)
     return segment is not None and segment[1] is not None and segment[1] > size
+
+
+def is_open_ended(path: Path) -> bool:
+    """Whether an AVI file was written down a pipe: its sizes and lengths are placeholders."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return head[:4] == b"RIFF" and int.from_bytes(head[4:], "little") in (0, 0xFFFFFFFF)
 
 
 def has_cut_index(path: Path) -> bool:

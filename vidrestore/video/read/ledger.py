@@ -22,11 +22,13 @@ from av.packet import Packet as AvPacket
 from av.stream import Stream
 
 from vidrestore.video.boundary import UNEXPECTED
+from vidrestore.video.read.clock import Clock, Retimer
 from vidrestore.video.read.damage import (
     cut_within_packets,
     first_byte_of_data,
     has_cut_index,
     is_cut_off,
+    is_open_ended,
     promised_streams,
 )
 from vidrestore.video.read.probe import is_cover
@@ -50,6 +52,9 @@ _LEAST_HOLE = 128
 
 _ROUNDING_S = Fraction(1, 100)
 """Times of sound may be off by so much, where a format counts milliseconds or frames."""
+
+_LEAST_UNREAD = 0.02
+"""Share of a file that may lie behind its last packet."""
 
 _MOST_STRAYS = 10_000
 """Errors of PyAV itself, as for streams it does not know; after more than that, it has failed."""
@@ -79,8 +84,8 @@ class StreamTally:
     length_s: Fraction = Fraction(0)
     """Sum of the packets' own durations."""
 
-    def add(self, packet: Packet) -> None:
-        """Count a packet."""
+    def add(self, packet: Packet, *, is_joined: bool = False) -> None:
+        """Count a packet; between joined parts nothing is missing."""
         self.packets += 1
         ticks = packet.dts if packet.dts is not None else packet.pts
         self.first_ticks = ticks if self.first_ticks is None else self.first_ticks
@@ -94,7 +99,7 @@ class StreamTally:
         gap_s = start_s - self.end_s if self.end_s is not None else Fraction(0)
         if gap_s > max(Fraction(_WILD_S), 10 * self.length_s):
             return
-        if self.is_sound and length_s and gap_s > max(length_s / 2, _ROUNDING_S):
+        if self.is_sound and length_s and not is_joined and gap_s > max(length_s / 2, _ROUNDING_S):
             assert self.end_s is not None
             self.missing_s += start_s - self.end_s
             self.gap_at_s = self.end_s if self.gap_at_s is None else self.gap_at_s
@@ -115,6 +120,7 @@ class Ledger:
         path: where it is.
         from_start: whether nothing has been read of it, and it was not wound.
         end_s: packets from this decoding time on do not count; on the container's clock.
+        clock: moves the packets, where the file's own clock jumps; needs `from_start`.
     """
 
     def __init__(
@@ -124,8 +130,10 @@ class Ledger:
         *,
         from_start: bool = True,
         end_s: Fraction | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._container = container
+        self._retimer = Retimer(clock or Clock())
         self._format = container.format.name
         self._pids = {stream.id for stream in container.streams}
         self._end_s = end_s
@@ -152,6 +160,8 @@ class Ledger:
         """Whether all was read."""
         self.cut_off = is_cut_off(path)
         """Whether the file is shorter than its own structure says."""
+        self.is_open_ended = is_open_ended(path)
+        """Whether the lengths in its header are placeholders."""
         is_ts = self._format == "mpegts"
         cuts = cut_within_packets(path) if is_ts else (False, False)
         self.begins_within_packet = cuts[0] and from_start
@@ -175,7 +185,7 @@ class Ledger:
         for packet in self._demuxed(self._counted_streams(wanted)):
             if packet.size == 0:  # asks decoders to flush
                 continue
-            self._count(packet)
+            self._count(packet, is_joined=self._retimer.move(packet))
             if packet.stream.index in wanted:
                 yield packet
 
@@ -186,6 +196,16 @@ class Ledger:
             return max(0, self._size - self._path.stat().st_size)
         except OSError:
             return self._size
+
+    @property
+    def unread(self) -> float:
+        """Share of an FLV file behind its last packet: another file, joined to it with its header.
+
+        FFmpeg stops there without a word.
+        """
+        if not (self._format == "flv" and self.reached_end and self._read_to and self._size):
+            return 0.0
+        return max(0.0, 1 - self._read_to / self._size)
 
     @property
     def is_suspect(self) -> bool:
@@ -249,6 +269,11 @@ class Ledger:
         if self.holes:
             places = "a place" if self.holes == 1 else f"{self.holes} places"
             notes.append(f"the file is damaged: {places} between packets hold data of no stream")
+        if self.unread > _LEAST_UNREAD:
+            notes.append(
+                f"{self.unread:.0%} of the file behind its last packet cannot be read, as where "
+                "files are joined byte by byte; join them with a program that knows FLV"
+            )
         if self.shrank_by:
             notes.append(f"the file became {self.shrank_by} bytes shorter while it was read")
         for late in self._late_streams():
@@ -317,7 +342,7 @@ class Ledger:
     def _counts(self, ticks: int | None, time_base: Fraction | None) -> bool:
         return self._end_s is None or (ticks or 0) * (time_base or 1) < self._end_s
 
-    def _count(self, packet: Packet) -> None:
+    def _count(self, packet: Packet, *, is_joined: bool = False) -> None:
         tally = self.streams[packet.stream.index]
         if packet.is_corrupt:
             self.corrupt += 1
@@ -327,7 +352,7 @@ class Ledger:
         if packet.is_corrupt and is_indexed(self._container):
             tally.cut_off += 1
         elif self._counts(packet.dts if packet.dts is not None else packet.pts, packet.time_base):
-            tally.add(packet)
+            tally.add(packet, is_joined=is_joined)
         if self._tiled and packet.pos is not None and packet.pos >= 0:
             self._look_for_hole(packet.pos, packet.size)
 

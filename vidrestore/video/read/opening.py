@@ -40,6 +40,9 @@ _OPTIONS = {
     "protocol_whitelist": "file",
 }
 
+_LOOK_FAR = {"analyzeduration": str(1800 * 10**6), "probesize": str(256 * 2**20)}
+"""Half an hour or 256 MiB, for sound that comes late."""
+
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):(?!\\)", re.IGNORECASE)
 """At least two letters: one is a drive of Windows."""
 _PATTERN = re.compile(r"%0?\d*d|\*")
@@ -79,7 +82,11 @@ def open_container(path: Path) -> InputContainer:
 
     try:
         # The whole path, so that FFmpeg takes no part of a name for a protocol.
-        return av.open(str(path.resolve()), metadata_errors="replace", options=dict(_OPTIONS))
+        container = _open(path, _OPTIONS)
+        if _lacks_sound(container):
+            container.close()
+            container = _open(path, _OPTIONS | _LOOK_FAR)
+        return container
     except av.InvalidDataError as error:
         raise VideoOpenError(f"{path}: {_why_unreadable(path)}") from error
     except EOFError as error:
@@ -92,6 +99,20 @@ def open_container(path: Path) -> InputContainer:
     except (*AV_ERRORS, OSError) as error:
         told = f"{path}: cannot be opened as a video ({reason_of(error)})"
         raise VideoOpenError(told) from error
+
+
+def _open(path: Path, options: dict[str, str]) -> InputContainer:
+    import av
+
+    return av.open(str(path.resolve()), metadata_errors="replace", options=dict(options))
+
+
+def _lacks_sound(container: InputContainer) -> bool:
+    """Whether a broadcast lists sound whose parameters FFmpeg has not met in its first seconds."""
+    return container.format.name in ("mpegts", "mpeg") and any(
+        stream.codec_context is not None and not stream.codec_context.sample_rate
+        for stream in container.streams.audio
+    )
 
 
 def _check_file(path: Path) -> None:
@@ -124,7 +145,10 @@ def _refuse_names(path: Path) -> None:
             "name the file"
         )
     if _PATTERN.search(path.name):
-        raise VideoOpenError(f"{path}: no such file; patterns of pictures are not read as a video")
+        raise VideoOpenError(
+            f"{path}: no such file; name a sequence of pictures by its folder, or by a pattern "
+            "with a number such as frame_%06d.dpx"
+        )
 
 
 def _refuse_playlist(path: Path, head: bytes) -> None:

@@ -2,12 +2,17 @@
 
 A decoder answers late (it reorders, and works on several frames at once) and not always: a damaged
 packet raises, or is skipped in silence. `PacketDecoder.pictures` gives every picture in order of
-presentation together with the times of the packets that were skipped before it.
+presentation together with the times of the packets that were skipped before it. What a packet
+promises is read from its own headers where they tell, so that a packet without a picture is no
+damage by itself.
+
+AVI has no times but the order of its chunks: a picture's time is that of the chunk with which the
+decoder gives it.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,6 +23,7 @@ from av.packet import Packet as AvPacket
 from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
+from vidrestore.video.read.coded_pictures import picture_counter
 from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.ledger import Ledger
 
@@ -39,8 +45,14 @@ class Decoded:
 
     frame: av.VideoFrame | None
     """None after the last one, where packets were skipped."""
+    pts: int | None
+    """Its time; None where nothing tells."""
     skipped: list[int]
     """Times of packets before this one that gave no picture though they should have."""
+    silent: list[int]
+    """Times of packets before this one that promise no picture."""
+    is_corrupt: bool = False
+    """Whether the decoder concealed errors."""
 
 
 class PacketDecoder:
@@ -58,31 +70,62 @@ class PacketDecoder:
         self._decoder = decoder_of(stream)
         self._is_indexed = container.format.name.startswith("mov")
         self._conceals = container.format.name in _CONCEALS
-        name = stream.codec_context.name
-        packed = name == "mpeg4" and container.format.name == "avi"  # DivX: two in one packet
-        self._hides = packed or name in _HIDDEN_FRAMES
+        self._by_chunk = container.format.name == "avi"
+        context = stream.codec_context
+        codec = context.codec.canonical_name
+        self._counter = picture_counter(codec, context.extradata)
+        # By chunks, a picture that is late cannot be told from one that is lost, until the end.
+        self._hides = context.name in _HIDDEN_FRAMES or (self._by_chunk and self._counter.is_exact)
         self._waiting: list[int] = []
+        self._silent: list[int] = []
+        self._of_two: set[int | None] = set()
+        """Times of pictures of two packets, which FFmpeg's threads call corrupt without reason."""
+        self._last_sent: int | None = None
         self._keys: set[int] = set()
         self._given_up: set[int] = set()
         self._sent = 0
         self._skipped = 0
+        self._promised = 0
+        self._given = 0
+        self._last_chunk: int | None = None
         self._began = False
+        self._ended = False
         self.errors = 0
         """Packets that the decoder refused."""
         self.key_packets_skipped = 0
         """Those before the first picture, from which decoding could have begun."""
 
+    @property
+    def unanswered(self) -> int:
+        """Pictures promised by the chunks of a file that was read to its end, and told nowhere."""
+        if not (self._ended and self._by_chunk and self._counter.is_exact):
+            return 0
+        return max(0, self._promised - self._given - len(self._given_up))
+
     def pictures(self) -> Iterator[Decoded]:
         """Give every picture that can be decoded, in order of presentation."""
         for packet in self._packets():
             for frame in self._decode(packet):
-                pts = frame.pts if frame.pts is not None else frame.dts
+                self._given += 1
+                pts = self._time(frame)
                 if pts in self._given_up:  # out of order after damage, and replaced already
                     continue
-                yield Decoded(frame, self._account(pts))
+                corrupt = bool(frame.is_corrupt) and pts not in self._of_two
+                yield Decoded(frame, pts, self._account(pts), self._take_silent(pts), corrupt)
+                self._of_two.discard(pts)
+        self._ended = True
         tail = self._account(None)
         if tail:
-            yield Decoded(None, tail)
+            yield Decoded(None, None, tail, [])
+
+    def _time(self, frame: av.VideoFrame) -> int | None:
+        if not self._by_chunk:
+            return frame.pts if frame.pts is not None else frame.dts
+        if frame.dts is not None or self._last_chunk is None:
+            self._last_chunk = frame.dts if frame.dts is not None else frame.pts
+        else:  # what the decoder held at the end
+            self._last_chunk += 1
+        return self._last_chunk
 
     def _packets(self) -> Iterator[Packet | None]:
         """The stream's packets, then None to flush the decoder."""
@@ -94,9 +137,9 @@ class PacketDecoder:
             if packet.is_corrupt and not self._conceals:
                 self.errors += 1
                 if not self._is_indexed:  # else the index has told of it
-                    self._expect(packet)
+                    self._expect(packet, 1)
                 return []
-            self._expect(packet)
+            self._expect(packet, self._count(packet))
         try:
             return self._decoder.decode(packet)
         except EOFError:
@@ -105,22 +148,38 @@ class PacketDecoder:
             self.errors += 1
             return []
 
-    def _expect(self, packet: Packet) -> None:
+    def _count(self, packet: Packet) -> int:
+        return self._counter.count(bytes(packet)) if self._counter.is_exact else 1
+
+    def _expect(self, packet: Packet, promised: int) -> None:
         if packet.is_discard:
             return
+        time = packet.dts if self._by_chunk else packet.pts
+        self._promised += promised
+        if not promised:
+            if time is not None:
+                insort(self._silent, time)
+            self._of_two.add(self._last_sent)
+            return
+        self._last_sent = time
         self._sent += 1
-        if packet.pts is not None:
-            insort(self._waiting, packet.pts)
+        if time is not None:
+            insort(self._waiting, time)
             if packet.is_keyframe and not self._began:
-                self._keys.add(packet.pts)
+                self._keys.add(time)
+
+    def _take_silent(self, pts: int | None) -> list[int]:
+        """Forget the packets without a picture up to `pts`, and give their times."""
+        count = bisect_left(self._silent, pts) if pts is not None else 0
+        taken, self._silent = self._silent[:count], self._silent[count:]
+        return taken
 
     def _account(self, pts: int | None) -> list[int]:
         """Forget the packets up to `pts` (None: all), and gives those that are really lost.
 
-        A packet without a picture is no loss by itself: some show nothing, and both fields of a
-        picture may come in packets of their own. It is one once the decoder has complained (as
-        often as it did, where packets may show nothing), or if nearly all others gave a picture, or
-        fewer than half, which fields do not explain.
+        Where packets tell what they promise, one without its picture is a loss. Elsewhere it is one
+        once the decoder has complained (as often as it did, where packets may show nothing), or if
+        nearly all others gave a picture, or fewer than half, which fields do not explain.
         """
         skipped = []
         while self._waiting and (pts is None or self._waiting[0] <= pts):
@@ -136,6 +195,8 @@ class PacketDecoder:
         answered = self._sent - len(self._waiting)
         if self._hides:
             skipped = skipped[: self.errors - len(self._given_up)]
+        elif self._counter.is_exact:
+            pass
         elif not self.errors and answered + 1 >= self._skipped * 2 > answered / 2:
             return []
         self._given_up.update(skipped)

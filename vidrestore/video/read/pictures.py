@@ -1,8 +1,8 @@
 """Decode a video stream into one picture for every time: holes are filled, times always rise.
 
     pictures = PictureStream(info, window)
-    for pts, picture, repaired in pictures.pictures(container, stream):
-        ...
+    for one in pictures.pictures(container, stream):
+        one.pts, one.picture
 
 A picture that cannot be decoded is replaced by the one before it; one at the end of the file is
 first tried again without threads, since a decoder that works on several at once gives all of them
@@ -11,8 +11,10 @@ up when one is damaged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -24,12 +26,13 @@ from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Picture
 from vidrestore.video.boundary import av_boundary, wind
 from vidrestore.video.picture.samples import picture_from_av
+from vidrestore.video.read.changes import split_advice
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger
 from vidrestore.video.read.packets import Decoded, PacketDecoder
-from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.probe import VideoInfo, open_input, with_format
 from vidrestore.video.read.window import Window
 
-__all__ = ["PictureStream", "new_ledger", "nominal_step", "open_stream"]
+__all__ = ["PictureStream", "TimedPicture", "info_in", "new_ledger", "nominal_step", "open_stream"]
 
 _STARTS_ANYWHERE = ("mpegts", "mpeg")
 """Formats whose files may begin in the middle of a group of pictures."""
@@ -39,6 +42,28 @@ _SEEK_BACK_S = (0, 2, 10, 60)
 
 _MOST_TRIED_AGAIN = 64
 """Most frames that a decoder can hold when the file ends: its threads and its reordering."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Untimed:
+    """A picture whose time may be missing, or go back."""
+
+    pts: int | None
+    picture: Picture
+    repaired: bool
+    silent: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPicture:
+    """A picture at its time."""
+
+    pts: int
+    picture: Picture
+    repaired: bool
+    """Whether it stands for one that could not be decoded."""
+    silent: Sequence[int] = ()
+    """Times of packets before it that promise no picture."""
 
 
 class PictureStream:
@@ -60,14 +85,14 @@ class PictureStream:
         """Pictures whose times went back, and were moved."""
         self.skipped_at_start = 0
         """Pictures before the first one that could be decoded, which nobody promised."""
+        self.unanswered = 0
+        """Pictures that the chunks of an AVI file promise and that no place tells of."""
         self.reached_end_of_window = False
         self.next_pts: int | None = None
         """When the pictures would have gone on behind the window's end, at most that end."""
 
-    def pictures(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[tuple[int, Picture, bool]]:
-        """Give (time, picture, repaired) of the frames in the window, times strictly increasing.
+    def pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[TimedPicture]:
+        """Give the pictures of the window, times strictly increasing.
 
         Args:
             container: the open file.
@@ -78,28 +103,38 @@ class PictureStream:
         """
         last: int | None = None
         step = nominal_step(self.info)
-        for pts, picture, repaired in self._filled(container, stream):
+        joins = deque(round(one.at_s / self.info.time_base) for one in self.info.clock.joins)
+        for one in self._filled(container, stream):
+            pts, silent = one.pts, one.silent
             if pts is None or (last is not None and pts <= last):
                 self.shifted += pts is not None
                 pts = 0 if last is None else last + step
-            elif last is not None:
-                step = pts - last
+            if joins and pts >= joins[0]:  # what lies before the join is no gap
+                joins.popleft()
+                silent = (*silent, pts - step)
             last = pts
             if self.window.end_pts is not None and pts >= self.window.end_pts:
                 self.reached_end_of_window = True
                 self.next_pts = min(pts, self.window.end_pts)
                 return
             if self.window.holds(pts):
-                yield pts, picture, repaired
+                yield TimedPicture(pts, one.picture, one.repaired, silent)
 
-    def _filled(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[tuple[int | None, Picture, bool]]:
-        """(time, picture, repaired): holes are filled with the picture before, else after them."""
+    def _filled(self, container: InputContainer, stream: VideoStream) -> Iterator[_Untimed]:
+        """Pictures with holes filled by the picture before, else the one after them."""
         before: Picture | None = None
-        for decoder, decoded in self._decoded(container, stream):
+        for decoder, decoded in self.decoded(container, stream):
             frame = decoded.frame
-            now = before if frame is None else self._picture(frame)
+            if frame is not None and self._is_beyond(decoded.pts):
+                if before is None:
+                    self.reached_end_of_window = True
+                    return
+                now: Picture | None = before  # of any format; it is not wanted
+            elif frame is not None and self._is_other_before(frame, decoded.pts):
+                continue
+            else:
+                now = before if frame is None else self._picture(frame)
+            self.damaged += decoded.is_corrupt
             if now is None:
                 continue
             lost = decoded.skipped
@@ -110,25 +145,36 @@ class PictureStream:
             found = self._decode_again(lost) if again else {}
             for pts in lost:
                 before = self._picture(found[pts]) if pts in found else before or now
-                yield pts, before, pts not in found
+                yield _Untimed(pts, before, pts not in found)
             before = now if frame is not None else before
             if frame is not None:
-                yield frame.pts if frame.pts is not None else frame.dts, now, False
+                yield _Untimed(decoded.pts, now, False, decoded.silent)
+            self.unanswered = decoder.unanswered
+
+    def _is_beyond(self, pts: int | None) -> bool:
+        end = self.window.end_pts
+        return pts is not None and end is not None and pts >= end
+
+    def _is_other_before(self, frame: av.VideoFrame, pts: int | None) -> bool:
+        """Whether a frame of another format lies before the window."""
+        first, info = self.window.first_pts, self.info
+        is_before = pts is not None and first is not None and pts < first
+        return is_before and (frame.width, frame.height) != (info.width, info.height)
 
     def _decode_again(self, lost: list[int]) -> dict[int, av.VideoFrame]:
         """Pictures at the end of the file by their times, decoded one after the other."""
         with open_input(self.info.path) as container:
             stream = open_stream(container, self.info, self.threads, "SLICE")
-            with self._met():
-                wind(container, lost[0], stream)
-            decoder = PacketDecoder(
-                container, stream, Ledger(container, self.info.path, from_start=False)
-            )
-            frames = (one.frame for one in decoder.pictures())
+            clock = self.info.clock
+            if not clock.joins:
+                with self._met():
+                    wind(container, lost[0], stream)
+            ledger = Ledger(container, self.info.path, from_start=False, clock=clock)
+            decoder = PacketDecoder(container, stream, ledger)
             return {
-                frame.pts: frame
-                for frame in frames
-                if frame is not None and frame.pts is not None and frame.pts in lost
+                one.pts: one.frame
+                for one in decoder.pictures()
+                if one.frame is not None and one.pts is not None and one.pts in lost
             }
 
     def _promised(self, decoder: PacketDecoder) -> bool:
@@ -138,7 +184,6 @@ class PictureStream:
         return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
-        self.damaged += frame.is_corrupt
         info = self.info
         picture = picture_from_av(frame)
         if (picture.width, picture.height, picture.format) != (
@@ -146,19 +191,19 @@ class PictureStream:
             info.height,
             info.pix_fmt,
         ):
-            seconds = float((frame.pts or 0) * info.time_base - info.start_s)
+            at_s = (frame.pts or 0) * info.time_base - info.start_s
             raise VideoDecodeError(
                 f"{info.path}: the picture changes from {info.width}x{info.height} {info.pix_fmt} "
-                f"to {picture.width}x{picture.height} {picture.format} at {seconds:.3f} s; restore "
-                "the parts one by one with --start and --end"
+                f"to {picture.width}x{picture.height} {picture.format} at {float(at_s):.3f} s; "
+                + split_advice(at_s)
             )
         return picture
 
-    def _decoded(
+    def decoded(
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[PacketDecoder, Decoded]]:
         """The decoder's answers from a key frame before the window on."""
-        first = self.window.first_pts
+        first = None if self.info.clock.joins else self.window.first_pts
         for back_s in _SEEK_BACK_S if first is not None else (0,):
             if first is not None:
                 target = first - round(back_s / self.info.time_base)
@@ -168,7 +213,7 @@ class PictureStream:
             decoder = PacketDecoder(container, stream, self.ledger)
             answers = decoder.pictures()
             start = next(answers, None)
-            begins = start is not None and start.frame is not None and start.frame.pts
+            begins = start is not None and start.frame is not None and start.pts
             if first is None or back_s == _SEEK_BACK_S[-1] or (begins and begins <= first):
                 break
         if start is not None:
@@ -178,6 +223,20 @@ class PictureStream:
 
     def _met(self) -> AbstractContextManager[None]:
         return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")
+
+
+def info_in(info: VideoInfo, window: Window) -> VideoInfo:
+    """What `probe` found, with the picture's format as it is where a window begins."""
+    if window.first_pts is None:
+        return info
+    pictures = PictureStream(info, window, threads=1)
+    with open_input(info.path) as container:
+        stream = open_stream(container, info, 1, "SLICE")
+        for _, decoded in pictures.decoded(container, stream):
+            frame, pts = decoded.frame, decoded.pts
+            if frame is not None and pts is not None and window.holds(pts):
+                return with_format(info, stream, frame)
+    return info
 
 
 def open_stream(
@@ -204,7 +263,7 @@ def open_stream(
 def new_ledger(container: InputContainer, info: VideoInfo, window: Window) -> Ledger:
     """Begin an account of the packets of a window."""
     from_start = window.first_s is None
-    return Ledger(container, info.path, from_start=from_start, end_s=window.end_s)
+    return Ledger(container, info.path, from_start=from_start, end_s=window.end_s, clock=info.clock)
 
 
 def nominal_step(info: VideoInfo) -> int:

@@ -9,13 +9,16 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 from av import AudioCodecContext, CodecContext, VideoCodecContext
 from av.container import InputContainer
+from av.packet import Packet as AvPacket
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -26,9 +29,14 @@ from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
+from vidrestore.video.read.changes import ChangeFinder, FormatChange
+from vidrestore.video.read.clock import Clock, find_joins
+from vidrestore.video.read.damage import is_open_ended
 from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
+from vidrestore.video.read.rate import believed_rate
+from vidrestore.video.sequence.files import PictureSequence
 from vidrestore.video.write.codecs import choose_codec
 from vidrestore.video.write.containers import CONTAINERS
 
@@ -44,6 +52,8 @@ __all__ = [
     "probe",
     "read_info",
     "select_video",
+    "stream_infos",
+    "with_format",
 ]
 
 
@@ -148,8 +158,21 @@ class VideoInfo:
     """Of the video stream that is restored."""
     timecode: str | None
     """SMPTE timecode of the first frame, such as '01:00:00:00'."""
+    clock: Clock = field(default_factory=Clock)
+    """Of the whole file, where its own jumps."""
+    changes: tuple[FormatChange, ...] = ()
+    """Of the picture's format, as far as the file was read."""
+    sequence: PictureSequence | None = None
+    """Its pictures, where it is no file but a sequence of them."""
+    sound: Path | None = None
+    """The file whose sound goes with a sequence."""
     auto_codec: str | None = field(default=None)
     """The codec `auto` takes for a file of the same kind; None where nothing fits."""
+
+    @property
+    def carrier(self) -> Path | None:
+        """The file that holds all streams but the pictures of a sequence; None where none does."""
+        return self.sound if self.sequence is not None else self.path
 
     @property
     def picture_bytes(self) -> int:
@@ -160,9 +183,9 @@ class VideoInfo:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before the video is restored."""
-        if not self.interlaced and self.field_order not in _INTERLACED_ORDERS:
-            return ()
-        return (INTERLACED_WARNING,)
+        is_interlaced = self.interlaced or self.field_order in _INTERLACED_ORDERS
+        told = [INTERLACED_WARNING] if is_interlaced else []
+        return (*told, *self.clock.notes(self.start_s))
 
     @property
     def attachments(self) -> tuple[StreamInfo, ...]:
@@ -173,6 +196,15 @@ class VideoInfo:
 INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 """Of `VideoInfo.field_order`."""
+
+_UNSTEADY = ("mpegts", "mpeg", "flv")
+"""Formats whose parts can be joined byte by byte, so that the clock jumps where one begins."""
+
+_UNTIMED = ("h264", "hevc", "m4v", "mpegvideo", "vvc")
+"""Raw streams, whose length only their packets tell."""
+
+_SAMPLED = 250
+"""Packets that show the frame rate."""
 
 _NO_VIDEO = {"tty": "a text file"}
 """Formats that FFmpeg shows as a video stream."""
@@ -197,8 +229,68 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
         path: its name.
     """
     stream = select_video(container, path)
+    name = container.format.name
+    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path)
+    clock, changes = read_clock(path, stream.index) if is_counted else (Clock(), ())
+    rate = stream.average_rate or stream.guessed_rate
+    if not name.startswith(("mov", "avi")):  # their steps are those of an index
+        told = None if name in _UNTIMED else rate  # FFmpeg's default
+        rate = _rate_of_packets(path, stream.index, told) or rate
+    colour = _told_colour(stream)
     frame = _first_frame(container, stream, path)
-    return _gather(path, container, stream, frame)
+    info = _gather(path, container, stream, frame, rate, clock)
+    return replace(info, colour=_colour(colour, frame), changes=changes)
+
+
+def _told_colour(stream: VideoStream) -> ColourTags:
+    """What the container says, else the codec's headers; decoding forgets the container's word."""
+    context = stream.codec_context
+    return ColourTags(
+        range=int(context.color_range),
+        space=int(context.colorspace),
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+    )
+
+
+def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction | None:
+    """Frames per second by the first packets, where the header's number is none of theirs."""
+    with open_input(path) as container:
+        stream = container.streams[index]
+        first = islice((one for one in read_packets(container, stream) if one.size), _SAMPLED)
+        seen = [(one.pts, one.duration) for one in first]
+        base = Fraction(stream.time_base or 1)
+        return believed_rate(told, base, (pts for pts, _ in seen), (one for _, one in seen))
+
+
+def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...]]:
+    """Read all packets of a file: where its clock jumps, and where the picture's format changes.
+
+    Args:
+        path: the file.
+        picture: index of the stream that is restored.
+    """
+    with open_input(path) as container:
+        stream = container.streams[picture]
+        assert isinstance(stream, VideoStream)
+        finder = ChangeFinder(stream)
+        kinds = {
+            one.index: one.type
+            for one in container.streams
+            if one.type == "audio" or one.index == picture
+        }
+
+        def seen() -> Iterator[AvPacket[Any]]:
+            for packet in read_packets(container, *container.streams):
+                if packet.size and packet.stream.index == picture:
+                    finder.add(packet)
+                yield packet
+
+        clock = find_joins(seen(), kinds, picture)
+    return clock, tuple(
+        FormatChange(at_s + clock.shift_s(picture, number), before, after)
+        for number, at_s, before, after in finder.found
+    )
 
 
 @contextmanager
@@ -262,18 +354,20 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
 
 
 def _gather(
-    path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    frame: av.VideoFrame,
+    rate: Fraction | None,
+    clock: Clock,
 ) -> VideoInfo:
     context = stream.codec_context
-    pix_fmt = frame.format.name
+    pix_fmt = _little_endian(frame.format.name)
     matrix = matrix_of_frame(frame)
     rotation, mirrored = rotation_of(matrix)
     sar = stream.sample_aspect_ratio or Fraction(1)
     sar = sar if sar > 0 else Fraction(1)
-    rate = stream.average_rate or stream.guessed_rate
-    duration_s = _duration_s(container, stream)
-    pix_fmt = pix_fmt[:-2] + "le" if pix_fmt.endswith("be") else pix_fmt
-    streams = tuple(_stream_info(one) for one in container.streams)
+    duration_s = _length_s(clock, rate) or _duration_s(container, stream)
     return VideoInfo(
         path=path,
         container=container.format.name,
@@ -293,21 +387,59 @@ def _gather(
         time_base=Fraction(stream.time_base or Fraction(1, 90000)),
         start_s=Fraction(container.start_time or 0, av.time_base),
         duration_s=duration_s,
-        n_frames_estimate=_frame_count(stream, rate, duration_s),
-        colour=_colour(stream, frame),
+        n_frames_estimate=clock.pictures or _frame_count(stream, rate, duration_s),
+        colour=_colour(_told_colour(stream), frame),
         interlaced=frame.interlaced_frame,
         field_order=int(context.field_order),
         mastering=_mastering(frame),
         light_level=_light_level(frame),
         side_data=side_data_names(frame),
         presentation=read_presentation(container, stream, path),
-        streams=streams,
+        streams=stream_infos(container),
         chapters=_chapters(container),
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
         timecode=_timecode(container, stream),
+        clock=clock,
         auto_codec=_auto_codec(path, pix_fmt, frame, context.codec.canonical_name),
     )
+
+
+def _length_s(clock: Clock, rate: Fraction | None) -> float | None:
+    """Of the picture, by the packets that were counted."""
+    if clock.length_s:
+        return float(clock.length_s)
+    return float(clock.pictures / rate) if clock.pictures and rate else None
+
+
+def with_format(info: VideoInfo, stream: VideoStream, frame: av.VideoFrame) -> VideoInfo:
+    """What `probe` found, with the format of another frame.
+
+    Args:
+        info: of the file.
+        stream: its video stream, whose decoder gave the frame last.
+        frame: the frame.
+    """
+    pix_fmt = _little_endian(frame.format.name)
+    sar = info.sar
+    if info.container in _UNSTEADY:  # nothing but the codec's own headers tells
+        told = stream.codec_context.sample_aspect_ratio
+        sar = told if told and told > 0 else Fraction(1)
+    return replace(
+        info,
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=pix_fmt,
+        bit_depth=frame.format.components[0].bits,
+        sar=sar,
+        display=display_of(frame.width, frame.height, sar, info.display_matrix),
+        interlaced=frame.interlaced_frame,
+        auto_codec=_auto_codec(info.path, pix_fmt, frame, info.codec),
+    )
+
+
+def _little_endian(pix_fmt: str) -> str:
+    return pix_fmt[:-2] + "le" if pix_fmt.endswith("be") else pix_fmt
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
@@ -335,19 +467,18 @@ def _frame_count(
     return round(duration_s * rate) if duration_s and rate else None
 
 
-def _colour(stream: VideoStream, frame: av.VideoFrame) -> ColourTags:
-    """What the container or the codec's headers say, else the frame."""
-    context = stream.codec_context
+def _colour(told: ColourTags, frame: av.VideoFrame) -> ColourTags:
+    """What the file says before anything is decoded, else the frame."""
 
     def known(of_stream: int, of_frame: int) -> int:
-        return int(of_stream) if int(of_stream) not in (0, 2) else int(of_frame)
+        return of_stream if of_stream not in (0, 2) else int(of_frame)
 
     full = frame.format.name.startswith("yuvj")
     return ColourTags(
-        range=2 if full else int(context.color_range) or int(frame.color_range),
-        space=known(context.colorspace, frame.colorspace),
-        primaries=known(context.color_primaries, frame.color_primaries),
-        transfer=known(context.color_trc, frame.color_trc),
+        range=2 if full else told.range or int(frame.color_range),
+        space=known(told.space, frame.colorspace),
+        primaries=known(told.primaries, frame.color_primaries),
+        transfer=known(told.transfer, frame.color_trc),
     )
 
 
@@ -389,6 +520,11 @@ def _timecode(container: InputContainer, stream: VideoStream) -> str | None:
             if key.lower() == "timecode":
                 return value
     return None
+
+
+def stream_infos(container: InputContainer) -> tuple[StreamInfo, ...]:
+    """What an open file holds, stream by stream."""
+    return tuple(_stream_info(one) for one in container.streams)
 
 
 def _stream_info(stream: Stream) -> StreamInfo:

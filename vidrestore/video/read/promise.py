@@ -105,6 +105,8 @@ def stated_end_s(container: InputContainer, stream: Stream, ledger: Ledger) -> F
     kind are measured by FFmpeg at opening, which tells only whether they became shorter since.
     """
     name = container.format.name
+    if ledger.is_open_ended:
+        return ledger.end_of_others_s(stream) if ledger.is_suspect else None
     if name == "matroska,webm":
         own_s = _duration_tag_s(stream)
     elif name in ("mpegts", "mpeg") and not (ledger.shrank_by or ledger.broke_off):

@@ -26,6 +26,7 @@ from vidrestore.video.read.damage import frames_beyond_end
 from vidrestore.video.read.ledger import Ledger
 from vidrestore.video.read.pictures import (
     PictureStream,
+    info_in,
     new_ledger,
     nominal_step,
     open_stream,
@@ -68,6 +69,8 @@ class VideoReader:
         self._keep_damaged = keep_damaged
         self.info: VideoInfo = source if isinstance(source, VideoInfo) else probe(source)
         self.window: Window = window or window_of(self.info, config.start, config.end)
+        if window is None:
+            self.info = info_in(self.info, self.window)
         self.frames_read = 0
         """Frames given so far, repaired ones included."""
         self.frames_repaired = 0
@@ -133,6 +136,7 @@ class VideoReader:
         """Whether more is missing than accepted, or nobody can know how much."""
         ledger = self._ledger
         unknown = ledger.has_cut_index or ledger.lost_streams > 0
+        unknown |= ledger.unread > self._config.max_broken
         return unknown or self.shortfall.is_beyond(self._config.max_broken)
 
     @property
@@ -155,6 +159,7 @@ class VideoReader:
         )
         notes = [f"{n} frame{'' if n == 1 else 's'} {what}" for n, what in told if n]
         already_told = ends_early and self.frames_lost > 0
+        notes += self.info.clock.notes(self.info.start_s)
         return (*notes, *ledger.notes(self.info.start_s, already_told=already_told))
 
     def frames(self) -> Iterator[Frame]:
@@ -167,21 +172,21 @@ class VideoReader:
         container, stream = self._container, self._stream
         assert container is not None and stream is not None, "the reader is closed"
         cuts = CutDetector(self._config.cut_threshold)
-        for pts, picture, repaired in self._pictures.pictures(container, stream):
-            self.frames_repaired += repaired
+        for one in self._pictures.pictures(container, stream):
+            self.frames_repaired += one.repaired
             self._check_damage(self._expected_frames())
-            is_cut = (not repaired or self.frames_read == 0) and cuts.is_cut(picture)
+            is_cut = (not one.repaired or self.frames_read == 0) and cuts.is_cut(one.picture)
             frame = Frame(
                 index=self.frames_read,
-                pts=pts - self.window.shift,
+                pts=one.pts - self.window.shift,
                 time_base=self.info.time_base,
-                picture=picture,
+                picture=one.picture,
                 display=self.info.display,
                 is_cut=is_cut,
-                repaired=repaired,
+                repaired=one.repaired,
             )
             self.frames_read += 1
-            self._times.add(pts)
+            self._times.add(one.pts, one.silent)
             yield frame
             if self._container is None:  # reading on from a closed file would crash
                 return
@@ -225,7 +230,7 @@ class VideoReader:
         if missing < 1 or not self._times.is_steady:
             return 0
         with open_input(self.info.path) as container:
-            ledger = Ledger(container, self.info.path, end_s=first_s)
+            ledger = Ledger(container, self.info.path, end_s=first_s, clock=self.info.clock)
             for packet in ledger.packets([container.streams[self.info.stream_index]]):
                 if packet.dts is not None and packet.dts * packet.time_base > first_s:
                     break
@@ -262,6 +267,7 @@ class VideoReader:
         missing, at_s = self._compare(self._container, self._stream, self._ledger, self._times)
         before = self._missing_before_window()
         missing, at_s = missing + before, self._wanted_s if before else at_s
+        missing = max(missing, self._pictures.unanswered)
         self.frames_lost = max(self.frames_lost, missing)
         if self.frames_lost:
             self._lost_at_s = max(0.0, float(at_s - self.info.start_s))

@@ -8,7 +8,7 @@ something else says that the file is damaged, for many an intact file has gaps o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -92,16 +92,30 @@ class FrameTimes:
         total = sum(self._steps.values())
         self._follows_header = not self.is_steady and 0 < _STEADY * total <= on_grid
 
-    def add(self, pts: int) -> None:
-        """Take the next frame's time."""
+    def add(self, pts: int, silent: Sequence[int] = ()) -> None:
+        """Take the next frame's time.
+
+        Args:
+            pts: the time.
+            silent: of packets before it that promise no frame, which explain a gap.
+        """
         if self.last is not None:
-            step = pts - self.last
+            step = pts - self._explained(pts, silent)
             if step in self._steps or len(self._steps) < _MOST_STEPS:
                 self._steps[step] += 1
                 self._began.setdefault(step, self.last)
         self.first = pts if self.first is None else self.first
         self.last = pts
         self.frames += 1
+
+    def _explained(self, pts: int, silent: Sequence[int]) -> int:
+        """From where the step to `pts` counts: the last frame, or a packet that fills a gap."""
+        assert self.last is not None
+        since = self.last
+        if pts - since > 1.5 * self.nominal > 0:
+            for one in silent:
+                since = one if since + 0.75 * self.nominal <= one < pts else since
+        return since
 
     def end(self, pts: int) -> None:
         """Take the time at which the frames should have gone on to, a frame or the end."""

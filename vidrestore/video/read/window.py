@@ -15,9 +15,11 @@ from av.container import InputContainer
 
 from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, read_packets, wind
+from vidrestore.video.read.changes import split_advice
+from vidrestore.video.read.clock import Retimer
 from vidrestore.video.read.probe import VideoInfo, open_input
 
-__all__ = ["Window", "window_of"]
+__all__ = ["Window", "change_warnings", "window_of"]
 
 _SCAN_PACKETS = 600
 """Packets looked at after a first candidate; pictures are reordered by far fewer than that."""
@@ -58,6 +60,24 @@ class Window:
         )
 
 
+def change_warnings(info: VideoInfo, window: Window) -> tuple[str, ...]:
+    """What a person should know of changes of the picture's format inside a window.
+
+    Raises:
+        VideoDecodeError: its size or samples change, so that one output cannot hold it.
+    """
+    told = []
+    for one in info.changes:
+        if not window.holds(round(one.at_s / info.time_base)) or one.at_s == window.first_s:
+            continue
+        at_s = one.at_s - info.start_s
+        what = f"the picture changes from {one.before} to {one.after} at {float(at_s):.3f} s"
+        if one.before.layout != one.after.layout:
+            raise VideoDecodeError(f"{info.path}: {what}; {split_advice(at_s)}")
+        told.append(f"{what} and is written as it begins; to keep both, {split_advice(at_s)}")
+    return tuple(told)
+
+
 def window_of(
     info: VideoInfo,
     start: float | None,
@@ -84,7 +104,7 @@ def window_of(
     if not start:
         return Window(None, end_pts, info.time_base)
     target = math.ceil((info.start_s + Fraction(repr(float(start)))) / info.time_base)
-    if container is None:
+    if container is None or info.clock.joins:
         with open_input(info.path) as opened:
             first = _first_pts_from(opened, info, target)
     else:
@@ -100,10 +120,15 @@ def _first_pts_from(container: InputContainer, info: VideoInfo, target: int) -> 
     """The least presentation time that is not before `target`, from packets alone."""
     best, looked = None, 0
     stream = container.streams[info.stream_index]
-    with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
-        wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
+    retimer = Retimer(info.clock)
+    if not info.clock.joins:
+        with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
+            wind(container, target - round(_SEEK_BACK_S / info.time_base), stream)
     for packet in read_packets(container, stream):
-        if packet.size == 0 or packet.is_discard:
+        if packet.size == 0:
+            continue
+        retimer.move(packet)
+        if packet.is_discard:
             continue
         pts = packet.pts if packet.pts is not None else packet.dts
         if pts is not None and pts >= target and (best is None or pts < best):

@@ -29,7 +29,7 @@ class OutputStreams:
 
     Args:
         container: the output.
-        opened: the open input.
+        opened: the open input; None for pictures without sound.
         plan: how the output is written.
         source: the input, as probed.
     """
@@ -40,7 +40,7 @@ class OutputStreams:
     def __init__(
         self,
         container: OutputContainer,
-        opened: InputContainer,
+        opened: InputContainer | None,
         plan: OutputPlan,
         source: VideoInfo,
     ) -> None:
@@ -63,7 +63,6 @@ class OutputStreams:
         """
         container = self._container
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            template = self._input.streams[planned.index]
             if planned.action == "encode":
                 self.encoder = PictureEncoder(
                     container, self.plan, self._source, config, window, threads
@@ -72,7 +71,10 @@ class OutputStreams:
                     self.encoder.stream,
                     shown_of(self._source, self.plan.wanted.size, self.plan.wanted.sar),
                 )
-            elif planned.action == "copy":
+                continue
+            assert self._input is not None
+            template = self._input.streams[planned.index]
+            if planned.action == "copy":
                 stream = self._add_copied(container, template)
                 stream.metadata.clear()
                 stream.metadata.update(stream_tags(info, encoded=False))

@@ -96,8 +96,8 @@ def plan_output(
         UsageError: if the codec, the preset or the quality does not exist.
         VideoWriteError: if it cannot be written there, or the container cannot hold all of it.
     """
-    if source is None:
-        with open_input(info.path) as opened:
+    if source is None and info.carrier is not None:
+        with open_input(info.carrier) as opened:
             return plan_output(info, destination, config, opened)
     destination = Path(destination)
     container_of(destination)
@@ -115,7 +115,7 @@ def plan_output(
 
 
 def _settle(
-    info: VideoInfo, destination: Path, config: EncodeConfig, source: InputContainer
+    info: VideoInfo, destination: Path, config: EncodeConfig, source: InputContainer | None
 ) -> OutputPlan:
     """As `plan_output`, without advice.
 
@@ -219,7 +219,7 @@ def _check_turn(info: VideoInfo, destination: Path, container: Container) -> Non
 
 
 def _read_covers(
-    source: InputContainer, info: VideoInfo, plans: Sequence[StreamPlan]
+    source: InputContainer | None, info: VideoInfo, plans: Sequence[StreamPlan]
 ) -> dict[int, tuple[str, str, bytes]]:
     """(name, MIME type, data) of cover art that goes into the file as an attachment."""
     wanted = {
@@ -228,7 +228,7 @@ def _read_covers(
         if planned.action == "attach" and stream.is_cover
     }
     found: dict[int, tuple[str, str, bytes]] = {}
-    if not wanted:
+    if not wanted or source is None:
         return found
     with av_boundary(VideoDecodeError, f"{info.path}: cannot be read"):
         wind(source, 0)

@@ -15,7 +15,7 @@ import av
 from vidrestore.config import EncodeConfig
 from vidrestore.video.read.probe import ColourTags, VideoInfo
 
-__all__ = ["PROFILES", "Profile", "Wanted", "apply_profile"]
+__all__ = ["PROFILES", "Profile", "Wanted", "apply_profile", "as_decoded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,19 @@ def apply_profile(info: VideoInfo, config: EncodeConfig) -> tuple[EncodeConfig, 
 
     Without a profile, or with another codec than the profile's, the picture is as decoded.
     """
-    as_decoded = Wanted(info.pix_fmt, (info.width, info.height), info.sar, info.colour)
     if config.profile is None:
-        return config, as_decoded
+        return config, as_decoded(info)
     profile = PROFILES[config.profile]
-    audio = profile.audio if config.audio == "copy" else config.audio
+    audio = config.audio if config.audio in ("flac", "pcm") else profile.audio
     if config.codec not in ("auto", profile.codec):
-        return config.model_copy(update={"audio": audio}), as_decoded
+        return config.model_copy(update={"audio": audio}), as_decoded(info)
     changed = config.model_copy(update={"codec": profile.codec, "audio": audio})
     return changed, _wanted(info, profile)
+
+
+def as_decoded(info: VideoInfo) -> Wanted:
+    """The picture as the input has it."""
+    return Wanted(info.pix_fmt, (info.width, info.height), info.sar, info.colour)
 
 
 def _wanted(info: VideoInfo, profile: Profile) -> Wanted:

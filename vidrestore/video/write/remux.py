@@ -22,6 +22,7 @@ from av.stream import Discard, Stream
 from vidrestore.errors import VideoWriteError
 from vidrestore.video.boundary import unexpected, wind
 from vidrestore.video.container.mp4 import read_movie, sample_count
+from vidrestore.video.read.clock import Clock
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger, is_indexed
 from vidrestore.video.read.promise import missing_packets
 from vidrestore.video.read.shortfall import Shortfall
@@ -65,6 +66,7 @@ class StreamCopier:
         origin_s: subtracted from all times, in seconds.
         path: of the input.
         converters: of the streams whose sound is encoded anew, by index of the input's stream.
+        clock: of the input, where its own jumps.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class StreamCopier:
         origin_s: Fraction,
         path: Path,
         converters: Mapping[int, SoundConverter] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._converters = converters or {}
         self._source = source
@@ -90,7 +93,11 @@ class StreamCopier:
         self._is_indexed = is_indexed(source)
         self._path = path
         self._start_s = Fraction(source.start_time or 0, av.time_base)
-        self.ledger = Ledger(source, path, from_start=window.first_s is None, end_s=window.end_s)
+        clock = clock or Clock()
+        self._winds = not clock.joins
+        self.ledger = Ledger(
+            source, path, from_start=window.first_s is None, end_s=window.end_s, clock=clock
+        )
         """Of the packets read."""
         self._packets = self._read() if streams else iter(())
         self._next: tuple[Fraction, Packet] | None = next(self._packets, None)
@@ -117,7 +124,7 @@ class StreamCopier:
         for stream in self._source.streams:
             if stream.index not in self._streams and not self._reads_all:
                 stream.discard = Discard.all
-        if self._window.first_s is not None:
+        if self._window.first_s is not None and self._winds:
             # Else all is read, and what lies before the part is left out one by one.
             with contextlib.suppress(av.FFmpegError):
                 wind(self._source, int(self._window.first_s * av.time_base))

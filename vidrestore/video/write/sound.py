@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import av
 from av import AudioCodecContext, AudioFrame, AudioStream
@@ -34,18 +34,20 @@ _LONGEST_FILL_S = 10
 """A longer gap between packets is no gap of the sound but another clock, and is not filled."""
 
 
-def sound_encoder(
-    stream: Stream, wanted: Literal["copy", "flac", "pcm"], container: Container
-) -> str | None:
+def sound_encoder(stream: Stream, wanted: str, container: Container) -> str | None:
     """FFmpeg's name of the encoder for sound that is converted; None where that cannot be.
 
     Args:
         stream: the input's.
-        wanted: what the user asked for.
+        wanted: "flac" or "pcm"; with anything else nothing is converted.
         container: which must hold it.
     """
     context = stream.codec_context
-    if wanted == "copy" or not isinstance(context, AudioCodecContext) or not context.sample_rate:
+    if (
+        wanted not in ("flac", "pcm")
+        or not isinstance(context, AudioCodecContext)
+        or not context.sample_rate
+    ):
         return None
     encoder = "flac" if wanted == "flac" else _pcm_encoder(context)
     output = av.open(io.BytesIO(), "w", format=container.muxer)

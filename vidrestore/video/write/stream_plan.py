@@ -47,7 +47,7 @@ class StreamPlan:
 
 
 def plan_streams(
-    source: InputContainer,
+    source: InputContainer | None,
     info: VideoInfo,
     destination: Path,
     container: Container,
@@ -63,6 +63,10 @@ def plan_streams(
     plans: list[StreamPlan] = []
     notes: list[str] = []
     for stream in info.streams:
+        if stream.index == info.stream_index:
+            plans.append(StreamPlan(stream.index, "encode"))
+            continue
+        assert source is not None
         plan, note = _plan_stream(source.streams[stream.index], stream, info, container, config)
         if plan is None:
             raise Refusal(

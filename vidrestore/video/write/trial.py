@@ -32,7 +32,7 @@ def try_output(
     source: VideoInfo,
     config: EncodeConfig,
     window: Window,
-    opened: InputContainer,
+    opened: InputContainer | None,
     inputs: Iterable[Path] = (),
 ) -> None:
     """Write a small file as `plan` says, and remove it.
@@ -43,6 +43,7 @@ def try_output(
         config: quality and preset of the encoder.
         window: the part of the input that will be written.
         opened: the input, open; it is read on, and some of its streams are discarded afterwards.
+            None for a sequence of pictures.
         inputs: other files that are never replaced.
 
     Raises:
@@ -74,7 +75,7 @@ def _ways_out(
     source: VideoInfo,
     config: EncodeConfig,
     window: Window,
-    opened: InputContainer,
+    opened: InputContainer | None,
 ) -> str:
     """Other endings and codecs, tried as well."""
     found: list[str] = []
@@ -96,11 +97,12 @@ def _write_and_remove(
     source: VideoInfo,
     config: EncodeConfig,
     window: Window,
-    opened: InputContainer,
+    opened: InputContainer | None,
     inputs: tuple[Path, ...],
 ) -> None:
-    with contextlib.suppress(av.FFmpegError):
-        wind(opened, 0)
+    if opened is not None:
+        with contextlib.suppress(av.FFmpegError):
+            wind(opened, 0)
     with VideoWriter(plan, source, config, window=window, inputs=inputs, opened=opened) as writer:
         writer.try_out(_empty_frames(plan, source))
 

@@ -146,7 +146,8 @@ class VideoWriter:
             if self._encoder.last_pts is None:
                 raise VideoWriteError(f"{self.plan.destination}: no frame was written")
             self._encode(None)
-            self._copier.advance(None)
+            if self._copier is not None:
+                self._copier.advance(None)
             self._compare_copied()
             self._finish()
             self._output.publish()
@@ -165,7 +166,8 @@ class VideoWriter:
             for frame in frames:
                 self._container.mux(self._encoder.encode(frame))
             self._container.mux(self._encoder.encode(None))
-            self._copier.copy_first(_TRIAL_PACKETS)
+            if self._copier is not None:
+                self._copier.copy_first(_TRIAL_PACKETS)
             self._finish()
 
     def _encode(self, frame: Frame | None) -> None:
@@ -173,13 +175,13 @@ class VideoWriter:
         for packet in self._encoder.encode(frame):
             with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be written"):
                 self._container.mux(packet)
-            if packet.dts is not None:
+            if packet.dts is not None and self._copier is not None:
                 self._copier.advance(packet.dts * packet.time_base)
 
     def _compare_copied(self) -> None:
         """Compare what was copied with what the input promised."""
         for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            if planned.action not in ("copy", "convert"):
+            if planned.action not in ("copy", "convert") or self._copier is None:
                 continue
             if planned.index in self._streams.converters:
                 converter = self._streams.converters[planned.index]
@@ -204,7 +206,10 @@ class VideoWriter:
     def _open(self) -> None:
         plan, source = self.plan, self._source
         # Two containers, for a stream must not be used after its own container is closed.
-        self._input = self._opened or self._stack.enter_context(open_input(source.path))
+        carrier = source.carrier
+        self._input = self._opened
+        if self._input is None and carrier is not None:
+            self._input = self._stack.enter_context(open_input(carrier))
         self._container = av.open(
             str(self._output.temporary),  # absolute, else "a:b.mp4" would name a protocol
             "w",
@@ -221,14 +226,18 @@ class VideoWriter:
             self._container.set_chapters(chapters)
         origin_s = self.plan.clock_s if self._window.first_s is None else self._window.first_s
         self._container.start_encoding()
+        if self._input is None or carrier is None:
+            self._copier = None
+            return
         self._copier = StreamCopier(
             self._input,
             self._container,
             streams.copied,
             self._window,
             origin_s,
-            source.path,
+            carrier,
             streams.converters,
+            source.clock,
         )
 
     def _finish(self) -> None:

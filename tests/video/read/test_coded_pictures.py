@@ -1,0 +1,183 @@
+"""Pictures that packets promise by their headers, and files in which some packets have none."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from avi_files import write_avi
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from videos import make_video
+
+from vidrestore.config import DecodeConfig
+from vidrestore.video.read.coded_pictures import picture_counter
+from vidrestore.video.read.reader import VideoReader
+
+
+def packets(path: Path) -> list[bytes]:
+    """Of the picture, in order of decoding."""
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def times_and_notes(path: Path, threads: int = 1) -> tuple[list[Fraction], tuple[str, ...]]:
+    with VideoReader(path, DecodeConfig(), threads=threads) as reader:
+        times = [frame.pts * frame.time_base for frame in reader.frames()]
+        return times, reader.notes
+
+
+def not_coded(vop: bytes) -> bytes:
+    """The plane's header with `vop_coded` cleared, which ends it; times are counted in 1/25 s."""
+    seconds = 1
+    while vop[4] >> (5 - seconds + 1) & 1:
+        seconds += 1
+    head = int.from_bytes(vop[4:8], "big")
+    kept = 2 + seconds + 1 + 5 + 1  # type, seconds, marker, increment, marker
+    return vop[:4] + ((head >> (32 - kept)) << (32 - kept) | 0x7F << (24 - kept)).to_bytes(4, "big")
+
+
+def packed(chunks: list[bytes]) -> list[bytes]:
+    """As DivX packs them: each B-frame before its time, with the picture it depends on."""
+    result = list[bytes]()
+    at = 0
+    while at < len(chunks):
+        has_b = at + 1 < len(chunks) and chunks[at + 1][4] >> 6 == 2
+        result += [chunks[at] + chunks[at + 1]] if has_b else [chunks[at]]
+        result += [not_coded(chunks[at])] if has_b else []
+        at += 1 + has_b
+    return result
+
+
+def mpeg4_chunks(folder: Path, b_frames: int, count: int = 25) -> list[bytes]:
+    """Chunks of a tagged stream: FFmpeg's decoder takes it for DivX's, which packs."""
+    clip = make_video(
+        folder / "clip.avi",
+        codec="mpeg4",
+        pts=range(count),
+        options={"bf": str(b_frames), "g": "50"},
+    )
+    first, *others = packets(clip)
+    at = first.index(b"\0\0\1\xb6")
+    return [first[:at] + b"\0\0\1\xb2DivX503b1393p" + first[at:], *others]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_packed_b_frames_play_at_their_speed(tmp_path: Path, threads: int) -> None:
+    chunks = packed(mpeg4_chunks(tmp_path, b_frames=1))
+    counter = picture_counter("mpeg4", None)
+    counts = [counter.count(chunk) for chunk in chunks]
+    assert {0, 1, 2} >= set(counts) > {0, 2} and sum(counts) == 25
+    path = write_avi(tmp_path / "packed.avi", chunks, fourcc=b"DX50")
+    times, notes = times_and_notes(path, threads)
+    first = times[0]
+    assert [time - first for time in times] == [Fraction(i, 25) for i in range(25)]
+    assert notes == ()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_planes_that_are_not_coded_are_no_loss(tmp_path: Path, threads: int) -> None:
+    chunks = mpeg4_chunks(tmp_path, b_frames=0, count=20)
+    empty = (5, 6, 11)
+    chunks = [not_coded(one) if i in empty else one for i, one in enumerate(chunks)]
+    path = write_avi(tmp_path / "still.avi", chunks, fourcc=b"DIVX")
+    times, notes = times_and_notes(path, threads)
+    assert times == [Fraction(i, 25) for i in range(20) if i not in empty]
+    assert notes == ()
+
+
+def test_a_chunk_that_decodes_to_nothing_is_still_a_loss(tmp_path: Path) -> None:
+    chunks = mpeg4_chunks(tmp_path, b_frames=0, count=40)
+    chunks[20] = bytes(len(chunks[20]))
+    path = write_avi(tmp_path / "broken.avi", chunks, fourcc=b"DIVX")
+    times, notes = times_and_notes(path)
+    assert len(times) == 40 or notes
+    assert any("could not be decoded" in note or "missing" in note for note in notes), notes
+
+
+def test_empty_chunks_of_a_capture_are_no_loss(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "m.mov", codec="mjpeg", pix_fmt="yuvj420p", pts=range(20))
+    chunks = packets(clip)
+    for index in (3, 4, 11):
+        chunks[index] = b""
+    path = write_avi(
+        tmp_path / "capture.avi", chunks, fourcc=b"MJPG", sound=[bytes(640)] * 20,
+        keys=frozenset(range(20)),
+    )  # fmt: skip
+    times, notes = times_and_notes(path)
+    assert times == [Fraction(i, 25) for i in range(20) if chunks[i]] and notes == ()
+
+
+FIELDS = "paff_mixed_refused_or_extra_frames"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "count"), [("paff_mixed.mp4", 60), ("paff_mixed.ts", 60), ("paff_sparse.ts", 100)]
+)
+def test_pictures_of_one_frame_and_of_two_fields_come_once(
+    shared: Path, name: str, count: int, threads: int
+) -> None:
+    times, notes = times_and_notes(shared / "cases" / FIELDS / name, threads)
+    assert len(times) == count and notes == ()
+
+
+def bits(*parts: tuple[int, int] | int) -> bytes:
+    """Headers bit by bit: (value, bits), or a number as an unsigned Exp-Golomb code."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            code = f"{part + 1:b}"
+            text += "0" * (len(code) - 1) + code
+        else:
+            text += f"{part[0]:0{part[1]}b}"
+    text += "1" + "0" * (-(len(text) + 1) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+SEQUENCE = b"\x67" + bits((77, 8), (0, 8), (30, 8), 0, 0, 2, 1, (0, 1), 3, 2, (0, 1))
+"""Main profile, frame_num of 4 bits, fields allowed."""
+PICTURE = b"\x68" + bits(0, 0)
+
+
+def field(frame_num: int, is_bottom: int) -> bytes:
+    return b"\x41" + bits(0, 5, 0, (frame_num, 4), (1, 1), (is_bottom, 1))
+
+
+def frame(frame_num: int) -> bytes:
+    return b"\x41" + bits(0, 5, 0, (frame_num, 4), (0, 1))
+
+
+def stream_of(*units: bytes) -> bytes:
+    return b"".join(b"\0\0\1" + unit for unit in units)
+
+
+@pytest.mark.parametrize(
+    ("packets", "counts"),
+    [
+        ([field(1, 0), field(1, 1), field(2, 1), field(2, 0), frame(3)], [1, 0, 1, 0, 1]),
+        ([field(1, 0), field(2, 0), field(2, 1)], [1, 1, 0]),  # the second field is gone
+        ([field(1, 0), field(1, 0), field(1, 1), field(1, 0)], [1, 1, 0, 1]),
+        ([b"\x06\5\0", frame(1), b"\x0a"], [0, 1, 0]),  # a message and the end on their own
+    ],
+)
+def test_a_second_field_is_told_by_its_header(packets: list[bytes], counts: list[int]) -> None:
+    counter = picture_counter("h264", stream_of(SEQUENCE, PICTURE))
+    assert [counter.count(stream_of(one)) for one in packets] == counts
+    in_packet = picture_counter("h264", stream_of(SEQUENCE, PICTURE))
+    assert in_packet.count(stream_of(*packets)) == sum(counts)
+
+
+@pytest.mark.parametrize("data", [bytes(100), b"\0\0\1\x1f\0\0", b"\0\0\1\xe1\x88\0"])
+def test_what_is_no_code_of_a_picture_is_one_that_is_lost(data: bytes) -> None:
+    for codec in ("h264", "mpeg4", "hevc"):
+        assert picture_counter(codec, stream_of(SEQUENCE, PICTURE)).count(data) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=200), codec=st.sampled_from(["h264", "mpeg4"]))
+def test_any_bytes_are_counted(data: bytes, codec: str) -> None:
+    counter = picture_counter(codec, data[:50])
+    assert 0 <= counter.count(data) <= len(data) + 1

@@ -1,0 +1,1 @@
+"""Sequences of numbered pictures, read and written as a video."""
