@@ -65,7 +65,7 @@ def drift_s(source: Path, output: Path) -> float:
     from vidrestore.video.read.reader import VideoReader
     from vidrestore.video.write.writer import VideoWriter
 
-    config = EncodeConfig(preset="ultrafast")
+    config = EncodeConfig(speed="ultrafast")
     with (
         VideoReader(source, DecodeConfig(), threads=1) as reader,
         VideoWriter(output, reader.info, config) as writer,

@@ -23,7 +23,6 @@ from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.tracks import Tracks, load_tracks
-from vidrestore.video.read.pictures import info_in
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
 from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
@@ -141,7 +140,11 @@ def _look(
     info = read_info(container, source)
     window = window_of(info, config.decode.start, config.decode.end, container)
     changes = change_warnings(info, window)
-    return info_in(info, window), window, changes
+    if changes or info.changes:
+        from vidrestore.video.read.pictures import info_in  # which imports torch
+
+        info = info_in(info, window)
+    return info, window, changes
 
 
 def _plan(

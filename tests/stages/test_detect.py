@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vidrestore.config import DetectConfig, RestoreConfig
 from vidrestore.geometry import apply, compose
+from vidrestore.landmarks import roll_degrees
 from vidrestore.models.templates import landmark_template
 from vidrestore.pipeline import tracked_frames
 from vidrestore.stages.detect import detect
@@ -264,7 +265,9 @@ def test_a_lying_face_is_not_looked_for_where_somebody_is_upright(detector: obje
     frames_of_both = moving_face([lying, still(1, 60, 128, 0.6)], 256, 256)
     config = DetectConfig(refine_passes=0)
     [first] = detect(frames_of_both, detector, config)  # type: ignore[arg-type]
-    assert [face.landmarks[0, 0] < 128 for face in first.faces] == [True]
+    # The other one may be taken for an upright face, its mouth for eyes.
+    assert first.faces[0].landmarks[0, 0] < 128
+    assert all(abs(roll_degrees(face.landmarks[None])[0]) < 90 for face in first.faces)
 
 
 def test_who_enters_between_two_looks_is_seen(detector: object) -> None:
@@ -296,7 +299,9 @@ def test_restless_borders_cost_few_looks() -> None:
         picture = picture_from_rgb(np.repeat(luma[..., None], 3, 2))
         restless.append(replace(calm, index=index, picture=picture, is_cut=index == 0))
     looks = [f.index for f in detect(restless, Finds(), plain(every_frames=30)) if f.detected]
-    assert len(looks) - 3 in (3, 4), "three that find nobody in sixty frames"
+    extra = [index for index in looks if index % 30]
+    assert extra[:3] == [1, 2, 3]
+    assert all(sum(first <= index < first + 60 for index in extra) <= 3 for first in extra)
 
 
 def test_one_head_with_two_answers_is_one_face() -> None:

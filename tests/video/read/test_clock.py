@@ -48,7 +48,7 @@ def restored(source: Path, output: Path, **window: float) -> list[str]:
     with (
         VideoReader(source, decode, threads=2) as reader,
         VideoWriter(
-            output, reader.info, EncodeConfig(preset="ultrafast"), window=reader.window
+            output, reader.info, EncodeConfig(speed="ultrafast"), window=reader.window
         ) as writer,
     ):
         for frame in reader.frames():

@@ -226,8 +226,11 @@ class PictureStream:
 
 
 def info_in(info: VideoInfo, window: Window) -> VideoInfo:
-    """What `probe` found, with the picture's format as it is where a window begins."""
-    if window.first_pts is None:
+    """What `probe` found, with the picture's format as it is where a window begins.
+
+    Only of a file whose format changes is that looked at.
+    """
+    if window.first_pts is None or not info.changes:
         return info
     pictures = PictureStream(info, window, threads=1)
     with open_input(info.path) as container:

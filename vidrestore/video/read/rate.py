@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from statistics import median
+from statistics import median_low
 
 __all__ = ["believed_rate", "rate_of_steps"]
 
@@ -21,7 +21,7 @@ _COMMON = (
 """Frames per second of cameras and broadcasts."""
 
 _UNLIKE = Fraction(3, 2)
-"""How many times the header's rate the packets' must be, or the other way, to be believed."""
+"""How many times the packets' rate the header's must be not to be believed."""
 
 _ROUNDING = Fraction(1, 50)
 """By so much FFmpeg's mean of a few steps in milliseconds is off: 1000/33 for 30."""
@@ -52,15 +52,16 @@ def believed_rate(
     seen = rate_of_steps(steps, time_base)
     if not shown:  # no times at all: the stream's own headers give the durations
         return seen
-    if not told or not 1 / _UNLIKE < told / seen < _UNLIKE:
-        return seen
+    if not told or told / seen > _UNLIKE:  # a header that says too little promises too little
+        is_met = told and abs(min(steps) * time_base - 1 / told) <= time_base
+        return told if is_met else seen  # where one step meets the header, longer ones are gaps
     is_rounded = told not in _COMMON and seen in _COMMON and abs(told / seen - 1) < _ROUNDING
     return seen if is_rounded else told
 
 
 def rate_of_steps(steps: Sequence[int], time_base: Fraction) -> Fraction:
     """Frames per second of steps in ticks; a common rate where rounding to ticks explains it."""
-    usual = median(steps)
+    usual = median_low(steps)
     regular = [one for one in steps if abs(one - usual) <= max(1, usual / 20)]
     mean_s = Fraction(sum(regular), len(regular)) * time_base
     slack_s = Fraction(1, len(regular)) * time_base  # each end is off by half a tick

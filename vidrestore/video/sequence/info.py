@@ -13,8 +13,8 @@ from vidrestore.config import DecodeConfig
 from vidrestore.errors import UsageError, VideoDecodeError, VideoOpenError
 from vidrestore.geometry import identity
 from vidrestore.structs import Display
+from vidrestore.video.picture.layouts import native_format
 from vidrestore.video.picture.presentation import Presentation
-from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.picture.side_data import side_data_names
 from vidrestore.video.read.probe import ColourTags, StreamInfo, VideoInfo, open_input, stream_infos
 from vidrestore.video.read.window import Window
@@ -106,7 +106,6 @@ def _gather(
     rate: Fraction,
     streams: tuple[StreamInfo, ...],
 ) -> VideoInfo:
-    picture = picture_from_av(frame)
     full = frame.format.name.startswith("yuvj")
     return VideoInfo(
         path=sequence.path,
@@ -114,7 +113,7 @@ def _gather(
         stream_index=PICTURE_STREAM,
         width=frame.width,
         height=frame.height,
-        pix_fmt=picture.format,
+        pix_fmt=native_format(frame.format.name),
         codec=ENDINGS[sequence.ending],
         profile="",
         bit_depth=frame.format.components[0].bits,
