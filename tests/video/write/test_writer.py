@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from native import random_frame
 from videos import (
@@ -302,6 +302,7 @@ increasing = st.lists(st.integers(1, 5000), min_size=1, max_size=12).map(
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(times=[0, 1, 2, 3], first=0)
 @given(times=increasing, first=st.integers(0, 3000))
 def test_any_increasing_times_survive(
     tmp_path: Path, suffix: str, times: list[int], first: int

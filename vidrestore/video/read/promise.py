@@ -92,8 +92,10 @@ def _missing_at_end(
     if told_s is None:
         return 0
     told_s = min(told_s, end_s) if end_s is not None else told_s
+    # The last frame lasts for the header's step where that is longer.
+    last_s = max(step_s, times.nominal * (stream.time_base or Fraction(1)))
     missing = int(
-        (told_s - times.last * (stream.time_base or 1) - step_s) / step_s + Fraction(1, 4)
+        (told_s - times.last * (stream.time_base or 1) - last_s) / step_s + Fraction(1, 4)
     )
     return missing if missing > (0 if ledger.is_suspect else 1) else 0
 
