@@ -34,6 +34,10 @@ would be taken for noise."""
 _FLAT_SIGMA = 2.0
 """Blur, in pixels, of the picture whose slopes tell how flat a block is: grain has no slopes."""
 _FLOW_SIGMA = 1.5
+_COARSE_SIGMA = 3.5
+"""Grain is finer than a blur of so many samples; of Gaussian grains of 1 px 0.9 are left."""
+_SLACK = 1.25
+"""By so much the variance of a block may be exceeded, as it is an estimate too."""
 _MOST_TORN_PX = 0.7
 """Greatest standard deviation of the flow within a block that moves as one."""
 _REPEATED = 1 / 16
@@ -79,8 +83,7 @@ class _Blocks:
     luma: npt.NDArray[np.float64]
     """(B,) mean brightness."""
     differences: list[_Floats]
-    """(B, h, w) of each component, without their mean, over the square root of two: as strong as
-    the noise of one frame."""
+    """(B, h, w) of each component, of its finest detail: as strong as the noise of one frame."""
 
     @staticmethod
     def joined(parts: Sequence[_Blocks]) -> _Blocks | None:
@@ -97,19 +100,33 @@ def _compared(before: Picture, after: Picture, region: Rect) -> _Blocks:
     layout = layout_of(after.format)
     old, new = (_planes(picture, layout, region) for picture in (before, after))
     places, steps = _flat_places(old[0], new[0])
+    brightness = _cut(new[0], places, (_BLOCK_PX, _BLOCK_PX)).mean((1, 2), dtype=np.float64)
     differences = []
     for index, (was, now) in enumerate(zip(old, new, strict=True)):
         shift = np.array(component_shift(layout, index))
         shape = _BLOCK_PX >> shift[1], _BLOCK_PX >> shift[0]
-        here = _cut(now, places >> shift, shape)
-        apart = here - _cut(
-            was, (places >> shift) + np.rint(steps / (1 << shift)).astype(int), shape
-        )
-        apart -= apart.mean((1, 2), keepdims=True)
-        differences.append(apart * np.float32(np.sqrt(0.5)))
-        if index == 0:
-            brightness = here.mean((1, 2), dtype=np.float64)
+        here = _cut(_finest(now), places >> shift, shape)
+        back = (places >> shift) + np.rint(steps / (1 << shift)).astype(int)
+        differences.append(_noise_of(here, _cut(_finest(was), back, shape)))
     return _Blocks(brightness, differences)
+
+
+def _finest(plane: _Floats) -> _Floats:
+    """What is no coarser than grains are; blotches of coding and of light are."""
+    return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), _COARSE_SIGMA), np.float32)
+
+
+def _noise_of(here: _Floats, there: _Floats) -> _Floats:
+    """(B, h, w) differences of blocks, as strong as the noise of one of them.
+
+    That is no stronger than what the blocks themselves show: what differs by more was not the same
+    place.
+    """
+    apart = here - there
+    apart -= apart.mean((1, 2), keepdims=True)
+    most = np.minimum(here.var((1, 2)), there.var((1, 2)))
+    own = np.minimum(0.5, _SLACK * most / np.maximum(apart.var((1, 2)), 1e-12))
+    return np.asarray(apart * np.sqrt(own)[:, None, None], np.float32)
 
 
 def _flat_places(old: _Floats, new: _Floats) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
