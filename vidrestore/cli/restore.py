@@ -144,7 +144,7 @@ def _output(job: Job) -> str:
     from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
 
     assert job.output is not None
-    kind = "lossless" if job.output.codec in LOSSLESS else "lossy"
+    kind = "lossless" if job.output.codec in LOSSLESS_ENCODERS else "lossy"
     why = f"{kind}, {job.output.why}" if job.output.why else kind
     return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt} ({why})"
 

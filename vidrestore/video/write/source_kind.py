@@ -16,7 +16,7 @@ import av
 
 __all__ = ["LOSSLESS_ENCODERS", "SAME_FAMILY", "codec_order", "encoder_profile", "reason"]
 
-LOSSLESS_ENCODERS = frozenset({"ffv1", "utvideo", "v210"})
+LOSSLESS_ENCODERS = frozenset({"ffv1", "utvideo", "v210", "png", "tiff", "dpx"})
 """Encoders that lose nothing of the formats they take."""
 
 SAME_FAMILY = {"prores": "prores_ks", "dnxhd": "dnxhd", "v210": "v210", "cfhd": "cfhd"}
