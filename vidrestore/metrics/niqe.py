@@ -46,7 +46,7 @@ def load_niqe(parameters: Callable[[], Path]) -> Callable[[Tensor], Tensor]:
     def niqe(images: Tensor) -> Tensor:
         if min(images.shape[-2:]) < _BLOCK_PX:
             return torch.full((len(images),), torch.nan, dtype=torch.float64)
-        return torch.cat([_measure(metric, image) for image in images.cpu().split(1)])
+        return torch.cat([_measure(metric, image) for image in torch.split(images.cpu(), 1)])
 
     return niqe
 
@@ -57,5 +57,5 @@ def _measure(metric: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
         warnings.filterwarnings("ignore", "cov", UserWarning)  # Of a picture of one block.
         try:
             return metric(image).flatten()
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return torch.full((1,), torch.nan, dtype=torch.float64)
