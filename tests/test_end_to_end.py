@@ -13,7 +13,7 @@ from styled_network import write_styled_network
 
 from vidrestore import frame_to_rgb, restore_frames, restore_image, restore_video
 from vidrestore.config import resolve_config
-from vidrestore.session import Progress
+from vidrestore.run import Progress
 from vidrestore.stages.blend import face_changes
 from vidrestore.video.picture.residual import planes_mask
 

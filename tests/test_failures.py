@@ -15,7 +15,7 @@ import pytest
 from clips import face_frames, write_clip
 
 import vidrestore.pipeline as pipeline
-import vidrestore.session as session
+import vidrestore.run as run_module
 from vidrestore.cli import main
 
 LONG = 220
@@ -65,17 +65,17 @@ def test_an_exception_in_any_stage_ends_the_run(
     at: int,
 ) -> None:
     if stage == "read":
-        broken = failing_after(at, session.VideoReader.frames)
-        monkeypatch.setattr(session.VideoReader, "frames", broken)
+        broken = failing_after(at, run_module.VideoReader.frames)
+        monkeypatch.setattr(run_module.VideoReader, "frames", broken)
     elif stage == "write":
-        whole = session.VideoWriter.write
+        whole = run_module.VideoWriter.write
 
         def write(self: Any, frame: Any) -> None:
             if frame.index == at:
                 raise RuntimeError("the stage broke")
             whole(self, frame)
 
-        monkeypatch.setattr(session.VideoWriter, "write", write)
+        monkeypatch.setattr(run_module.VideoWriter, "write", write)
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
     quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]

@@ -36,12 +36,12 @@ _HOMES = {
     "ModelSpec": "vidrestore.models.zoo",
     "NotAvailableError": "vidrestore.errors",
     "NotEnoughMemoryError": "vidrestore.errors",
-    "Options": "vidrestore.session",
+    "Options": "vidrestore.options",
     "OutputPlan": "vidrestore.video.write.plan",
     "Picture": "vidrestore.structs",
     "Presentation": "vidrestore.video.picture.presentation",
     "Projection": "vidrestore.video.picture.presentation",
-    "Progress": "vidrestore.session",
+    "Progress": "vidrestore.run",
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
     "RestorerRun": "vidrestore.models.interfaces",
@@ -158,7 +158,9 @@ if TYPE_CHECKING:
     from vidrestore.models.load import load_detector
     from vidrestore.models.restorers.adapt import adapt_restorer
     from vidrestore.models.zoo import ModelSpec
-    from vidrestore.session import Options, Progress, Session
+    from vidrestore.options import Options
+    from vidrestore.run import Progress
+    from vidrestore.session import Session
     from vidrestore.structs import (
         Detections,
         Display,

@@ -16,7 +16,9 @@ import numpy.typing as npt
 from vidrestore.config import ConfigLike
 from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.load import load_restorer
-from vidrestore.session import Options, Progress, Session
+from vidrestore.options import Options
+from vidrestore.run import Progress
+from vidrestore.session import Session
 from vidrestore.structs import Frame, RestoreReport
 from vidrestore.tracks import Tracks
 from vidrestore.video.picture.samples import shown_rgb

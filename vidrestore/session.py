@@ -13,119 +13,32 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from vidrestore.config import ConfigLike, RestoreConfig, resolve_config
-from vidrestore.errors import UsageError, nearest
-from vidrestore.geometry import identity
+from vidrestore.errors import UsageError
 from vidrestore.job import Job, make_job
-from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
+from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.parsing import FaceParser, load_parser
-from vidrestore.pipeline import restored_frames, tracked_frames
-from vidrestore.report import Tally, check_failures
-from vidrestore.runtime.memory import peak_memory_mib
-from vidrestore.runtime.output_file import after_writing
-from vidrestore.runtime.printable import well_formed
-from vidrestore.runtime.stage_clock import StageClock
-from vidrestore.structs import Display, Frame, RestoreReport
-from vidrestore.tracks import Tracks, TracksBuilder
-from vidrestore.video.picture.samples import picture_from_rgb, picture_to_rgb
-from vidrestore.video.read.reader import VideoReader
+from vidrestore.options import Options, resolve_options
+from vidrestore.pipeline import restored_frames
+from vidrestore.run import Networks, Progress, give_frames, inspect_job, run_job, single_frame
+from vidrestore.structs import Frame, RestoreReport
+from vidrestore.tracks import Tracks
+from vidrestore.video.picture.samples import picture_to_rgb
 from vidrestore.video.read.source import FrameSource
-from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
-from vidrestore.video.sequence.source import SequenceReader
 from vidrestore.video.write.sink import FrameSink
-from vidrestore.video.write.writer import VideoWriter
-from vidrestore.visual.before_after import Preview
 
-__all__ = ["Options", "Progress", "Session", "resolve_options"]
+__all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
-
-
-class Options(TypedDict, total=False):
-    """The keywords of daily use; each stands for a field of the configuration, see `OPTION_FIELDS`.
-
-    One that is None or left out keeps what the configuration says.
-    """
-
-    model: str | Path | None
-    """A name from `vidrestore models list`, a weights file, or "auto" (best installed)."""
-    detector: str | Path | None
-    """The face detector, by name or weights file."""
-    device: str | None
-    """"auto", "cpu", "cuda", "cuda:1"."""
-    strength: float | None
-    """Share of the restored face, 0 to 1."""
-    start: float | None
-    """First second to restore; only frames in [start, end) come out."""
-    end: float | None
-    """Stop before this second."""
-    crf: float | None
-    """Constant quality of the encoder."""
-    codec: str | None
-    """Video codec, or "auto"."""
-    overwrite: bool | None
-    """Whether existing outputs are replaced."""
-    per_frame: bool
-    """Treat every frame by itself, as restorers of pictures do; see `config.PER_FRAME`."""
-
-
-OPTION_FIELDS = {
-    "model": "restore.model",
-    "detector": "detect.detector",
-    "strength": "blend.strength",
-    "device": "run.device",
-    "start": "decode.start",
-    "end": "decode.end",
-    "crf": "encode.crf",
-    "codec": "encode.codec",
-    "overwrite": "encode.overwrite",
-}
-"""The fields of the configuration that the keywords stand for."""
-
-
-def resolve_options(config: ConfigLike, options: Mapping[str, Any]) -> RestoreConfig:
-    """The configuration with the keywords of `Options` applied.
-
-    Raises:
-        TypeError: a keyword does not exist; the nearest one is named.
-        UsageError: a value is wrong.
-    """
-    known = (*OPTION_FIELDS, "per_frame")
-    for name in options:
-        if name not in known:
-            raise TypeError(f"unexpected keyword {name!r}{nearest(name, known)}")
-    given = {
-        OPTION_FIELDS[name]: str(value) if isinstance(value, Path) else value
-        for name, value in options.items()
-        if name in OPTION_FIELDS and value is not None
-    }
-    per_frame = bool(options.get("per_frame"))
-    return resolve_config(config, given, per_frame=per_frame)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is."""
-
-    frames: int
-    """Frames written."""
-    total: int | None
-    """Frames expected; None where the container does not tell."""
-    frames_per_s: float
-    seconds_left: float | None
 
 
 class Session:
@@ -293,62 +206,8 @@ class Session:
         Raises:
             VidRestoreError: for files, weights and models; nothing half-written is left.
         """
-        begun = time.perf_counter()
-        config = job.config
-        clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
-        with ExitStack() as stack:
-            reader = stack.enter_context(source or _reader(job))
-            writer = stack.enter_context(sink or _writer(job))
-            run, parser = self._start(config), self._parser(config)
-            loaded = time.perf_counter()
-            frames = restored_frames(
-                reader.frames(),
-                self.detector,
-                run,
-                config,
-                clock,
-                tracks=job.tracks,
-                parser=parser,
-            )
-            stack.callback(frames.close)
-            for frame in frames:
-                clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
-                tally.add(frame)
-                if preview is not None:
-                    best.consider(frame)
-                if progress is not None:
-                    seconds = time.perf_counter() - loaded
-                    progress(_progress(tally.frames, job.expected_frames, seconds))
-            check_failures(tally, config)
-            clock.call("encode", writer.commit)
-        ended = time.perf_counter()
-        destination = None if job.output is None else job.output.destination
-        if preview is not None:
-            with after_writing(*([] if destination is None else [destination])):
-                best.save(Path(preview), inputs=job.inputs, overwrite=config.encode.overwrite)
-        return RestoreReport(
-            source=well_formed(str(job.source)),
-            output="" if destination is None else well_formed(str(destination)),
-            model=run.name,
-            detector=self.detector.name,
-            device=str(resolve_device(config.run.device)),
-            codec=writer.codec,
-            frames=tally.frames,
-            faces=tally.faces,
-            faces_left_alone=tally.faces_left_alone,
-            faces_beyond_limit=tally.faces_beyond_limit,
-            faces_failed=tally.faces_failed,
-            frames_detected=tally.frames_detected,
-            frames_repaired=tally.frames_repaired,
-            seconds=ended - begun,
-            frames_per_s=tally.frames / max(ended - loaded, 1e-9),
-            stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
-            peak_memory_mib=peak_memory_mib(),
-            tracks=tally.records(),
-            cuts=tuple(tally.cuts),
-            notes=_unique(*job.warnings, *tally.notes(), *writer.notes, *reader.notes, *run.notes),
-            damaged=reader.is_damaged or writer.is_damaged,
-            config=config.record(),
+        return run_job(
+            job, self._networks, preview=preview, progress=progress, source=source, sink=sink
         )
 
     def frames(
@@ -363,8 +222,7 @@ class Session:
         Leaving the loop early closes the video. Arguments and errors are those of `video`.
         """
         job = self.plan(src, tracks=tracks, **options)
-        parser = self._parser(job.config)
-        return _give_frames(job, self.detector, self._start(job.config), parser)
+        return give_frames(job, self._networks(job.config))
 
     def image(
         self, image: npt.NDArray[np.uint8], **options: Unpack[Options]
@@ -387,9 +245,10 @@ class Session:
                 f"got {image.shape} of {image.dtype}"
             )
         config, _ = self._of_run(None, options)
-        frame, parser = iter([_single_frame(image)]), self._parser(config)
-        run = self._start(config)
-        [restored] = restored_frames(frame, self.detector, run, config, parser=parser)
+        frames, networks = iter([single_frame(image)]), self._networks(config)
+        [restored] = restored_frames(
+            frames, networks.detector, networks.run, config, parser=networks.parser
+        )
         return picture_to_rgb(restored.picture)
 
     def inspect(
@@ -417,20 +276,7 @@ class Session:
         """
         config, _ = self._of_run(None, options)
         job = make_job(src, None, config, own_restorer=True, own_detector=self._own_detector)
-        builder, begun = TracksBuilder(), time.perf_counter()
-        with _reader(job) as reader:
-            frames = tracked_frames(reader.frames(), self.detector, config, tracks=job.tracks)
-            with closing(frames):
-                for count, frame in enumerate(frames, start=1):
-                    builder.add(frame)
-                    if each is not None:
-                        each(frame)
-                    if progress is not None:
-                        seconds = time.perf_counter() - begun
-                        progress(_progress(count, job.expected_frames, seconds))
-        return builder.finish(
-            source=well_formed(str(src)), start=config.decode.start, detector=self.detector.name
-        )
+        return inspect_job(job, self.detector, each=each, progress=progress)
 
     def _of_run(
         self, tracks: Tracks | str | Path | None, options: Mapping[str, Any]
@@ -451,10 +297,11 @@ class Session:
             config = resolve_config(config, {"track.file": tracks})
         return config, None
 
-    def _start(self, config: RestoreConfig) -> RestorerRun:
-        return self.restorer.start_run(
+    def _networks(self, config: RestoreConfig) -> Networks:
+        run = self.restorer.start_run(
             noise=config.restore.noise, style_strength=config.temporal_filter.strength
         )
+        return Networks(run=run, parser=self._parser(config), detector=self.detector)
 
     def _require_open(self) -> None:
         if self._closed:
@@ -468,68 +315,3 @@ def _require_restorer(restorer: object) -> None:
             f"restorer: a {type(restorer).__name__} does not say its size, template, value range "
             "and channel order; wrap it: adapt_restorer(network, size=..., template=..., ...)"
         )
-
-
-def _reader(job: Job) -> FrameSource:
-    if job.info.sequence is not None:
-        return SequenceReader(
-            job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
-        )
-    return VideoReader(
-        job.info,
-        job.config.decode,
-        threads=job.config.run.threads,
-        keep_damaged=job.config.encode.keep_damaged,
-        window=job.window,
-    )
-
-
-def _writer(job: Job) -> FrameSink:
-    if job.output is None:
-        raise UsageError("this job has no output; plan it with one, or give a sink")
-    if job.output.container is SEQUENCE:
-        return SequenceWriter(job.output, job.info, job.config.encode, job.window)
-    return VideoWriter(
-        job.output,
-        job.info,
-        job.config.encode,
-        window=job.window,
-        threads=job.config.run.threads,
-        max_broken=job.config.decode.max_broken,
-        inputs=job.inputs,
-    )
-
-
-def _give_frames(
-    job: Job, detector: FaceDetector, run: RestorerRun, parser: FaceParser | None
-) -> Generator[Frame, None, None]:
-    with _reader(job) as reader:
-        frames = restored_frames(
-            reader.frames(), detector, run, job.config, tracks=job.tracks, parser=parser
-        )
-        try:
-            yield from frames
-        finally:
-            frames.close()
-
-
-def _single_frame(image: npt.NDArray[np.uint8]) -> Frame:
-    height, width = image.shape[:2]
-    return Frame(
-        index=0,
-        pts=0,
-        time_base=Fraction(1, 25),
-        picture=picture_from_rgb(image),
-        display=Display(width, height, identity()),
-        is_cut=True,
-    )
-
-
-def _progress(frames: int, total: int | None, seconds: float) -> Progress:
-    speed = frames / max(seconds, 1e-9)
-    left = None if total is None else max(0, total - frames) / max(speed, 1e-9)
-    return Progress(frames, total, speed, left)
-
-
-def _unique(*notes: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(notes))

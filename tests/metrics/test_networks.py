@@ -64,22 +64,40 @@ def test_niqe_says_how_to_get_it() -> None:
             load_niqe(lambda: Path("unused"))
 
 
-def test_niqe_by_pyiqa(tmp_path: Path) -> None:
-    """Parameters of drawn patches: what looks like them is more natural than what does not."""
+@pytest.fixture
+def niqe_parameters(tmp_path: Path) -> Path:
+    """A file like the published one, of made-up statistics."""
     pytest.importorskip("pyiqa", reason="the extra niqe is not installed")
     spread, mean = np.eye(36), np.full((1, 36), 0.5)
     path = tmp_path / "niqe_modelparameters.mat"
     scipy.io.savemat(path, {"mu_prisparam": mean, "cov_prisparam": spread})
-    niqe = load_niqe(lambda: path)
+    return path
+
+
+def test_niqe_by_pyiqa(niqe_parameters: Path) -> None:
+    niqe = load_niqe(lambda: niqe_parameters)
     portrait = cv2.imread(str(resources.files("vidrestore") / "demo" / "astronaut.png"))
     sharp = torch.from_numpy(portrait).permute(2, 0, 1)[None].float() / 255
     noisy = sharp + torch.randn(sharp.shape, generator=torch.Generator().manual_seed(0)) / 5
     values = niqe(torch.cat([sharp, noisy.clamp(0, 1)]))
     assert values.shape == (2,) and torch.isfinite(values).all()
     assert values[0] != values[1]
-    path.write_bytes(b"no parameters")
+    assert values.tolist() == [float(niqe(one[None])) for one in (sharp[0], noisy[0].clamp(0, 1))]
+    niqe_parameters.write_bytes(b"no parameters")
     with pytest.raises(WeightsError, match="does not hold NIQE's parameters"):
-        load_niqe(lambda: path)
+        load_niqe(lambda: niqe_parameters)
+
+
+@pytest.mark.filterwarnings("error")
+def test_pictures_without_a_textured_block_have_no_niqe(niqe_parameters: Path) -> None:
+    """Others of the batch keep theirs, and nothing is printed."""
+    niqe = load_niqe(lambda: niqe_parameters)
+    textured = torch.rand(1, 3, 96, 192, generator=torch.Generator().manual_seed(0))
+    batch = torch.cat([torch.zeros_like(textured), textured, torch.ones_like(textured)])
+    assert torch.isfinite(niqe(batch)).tolist() == [False, True, False]
+    assert torch.isfinite(niqe(textured[..., :96])).all()
+    assert torch.isnan(niqe(batch[..., :95])).tolist() == [True] * 3
+    assert torch.isnan(niqe(batch[..., :64, :])).tolist() == [True] * 3
 
 
 @pytest.fixture(scope="module")

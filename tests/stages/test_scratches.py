@@ -105,3 +105,13 @@ def test_repeated_edges_beyond_the_picture_are_no_lines() -> None:
     matrices = [to_crop(x, -200.0) for x in (60.0, 61.0)]
     found = [ridges(cut_out(frame, matrix), matrix) for matrix in matrices]
     assert find_scratches(found[0], [found[1]]) == []
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_crops_of_small_networks_are_searched(size: int) -> None:
+    """The thinnest lines looked for are less than a pixel wide in them."""
+    rng = np.random.default_rng(0)
+    luma, mask = rng.random((size, size), np.float32), np.ones((size, size), np.float32)
+    found = find_ridges(luma, mask, np.eye(2, 3), (size, size))
+    assert found.heights.shape[1:] == found.inside.shape
+    assert np.isfinite(found.heights).all()

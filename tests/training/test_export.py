@@ -18,7 +18,7 @@ from vidrestore.models.registry import build
 from vidrestore.models.templates import landmark_template
 from vidrestore.models.weights.checkpoint import fill, read
 from vidrestore.training import export as module
-from vidrestore.training.checkpoint import read_checkpoint, write_checkpoint
+from vidrestore.training.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from vidrestore.training.export import export
 from vidrestore.training.train import train
 
@@ -179,21 +179,37 @@ def test_halves_are_half_as_large(checkpoints: dict[str, Path], tmp_path: Path) 
     "task", [pytest.param("gfpgan", marks=pytest.mark.soak), "gpen", "compact_generator"]
 )
 def test_onnx_computes_the_same(task: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "network.onnx"
-    metadata = export(checkpoints[task], file)
+    crops, wanted = compare_onnx(checkpoints[task], file, SIZE)
+    restored = load_restorer(file, device="cpu")(crops / 2 + 0.5)
+    torch.testing.assert_close(restored, (wanted / 2 + 0.5).clamp(0, 1), atol=1e-4, rtol=0)
+
+
+def test_onnx_of_the_smallest_gfpgan_computes_the_same(tmp_path: Path) -> None:
+    """One block up holds all that the larger ones do: what is slow is the number of blocks."""
+    small = {"out_size": 8, "narrow": 0.03125}
+    config = tiny_config("gfpgan", data={"size_px": 8}, network=small)
+    weights = build(config.arch, **config.hyperparameters).state_dict()
+    content = config.model_dump(mode="json")
+    found = TrainingState("gfpgan", content, 0, {"average": weights}, {})
+    write_checkpoint(tmp_path / "last.pt", found)
+    compare_onnx(tmp_path / "last.pt", tmp_path / "network.onnx", 8)
+
+
+def compare_onnx(checkpoint: Path, file: Path, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Export and run the file; gives crops in [-1, 1] and what the network makes of them."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    metadata = export(checkpoint, file)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["arch"] == metadata["arch"]
     network = build(metadata["arch"], **json.loads(metadata["hyperparameters"])).eval()
-    network.load_state_dict(read_checkpoint(checkpoints[task]).state["average"])
-    crops = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
+    network.load_state_dict(average(checkpoint))
+    crops = torch.rand(3, 3, size, size) * 2 - 1
     with torch.no_grad():
-        wanted = network(crops).numpy()
+        wanted = network(crops)
     (found,) = session.run(None, {"input": crops.numpy()})
-    assert np.abs(found - wanted).max() <= 1e-4
-    restored = load_restorer(file, device="cpu")(crops / 2 + 0.5)
-    expected = torch.from_numpy(wanted / 2 + 0.5).clamp(0, 1)
-    torch.testing.assert_close(restored, expected, atol=1e-4, rtol=0)
+    assert np.abs(found - wanted.numpy()).max() <= 1e-4
+    return crops, wanted
 
 
 def test_a_wrong_onnx_file_is_not_kept(

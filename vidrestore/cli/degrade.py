@@ -21,7 +21,7 @@ from vidrestore.settings import find_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vidrestore.session import Progress
+    from vidrestore.run import Progress
 
 __all__ = ["degrade"]
 
@@ -142,7 +142,7 @@ def degrade(
 
 def _timed(callback: Callable[[Progress], None]) -> Callable[[int, int | None], None]:
     """Add speed and time left to counts."""
-    from vidrestore.session import Progress
+    from vidrestore.run import Progress
 
     begun = time.perf_counter()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from vidrestore.session import Progress
+    from vidrestore.run import Progress
 
 __all__ = ["progress_option", "show_progress", "show_work"]
 

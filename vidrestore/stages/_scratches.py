@@ -134,7 +134,7 @@ def _within(
 def _ridges(flat: _Floats, width_px: float) -> Iterator[_Floats]:
     """Bright ones and dark ones."""
     smooth = cv2.GaussianBlur(flat, (0, 0), sigmaX=width_px / 3, sigmaY=_STRETCH_SIGMA)
-    aside = max(1, round(1.5 * width_px))
+    aside = max(1, round(1.5 * width_px))  # Crops of small networks are a few pixels a scratch.
     padded = np.pad(smooth, ((0, 0), (aside, aside)), mode="edge")
     left, right = smooth - padded[:, : -2 * aside], smooth - padded[:, 2 * aside :]
     for sign in (1, -1):

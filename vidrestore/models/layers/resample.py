@@ -128,17 +128,19 @@ def conv_of_doubled(
     """
     y = conv_then_filter_doubled(x, transposed, blur, bias)
     top, bottom, left, right = edges
-    for kernel, edge, inner in ((top, 0, 1), (bottom, -1, -2)):
+    for kernel, edge, beside in ((top, 0, slice(0, 2)), (bottom, -1, slice(-2, None))):
         line = _beyond_ends(_double_line(x[:, :, edge].transpose(1, 2)))
-        outermost, next_to_it = _conv_line(line, kernel).chunk(2, 1)
-        y[:, :, edge] += outermost
-        y[:, :, inner] += next_to_it
-    for kernel, edge, inner in ((left, 0, 1), (right, -1, -2)):
+        y[:, :, beside] += _pair(_conv_line(line, kernel), 2, edge)
+    for kernel, edge, beside in ((left, 0, slice(0, 2)), (right, -1, slice(-2, None))):
         line = _double_line(_beyond_ends(x[..., edge].transpose(1, 2)))[:, 1:-1]
-        outermost, next_to_it = _conv_line(line, kernel).chunk(2, 1)
-        y[..., edge] += outermost
-        y[..., inner] += next_to_it
+        y[..., beside] += _pair(_conv_line(line, kernel), 3, edge)
     return y
+
+
+def _pair(lines: Tensor, dim: int, edge: int) -> Tensor:
+    """Outermost line and the next to it, (N, 2O, L), side by side along `dim` as they lie there."""
+    both = lines.chunk(2, 1)
+    return torch.stack(both if edge == 0 else both[::-1], dim)
 
 
 def conv_then_filter_doubled(

@@ -1,0 +1,237 @@
+"""What a run does with a job, step by step. A `Session` brings the networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vidrestore.config import RestoreConfig
+from vidrestore.errors import UsageError
+from vidrestore.geometry import identity
+from vidrestore.job import Job
+from vidrestore.models.interfaces import FaceDetector, RestorerRun
+from vidrestore.models.load import resolve_device
+from vidrestore.models.parsing import FaceParser
+from vidrestore.pipeline import restored_frames, tracked_frames
+from vidrestore.report import Tally, check_failures
+from vidrestore.runtime.memory import peak_memory_mib
+from vidrestore.runtime.output_file import after_writing
+from vidrestore.runtime.printable import well_formed
+from vidrestore.runtime.stage_clock import StageClock
+from vidrestore.structs import Display, Frame, RestoreReport
+from vidrestore.tracks import Tracks, TracksBuilder
+from vidrestore.video.picture.samples import picture_from_rgb
+from vidrestore.video.read.reader import VideoReader
+from vidrestore.video.read.source import FrameSource
+from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
+from vidrestore.video.sequence.source import SequenceReader
+from vidrestore.video.write.sink import FrameSink
+from vidrestore.video.write.writer import VideoWriter
+from vidrestore.visual.before_after import Preview
+
+__all__ = ["Networks", "Progress", "give_frames", "inspect_job", "run_job", "single_frame"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    frames: int
+    """Frames written."""
+    total: int | None
+    """Frames expected; None where the container does not tell."""
+    frames_per_s: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What a run restores with."""
+
+    detector: FaceDetector
+    run: RestorerRun
+    parser: FaceParser | None
+
+
+def run_job(
+    job: Job,
+    load: Callable[[RestoreConfig], Networks],
+    *,
+    preview: str | Path | None,
+    progress: Callable[[Progress], None] | None,
+    source: FrameSource | None,
+    sink: FrameSink | None,
+) -> RestoreReport:
+    """Do a job; see `Session.run`.
+
+    Args:
+        job: what to do.
+        load: gives the networks; asked once input and output are open.
+        preview: a PNG to write with the clearest face before and after.
+        progress: called after each frame.
+        source: where frames come from instead of the job's file.
+        sink: where they go instead of the job's output.
+
+    Raises:
+        VidRestoreError: for files, weights and models; nothing half-written is left.
+    """
+    begun = time.perf_counter()
+    config = job.config
+    clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
+    with ExitStack() as stack:
+        reader = stack.enter_context(source or _open_reader(job))
+        writer = stack.enter_context(sink or _open_writer(job))
+        networks = load(config)
+        loaded = time.perf_counter()
+        frames = restored_frames(
+            reader.frames(),
+            networks.detector,
+            networks.run,
+            config,
+            clock,
+            tracks=job.tracks,
+            parser=networks.parser,
+        )
+        stack.callback(frames.close)
+        for frame in frames:
+            clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
+            tally.add(frame)
+            if preview is not None:
+                best.consider(frame)
+            if progress is not None:
+                seconds = time.perf_counter() - loaded
+                progress(_progress(tally.frames, job.expected_frames, seconds))
+        check_failures(tally, config)
+        clock.call("encode", writer.commit)
+    ended = time.perf_counter()
+    destination = None if job.output is None else job.output.destination
+    if preview is not None:
+        with after_writing(*([] if destination is None else [destination])):
+            best.save(Path(preview), inputs=job.inputs, overwrite=config.encode.overwrite)
+    return RestoreReport(
+        source=well_formed(str(job.source)),
+        output="" if destination is None else well_formed(str(destination)),
+        model=networks.run.name,
+        detector=networks.detector.name,
+        device=str(resolve_device(config.run.device)),
+        codec=writer.codec,
+        frames=tally.frames,
+        faces=tally.faces,
+        faces_left_alone=tally.faces_left_alone,
+        faces_beyond_limit=tally.faces_beyond_limit,
+        faces_failed=tally.faces_failed,
+        frames_detected=tally.frames_detected,
+        frames_repaired=tally.frames_repaired,
+        seconds=ended - begun,
+        frames_per_s=tally.frames / max(ended - loaded, 1e-9),
+        stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
+        peak_memory_mib=peak_memory_mib(),
+        tracks=tally.records(),
+        cuts=tuple(tally.cuts),
+        notes=_unique(
+            *job.warnings, *tally.notes(), *writer.notes, *reader.notes, *networks.run.notes
+        ),
+        damaged=reader.is_damaged or writer.is_damaged,
+        config=config.record(),
+    )
+
+
+def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
+    """Restored frames of a job's input; leaving early closes it."""
+    with _open_reader(job) as reader:
+        frames = restored_frames(
+            reader.frames(),
+            networks.detector,
+            networks.run,
+            job.config,
+            tracks=job.tracks,
+            parser=networks.parser,
+        )
+        try:
+            yield from frames
+        finally:
+            frames.close()
+
+
+def single_frame(image: npt.NDArray[np.uint8]) -> Frame:
+    """A picture (H, W, 3) uint8 RGB as a video of one frame."""
+    height, width = image.shape[:2]
+    return Frame(
+        index=0,
+        pts=0,
+        time_base=Fraction(1, 25),
+        picture=picture_from_rgb(image),
+        display=Display(width, height, identity()),
+        is_cut=True,
+    )
+
+
+def inspect_job(
+    job: Job,
+    detector: FaceDetector,
+    *,
+    each: Callable[[Frame], None] | None,
+    progress: Callable[[Progress], None] | None,
+) -> Tracks:
+    """Find and track the faces of a job's input; see `Session.inspect`."""
+    builder, begun = TracksBuilder(), time.perf_counter()
+    with _open_reader(job) as reader:
+        frames = tracked_frames(reader.frames(), detector, job.config, tracks=job.tracks)
+        with closing(frames):
+            for count, frame in enumerate(frames, start=1):
+                builder.add(frame)
+                if each is not None:
+                    each(frame)
+                if progress is not None:
+                    seconds = time.perf_counter() - begun
+                    progress(_progress(count, job.expected_frames, seconds))
+    return builder.finish(
+        source=well_formed(str(job.source)), start=job.config.decode.start, detector=detector.name
+    )
+
+
+def _open_reader(job: Job) -> FrameSource:
+    if job.info.sequence is not None:
+        return SequenceReader(
+            job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
+        )
+    return VideoReader(
+        job.info,
+        job.config.decode,
+        threads=job.config.run.threads,
+        keep_damaged=job.config.encode.keep_damaged,
+        window=job.window,
+    )
+
+
+def _open_writer(job: Job) -> FrameSink:
+    if job.output is None:
+        raise UsageError("this job has no output; plan it with one, or give a sink")
+    if job.output.container is SEQUENCE:
+        return SequenceWriter(job.output, job.info, job.config.encode, job.window)
+    return VideoWriter(
+        job.output,
+        job.info,
+        job.config.encode,
+        window=job.window,
+        threads=job.config.run.threads,
+        max_broken=job.config.decode.max_broken,
+        inputs=job.inputs,
+    )
+
+
+def _progress(frames: int, total: int | None, seconds: float) -> Progress:
+    speed = frames / max(seconds, 1e-9)
+    left = None if total is None else max(0, total - frames) / max(speed, 1e-9)
+    return Progress(frames, total, speed, left)
+
+
+def _unique(*notes: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(notes))
