@@ -94,7 +94,7 @@ def noisy_pictures(
 
 def measured(pictures: Sequence[Picture]) -> NoiseModel:
     count = len(pictures)
-    model = measured_noise(pictures, [WHOLE] * count, [FACE] * count, 1.5)
+    model = measured_noise(pictures, [WHOLE] * count, [FACE] * count, 1.5, 2.0)
     assert model is not None
     return model
 
@@ -146,7 +146,7 @@ def test_flicker_of_the_light_is_no_noise() -> None:
 
 
 def test_one_frame_tells_nothing() -> None:
-    assert measured_noise(noisy_pictures([0.05, 0, 0], frames=1), [WHOLE], [FACE], 1.5) is None
+    assert measured_noise(noisy_pictures([0.05, 0, 0], frames=1), [WHOLE], [FACE], 1.5, 2.0) is None
 
 
 def test_detail_that_stands_out_of_the_noise_is_kept() -> None:
@@ -229,3 +229,11 @@ def test_rgb_pictures_have_the_grain_of_their_luma() -> None:
     red, green, blue = grain_in(pictures_of([[scene(0, shape)] * 3], "gbrp")[0], model, (1, 2))
     assert red.std() == pytest.approx(0.04, rel=0.15)
     assert np.abs(red - blue).max() < 0.02 and np.abs(red - green).max() < 0.02
+
+
+def test_unrest_is_what_is_left_of_noise_behind_a_blur() -> None:
+    """Of white noise a Gaussian of standard deviation s leaves 1 / (2 s sqrt(pi))."""
+    model = measured(noisy_pictures([0.08, 0, 0], 0.0))
+    left = 0.08 / (2 * 2.0 * np.sqrt(np.pi))
+    assert model.unrest == pytest.approx(np.sqrt(2) * left * np.sqrt(2 / np.pi), rel=0.3)
+    assert measured(noisy_pictures([0, 0, 0])).unrest < 0.002

@@ -52,7 +52,11 @@ _REACH_LAGS = 12
 
 
 def measured_noise(
-    pictures: Sequence[Picture], regions: Sequence[Rect], face: Sequence[Rect], fine_px: float
+    pictures: Sequence[Picture],
+    regions: Sequence[Rect],
+    face: Sequence[Rect],
+    fine_px: float,
+    smooth_px: float,
 ) -> NoiseModel | None:
     """Measure the noise of a few frames that follow each other.
 
@@ -61,19 +65,21 @@ def measured_noise(
         regions: where to look in each.
         face: where the face is in each.
         fine_px: standard deviation, in pixels, of the blur that takes the finest detail away.
+        smooth_px: that of the blur through which unrest is seen.
 
     Returns:
         None where it cannot be told: of a single frame, or without flat surroundings.
     """
     pairs = [
-        _compared(before, after, region)
+        _compared(before, after, region, smooth_px)
         for (before, after), region in zip(pairwise(pictures), regions[1:], strict=True)
     ]
     blocks = _Blocks.joined([pair for pair in _moving(pairs) if len(pair.luma)])
     if blocks is None or len(blocks.luma) < _LEAST_BLOCKS:
         return None
     components = tuple(_component(blocks, index) for index in range(len(blocks.differences)))
-    return NoiseModel(components, _detail(pictures, face, components[0], fine_px))
+    detail = _detail(pictures, face, components[0], fine_px)
+    return NoiseModel(components, detail, float(np.median(blocks.unrest)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +90,8 @@ class _Blocks:
     """(B,) mean brightness."""
     differences: list[_Floats]
     """(B, h, w) of each component, of its finest detail: as strong as the noise of one frame."""
+    unrest: npt.NDArray[np.float64]
+    """(B,) mean absolute difference of blurred luma."""
 
     @staticmethod
     def joined(parts: Sequence[_Blocks]) -> _Blocks | None:
@@ -93,10 +101,11 @@ class _Blocks:
         return _Blocks(
             np.concatenate([part.luma for part in parts]),
             [np.concatenate(blocks) for blocks in per_component],
+            np.concatenate([part.unrest for part in parts]),
         )
 
 
-def _compared(before: Picture, after: Picture, region: Rect) -> _Blocks:
+def _compared(before: Picture, after: Picture, region: Rect, smooth_px: float) -> _Blocks:
     layout = layout_of(after.format)
     old, new = (_planes(picture, layout, region) for picture in (before, after))
     places, steps = _flat_places(old[0], new[0])
@@ -108,7 +117,10 @@ def _compared(before: Picture, after: Picture, region: Rect) -> _Blocks:
         here = _cut(_finest(now), places >> shift, shape)
         back = (places >> shift) + np.rint(steps / (1 << shift)).astype(int)
         differences.append(_noise_of(here, _cut(_finest(was), back, shape)))
-    return _Blocks(brightness, differences)
+    soft_old, soft_new = (cv2.GaussianBlur(plane, (0, 0), smooth_px) for plane in (old[0], new[0]))
+    whole = (_BLOCK_PX, _BLOCK_PX)
+    apart = np.abs(_cut(soft_new, places, whole) - _cut(soft_old, places + steps, whole))
+    return _Blocks(brightness, differences, apart.mean((1, 2), dtype=np.float64))
 
 
 def _finest(plane: _Floats) -> _Floats:

@@ -112,6 +112,9 @@ class NoiseModel:
     """Luma first, then Cb and Cr where the picture has colours."""
     detail: float
     """Share of the energy of the face's finest detail that is the face's own, 0 to 1."""
+    unrest: float
+    """Mean change from frame to frame of flat surroundings, followed along their motion and blurred
+    as the crops are that are compared in time; luma in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

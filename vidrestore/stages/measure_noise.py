@@ -15,6 +15,7 @@ import numpy as np
 from vidrestore.geometry import apply, invert
 from vidrestore.noise_measurement import measured_noise
 from vidrestore.stages._windows import by_shot
+from vidrestore.stages.temporal_filter import COMPARED_PX, COMPARED_SIGMA
 from vidrestore.structs import Array, Frame, NoiseModel, Picture
 from vidrestore.video.picture.samples import Rect, aligned_rect
 
@@ -95,7 +96,10 @@ class _Window:
         first = _alignment(self._frames[0], track)
         assert first is not None
         crop_pixel_px = float(np.sqrt(abs(np.linalg.det(invert(first)[:, :2]))))
-        return measured_noise(pictures, regions, faces, _FINE_PX * max(1.0, crop_pixel_px))
+        compared_px = COMPARED_SIGMA * self._crop_px / COMPARED_PX * crop_pixel_px
+        return measured_noise(
+            pictures, regions, faces, _FINE_PX * max(1.0, crop_pixel_px), max(compared_px, 0.3)
+        )
 
 
 def _alignment(frame: Frame, track: int) -> Array | None:

@@ -38,15 +38,17 @@ from vidrestore.ramps import smooth_step
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
 
-__all__ = ["temporal_filter"]
+__all__ = ["COMPARED_PX", "COMPARED_SIGMA", "temporal_filter"]
 
 _Floats = npt.NDArray[np.float32]
 
-_FLOW_PX = 256
+COMPARED_PX = 256
 """Side of the copies between which flow is sought; restored faces owe little to finer motion."""
 _NOISE = 0.02
 """Differences of the smoothed input below this share of the range are noise."""
-_FLOW_SIGMA = 1.5
+_NOISY = 2.5
+"""Where a recording is restless, differences below so many times its unrest are noise."""
+COMPARED_SIGMA = 1.5
 """Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
 
 _OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
@@ -90,7 +92,7 @@ class _Crop:
     """One restored face with what is needed to lend it to its neighbours."""
 
     luma: npt.NDArray[np.uint8]
-    """(_FLOW_PX, _FLOW_PX) of the input."""
+    """(COMPARED_PX, COMPARED_PX) of the input."""
     smooth: _Floats
     """The same in [0, 1], blurred: what inputs are compared by."""
     face: Face
@@ -98,7 +100,7 @@ class _Crop:
     """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged, once that
     is known."""
     to_next: _Floats | None = None
-    """(_FLOW_PX, _FLOW_PX, 2) flow to the next frame's crop; None at the end of a track."""
+    """(COMPARED_PX, COMPARED_PX, 2) flow to the next frame's crop; None at the end of a track."""
     to_previous: _Floats | None = None
 
 
@@ -194,7 +196,7 @@ class _Window:
     def _neighbours(self, track: int) -> Iterator[tuple[_Crop, _Floats, int]]:
         """Crops of a track near in time, the flow that leads to each, and how far off it is."""
         for step in (1, -1):
-            place, flow = self._next, np.zeros((_FLOW_PX, _FLOW_PX, 2), np.float32)
+            place, flow = self._next, np.zeros((COMPARED_PX, COMPARED_PX, 2), np.float32)
             for distance in range(1, self._config.reach_frames + 1):
                 crop = self._slots[place].crops[track]
                 link = crop.to_next if step > 0 else crop.to_previous
@@ -275,10 +277,10 @@ def _amplitudes(picture: _Floats) -> npt.NDArray[np.float64]:
 def _crop(face: Face) -> _Crop:
     assert face.crop is not None and face.source_crop is not None
     source = face.source_crop.numpy().transpose(1, 2, 0)
-    small = cv2.resize(source, (_FLOW_PX, _FLOW_PX), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(source, (COMPARED_PX, COMPARED_PX), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     luma = np.asarray(np.rint(gray * 255), np.uint8)
-    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), _FLOW_SIGMA), face)
+    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), face)
 
 
 def _redrawn(face: Face) -> float:
@@ -306,18 +308,23 @@ def _fade(distance: int, reach: int) -> float:
     return float(np.cos(np.pi / 2 * distance / (reach + 1)) ** 2)
 
 
+def _noise_level(face: Face) -> float:
+    """Difference of the smoothed input from which on two frames disagree."""
+    return _NOISE if face.noise is None else max(_NOISE, _NOISY * face.noise.unrest)
+
+
 def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
-    """(_FLOW_PX, _FLOW_PX) in [0, 1]: how alike the inputs are once moved (Geman-McClure)."""
+    """(COMPARED_PX, COMPARED_PX) in [0, 1]: how alike the inputs are once moved (Geman-McClure)."""
     apart = cv2.blur(np.abs(own.smooth - _moved(other.smooth, flow)), (5, 5))
-    return np.asarray(1 / (1 + (apart / _NOISE) ** 2) ** 2, np.float32)
+    return np.asarray(1 / (1 + (apart / _noise_level(own.face)) ** 2) ** 2, np.float32)
 
 
 def _moved(picture: _Floats, flow: _Floats) -> _Floats:
-    """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `_FLOW_PX` pixels."""
+    """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `COMPARED_PX` pixels."""
     size = picture.shape[0]
-    flow = _enlarged(flow, size) * (size / _FLOW_PX)
+    flow = _enlarged(flow, size) * (size / COMPARED_PX)
     x, y = _grid(size)
-    method = cv2.INTER_CUBIC if size > _FLOW_PX else cv2.INTER_LINEAR
+    method = cv2.INTER_CUBIC if size > COMPARED_PX else cv2.INTER_LINEAR
     return np.asarray(
         cv2.remap(
             picture, x + flow[..., 0], y + flow[..., 1], method, borderMode=cv2.BORDER_REPLICATE
