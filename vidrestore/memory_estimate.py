@@ -25,6 +25,8 @@ _PARSING_MIB = 700.0
 """A face parsing network at work on one crop."""
 _PARSING_FRAMES = 10
 """Most frames that wait for the masks of face parsing."""
+_NOISE_FRAMES = 5
+"""Frames that wait while noise is measured."""
 _DECODER_FRAMES = 8
 _LOOKAHEAD_FRAMES = {
     "libx264": {"ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30,
@@ -69,6 +71,7 @@ def estimate_memory_mib(
         + config.detect.every_frames
         + config.align.window_s * frames_per_s
         + 2 * config.gate.fade_frames
+        + _NOISE_FRAMES * config.restore.measure_noise
         + waiting_for_faces
     )
     most = float("inf") if frames is None else frames
