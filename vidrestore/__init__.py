@@ -17,7 +17,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Aperture": "vidrestore.video.picture.presentation",
     "Chapter": "vidrestore.video.read.probe",
+    "Clock": "vidrestore.video.read.clock",
     "ColourTags": "vidrestore.video.read.probe",
+    "ComponentNoise": "vidrestore.structs",
     "ConfigLike": "vidrestore.config",
     "DataError": "vidrestore.errors",
     "Detections": "vidrestore.structs",
@@ -27,21 +29,26 @@ _HOMES = {
     "FaceDetector": "vidrestore.models.interfaces",
     "FaceRecord": "vidrestore.structs",
     "FaceRestorer": "vidrestore.models.interfaces",
+    "FormatChange": "vidrestore.video.read.changes",
     "Frame": "vidrestore.structs",
     "FrameSink": "vidrestore.video.write.sink",
     "FrameSource": "vidrestore.video.read.source",
     "ImageOpenError": "vidrestore.errors",
     "Job": "vidrestore.job",
+    "Join": "vidrestore.video.read.clock",
     "ModelError": "vidrestore.errors",
     "ModelSpec": "vidrestore.models.zoo",
+    "NoiseModel": "vidrestore.structs",
     "NotAvailableError": "vidrestore.errors",
     "NotEnoughMemoryError": "vidrestore.errors",
     "Options": "vidrestore.options",
     "OutputPlan": "vidrestore.video.write.plan",
     "Picture": "vidrestore.structs",
+    "PictureFormat": "vidrestore.video.read.changes",
+    "PictureSequence": "vidrestore.video.sequence.files",
     "Presentation": "vidrestore.video.picture.presentation",
-    "Projection": "vidrestore.video.picture.presentation",
     "Progress": "vidrestore.run",
+    "Projection": "vidrestore.video.picture.presentation",
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
     "RestorerRun": "vidrestore.models.interfaces",
@@ -73,7 +80,9 @@ _HOMES = {
 __all__ = [
     "Aperture",
     "Chapter",
+    "Clock",
     "ColourTags",
+    "ComponentNoise",
     "ConfigLike",
     "DataError",
     "Detections",
@@ -83,18 +92,23 @@ __all__ = [
     "FaceDetector",
     "FaceRecord",
     "FaceRestorer",
+    "FormatChange",
     "Frame",
     "FrameSink",
     "FrameSource",
     "ImageOpenError",
     "Job",
+    "Join",
     "ModelError",
     "ModelSpec",
+    "NoiseModel",
     "NotAvailableError",
     "NotEnoughMemoryError",
     "Options",
     "OutputPlan",
     "Picture",
+    "PictureFormat",
+    "PictureSequence",
     "Presentation",
     "Progress",
     "Projection",
@@ -162,19 +176,24 @@ if TYPE_CHECKING:
     from vidrestore.run import Progress
     from vidrestore.session import Session
     from vidrestore.structs import (
+        ComponentNoise,
         Detections,
         Display,
         Face,
         FaceRecord,
         Frame,
+        NoiseModel,
         Picture,
         RestoreReport,
     )
     from vidrestore.tracks import Track, Tracks
     from vidrestore.video.picture.presentation import Aperture, Presentation, Projection
+    from vidrestore.video.read.changes import FormatChange, PictureFormat
+    from vidrestore.video.read.clock import Clock, Join
     from vidrestore.video.read.probe import Chapter, ColourTags, StreamInfo, VideoInfo
     from vidrestore.video.read.source import FrameSource
     from vidrestore.video.read.window import Window
+    from vidrestore.video.sequence.files import PictureSequence
     from vidrestore.video.write.plan import OutputPlan
     from vidrestore.video.write.sink import FrameSink
     from vidrestore.video.write.stream_plan import StreamPlan

@@ -41,7 +41,7 @@ def test_landmarks_of_every_fifth_frame_serve_all(
     )
     assert {what for what, _, _ in told} == {"tracked", "compared"}
     assert [done for what, done, _ in told if what == "compared"][-1] == always.counts.n_frames
-    assert seldom.detected_share < 0.25 < always.detected_share == 1
+    assert seldom.detected_share < 0.3 < always.detected_share == 1
     assert (
         seldom.counts.n_found
         == always.counts.n_found
