@@ -172,7 +172,7 @@ def test_sound_is_converted_without_loss(
 ) -> None:
     source = shared / "cases" / "sound_that_no_container_holds" / "lpcm.m2ts"
     out = tmp_path / f"out{ending}"
-    assert f"is converted to {codec}" in rewrite(source, out, audio=audio)[0]
+    assert f"is converted to {codec}, losing nothing" in rewrite(source, out, audio=audio)[0]
     assert samples_of(out, 1) == samples_of(source, 1)
     first, picture = packets_of(out, 1)[0][0], packets_of(out, 0)[0][0]
     was, was_picture = packets_of(source, 1)[0][0], packets_of(source, 0)[0][0]
@@ -222,3 +222,9 @@ def test_wma_goes_into_matroska_as_it_is(shared: Path, tmp_path: Path) -> None:
     before, after = packets_of(source, 1), packets_of(tmp_path / "out.mkv", 1)
     assert [data for _, data in before] == [data for _, data in after]
     assert samples_of(source, 1) == samples_of(tmp_path / "out.mkv", 1)
+
+
+def test_fractions_that_flac_rounds_are_named(shared: Path, tmp_path: Path) -> None:
+    source = next((shared / "cases" / "wmv_refused_in_mkv").glob("*.wmv"))
+    notes = rewrite(source, tmp_path / "out.mp4", audio="flac")
+    assert any("rounded to 24 bits" in note for note in notes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
 
@@ -98,12 +99,21 @@ def _plan_stream(
     if kind == "audio":
         encoder = sound_encoder(av_stream, config.audio, container)
         if encoder is not None:
-            told = f"{stream_name(stream)} is converted to {encoder}, losing nothing"
+            told = f"{stream_name(stream)} is converted to {encoder}, {_kept(av_stream, encoder)}"
             return StreamPlan(index, "convert", encoder), told
     if kind == "data" or kind in config.drop:
         told = f"{stream_name(stream)} left out: this container cannot hold it"
         return StreamPlan(index, "drop"), told
     return None, ""
+
+
+def _kept(av_stream: Stream, encoder: str) -> str:
+    """What conversion keeps: lossy codecs decode to fractions, which FLAC does not hold."""
+    assert isinstance(av_stream, AudioStream)
+    name = av_stream.format.name
+    if encoder == "flac" and name.startswith(("flt", "dbl")):
+        return "its decoded fractions rounded to 24 bits"
+    return "losing nothing"
 
 
 def _check_numbers(info: VideoInfo, drop: Sequence[str]) -> None:
