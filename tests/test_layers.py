@@ -24,7 +24,7 @@ LAYERS = [
     {"degradations"},
     {"stages", "training"},
     {"pipeline", "visual", "demo"},
-    {"job", "report", "run"},
+    {"job", "jobs", "report", "run"},
     {"session"},
     {"api"},
     {"evaluation", "bench"},
