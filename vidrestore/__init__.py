@@ -21,6 +21,7 @@ _HOMES = {
     "ColourTags": "vidrestore.video.read.probe",
     "ComponentNoise": "vidrestore.structs",
     "ConfigLike": "vidrestore.config",
+    "CropKey": "vidrestore.models.interfaces",
     "DataError": "vidrestore.errors",
     "Detections": "vidrestore.structs",
     "Display": "vidrestore.structs",
@@ -84,6 +85,7 @@ __all__ = [
     "ColourTags",
     "ComponentNoise",
     "ConfigLike",
+    "CropKey",
     "DataError",
     "Detections",
     "Display",
@@ -168,7 +170,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from vidrestore.job import Job
-    from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
+    from vidrestore.models.interfaces import CropKey, FaceDetector, FaceRestorer, RestorerRun
     from vidrestore.models.load import load_detector
     from vidrestore.models.restorers.adapt import adapt_restorer
     from vidrestore.models.zoo import ModelSpec

@@ -12,7 +12,7 @@ from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.source_kind import encoder_profile
 from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
 
-__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "set_threads"]
+__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "reorder_delay", "set_threads"]
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
@@ -99,6 +99,11 @@ def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None
     context.thread_count = threads if codec in _SAME_WITH_ANY_THREADS else _THREADS
     if codec == "libx264":
         set_x264_threads(context)
+
+
+def reorder_delay(context: av.VideoCodecContext, codec: str) -> int:
+    """Frames by which an open encoder reorders at most; x265 does not tell FFmpeg of its own."""
+    return 2 if codec == "libx265" else context.reorder_depth
 
 
 def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:
