@@ -6,6 +6,7 @@
     ├── VideoDecodeError (OSError)         broken past the bound, or no frames
     ├── VideoWriteError (OSError)          the output cannot be made
     ├── ImageOpenError (OSError)           a picture that cannot be read
+    ├── JobError (RuntimeError)            a stopped run cannot go on
     ├── ModelError (RuntimeError)          a network cannot be built or run
     │   ├── UnknownModelError (KeyError)   no such name, a UsageError too; suggests the nearest
     │   ├── NotAvailableError              a metric's or loss's network or package is not here
@@ -26,6 +27,7 @@ __all__ = [
     "DataError",
     "DownloadError",
     "ImageOpenError",
+    "JobError",
     "ModelError",
     "NotAvailableError",
     "NotEnoughMemoryError",
@@ -65,6 +67,10 @@ class VideoWriteError(VidRestoreError, OSError):
 
 class ImageOpenError(VidRestoreError, OSError):
     """A picture is missing or cannot be read."""
+
+
+class JobError(VidRestoreError, RuntimeError):
+    """A stopped run cannot go on as it was begun, or what it stored is damaged."""
 
 
 class ModelError(VidRestoreError, RuntimeError):

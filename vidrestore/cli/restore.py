@@ -94,7 +94,9 @@ def restore(
     from vidrestore.session import Session
 
     with Session(config) as session, show_progress(progress) as callback:
-        done = session.run(job, preview=preview, progress=callback)
+        done = session.run(
+            job, preview=preview, progress=callback, tell=lambda told: echo(told, err=True)
+        )
     if report is not None:
         written = [output] if preview is None else [output, preview]
         with after_writing(*written):

@@ -18,13 +18,14 @@ from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoded_packet import DecodingTimes, EncodedPacket
 from vidrestore.video.write.plan import OutputPlan
-from vidrestore.video.write.segment_encoder import EncoderSettings, SegmentEncoder
+from vidrestore.video.write.segment_encoder import (
+    EncoderSettings,
+    SegmentEncoder,
+    has_global_header,
+)
 from vidrestore.video.write.tags import stream_tags
 
 __all__ = ["PictureEncoder"]
-
-_GLOBAL_HEADER = 0x40
-"""FFmpeg's AVFMT_GLOBALHEADER: the container holds the codec's headers apart."""
 
 
 class PictureEncoder:
@@ -53,7 +54,7 @@ class PictureEncoder:
         self._borders = borders
         self._source = source
         self._settings = EncoderSettings(plan, source, config, window, threads)
-        self._global_header = bool(container.format.flags & _GLOBAL_HEADER)
+        self._global_header = has_global_header(container.format)
         self.stream = self._add_stream(container)
         """In the output."""
         self.last_pts: int | None = None

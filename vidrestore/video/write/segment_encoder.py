@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 from av.codec.context import Flags
+from av.format import ContainerFormat
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
@@ -26,7 +27,15 @@ from vidrestore.video.write.encoder_options import (
 from vidrestore.video.write.losses import CAPTION_CODECS
 from vidrestore.video.write.plan import OutputPlan
 
-__all__ = ["EncoderSettings", "SegmentEncoder"]
+__all__ = ["EncoderSettings", "SegmentEncoder", "has_global_header"]
+
+_GLOBAL_HEADER = 0x40
+"""FFmpeg's AVFMT_GLOBALHEADER."""
+
+
+def has_global_header(muxer: ContainerFormat) -> bool:
+    """Whether a container holds the codec's headers apart from the packets."""
+    return bool(muxer.flags & _GLOBAL_HEADER)
 
 
 class EncoderSettings:
@@ -98,18 +107,27 @@ class EncoderSettings:
             set_interlaced(context, plan.codec)
 
     def ticks(self, frame: Frame) -> int:
-        """The frame's time in ticks of the encoder.
+        """The frame's time in ticks of the encoder; see `ticks_at`."""
+        return self.ticks_at(frame.pts, frame.time_base, frame.index)
+
+    def ticks_at(self, pts: int, time_base: Fraction, index: int) -> int:
+        """A time in ticks of the encoder.
+
+        Args:
+            pts: of a frame.
+            time_base: its unit, in seconds.
+            index: the frame's number.
 
         Raises:
             VideoWriteError: if the container has a constant rate and the frame is off its beat.
         """
         clock = Fraction(0) if self.window.first_s is not None else self.plan.clock_s
-        exact = (frame.pts * frame.time_base - clock) / self.time_base
+        exact = (pts * time_base - clock) / self.time_base
         ticks = round(exact)
-        if abs(exact - ticks) * self.time_base > frame.time_base:
+        if abs(exact - ticks) * self.time_base > time_base:
             output = self.plan.destination
             raise VideoWriteError(
-                f"{output}: frame {frame.index} is off the constant rate that {self.plan.codec} "
+                f"{output}: frame {index} is off the constant rate that {self.plan.codec} "
                 f"in {output.suffix} has; write .mkv or .mp4 with --codec auto"
             )
         return ticks
