@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import (
@@ -99,6 +100,9 @@ def restore_whole(
         store = FolderStore(job_folder(output, config.job.work))
         goes_on = check_plan(store, plan_of(job, networks), restart=config.job.restart)
         store.remove_leftovers()
+        if not goes_on and job.expected_frames:
+            least = estimate_bytes(job, job.expected_frames)
+            _remove_if_tight(store, output, least)
         with _kept_for_later(store):
             known, borders = _analysed(store, job, networks, clock, callbacks)
             restoring = Restoring(job, known, borders, networks, clock)
@@ -106,6 +110,19 @@ def restore_whole(
             joined = clock.call("join", lambda: join_segments(store, job, known, borders, lock))
         store.remove()
         return Whole(joined, known, networks, restored, loaded)
+
+
+def _remove_if_tight(store: FolderStore, output: Path, least: int) -> None:
+    """Look before work whether the disk holds what will surely be written.
+
+    Raises:
+        VideoWriteError: it does not; nothing is left.
+    """
+    try:
+        check_space(output, store.folder, least, least)
+    except VideoWriteError:
+        store.remove()
+        raise
 
 
 @contextmanager
