@@ -24,6 +24,7 @@ from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
+from vidrestore.video.read.scan import with_scan
 from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
@@ -139,6 +140,7 @@ def _look(
         )
     info = read_info(container, source)
     window = window_of(info, config.decode.start, config.decode.end, container)
+    info = with_scan(info, container, window.first_s, window.end_s)
     changes = change_warnings(info, window)
     if changes or info.changes:
         from vidrestore.video.read.pictures import info_in  # which imports torch

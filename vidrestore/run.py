@@ -135,6 +135,7 @@ def run_job(
         peak_memory_mib=peak_memory_mib(),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
+        scans=dict(tally.scans),
         notes=_unique(
             *job.warnings, *tally.notes(), *writer.notes, *reader.notes, *networks.run.notes
         ),

@@ -16,6 +16,7 @@ from av.packet import Packet as AvPacket
 from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
+from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 
 __all__ = ["ChangeFinder", "FormatChange", "PictureFormat", "split_advice"]
 
@@ -36,15 +37,19 @@ class PictureFormat:
     pix_fmt: str
     sar: Fraction
     interlaced: bool
+    order: FieldOrder | None = None
+    """Of the fields, where it is interlaced."""
 
-    @property
-    def layout(self) -> tuple[int, int, str]:
-        """What an encoder cannot change at all."""
-        return self.width, self.height, self.pix_fmt
+    def can_follow(self, before: PictureFormat) -> bool:
+        """Whether one output can hold both: size, samples and order of fields are the same."""
+        layouts = [(one.width, one.height, one.pix_fmt) for one in (before, self)]
+        orders = {before.order, self.order} - {None}
+        return layouts[0] == layouts[1] and len(orders) < 2
 
     def __str__(self) -> str:
         pixels = f"pixels {self.sar.numerator}:{self.sar.denominator}"
-        scan = "interlaced" if self.interlaced else "progressive"
+        first = f", {self.order} field first" if self.order else ""
+        scan = f"interlaced{first}" if self.interlaced else "progressive"
         return f"{self.width}x{self.height} {self.pix_fmt}, {pixels}, {scan}"
 
 
@@ -114,6 +119,7 @@ class ChangeFinder:
             frame.format.name,
             sar if sar > 0 else Fraction(1),
             bool(frame.interlaced_frame),
+            field_order_of(frame),
         )
 
 

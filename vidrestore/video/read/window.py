@@ -72,8 +72,10 @@ def change_warnings(info: VideoInfo, window: Window) -> tuple[str, ...]:
             continue
         at_s = one.at_s - info.start_s
         what = f"the picture changes from {one.before} to {one.after} at {float(at_s):.3f} s"
-        if one.before.layout != one.after.layout:
+        if not one.after.can_follow(one.before):
             raise VideoDecodeError(f"{info.path}: {what}; {split_advice(at_s)}")
+        if one.before.sar == one.after.sar:
+            continue  # of the scan alone, which every frame has for itself
         told.append(f"{what} and is written as it begins; to keep both, {split_advice(at_s)}")
     return tuple(told)
 
