@@ -42,8 +42,8 @@ def deinterlaced_fields(
         order: which field is the earlier one.
     """
     parity = {"top": "tff", "bottom": "bff"}[order]
-    text = f"bwdif=mode=send_field:parity={parity}:deint=all,format={picture.format}"
-    given = _filtered(before, picture, after, text)
+    text = f"bwdif=mode=send_field:parity={parity}:deint=all"
+    given = _filtered(before, picture, after, text, f"format={picture.format}")
     first = 0 if before is None else 2
     return _like(given[first], picture), _like(given[first + 1], picture)
 
@@ -86,10 +86,10 @@ def with_changed_fields(
 
 
 def _filtered(
-    before: Picture | None, picture: Picture, after: Picture | None, text: str
+    before: Picture | None, picture: Picture, after: Picture | None, text: str, last: str = "null"
 ) -> list[av.VideoFrame]:
     """What a graph gives for a picture and its neighbours."""
-    graph = FilterGraph(picture.handle, text)
+    graph = FilterGraph(picture.handle, text, last)
     given = []
     for one in (before, picture, after):
         if one is not None:

@@ -34,6 +34,7 @@ class FilterGraph:
     Args:
         frame: one of those that will be sent, which tells their size, format and tags.
         text: as FFmpeg's `-vf` takes it.
+        last: one more filter at the end, such as 'format=yuv420p'.
         time_base: of the times of frames; that of `frame` where it is None.
         sar: width of a pixel over its height.
         rate: frames per second, where it is constant; some filters ask for it.
@@ -46,6 +47,7 @@ class FilterGraph:
         self,
         frame: av.VideoFrame,
         text: str,
+        last: str = "null",
         *,
         time_base: Fraction | None = None,
         sar: Fraction = Fraction(1),
@@ -67,7 +69,9 @@ class FilterGraph:
             options["frame_rate"] = f"{rate.numerator}/{rate.denominator}"
         self._source = self._graph.add("buffer", **options)
         self._sink = self._graph.add("buffersink")
-        self._link(text)
+        end = self._added(FilterCall(*last.partition("=")[::2]))
+        end.link_to(self._sink)
+        self._link(text, end)
         try:
             self._graph.configure()
         except (av.FFmpegError, ValueError) as error:
@@ -86,7 +90,8 @@ class FilterGraph:
         assert isinstance(given, av.VideoFrame)
         return given
 
-    def _link(self, text: str) -> None:
+    def _link(self, text: str, end: FilterContext) -> None:
+        """Add the filters of a text, between the source and the last filter."""
         try:
             chains = parse_filters(text)
         except ValueError as error:
@@ -110,7 +115,7 @@ class FilterGraph:
                 free = None if call.outputs else (context, 0)
             if free is not None:
                 given[_new("out", given)] = free
-        asked[_new("out", asked)] = (self._sink, 0)
+        asked[_new("out", asked)] = (end, 0)
         for label in (*given, *asked):
             if (label in given) != (label in asked):
                 raise FilterError(f"label {label!r} leads nowhere")

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 
-__all__ = ["ChangeFinder", "FormatChange", "PictureFormat", "split_advice"]
+__all__ = ["OTHER_ORDER_WAY", "ChangeFinder", "FormatChange", "PictureFormat", "split_advice"]
 
 Packet: TypeAlias = "AvPacket[Any]"
 
@@ -67,6 +67,10 @@ def split_advice(at_s: Fraction) -> str:
     """How to restore what is before and after a time, in seconds from the file's start."""
     at = f"{math.floor(at_s * 1000) / 1000:.3f}"
     return f"restore the parts one by one, with --end {at} and with --start {at}"
+
+
+OTHER_ORDER_WAY = "; or make all frames progressive with --deinterlace bwdif"
+"""What also helps where the order of fields changes."""
 
 
 class ChangeFinder:

@@ -20,7 +20,7 @@ from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
 from vidrestore.video.picture.field_order import field_order_of, with_field_order
 from vidrestore.video.picture.side_data import side_data_names
-from vidrestore.video.read.changes import split_advice
+from vidrestore.video.read.changes import OTHER_ORDER_WAY, split_advice
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.codecs import set_interlaced
@@ -197,7 +197,7 @@ class PictureEncoder:
             at_s = frame.pts * frame.time_base + first_s - self._source.start_s
             raise VideoWriteError(
                 f"{self._source.path}: the order of fields changes from {order} to {own} field "
-                f"first at {float(at_s):.3f} s; {split_advice(at_s)}"
+                f"first at {float(at_s):.3f} s; {split_advice(at_s)}{OTHER_ORDER_WAY}"
             )
         return with_field_order(out, order)
 
