@@ -22,8 +22,8 @@ _SCANS = {
     "bottom": "bottom_field_first",
 }
 _FLAGGED = {
-    True: "are flagged as interlaced show one moment, and were restored as whole frames",
-    False: "are flagged as progressive hold two fields, and were restored field by field",
+    True: "flagged as interlaced, of one moment each: restored as whole frames",
+    False: "flagged as progressive, of two fields each: restored field by field",
 }
 """By whether they are progressive."""
 
@@ -82,7 +82,7 @@ class Tally:
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
         told = [
-            f"{counted(number, 'frame')} that {_FLAGGED[scan == 'progressive']}"
+            f"{counted(number, 'frame')} {_FLAGGED[scan == 'progressive']}"
             for scan, number in sorted(self.not_as_flagged.items())
             if number
         ]

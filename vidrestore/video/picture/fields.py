@@ -14,18 +14,22 @@ from typing import Literal, TypeAlias
 
 import av
 import numpy as np
+import numpy.typing as npt
 
 from vidrestore.structs import Picture
 from vidrestore.video.picture.chroma import Rect
 from vidrestore.video.picture.field_order import FieldOrder
 from vidrestore.video.picture.filter_graph import FilterGraph
-from vidrestore.video.picture.samples import copy_picture, picture_from_av
+from vidrestore.video.picture.samples import copy_picture, luma_region, picture_from_av
 
-__all__ = ["Seen", "deinterlaced_fields", "look_at_scan", "with_changed_fields"]
+__all__ = ["Seen", "combing", "deinterlaced_fields", "look_at_scan", "with_changed_fields"]
 
 Seen: TypeAlias = Literal["progressive", "top", "bottom"] | None
 """How pictures look that follow each other: of one moment each, or of two with that field first;
 None where they do not tell, as where nothing moves."""
+
+_COMBED = 0.6
+"""Of `combing`, from which on a picture surely holds two moments."""
 
 _SEEN: dict[str, Seen] = {"progressive": "progressive", "tff": "top", "bff": "bottom"}
 
@@ -53,6 +57,9 @@ def look_at_scan(
 ) -> Seen:
     """How a picture was taken, by FFmpeg's `idet`, which compares it with its neighbours.
 
+    Film that became video shows fields twice, and `idet` takes whole frames beside those for
+    interlaced ones; so a picture without combs is progressive.
+
     Args:
         before: the picture before it in the same shot; None where there is none.
         picture: what to look at.
@@ -63,7 +70,27 @@ def look_at_scan(
         return None
     text = f"crop=w={rect.width}:h={rect.height}:x={rect.x0}:y={rect.y0}:exact=1,idet"
     looked_at = _filtered(before, picture, after, text)[1]
-    return _SEEN.get(str(looked_at.metadata.get("lavfi.idet.single.current_frame")))
+    seen = _SEEN.get(str(looked_at.metadata.get("lavfi.idet.single.current_frame")))
+    if seen in ("top", "bottom") and combing(luma_region(picture, *rect)) < _COMBED:
+        return "progressive"
+    return seen
+
+
+def combing(luma: npt.NDArray[np.uint8]) -> float:
+    """How much lines differ from the ones beside them, over how much from those two away.
+
+    Args:
+        luma: (H, W), five lines or more.
+
+    Returns:
+        0.4 to 0.55 for sharp and soft pictures, up to 1 for noise, more for combs; a field that
+        is moved by a quarter of a pixel adds 0.1.
+    """
+    lines = luma.astype(np.int16)
+    here = 2 * lines[2:-2]
+    beside = np.abs(lines[1:-3] - here + lines[3:-1]).mean()
+    away = np.abs(lines[:-4] - here + lines[4:]).mean()
+    return float(beside / max(away, 1e-6))
 
 
 def with_changed_fields(

@@ -35,6 +35,8 @@ _NUMBERS: dict[FieldOrder, int] = {"top": 2, "bottom": 3}
 _PLACES = 5
 _FRAMES = 12
 """Looked at in each place: of pairs of fields between whole frames, one in so many may be one."""
+_FRAMES_BY_THEMSELVES = 2
+"""The same of codecs whose frames are coded each by itself."""
 _MOST_FRAMES = 90
 """Decoded in each place."""
 
@@ -45,6 +47,9 @@ _FLAG_THEMSELVES = frozenset({
 })
 # fmt: on
 """Codecs that say of every frame whether it is interlaced, so that the container does not count."""
+
+_BY_THEMSELVES = frozenset({"dnxhd", "dvvideo", "ffv1", "mjpeg", "prores"})
+"""Codecs whose frames are coded each by itself, and flagged so."""
 
 _SEQUENCE_EXTENSION = b"\0\0\1\xb5"
 
@@ -95,7 +100,7 @@ def with_scan(
 
 def _may_hold_fields(info: VideoInfo, stream: VideoStream) -> bool:
     """Whether an interlaced frame may come, by headers alone."""
-    if info.interlaced or info.field_order in ORDERS:
+    if info.interlaced or info.field_order in ORDERS or info.codec in _BY_THEMSELVES:
         return True
     extradata = stream.codec_context.extradata or b""
     if info.codec == "h264":
@@ -135,10 +140,11 @@ class _Look:
     def near(self, at_s: Fraction) -> list[_Seen]:
         """The first frames from a time on."""
         found: list[_Seen] = []
+        wanted = _FRAMES_BY_THEMSELVES if self._info.codec in _BY_THEMSELVES else _FRAMES
         for number, one in enumerate(self._from(at_s)):
             if one.at_s >= at_s:
                 found.append(one)
-            if len(found) >= _FRAMES or number >= _MOST_FRAMES:
+            if len(found) >= wanted or number >= _MOST_FRAMES:
                 break
         return found
 
