@@ -25,7 +25,7 @@ __all__ = ["bench"]
 
 
 @click.command(cls=HelpInSections)
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--frames",
     "frames",
@@ -41,14 +41,24 @@ __all__ = ["bench"]
     help="also time another command; {input}, {output} and {frames} are filled in",
 )
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="runs of each")
+@click.option(
+    "--roofline",
+    metavar="MODEL",
+    help="count what a restorer asks of a device, and its least time on some; takes no INPUT",
+)
+@click.option(
+    "--crops", type=click.IntRange(1), default=16, show_default=True, help="crops of --roofline"
+)
 @click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the figures")
 @config_options
 @verbose_option
 def bench(
-    source: Path,
+    source: Path | None,
     frames: tuple[int, ...],
     against: str | None,
     repeat: int,
+    roofline: str | None,
+    crops: int,
     out: Path | None,
     verbose: int,
     **values: Any,
@@ -59,6 +69,12 @@ def bench(
     """
     start_logging(verbose)
     overwrite = bool(values["encode__overwrite"])
+    if (source is None) == (roofline is None):
+        raise click.UsageError("name an INPUT, or a model with --roofline")
+    if roofline is not None:
+        _show_roofline(roofline, crops, out, overwrite)
+        return
+    assert source is not None
     if out is not None:
         check_outputs([out], inputs=[source], overwrite=overwrite)
     config = resolve_config(None, given_options(values))
@@ -74,6 +90,19 @@ def bench(
     if out is not None:
         write_json(out, dataclasses.asdict(result), inputs=[source], overwrite=overwrite)
     echo(*describe(result))
+
+
+def _show_roofline(model: str, crops: int, out: Path | None, overwrite: bool) -> None:
+    if out is not None:
+        check_outputs([out], overwrite=overwrite)
+    from vidrestore.models.cost import describe_cost, measure_cost
+    from vidrestore.models.load import outline_restorer
+
+    network, size_px = outline_restorer(model)
+    cost = measure_cost(network, crops=crops, size_px=size_px, precision="bfloat16")
+    if out is not None:
+        write_json(out, dataclasses.asdict(cost), overwrite=overwrite)
+    echo(*describe_cost(model, cost, size_px, "bfloat16"))
 
 
 def _as_arguments(values: dict[str, Any]) -> list[str]:
