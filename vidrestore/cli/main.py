@@ -18,6 +18,7 @@ from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
 from vidrestore.runtime.memory import is_out_of_memory, keep_freed_memory
 from vidrestore.runtime.output_file import abandon_outputs
 from vidrestore.runtime.system_libraries import explain_import_error
+from vidrestore.runtime.thread_pools import let_idle_threads_sleep
 
 __all__ = ["main"]
 
@@ -75,6 +76,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     keep_freed_memory()
+    let_idle_threads_sleep()
     accept_any_text()
     try:
         with end_on_signals():

@@ -123,6 +123,7 @@ def load_restorer(
         device=resolve_device(device),
         precision=precision,
         batch_size=batch_size,
+        original=lambda: _open(chosen, None).network(build),
     )
 
 
