@@ -17,7 +17,7 @@ from vidrestore.errors import UsageError
 from vidrestore.geometry import identity
 from vidrestore.job import Job
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
-from vidrestore.models.load import resolve_device
+from vidrestore.models.load import peak_device_memory_mib, resolve_device
 from vidrestore.models.parsing import FaceParser
 from vidrestore.pipeline import restored_frames, tracked_frames
 from vidrestore.report import Tally, check_failures
@@ -133,6 +133,7 @@ def run_job(
         frames_per_s=tally.frames / max(ended - loaded, 1e-9),
         stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
         peak_memory_mib=peak_memory_mib(),
+        peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
         notes=_unique(

@@ -227,6 +227,8 @@ class RestoreReport:
     """Time spent inside each stage, in seconds."""
     peak_memory_mib: float = 0.0
     """Largest resident memory of the process, in MiB."""
+    peak_device_memory_mib: float = 0.0
+    """Largest memory that tensors took on the GPU, in MiB; 0 on the CPU."""
     tracks: tuple[FaceRecord, ...] = ()
     cuts: tuple[int, ...] = ()
     """Frames at which a new shot begins, without the first."""

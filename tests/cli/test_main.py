@@ -107,9 +107,11 @@ def test_bench_beside_another_command(
     said = capsys.readouterr()
     assert code == 0, said.err
     record = json.loads((tmp_path / "bench.json").read_text())
-    assert record["ours"]["5"][0]["frames"] == 5
-    assert record["ours"]["8"][0]["peak_memory_mib"] > 100
-    assert record["theirs"]["5"][0]["frames_per_s"] == 0.5
+    five, eight = record["cases"]
+    assert five["ours"][0]["frames"] == 5
+    assert eight["ours"][0]["peak_memory_mib"] > 100
+    assert five["theirs"][0]["frames_per_s"] == 0.5
+    assert record["machine"]["torch"]
     assert "ratio" in said.out and "peak memory" in said.out
 
 

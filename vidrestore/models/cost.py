@@ -13,6 +13,7 @@ device has a value, so a network that asks for one, and would make a GPU wait, f
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from vidrestore.models.restorers.precision import run_network
-from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
+from vidrestore.models.restorers.precision import fast_precision, run_network
+from vidrestore.models.restorers.prepare import DTYPES, Precision, prepare_for_inference
 
 __all__ = [
     "DEVICES",
@@ -33,6 +34,7 @@ __all__ = [
     "Operation",
     "OperationCounter",
     "describe_cost",
+    "measure_ceiling",
     "measure_cost",
 ]
 
@@ -159,6 +161,26 @@ def measure_cost(
     with OperationCounter() as counter:
         run_network(prepared, pictures)
     return Cost(crops, tuple(counter.operations))
+
+
+def measure_ceiling(device: torch.device) -> float:
+    """Operations a second of a large matrix product on a device, in the fastest format it has."""
+    side = 8192 if device.type == "cuda" else 2048
+    dtype = DTYPES[fast_precision(device)]
+    one = torch.ones(side, side, device=device, dtype=dtype)
+    best = 0.0
+    for _ in range(5):
+        _wait_for(device)
+        begun = time.perf_counter()
+        torch.mm(one, one)
+        _wait_for(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - begun))
+    return best
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def describe_cost(name: str, cost: Cost, size_px: int, precision: Precision) -> list[str]:

@@ -46,6 +46,7 @@ __all__ = [
     "load_detector",
     "load_restorer",
     "outline_restorer",
+    "peak_device_memory_mib",
     "resolve_device",
 ]
 
@@ -224,6 +225,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         return torch.empty(0, device=device).device
     except Exception as error:  # Each kind of device that torch lacks has an error of its own.
         raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
+
+
+def peak_device_memory_mib(device: torch.device) -> float:
+    """Largest memory that this process's tensors took on a GPU so far, in MiB; 0 on the CPU."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
 
 
 _MOST_CROP_PX = 2048

@@ -228,7 +228,7 @@ def test_the_drawn_face_has_dark_eyes_where_the_template_has_them():
 
 
 class Scaled(nn.Module):
-    """Multiplies by a weight that short formats round; they overflow where the picture is bright."""
+    """Multiplies by a weight that short formats round; bright pictures overflow."""
 
     def __init__(self) -> None:
         super().__init__()
