@@ -64,6 +64,18 @@ class DecodeConfig(_Stage):
         description="what becomes of missing numbers in a sequence of pictures: the run stops "
         "before work, or the picture before is shown in their place",
     )
+    deinterlace: Literal["bwdif"] | None = Field(
+        None,
+        description="make interlaced frames progressive, one for each at its own time, before "
+        "anything else; without it interlaced video stays interlaced",
+    )
+    prefilter: str | None = Field(
+        None,
+        max_length=10_000,
+        description="send every frame through FFmpeg filters before anything else (after "
+        "deinterlacing), as `ffmpeg -vf` takes them: deflicker, or crop=704:576,atadenoise; only "
+        "filters that give one frame for each, at the same time",
+    )
     max_broken: float = Field(
         0.05,
         ge=0,

@@ -23,7 +23,9 @@ from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.video.read.filter_trial import filters_of, try_filters
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
+from vidrestore.video.read.scan import with_scan
 from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
@@ -42,6 +44,10 @@ class Job:
     config: RestoreConfig
     info: VideoInfo
     """What the input holds."""
+    filters: tuple[str, ...]
+    """FFmpeg's filters that every frame is sent through first, as `decode` asks for them."""
+    filtered: VideoInfo
+    """`info`, with the picture as the filters leave it: what is restored and written."""
     window: Window
     """The part of it that is restored."""
     output: OutputPlan | None
@@ -100,15 +106,19 @@ def make_job(
     with ExitStack() as opened:
         container = None if is_sequence(source) else opened.enter_context(open_input(source))
         info, window, changes = _look(source, container, config)
-        planned = _plan(info, destination, config, container)
+        filters = filters_of(info, config.decode)
+        filtered = try_filters(info, filters)
+        planned = _plan(filtered, destination, config, container)
         expected = expected_frames(info, config)
-        tight = _check_memory(info, config, planned, expected, model)
+        tight = _check_memory(filtered, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE:
-            try_output(planned, info, config.encode, window, container, inputs)
+            try_output(planned, filtered, config.encode, window, container, inputs)
     return Job(
         source=source,
         config=config,
         info=info,
+        filters=filters,
+        filtered=filtered,
         window=window,
         output=planned,
         tracks=tracks,
@@ -139,7 +149,8 @@ def _look(
         )
     info = read_info(container, source)
     window = window_of(info, config.decode.start, config.decode.end, container)
-    changes = change_warnings(info, window)
+    info = with_scan(info, container, window.first_s, window.end_s)
+    changes = change_warnings(info, window, deinterlaced=config.decode.deinterlace is not None)
     if changes or info.changes:
         from vidrestore.video.read.pictures import info_in  # which imports torch
 

@@ -1,5 +1,5 @@
-"""The chain on one screen: decode → detect → track → align → gate →
-measure_noise → conceal → restore → temporal_filter → blend.
+"""The chain on one screen: decode → detect → track → align → gate → measure_noise →
+split_fields → conceal → restore → temporal_filter → blend → weave_fields.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. However the run ends, stages are closed from
@@ -25,8 +25,10 @@ from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.measure_noise import measure_noise
 from vidrestore.stages.restore import restore
+from vidrestore.stages.split_fields import split_fields
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
+from vidrestore.stages.weave_fields import weave_fields
 from vidrestore.structs import Array, Frame
 from vidrestore.tracks import Tracks
 
@@ -59,11 +61,13 @@ def restored_frames(
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
         if config.restore.measure_noise:
             frames = stage("measure_noise", measure_noise(frames, restorer.size))
+        frames = stage("split_fields", split_fields(frames))
         if config.restore.conceal_defects:
             frames = stage("conceal", conceal(frames, restorer.size))
         frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
         frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
         frames = stage("blend", blend(frames, config.blend, parser))
+        frames = stage("weave_fields", weave_fields(frames))
         yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
 

@@ -12,9 +12,20 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import ModelError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import FaceRecord, Frame
-from vidrestore.video.read.probe import INTERLACED_WARNING
 
 __all__ = ["Tally", "check_failures"]
+
+
+_SCANS = {
+    "progressive": "progressive",
+    "top": "top_field_first",
+    "bottom": "bottom_field_first",
+}
+_FLAGGED = {
+    True: "flagged as interlaced, of one moment each: restored as whole frames",
+    False: "flagged as progressive, of two fields each: restored field by field",
+}
+"""By whether they are progressive."""
 
 
 class _Seen(NamedTuple):
@@ -40,8 +51,10 @@ class Tally:
     faces_failed: int = 0
     frames_detected: int = 0
     frames_repaired: int = 0
-    interlaced: bool = False
-    """Whether a frame with a restored face was interlaced."""
+    scans: Counter[str] = field(default_factory=Counter)
+    """Frames by `Frame.scan`, in the report's words."""
+    not_as_flagged: Counter[str] = field(default_factory=Counter)
+    """The same, of frames whose flags say otherwise."""
     cuts: list[int] = field(default_factory=list)
     tracks: dict[int, list[_Seen]] = field(default_factory=dict)
 
@@ -51,12 +64,15 @@ class Tally:
         self.frames_repaired += frame.repaired
         if frame.is_cut and frame.index:
             self.cuts.append(frame.index)
+        scan = _SCANS[frame.scan]
+        self.scans[scan] += 1
+        flagged = bool(frame.picture.handle.interlaced_frame)
+        self.not_as_flagged[scan] += flagged == (frame.scan == "progressive")
         self.faces_beyond_limit += frame.faces_ignored
         for face in frame.faces:
             wanted = face.strength * self.strength > 0
             restored = wanted and face.crop is not None
             self.faces += restored
-            self.interlaced |= restored and frame.picture.handle.interlaced_frame
             self.faces_failed += wanted and face.crop is None
             self.faces_left_alone += not wanted
             self.faces_beyond_limit += not wanted and "count" in face.gated_by
@@ -65,7 +81,11 @@ class Tally:
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
-        told = [INTERLACED_WARNING] if self.interlaced else []
+        told = [
+            f"{counted(number, 'frame')} {_FLAGGED[scan == 'progressive']}"
+            for scan, number in sorted(self.not_as_flagged.items())
+            if number
+        ]
         if self.faces_beyond_limit:
             count = counted(self.faces_beyond_limit, "face")
             told.append(f"{count} beyond --max-faces left alone, the smallest of their frames")

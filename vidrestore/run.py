@@ -28,6 +28,7 @@ from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.structs import Display, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder
 from vidrestore.video.picture.samples import picture_from_rgb
+from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
@@ -91,7 +92,7 @@ def run_job(
         networks = load(config)
         loaded = time.perf_counter()
         frames = restored_frames(
-            reader.frames(),
+            prefiltered(reader.frames(), job.filters),
             networks.detector,
             networks.run,
             config,
@@ -136,6 +137,7 @@ def run_job(
         peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
+        scans=dict(tally.scans),
         notes=_unique(
             *job.warnings, *tally.notes(), *writer.notes, *reader.notes, *networks.run.notes
         ),
@@ -148,7 +150,7 @@ def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
     """Restored frames of a job's input; leaving early closes it."""
     with _open_reader(job) as reader:
         frames = restored_frames(
-            reader.frames(),
+            prefiltered(reader.frames(), job.filters),
             networks.detector,
             networks.run,
             job.config,
@@ -184,7 +186,9 @@ def inspect_job(
     """Find and track the faces of a job's input; see `Session.inspect`."""
     builder, begun = TracksBuilder(), time.perf_counter()
     with _open_reader(job) as reader:
-        frames = tracked_frames(reader.frames(), detector, job.config, tracks=job.tracks)
+        frames = tracked_frames(
+            prefiltered(reader.frames(), job.filters), detector, job.config, tracks=job.tracks
+        )
         with closing(frames):
             for count, frame in enumerate(frames, start=1):
                 builder.add(frame)
@@ -216,10 +220,10 @@ def _open_writer(job: Job) -> FrameSink:
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
     if job.output.container is SEQUENCE:
-        return SequenceWriter(job.output, job.info, job.config.encode, job.window)
+        return SequenceWriter(job.output, job.filtered, job.config.encode, job.window)
     return VideoWriter(
         job.output,
-        job.info,
+        job.filtered,
         job.config.encode,
         window=job.window,
         threads=job.config.run.threads,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ __all__ = [
     "Display",
     "Face",
     "FaceRecord",
+    "Field",
     "Frame",
     "NoiseModel",
     "Picture",
@@ -174,6 +175,24 @@ class Frame:
     """The picture as decoded, where `picture` has been changed by blending; None otherwise."""
     repaired: bool = False
     """Whether this frame could not be decoded and repeats the one before."""
+    scan: Literal["progressive", "top", "bottom"] = "progressive"
+    """How the picture was taken: at one moment, or as two fields, of which that of the top or
+    bottom lines is the earlier one. Known from splitting on."""
+    field: Field | None = None
+    """Where a frame is split: which field of it this is; `picture` shows it deinterlaced."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """One of the two fields of an interlaced frame."""
+
+    first_line: int
+    """0 for the field of the top lines, 1 for that of the bottom lines: every second line of the
+    frame from there on is its own."""
+    is_later: bool
+    """Whether it is the later one of the two."""
+    frame: Frame
+    """The whole frame, as it was before splitting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +251,9 @@ class RestoreReport:
     tracks: tuple[FaceRecord, ...] = ()
     cuts: tuple[int, ...] = ()
     """Frames at which a new shot begins, without the first."""
+    scans: dict[str, int] = field(default_factory=dict)
+    """Frames that were restored as "progressive", or field by field as "top_field_first" or
+    "bottom_field_first"; of frames without a restored face, those that are flagged so."""
     notes: tuple[str, ...] = ()
     """What a person should know: batches halved, streams dropped, frames lost."""
     damaged: bool = False

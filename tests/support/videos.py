@@ -9,7 +9,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.stream import Disposition
+
+from vidrestore.video.picture.field_order import with_field_order
 
 __all__ = ["Audio", "Subtitle", "make_video", "packets_of", "picture", "planes_of", "times_of"]
 
@@ -166,7 +169,7 @@ def make_video(
             context.color_range, context.colorspace = colour.range, colour.space
             context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         if interlaced:
-            context.flags |= 0x20040000
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         sounds = [_add_audio(out, track) for track in audio]
         texts = [_add_subtitle(out, track) for track in subtitles]
         image = _add_cover(out) if cover else None
@@ -179,6 +182,7 @@ def make_video(
         for index, time in enumerate(pts):
             frame = picture(index, width, height, pix_fmt)
             frame.pts, frame.time_base = time, time_base
+            frame = with_field_order(frame, "top") if interlaced else frame
             if colour is not None:
                 frame.color_range, frame.colorspace = colour.range, colour.space
                 frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer

@@ -37,6 +37,8 @@ ALIASES = {
     "decode.end": "--end",
     "decode.fps": "--fps",
     "decode.gaps": "--gaps",
+    "decode.deinterlace": "--deinterlace",
+    "decode.prefilter": "--prefilter",
     "encode.crf": "--crf",
     "encode.codec": "--codec",
     "encode.profile": "--profile",

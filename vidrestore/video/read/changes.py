@@ -16,8 +16,9 @@ from av.packet import Packet as AvPacket
 from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
+from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 
-__all__ = ["ChangeFinder", "FormatChange", "PictureFormat", "split_advice"]
+__all__ = ["OTHER_ORDER_WAY", "ChangeFinder", "FormatChange", "PictureFormat", "split_advice"]
 
 Packet: TypeAlias = "AvPacket[Any]"
 
@@ -36,15 +37,19 @@ class PictureFormat:
     pix_fmt: str
     sar: Fraction
     interlaced: bool
+    order: FieldOrder | None = None
+    """Of the fields, where it is interlaced."""
 
-    @property
-    def layout(self) -> tuple[int, int, str]:
-        """What an encoder cannot change at all."""
-        return self.width, self.height, self.pix_fmt
+    def can_follow(self, before: PictureFormat) -> bool:
+        """Whether one output can hold both: size, samples and order of fields are the same."""
+        layouts = [(one.width, one.height, one.pix_fmt) for one in (before, self)]
+        orders = {before.order, self.order} - {None}
+        return layouts[0] == layouts[1] and len(orders) < 2
 
     def __str__(self) -> str:
         pixels = f"pixels {self.sar.numerator}:{self.sar.denominator}"
-        scan = "interlaced" if self.interlaced else "progressive"
+        first = f", {self.order} field first" if self.order else ""
+        scan = f"interlaced{first}" if self.interlaced else "progressive"
         return f"{self.width}x{self.height} {self.pix_fmt}, {pixels}, {scan}"
 
 
@@ -62,6 +67,10 @@ def split_advice(at_s: Fraction) -> str:
     """How to restore what is before and after a time, in seconds from the file's start."""
     at = f"{math.floor(at_s * 1000) / 1000:.3f}"
     return f"restore the parts one by one, with --end {at} and with --start {at}"
+
+
+OTHER_ORDER_WAY = "; or make all frames progressive with --deinterlace bwdif"
+"""What also helps where the order of fields changes."""
 
 
 class ChangeFinder:
@@ -114,6 +123,7 @@ class ChangeFinder:
             frame.format.name,
             sar if sar > 0 else Fraction(1),
             bool(frame.interlaced_frame),
+            field_order_of(frame),
         )
 
 

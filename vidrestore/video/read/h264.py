@@ -81,14 +81,15 @@ class H264Pictures:
             if kind in (_SEQUENCE, _PICTURE):
                 self._read_parameters(unit)
             elif kind in _SLICES and len(unit) > 1 and unit[1] & 0x80:  # first_mb_in_slice is 0
-                if self._frames_only:
+                if self.frames_only:
                     return 1
                 begins = self._begins_picture(unit)
                 pictures, fields = pictures + begins, fields + (not begins)
         return pictures if pictures or fields or (beside and not other) else 1
 
     @property
-    def _frames_only(self) -> bool:
+    def frames_only(self) -> bool:
+        """Whether no picture can be interlaced, by the parameter sets so far."""
         return all(one.frames_only for one in self._sequences.values())
 
     def _begins_picture(self, unit: bytes) -> bool:

@@ -27,6 +27,7 @@ from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
+from vidrestore.video.picture.field_order import FieldOrder
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
 from vidrestore.video.read.changes import ChangeFinder, FormatChange
@@ -36,12 +37,12 @@ from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.read.rate import believed_rate
+from vidrestore.video.read.scan import ORDERS, with_scan
 from vidrestore.video.sequence.files import PictureSequence
 from vidrestore.video.write.codecs import choose_codec
 from vidrestore.video.write.containers import CONTAINERS
 
 __all__ = [
-    "INTERLACED_WARNING",
     "Chapter",
     "ColourTags",
     "StreamInfo",
@@ -140,6 +141,7 @@ class VideoInfo:
     """None where the file does not say; may be off by some."""
     colour: ColourTags
     interlaced: bool
+    """Whether there are interlaced frames, as far as was looked."""
     field_order: int
     """FFmpeg's `AVFieldOrder`: 0 unknown, 1 progressive, 2 top field first, 3 bottom, …"""
     mastering: tuple[Fraction, ...] | None
@@ -166,8 +168,31 @@ class VideoInfo:
     """Its pictures, where it is no file but a sequence of them."""
     sound: Path | None = None
     """The file whose sound goes with a sequence."""
-    auto_codec: str | None = field(default=None)
-    """The codec `auto` takes for a file of the same kind; None where nothing fits."""
+    only_container_tells_fields: bool = False
+    """Whether frames are interlaced whose own flags do not say it."""
+
+    @property
+    def auto_codec(self) -> str | None:
+        """The codec `auto` takes for a file of the same kind; None where nothing fits."""
+        container = CONTAINERS.get(self.path.suffix.lower())
+        if container is None:
+            return None
+        try:
+            return choose_codec(
+                container,
+                self.pix_fmt,
+                self.width,
+                self.height,
+                interlaced=self.interlaced,
+                source_codec=self.codec,
+            ).codec
+        except VideoWriteError:
+            return None
+
+    @property
+    def first_field(self) -> FieldOrder | None:
+        """Which field of an interlaced frame is the earlier one; None where it is progressive."""
+        return ORDERS.get(self.field_order, "top") if self.interlaced else None
 
     @property
     def carrier(self) -> Path | None:
@@ -183,19 +208,13 @@ class VideoInfo:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before the video is restored."""
-        is_interlaced = self.interlaced or self.field_order in _INTERLACED_ORDERS
-        told = [INTERLACED_WARNING] if is_interlaced else []
-        return (*told, *self.clock.notes(self.start_s))
+        return tuple(self.clock.notes(self.start_s))
 
     @property
     def attachments(self) -> tuple[StreamInfo, ...]:
         """Fonts and other files inside the file."""
         return tuple(stream for stream in self.streams if stream.type == "attachment")
 
-
-INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
-_INTERLACED_ORDERS = (2, 3, 4, 5)
-"""Of `VideoInfo.field_order`."""
 
 _UNSTEADY = ("mpegts", "mpeg", "flv")
 """Formats whose parts can be joined byte by byte, so that the clock jumps where one begins."""
@@ -218,7 +237,7 @@ def probe(path: str | Path) -> VideoInfo:
     """
     path = Path(path)
     with open_input(path) as container:
-        return read_info(container, path)
+        return with_scan(read_info(container, path), container)
 
 
 def read_info(container: InputContainer, path: Path) -> VideoInfo:
@@ -401,7 +420,6 @@ def _gather(
         stream_metadata=dict(stream.metadata),
         timecode=_timecode(container, stream),
         clock=clock,
-        auto_codec=_auto_codec(path, pix_fmt, frame, context.codec.canonical_name),
     )
 
 
@@ -434,7 +452,6 @@ def with_format(info: VideoInfo, stream: VideoStream, frame: av.VideoFrame) -> V
         sar=sar,
         display=display_of(frame.width, frame.height, sar, info.display_matrix),
         interlaced=frame.interlaced_frame,
-        auto_codec=_auto_codec(info.path, pix_fmt, frame, info.codec),
     )
 
 
@@ -570,23 +587,6 @@ def _detail(stream: Stream) -> str:
     return ""
 
 
-def _auto_codec(path: Path, pix_fmt: str, frame: av.VideoFrame, codec: str) -> str | None:
-    container = CONTAINERS.get(path.suffix.lower())
-    if container is None:
-        return None
-    try:
-        return choose_codec(
-            container,
-            pix_fmt,
-            frame.width,
-            frame.height,
-            interlaced=frame.interlaced_frame,
-            source_codec=codec,
-        ).codec
-    except VideoWriteError:
-        return None
-
-
 def describe(info: VideoInfo) -> list[str]:
     """What the file holds, as lines for a person to read."""
     lines = [f"{info.path}  ({info.container})", *_video_lines(info)]
@@ -618,7 +618,7 @@ def _video_lines(info: VideoInfo) -> list[str]:
     turned = [f"pixels {info.sar.numerator}:{info.sar.denominator}"] if info.sar != 1 else []
     turned += [f"turned by {info.rotation}°"] if info.rotation else []
     turned += ["mirrored"] if info.mirrored else []
-    turned += ["interlaced"] if info.interlaced else []
+    turned += [f"interlaced, {info.first_field} field first"] if info.interlaced else []
     lines.append(f"shown as    {shown}{''.join(', ' + part for part in turned)}")
     colour = info.colour
     if any(value not in (0, 2) for value in (colour.space, colour.primaries, colour.transfer)):

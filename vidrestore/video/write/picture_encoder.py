@@ -18,7 +18,9 @@ from vidrestore.errors import VideoWriteError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
+from vidrestore.video.picture.field_order import field_order_of, with_field_order
 from vidrestore.video.picture.side_data import side_data_names
+from vidrestore.video.read.changes import OTHER_ORDER_WAY, split_advice
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.codecs import set_interlaced
@@ -69,14 +71,22 @@ class PictureEncoder:
         self._step = 0
         self._frames = 0
         self._lost_captions = 0
+        self._unmarked = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the pictures got lost on the way, and was not foreseen."""
-        lost = self._lost_captions
-        if not lost or "A53_CC" in self._source.side_data:
-            return ()
-        return (f"closed captions of {counted(lost, 'frame')} lost: {self._plan.codec} has none",)
+        lost, notes = self._lost_captions, list[str]()
+        if lost and "A53_CC" not in self._source.side_data:
+            notes.append(
+                f"closed captions of {counted(lost, 'frame')} lost: {self._plan.codec} has none"
+            )
+        if self._unmarked:
+            notes.append(
+                f"{counted(self._unmarked, 'interlaced frame')} in a progressive file: its fields "
+                "are kept, but players are not told of them"
+            )
+        return tuple(notes)
 
     def encode(self, frame: Frame | None) -> Sequence[Packet[Any]]:
         """Encode a frame's picture at its time, or (None) give what the encoder still holds.
@@ -161,6 +171,7 @@ class PictureEncoder:
         out = for_encoder(
             picture, self._plan.pix_fmt, wanted.size, interlaced=self._source.interlaced
         )
+        out = self._in_order(out, frame)
         out.pts, out.time_base = pts, self._time_base
         out.duration = self._duration(picture.handle, frame)
         out.pict_type = 0
@@ -169,6 +180,26 @@ class PictureEncoder:
         out.colorspace, out.color_primaries = colour.space, colour.primaries
         out.color_trc = colour.transfer
         return out
+
+    def _in_order(self, out: av.VideoFrame, frame: Frame) -> av.VideoFrame:
+        """The frame flagged with the file's one order of fields; progressive ones are too.
+
+        Raises:
+            VideoWriteError: its own order is the other one.
+        """
+        order = self._source.first_field
+        own = field_order_of(frame.picture.handle)
+        if order is None:
+            self._unmarked += own is not None
+            return out
+        if own not in (None, order):
+            first_s = self._window.first_s or Fraction(0)
+            at_s = frame.pts * frame.time_base + first_s - self._source.start_s
+            raise VideoWriteError(
+                f"{self._source.path}: the order of fields changes from {order} to {own} field "
+                f"first at {float(at_s):.3f} s; {split_advice(at_s)}{OTHER_ORDER_WAY}"
+            )
+        return with_field_order(out, order)
 
     def _ticks(self, frame: Frame) -> int:
         """The frame's time in ticks of the encoder.
