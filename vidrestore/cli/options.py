@@ -37,6 +37,8 @@ ALIASES = {
     "decode.end": "--end",
     "decode.fps": "--fps",
     "decode.gaps": "--gaps",
+    "encode.sink": "--sink",
+    "encode.ffmpeg_args": "--ffmpeg-args",
     "encode.crf": "--crf",
     "encode.codec": "--codec",
     "encode.profile": "--profile",

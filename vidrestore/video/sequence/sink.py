@@ -17,8 +17,9 @@ import av
 from av.video.reformatter import Colorspace
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import VideoOpenError, VideoWriteError
+from vidrestore.errors import UsageError, VideoOpenError, VideoWriteError
 from vidrestore.structs import Frame, Picture
+from vidrestore.video.ffmpeg.arguments import check_arguments
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.dpx import with_fields_of, with_timecode
@@ -53,8 +54,12 @@ def plan_sequence(info: VideoInfo, destination: Path, config: EncodeConfig) -> O
     """Settle how frames are written as pictures, before work.
 
     Raises:
+        UsageError: it is asked for FFmpeg.
         VideoWriteError: the kind of file cannot hold the samples, or pictures exist already.
     """
+    check_arguments(config)
+    if config.sink == "ffmpeg":
+        raise UsageError(f"{destination}: pictures are not written by --sink ffmpeg; leave it out")
     ending = _ending(info, destination)
     codec = ENDINGS[ending]
     pix_fmt, notes = _picture_format(info, destination, codec)

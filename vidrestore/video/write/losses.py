@@ -33,13 +33,16 @@ _TELLING = ("mp4", "mov", "matroska", "webm")
 """Writers of containers that tell how a picture is shown."""
 
 
-def picture_losses(source: VideoInfo, codec: str, muxer: str) -> Iterator[str]:
+def picture_losses(
+    source: VideoInfo, codec: str, muxer: str, *, through_pipe: bool = False
+) -> Iterator[str]:
     """What of the picture's own data gets lost, one note each.
 
     Args:
         source: the input, as probed.
         codec: FFmpeg's name of the encoder.
         muxer: FFmpeg's name of the container's writer.
+        through_pipe: whether pictures go to another program, without what lies beside samples.
     """
     yield from _presentation_losses(source, codec, muxer)
     info = next(one for one in source.streams if one.index == source.stream_index)
@@ -52,9 +55,10 @@ def picture_losses(source: VideoInfo, codec: str, muxer: str) -> Iterator[str]:
         if name in source.side_data:
             kept = "; the HDR colours below it are kept" if name in _HDR_LEFT else ""
             yield f"{words} cannot be written and will be lost{kept}"
-    if "A53_CC" in source.side_data and codec not in CAPTION_CODECS:
+    if "A53_CC" in source.side_data and (through_pipe or codec not in CAPTION_CODECS):
+        who = "--sink ffmpeg" if through_pipe else codec
         yield (
-            f"closed captions inside the picture stream will be lost: {codec} cannot write them; "
+            f"closed captions inside the picture stream will be lost: {who} cannot write them; "
             "--codec libx264 and libx265 do"
         )
 
