@@ -31,7 +31,7 @@ from vidrestore.video.read.window import Window
 from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.presentation import shown_of
-from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
+from vidrestore.video.write.tags import chapters_for, container_tags, picture_tags
 from vidrestore.video.write.track_patch import TrackPatch, apply_patches, make_patch
 
 __all__ = ["FfmpegWriter", "try_ffmpeg"]
@@ -161,7 +161,7 @@ class FfmpegWriter:
             rotation=source.rotation,
         )
         info = next(one for one in source.streams if one.index == source.stream_index)
-        tags = stream_tags(info, encoded=True)
+        tags = picture_tags(source, plan.container.muxer)
         patch = make_patch(0, tags.get("title", ""), shown, plan.container.muxer)
         self._patches: list[TrackPatch] = [] if patch is None else [patch]
         if patch is not None:

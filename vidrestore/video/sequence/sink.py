@@ -27,6 +27,7 @@ from vidrestore.video.sequence.files import ENDINGS, pattern_of
 from vidrestore.video.sequence.pictures import encode_picture, fitting_picture_format, read_head
 from vidrestore.video.write.containers import Container
 from vidrestore.video.write.conversion import for_encoder
+from vidrestore.video.write.losses import tag_losses
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.profiles import as_decoded
 from vidrestore.video.write.stream_plan import StreamPlan, stream_name
@@ -67,6 +68,7 @@ def plan_sequence(info: VideoInfo, destination: Path, config: EncodeConfig) -> O
         left = [one for one in info.streams if one.index != info.stream_index]
         notes += [f"{stream_name(one)} left out: pictures hold no other streams" for one in left]
         notes += ["chapters left out: pictures hold none"] if info.chapters else []
+    notes += tag_losses(info, codec)
     _check_place(info, destination, overwrite=config.overwrite)
     return OutputPlan(
         destination=destination,

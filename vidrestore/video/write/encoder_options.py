@@ -9,6 +9,7 @@ import av
 
 from vidrestore.config import EncodeConfig
 from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.write.containers import CONSTANT_RATE
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.source_kind import encoder_profile
 from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
@@ -38,6 +39,10 @@ _MASTER_NAMES = {
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
+
+_MPEG_QUALITY, _LAMBDA = 2, 118
+"""Quantiser at which the loss is hard to see, and FFmpeg's unit of it; else its encoders of MPEG
+take 200 kbit/s."""
 
 _THREADS = X264_THREADS
 """Of encoders whose bytes may depend on it, whatever the machine has."""
@@ -80,6 +85,8 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
     elif plan.codec == "libsvtav1":
         told = ":".join(["lp=2", *master_parameters(plan.codec, source)])
         options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": told}
+    elif plan.codec in ("mpeg2video", "mpeg1video", "mpeg4"):
+        options |= {"flags": "+qscale", "global_quality": str(_MPEG_QUALITY * _LAMBDA)}
     elif plan.codec == "ffv1":
         options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
     profile = plan.wanted.encoder_profile
@@ -128,7 +135,7 @@ def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None
 
 def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:
     """Whether frames can only lie on the beat of the frame rate."""
-    if plan.container.muxer == "avi" or plan.codec in ("mpeg1video", "mpeg2video"):
+    if plan.container.muxer in CONSTANT_RATE or plan.codec in ("mpeg1video", "mpeg2video"):
         return True
     return plan.codec == "mpeg4" and source.time_base.denominator > 65535
 
@@ -181,6 +188,7 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     muxer = plan.container.muxer
     if muxer in ("mp4", "mov", "3gp"):
         unusual = any(key.lower() not in _TAGS_OF_MP4 for key in source.metadata)
+        unusual |= bool(source.reel_name)
         return {
             "movflags": "+faststart" + ("+use_metadata_tags" if unusual else ""),
             "movie_timescale": str(_movie_timescale(source.time_base)),
@@ -188,6 +196,8 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     if muxer in ("matroska", "webm"):
         # Random identifiers would make two runs differ; inferred flags, input and output.
         return {"fflags": "+bitexact", "default_mode": "passthrough"}
+    if muxer == "mxf":
+        return {"fflags": "+bitexact"}  # no random identifiers
     if muxer == "mpegts":
         return {"mpegts_m2ts_mode": "1" if plan.container.is_blu_ray else "0"}
     return {}

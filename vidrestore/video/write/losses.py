@@ -9,7 +9,7 @@ from av.stream import Disposition
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.write.presentation import STEREO_IN_MP4
 
-__all__ = ["CAPTION_CODECS", "picture_losses"]
+__all__ = ["CAPTION_CODECS", "picture_losses", "tag_losses"]
 
 _LOST = {
     "DOVI_METADATA": "Dolby Vision metadata",
@@ -31,6 +31,34 @@ SAR_CODECS = frozenset({"libx264", "libx265", "mpeg2video", "mpeg1video", "mpeg4
 
 _TELLING = ("mp4", "mov", "matroska", "webm")
 """Writers of containers that tell how a picture is shown."""
+
+
+_TELL_TAGS = ("mp4", "mov", "matroska", "webm", "flv", "nut")
+"""Writers of containers that hold tags of any name."""
+
+_BROADCAST_WAVE = (
+    *("originator", "originator_reference", "origination_date", "origination_time"),
+    *("time_reference", "coding_history", "umid"),
+)
+"""Tags of a WAV file's broadcast extension (EBU Tech 3285)."""
+
+
+def tag_losses(source: VideoInfo, muxer: str) -> Iterator[str]:
+    """What of broadcast's and film's own tags gets lost, one note each.
+
+    Args:
+        source: the input, as probed.
+        muxer: FFmpeg's name of the container's writer.
+    """
+    tells = muxer in _TELL_TAGS
+    if source.timecode and not tells and muxer not in ("mxf", "avi", "dpx"):
+        yield f"the timecode {source.timecode} cannot be told in this container and will be lost"
+    if source.reel_name and not tells and muxer != "mxf":
+        yield f"the reel name {source.reel_name} cannot be told in this container and will be lost"
+    held = [key for key in source.metadata if key.lower() in _BROADCAST_WAVE]
+    if held and not tells:
+        names = ", ".join(held)
+        yield f"tags of Broadcast Wave ({names}) cannot be told in this container and will be lost"
 
 
 def picture_losses(

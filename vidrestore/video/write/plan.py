@@ -26,7 +26,7 @@ from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
 from vidrestore.video.write.containers import Container, container_of
-from vidrestore.video.write.losses import picture_losses
+from vidrestore.video.write.losses import picture_losses, tag_losses
 from vidrestore.video.write.profiles import Wanted, apply_profile
 from vidrestore.video.write.refusal import Option, Refusal, advise
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
@@ -152,6 +152,7 @@ def _settle(
         )
     notes += wanted.notes
     notes += picture_losses(info, choice.codec, container.muxer, through_pipe=not is_ours)
+    notes += tag_losses(info, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")
