@@ -31,7 +31,7 @@ from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
 from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
 from vidrestore.video.write.plan import OutputPlan, plan_output
-from vidrestore.video.write.trial import try_output
+from vidrestore.video.write.trial import empty_frames, try_output
 
 __all__ = ["Job", "expected_frames", "make_job"]
 
@@ -112,7 +112,7 @@ def make_job(
         expected = expected_frames(info, config)
         tight = _check_memory(filtered, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE:
-            try_output(planned, filtered, config.encode, window, container, inputs)
+            _try(planned, filtered, config, window, container, inputs)
     return Job(
         source=source,
         config=config,
@@ -128,6 +128,24 @@ def make_job(
         inputs=inputs,
         warnings=(*info.warnings, *changes, *tight),
     )
+
+
+def _try(
+    planned: OutputPlan,
+    info: VideoInfo,
+    config: RestoreConfig,
+    window: Window,
+    container: InputContainer | None,
+    inputs: Sequence[Path],
+) -> None:
+    """Write a small file as the output will be, and remove it."""
+    if config.encode.sink == "file":
+        try_output(planned, info, config.encode, window, container, inputs)
+        return
+    from vidrestore.video.ffmpeg.sink import try_ffmpeg
+
+    frames = empty_frames(planned, info)
+    try_ffmpeg(planned, info, config.encode, window, frames, inputs)
 
 
 def _look(

@@ -37,7 +37,15 @@ from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
-__all__ = ["Networks", "Progress", "give_frames", "inspect_job", "run_job", "single_frame"]
+__all__ = [
+    "Networks",
+    "Progress",
+    "give_frames",
+    "inspect_job",
+    "open_writer",
+    "run_job",
+    "single_frame",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ def run_job(
     clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
     with ExitStack() as stack:
         reader = stack.enter_context(source or _open_reader(job))
-        writer = stack.enter_context(sink or _open_writer(job))
+        writer = stack.enter_context(sink or open_writer(job))
         networks = load(config)
         loaded = time.perf_counter()
         frames = restored_frames(
@@ -216,11 +224,16 @@ def _open_reader(job: Job) -> FrameSource:
     )
 
 
-def _open_writer(job: Job) -> FrameSink:
+def open_writer(job: Job) -> FrameSink:
+    """The sink that writes a job's output; not entered yet."""
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
     if job.output.container is SEQUENCE:
         return SequenceWriter(job.output, job.filtered, job.config.encode, job.window)
+    if job.config.encode.sink == "ffmpeg":
+        from vidrestore.video.ffmpeg.sink import FfmpegWriter
+
+        return FfmpegWriter(job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs)
     return VideoWriter(
         job.output,
         job.filtered,

@@ -144,6 +144,9 @@ def _output(job: Job) -> str:
     from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
 
     assert job.output is not None
+    if job.config.encode.sink == "ffmpeg":
+        given = job.config.encode.ffmpeg_args or "no arguments"
+        return f"{job.output.destination}: {job.output.codec} through FFmpeg ({given})"
     kind = "lossless" if job.output.codec in LOSSLESS_ENCODERS else "lossy"
     why = f"{kind}, {job.output.why}" if job.output.why else kind
     return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt} ({why})"

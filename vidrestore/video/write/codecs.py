@@ -20,6 +20,7 @@ from vidrestore.video.write.containers import AUTO_ORDER, CONTAINERS, Container,
 from vidrestore.video.write.source_kind import SAME_FAMILY, codec_order, encoder_profile, reason
 
 __all__ = [
+    "PROGRESSIVE_ONLY",
     "CodecChoice",
     "NoCodecError",
     "check_codec",
@@ -48,7 +49,7 @@ _HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9, "libsvtav1": _
 
 _KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks")
 
-_PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "dnxhd", "cfhd")
+PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "dnxhd", "cfhd")
 """Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
@@ -192,7 +193,7 @@ def fitting_format(
         held = _HOLDS[codec]
     else:
         held = frozenset(form.name for form in _encoder(codec).video_formats or ())
-    if interlaced and codec in _PROGRESSIVE_ONLY:
+    if interlaced and codec in PROGRESSIVE_ONLY:
         return None
     for name in equal_layouts(pix_fmt):
         if name in held and _opens(codec, name, width, height, interlaced):
