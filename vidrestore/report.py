@@ -39,7 +39,7 @@ class Tally:
     faces_beyond_limit: int = 0
     faces_failed: int = 0
     frames_detected: int = 0
-    frames_repaired: int = 0
+    repaired_s: list[float] = field(default_factory=list)
     interlaced: bool = False
     """Whether a frame with a restored face was interlaced."""
     cuts: list[int] = field(default_factory=list)
@@ -48,7 +48,8 @@ class Tally:
     def add(self, frame: Frame) -> None:
         self.frames += 1
         self.frames_detected += frame.detected
-        self.frames_repaired += frame.repaired
+        if frame.repaired:
+            self.repaired_s.append(round(float(frame.pts * frame.time_base), 3))
         if frame.is_cut and frame.index:
             self.cuts.append(frame.index)
         self.faces_beyond_limit += frame.faces_ignored

@@ -36,7 +36,15 @@ from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
-__all__ = ["Networks", "Progress", "give_frames", "inspect_job", "run_job", "single_frame"]
+__all__ = [
+    "Networks",
+    "Progress",
+    "give_frames",
+    "inspect_job",
+    "open_reader",
+    "run_job",
+    "single_frame",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ def run_job(
     *,
     preview: str | Path | None,
     progress: Callable[[Progress], None] | None,
+    each: Callable[[Frame], None] | None,
     source: FrameSource | None,
     sink: FrameSink | None,
 ) -> RestoreReport:
@@ -76,6 +85,7 @@ def run_job(
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame.
+        each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
 
@@ -86,7 +96,7 @@ def run_job(
     config = job.config
     clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
     with ExitStack() as stack:
-        reader = stack.enter_context(source or _open_reader(job))
+        reader = stack.enter_context(source or open_reader(job))
         writer = stack.enter_context(sink or _open_writer(job))
         networks = load(config)
         loaded = time.perf_counter()
@@ -103,6 +113,8 @@ def run_job(
         for frame in frames:
             clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
             tally.add(frame)
+            if each is not None:
+                each(frame)
             if preview is not None:
                 best.consider(frame)
             if progress is not None:
@@ -128,7 +140,8 @@ def run_job(
         faces_beyond_limit=tally.faces_beyond_limit,
         faces_failed=tally.faces_failed,
         frames_detected=tally.frames_detected,
-        frames_repaired=tally.frames_repaired,
+        frames_repaired=len(tally.repaired_s),
+        repaired_s=tuple(tally.repaired_s),
         seconds=ended - begun,
         frames_per_s=tally.frames / max(ended - loaded, 1e-9),
         stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
@@ -145,7 +158,7 @@ def run_job(
 
 def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
     """Restored frames of a job's input; leaving early closes it."""
-    with _open_reader(job) as reader:
+    with open_reader(job) as reader:
         frames = restored_frames(
             reader.frames(),
             networks.detector,
@@ -182,7 +195,7 @@ def inspect_job(
 ) -> Tracks:
     """Find and track the faces of a job's input; see `Session.inspect`."""
     builder, begun = TracksBuilder(), time.perf_counter()
-    with _open_reader(job) as reader:
+    with open_reader(job) as reader:
         frames = tracked_frames(reader.frames(), detector, job.config, tracks=job.tracks)
         with closing(frames):
             for count, frame in enumerate(frames, start=1):
@@ -197,7 +210,8 @@ def inspect_job(
     )
 
 
-def _open_reader(job: Job) -> FrameSource:
+def open_reader(job: Job) -> FrameSource:
+    """What reads a job's input; a context manager, see `FrameSource`."""
     if job.info.sequence is not None:
         return SequenceReader(
             job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
