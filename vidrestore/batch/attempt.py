@@ -15,11 +15,12 @@ from typing import Any
 from vidrestore.batch.leases import Lease
 from vidrestore.batch.state import BatchFolder, Settings, Video, read_json, write_json
 from vidrestore.config import RestoreConfig, resolve_config
-from vidrestore.errors import VideoDecodeError, VideoWriteError, VidRestoreError
+from vidrestore.errors import VideoDecodeError, VidRestoreError
 from vidrestore.job import Job, make_job
-from vidrestore.records.fixity import read_back, sha256_of
+from vidrestore.records.fixity import sha256_of
 from vidrestore.records.page import render_video
-from vidrestore.records.record import begin_record, finish_record, fixity_record, utc_now
+from vidrestore.records.record import begin_record, finish_record, utc_now
+from vidrestore.records.restoring import check_output
 from vidrestore.records.samples import FaceSamples
 from vidrestore.run import Progress
 from vidrestore.runtime.output_file import publish
@@ -112,7 +113,10 @@ def restore_claimed(
     try:
         record = begin_record(source, config, None)
         done = _restore(video, growing, config, sessions, progress, record)
-        record = done.record | {"fixity": _check(folder, video, growing, done, step)}
+        framemd5 = folder.file_of("records", video, ".framemd5")
+        framemd5.parent.mkdir(parents=True, exist_ok=True)
+        fixity = check_output(done.job, done.report, framemd5, done.samples, step)
+        record = done.record | {"fixity": fixity}
         record["output"]["path"] = record["report"]["output"] = str(final)
         _write_record(folder, video, record, done.samples)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -159,30 +163,6 @@ def _restore(
     report = session.run(job, progress=progress, each=samples.add)
     finished = finish_record(record, report, growing, growing, session.restorer)
     return _Done(report, finished, samples, job)
-
-
-def _check(
-    folder: BatchFolder, video: Video, growing: Path, done: _Done, step: Callable[[], None]
-) -> dict[str, Any]:
-    """Read the output back; its checksums.
-
-    Raises:
-        VideoWriteError: it is not what was written.
-    """
-    framemd5 = folder.file_of("records", video, ".framemd5")
-    framemd5.parent.mkdir(parents=True, exist_ok=True)
-    frames, difference = read_back(growing, framemd5, done.job, done.samples.regions(), step)
-    if frames != done.report.frames:
-        raise VideoWriteError(
-            f"{growing}: {done.report.frames} frames were written and {frames} can be decoded; "
-            "restore it anew, or with another --codec"
-        )
-    if difference is not None and difference.outside_faces:
-        raise VideoWriteError(
-            f"{growing}: {difference.outside_faces} frames differ from the input outside of "
-            "restored faces; restore it anew, or with another --codec"
-        )
-    return fixity_record(Path(video.source), growing, frames, difference, framemd5.name)
 
 
 def _write_record(

@@ -76,7 +76,7 @@ def _csv_rows(text: str, named: str) -> Iterator[tuple[int, dict[str, Any]]]:
             if given:
                 yield reader.line_num, given
     except csv.Error as error:
-        raise UsageError(f"{named}, line {reader.line_num}: {error}") from error
+        raise UsageError(f"{named}, line {reader.line_num + 1}: {error}") from error
 
 
 def _json_rows(text: str, named: str) -> Iterator[tuple[int, dict[str, Any]]]:

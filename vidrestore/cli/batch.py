@@ -63,11 +63,7 @@ class _Commands(click.Group):
     epilog="Options of restoring: vidrestore batch all --help",
 )
 def batch() -> None:
-    r"""Restore many videos into OUT_DIR: plan, run, status, retry, verify.
-
-    \b
-    vidrestore batch tapes/ restored/ --profile ffv1
-    vidrestore batch plan tapes/ restored/ --preview && vidrestore batch run restored/
+    """Restore many videos into OUT_DIR: plan, run, status, retry, verify.
 
     IN are videos, folders (whose tree is mirrored), patterns, or manifests (.csv, .jsonl). The same
     command goes on where it was ended. Exit codes: 0 all are done, 3 some failed.

@@ -1,6 +1,7 @@
 """Checksums of files and frames, and what of the picture differs between input and output.
 
-`framemd5` is FFmpeg's own format: `ffmpeg -i FILE -map 0:v:0 -f framemd5 -` gives the same lines.
+`framemd5` is FFmpeg's own format: `ffmpeg -i FILE -map 0:v:0 -enc_time_base -1 -f framemd5 -` gives
+the same lines.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def _decoded(path: Path, framemd5: Path) -> Iterator[av.VideoFrame]:
         target: Any = None
         for frame in container.decode(source):
             if target is None:
-                target = sums.add_stream("rawvideo")
+                target = sums.add_stream("rawvideo", rate=source.average_rate or 25)
                 target.width, target.height = frame.width, frame.height
                 target.pix_fmt = frame.format.name
                 target.time_base = target.codec_context.time_base = source.time_base

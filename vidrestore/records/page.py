@@ -166,7 +166,7 @@ def _people(record: dict[str, Any], samples: FaceSamples) -> list[dict[str, Any]
 def _about(person: dict[str, Any] | None) -> str:
     if person is None:
         return ""
-    frames = f"restored in {person['restored_frames']} of {person['frames']} frames"
+    frames = f"Restored in {person['restored_frames']} of {person['frames']} frames"
     gates = ", ".join(f"{name} {count}" for name, count in person["gated_by"].items())
     return f"{frames}, mean strength {person['mean_strength']:.2f}" + (
         f"; held back by {gates}" if gates else ""
