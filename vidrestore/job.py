@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.container import InputContainer
 
+import vidrestore
 from vidrestore.config import RestoreConfig, input_files, sound_file
 from vidrestore.errors import UsageError
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
+from vidrestore.runtime.printable import well_formed
 from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.filter_trial import filters_of, try_filters
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
@@ -109,6 +111,8 @@ def make_job(
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
+        if planned is not None:
+            planned = replace(planned, statement=_statement(config, model))
         expected = expected_frames(info, config)
         tight = _check_memory(filtered, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE:
@@ -188,6 +192,18 @@ def _plan(
     if is_folder or is_sequence(Path(destination)):
         return plan_sequence(info, Path(destination), config.encode)
     return plan_output(info, destination, config.encode, container)
+
+
+def _statement(config: RestoreConfig, model: ModelSpec | Path | None) -> str:
+    """What the output's tags say; '' where nothing is restored."""
+    if config.blend.strength == 0:
+        return ""
+    name = model.name if isinstance(model, ModelSpec) else well_formed(model.name) if model else ""
+    named = name or "a network of one's own"
+    return (
+        f"faces restored by vidrestore {vidrestore.__version__}, {named}, "
+        f"strength {config.blend.strength:g}"
+    )
 
 
 def expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:

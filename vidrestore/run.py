@@ -42,6 +42,7 @@ __all__ = [
     "Progress",
     "give_frames",
     "inspect_job",
+    "open_reader",
     "open_writer",
     "run_job",
     "single_frame",
@@ -75,6 +76,7 @@ def run_job(
     *,
     preview: str | Path | None,
     progress: Callable[[Progress], None] | None,
+    each: Callable[[Frame], None] | None,
     source: FrameSource | None,
     sink: FrameSink | None,
 ) -> RestoreReport:
@@ -85,6 +87,7 @@ def run_job(
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame.
+        each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
 
@@ -95,7 +98,7 @@ def run_job(
     config = job.config
     clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
     with ExitStack() as stack:
-        reader = stack.enter_context(source or _open_reader(job))
+        reader = stack.enter_context(source or open_reader(job))
         writer = stack.enter_context(sink or open_writer(job))
         networks = load(config)
         loaded = time.perf_counter()
@@ -112,6 +115,8 @@ def run_job(
         for frame in frames:
             clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
             tally.add(frame)
+            if each is not None:
+                each(frame)
             if preview is not None:
                 best.consider(frame)
             if progress is not None:
@@ -137,7 +142,8 @@ def run_job(
         faces_beyond_limit=tally.faces_beyond_limit,
         faces_failed=tally.faces_failed,
         frames_detected=tally.frames_detected,
-        frames_repaired=tally.frames_repaired,
+        frames_repaired=len(tally.repaired_s),
+        repaired_s=tuple(tally.repaired_s),
         seconds=ended - begun,
         frames_per_s=tally.frames / max(ended - loaded, 1e-9),
         stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
@@ -156,7 +162,7 @@ def run_job(
 
 def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
     """Restored frames of a job's input; leaving early closes it."""
-    with _open_reader(job) as reader:
+    with open_reader(job) as reader:
         frames = restored_frames(
             prefiltered(reader.frames(), job.filters),
             networks.detector,
@@ -193,7 +199,7 @@ def inspect_job(
 ) -> Tracks:
     """Find and track the faces of a job's input; see `Session.inspect`."""
     builder, begun = TracksBuilder(), time.perf_counter()
-    with _open_reader(job) as reader:
+    with open_reader(job) as reader:
         frames = tracked_frames(
             prefiltered(reader.frames(), job.filters), detector, job.config, tracks=job.tracks
         )
@@ -210,7 +216,8 @@ def inspect_job(
     )
 
 
-def _open_reader(job: Job) -> FrameSource:
+def open_reader(job: Job) -> FrameSource:
+    """What reads a job's input; a context manager, see `FrameSource`."""
     if job.info.sequence is not None:
         return SequenceReader(
             job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
@@ -233,7 +240,9 @@ def open_writer(job: Job) -> FrameSink:
     if job.config.encode.sink == "ffmpeg":
         from vidrestore.video.ffmpeg.sink import FfmpegWriter
 
-        return FfmpegWriter(job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs)
+        return FfmpegWriter(
+            job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs
+        )
     return VideoWriter(
         job.output,
         job.filtered,

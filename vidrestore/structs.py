@@ -238,6 +238,8 @@ class RestoreReport:
     """Frames the detector looked at."""
     frames_repaired: int
     """Frames that could not be decoded and repeat the one before."""
+    repaired_s: tuple[float, ...]
+    """Times of those frames in the output, in seconds."""
     seconds: float
     """Wall-clock time of the run, loading included."""
     frames_per_s: float

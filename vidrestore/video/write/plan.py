@@ -74,6 +74,8 @@ class OutputPlan:
     """Cover art that becomes an attachment: (name, MIME type, data) by the input's stream."""
     notes: tuple[str, ...]
     """What a person should know: streams dropped."""
+    statement: str = ""
+    """What the file's tags say about its being restored; '' for nothing."""
 
     def action(self, index: int) -> str:
         """What becomes of the input's stream `index`."""

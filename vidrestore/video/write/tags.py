@@ -34,8 +34,14 @@ _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")
 _MILLISECONDS = Fraction(1, 1000)
 
 
-def container_tags(source: VideoInfo, window: Window) -> dict[str, str]:
-    """Tags of the whole file, the timecode of the first frame written among them."""
+def container_tags(source: VideoInfo, window: Window, statement: str = "") -> dict[str, str]:
+    """Tags of the whole file, the timecode of the first frame written among them.
+
+    Args:
+        source: the input.
+        window: the part that is written.
+        statement: added to the comment, the one free tag that most containers keep.
+    """
     tags = {
         key: text
         for key, text in source.metadata.items()
@@ -48,7 +54,15 @@ def container_tags(source: VideoInfo, window: Window) -> dict[str, str]:
         if window.first_s is not None and source.average_rate:
             skipped = round((window.first_s - source.start_s) * source.average_rate)
             tags["timecode"] = advance_timecode(source.timecode, skipped, source.average_rate)
-    return tags
+    return _with_statement(tags, statement) if statement else tags
+
+
+def _with_statement(tags: dict[str, str], statement: str) -> dict[str, str]:
+    key = next((key for key in tags if key.lower() == "comment"), "comment")
+    before = tags.get(key, "").strip()
+    if statement in before:
+        return tags
+    return tags | {key: f"{before}; {statement}" if before else statement}
 
 
 def _is_written_anew(key: str) -> bool:

@@ -230,7 +230,7 @@ class VideoWriter:
             container_options=muxer_options(plan, source),
         )
         self._stack.callback(self._container.close)
-        self._container.metadata.update(container_tags(source, self._window))
+        self._container.metadata.update(container_tags(source, self._window, plan.statement))
         streams = self._streams = OutputStreams(self._container, self._input, plan, source)
         streams.add(self._config, self._window, self._threads)
         self._encoder = streams.encoder
