@@ -177,7 +177,7 @@ def check_codec(codec: str, container: Container) -> None:
     if encoder.type != "video":
         raise UsageError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
     tabled = {name for other in CONTAINERS.values() for name in other.codecs}
-    if codec in tabled and codec not in container.codecs:
+    if codec in tabled - {"mpeg2video"} and codec not in container.codecs:  # Most take that one.
         endings = [end for end, other in CONTAINERS.items() if codec in other.codecs]
         raise NoCodecError(
             f"{ending_of(container)} does not take codec {codec}",
