@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Aperture": "vidrestore.video.picture.presentation",
+    "BatchFailedError": "vidrestore.errors",
     "Chapter": "vidrestore.video.read.probe",
     "Clock": "vidrestore.video.read.clock",
     "ColourTags": "vidrestore.video.read.probe",
@@ -43,6 +44,7 @@ _HOMES = {
     "NotAvailableError": "vidrestore.errors",
     "NotEnoughMemoryError": "vidrestore.errors",
     "Options": "vidrestore.options",
+    "OutputInUseError": "vidrestore.errors",
     "OutputPlan": "vidrestore.video.write.plan",
     "Picture": "vidrestore.structs",
     "PictureFormat": "vidrestore.video.read.changes",
@@ -80,6 +82,7 @@ _HOMES = {
 
 __all__ = [
     "Aperture",
+    "BatchFailedError",
     "Chapter",
     "Clock",
     "ColourTags",
@@ -107,6 +110,7 @@ __all__ = [
     "NotAvailableError",
     "NotEnoughMemoryError",
     "Options",
+    "OutputInUseError",
     "OutputPlan",
     "Picture",
     "PictureFormat",
@@ -155,12 +159,14 @@ if TYPE_CHECKING:
     )
     from vidrestore.config import ConfigLike, RestoreConfig
     from vidrestore.errors import (
+        BatchFailedError,
         DataError,
         DownloadError,
         ImageOpenError,
         ModelError,
         NotAvailableError,
         NotEnoughMemoryError,
+        OutputInUseError,
         UnknownModelError,
         UsageError,
         VideoDecodeError,

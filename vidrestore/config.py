@@ -313,6 +313,17 @@ class EncodeConfig(_Stage):
     codec: str = Field(
         "auto", description="video codec: auto, libx264, libx265, libvpx-vp9, ffv1, prores_ks, …"
     )
+    sink: Literal["file", "ffmpeg"] = Field(
+        "file",
+        description="who encodes: file, this program, or ffmpeg, the system's FFmpeg with what "
+        "--ffmpeg-args says",
+    )
+    ffmpeg_args: str = Field(
+        "",
+        max_length=10_000,
+        description="FFmpeg's options of encoder and container for --sink ffmpeg, such as "
+        "'-c:v hevc_nvenc -cq 20'",
+    )
     crf: float | None = Field(
         None, ge=0, le=63, description="constant quality, lower is better; the codec's own default"
     )

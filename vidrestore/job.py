@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.container import InputContainer
 
+import vidrestore
 from vidrestore.config import RestoreConfig, input_files, sound_file
 from vidrestore.errors import UsageError
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
+from vidrestore.runtime.printable import well_formed
 from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.filter_trial import filters_of, try_filters
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
@@ -31,7 +33,7 @@ from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
 from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
 from vidrestore.video.write.plan import OutputPlan, plan_output
-from vidrestore.video.write.trial import try_output
+from vidrestore.video.write.trial import empty_frames, try_output
 
 __all__ = ["Job", "expected_frames", "make_job"]
 
@@ -109,10 +111,12 @@ def make_job(
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
+        if planned is not None:
+            planned = replace(planned, statement=_statement(config, model))
         expected = expected_frames(info, config)
         tight = _check_memory(filtered, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE:
-            try_output(planned, filtered, config.encode, window, container, inputs)
+            _try(planned, filtered, config, window, container, inputs)
     return Job(
         source=source,
         config=config,
@@ -128,6 +132,24 @@ def make_job(
         inputs=inputs,
         warnings=(*info.warnings, *changes, *tight),
     )
+
+
+def _try(
+    planned: OutputPlan,
+    info: VideoInfo,
+    config: RestoreConfig,
+    window: Window,
+    container: InputContainer | None,
+    inputs: Sequence[Path],
+) -> None:
+    """Write a small file as the output will be, and remove it."""
+    if config.encode.sink == "file":
+        try_output(planned, info, config.encode, window, container, inputs)
+        return
+    from vidrestore.video.ffmpeg.sink import try_ffmpeg
+
+    frames = empty_frames(planned, info)
+    try_ffmpeg(planned, info, config.encode, window, frames, inputs)
 
 
 def _look(
@@ -170,6 +192,18 @@ def _plan(
     if is_folder or is_sequence(Path(destination)):
         return plan_sequence(info, Path(destination), config.encode)
     return plan_output(info, destination, config.encode, container)
+
+
+def _statement(config: RestoreConfig, model: ModelSpec | Path | None) -> str:
+    """What the output's tags say; '' where nothing is restored."""
+    if config.blend.strength == 0:
+        return ""
+    name = model.name if isinstance(model, ModelSpec) else well_formed(model.name) if model else ""
+    named = name or "a network of one's own"
+    return (
+        f"faces restored by vidrestore {vidrestore.__version__}, {named}, "
+        f"strength {config.blend.strength:g}"
+    )
 
 
 def expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:

@@ -64,7 +64,7 @@ def estimate_memory_mib(
     """
     reach = config.temporal_filter.reach_frames if config.temporal_filter.strength else 0
     parsing = config.blend.mask == "parsing"
-    waiting_for_faces = 2 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
+    waiting_for_faces = 3 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
     waiting_for_faces += _PARSING_FRAMES * parsing + config.restore.conceal_defects
     waiting = (
         _DECODER_FRAMES

@@ -59,6 +59,7 @@ def restored_frames(
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
+        frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
         if config.restore.measure_noise:
             frames = stage("measure_noise", measure_noise(frames, restorer.size))
         frames = stage("split_fields", split_fields(frames))

@@ -50,18 +50,19 @@ class Tally:
     faces_beyond_limit: int = 0
     faces_failed: int = 0
     frames_detected: int = 0
-    frames_repaired: int = 0
     scans: Counter[str] = field(default_factory=Counter)
     """Frames by `Frame.scan`, in the report's words."""
     not_as_flagged: Counter[str] = field(default_factory=Counter)
     """The same, of frames whose flags say otherwise."""
+    repaired_s: list[float] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     tracks: dict[int, list[_Seen]] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
         self.frames += 1
         self.frames_detected += frame.detected
-        self.frames_repaired += frame.repaired
+        if frame.repaired:
+            self.repaired_s.append(round(float(frame.pts * frame.time_base), 3))
         if frame.is_cut and frame.index:
             self.cuts.append(frame.index)
         scan = _SCANS[frame.scan]

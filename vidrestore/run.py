@@ -17,7 +17,7 @@ from vidrestore.errors import UsageError
 from vidrestore.geometry import identity
 from vidrestore.job import Job
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
-from vidrestore.models.load import resolve_device
+from vidrestore.models.load import peak_device_memory_mib, resolve_device
 from vidrestore.models.parsing import FaceParser
 from vidrestore.pipeline import restored_frames, tracked_frames
 from vidrestore.report import Tally, check_failures
@@ -37,7 +37,16 @@ from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
-__all__ = ["Networks", "Progress", "give_frames", "inspect_job", "run_job", "single_frame"]
+__all__ = [
+    "Networks",
+    "Progress",
+    "give_frames",
+    "inspect_job",
+    "open_reader",
+    "open_writer",
+    "run_job",
+    "single_frame",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ def run_job(
     *,
     preview: str | Path | None,
     progress: Callable[[Progress], None] | None,
+    each: Callable[[Frame], None] | None,
     source: FrameSource | None,
     sink: FrameSink | None,
 ) -> RestoreReport:
@@ -77,6 +87,7 @@ def run_job(
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame.
+        each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
 
@@ -87,8 +98,8 @@ def run_job(
     config = job.config
     clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
     with ExitStack() as stack:
-        reader = stack.enter_context(source or _open_reader(job))
-        writer = stack.enter_context(sink or _open_writer(job))
+        reader = stack.enter_context(source or open_reader(job))
+        writer = stack.enter_context(sink or open_writer(job))
         networks = load(config)
         loaded = time.perf_counter()
         frames = restored_frames(
@@ -104,6 +115,8 @@ def run_job(
         for frame in frames:
             clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
             tally.add(frame)
+            if each is not None:
+                each(frame)
             if preview is not None:
                 best.consider(frame)
             if progress is not None:
@@ -129,11 +142,13 @@ def run_job(
         faces_beyond_limit=tally.faces_beyond_limit,
         faces_failed=tally.faces_failed,
         frames_detected=tally.frames_detected,
-        frames_repaired=tally.frames_repaired,
+        frames_repaired=len(tally.repaired_s),
+        repaired_s=tuple(tally.repaired_s),
         seconds=ended - begun,
         frames_per_s=tally.frames / max(ended - loaded, 1e-9),
         stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
         peak_memory_mib=peak_memory_mib(),
+        peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
         scans=dict(tally.scans),
@@ -147,7 +162,7 @@ def run_job(
 
 def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
     """Restored frames of a job's input; leaving early closes it."""
-    with _open_reader(job) as reader:
+    with open_reader(job) as reader:
         frames = restored_frames(
             prefiltered(reader.frames(), job.filters),
             networks.detector,
@@ -184,7 +199,7 @@ def inspect_job(
 ) -> Tracks:
     """Find and track the faces of a job's input; see `Session.inspect`."""
     builder, begun = TracksBuilder(), time.perf_counter()
-    with _open_reader(job) as reader:
+    with open_reader(job) as reader:
         frames = tracked_frames(
             prefiltered(reader.frames(), job.filters), detector, job.config, tracks=job.tracks
         )
@@ -201,7 +216,8 @@ def inspect_job(
     )
 
 
-def _open_reader(job: Job) -> FrameSource:
+def open_reader(job: Job) -> FrameSource:
+    """What reads a job's input; a context manager, see `FrameSource`."""
     if job.info.sequence is not None:
         return SequenceReader(
             job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
@@ -215,11 +231,18 @@ def _open_reader(job: Job) -> FrameSource:
     )
 
 
-def _open_writer(job: Job) -> FrameSink:
+def open_writer(job: Job) -> FrameSink:
+    """The sink that writes a job's output; not entered yet."""
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
     if job.output.container is SEQUENCE:
         return SequenceWriter(job.output, job.filtered, job.config.encode, job.window)
+    if job.config.encode.sink == "ffmpeg":
+        from vidrestore.video.ffmpeg.sink import FfmpegWriter
+
+        return FfmpegWriter(
+            job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs
+        )
     return VideoWriter(
         job.output,
         job.filtered,

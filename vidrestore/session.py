@@ -191,6 +191,7 @@ class Session:
         *,
         preview: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None,
+        each: Callable[[Frame], None] | None = None,
         source: FrameSource | None = None,
         sink: FrameSink | None = None,
     ) -> RestoreReport:
@@ -200,6 +201,7 @@ class Session:
             job: from `plan`.
             preview: see `video`.
             progress: see `video`.
+            each: called with each frame that was written, restored faces and all.
             source: where frames come from instead of the job's file.
             sink: where they go instead of the job's output.
 
@@ -207,7 +209,13 @@ class Session:
             VidRestoreError: for files, weights and models; nothing half-written is left.
         """
         return run_job(
-            job, self._networks, preview=preview, progress=progress, source=source, sink=sink
+            job,
+            self._networks,
+            preview=preview,
+            progress=progress,
+            each=each,
+            source=source,
+            sink=sink,
         )
 
     def frames(

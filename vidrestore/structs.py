@@ -238,6 +238,8 @@ class RestoreReport:
     """Frames the detector looked at."""
     frames_repaired: int
     """Frames that could not be decoded and repeat the one before."""
+    repaired_s: tuple[float, ...]
+    """Times of those frames in the output, in seconds."""
     seconds: float
     """Wall-clock time of the run, loading included."""
     frames_per_s: float
@@ -246,6 +248,8 @@ class RestoreReport:
     """Time spent inside each stage, in seconds."""
     peak_memory_mib: float = 0.0
     """Largest resident memory of the process, in MiB."""
+    peak_device_memory_mib: float = 0.0
+    """Largest memory that tensors took on the GPU, in MiB; 0 on the CPU."""
     tracks: tuple[FaceRecord, ...] = ()
     cuts: tuple[int, ...] = ()
     """Frames at which a new shot begins, without the first."""

@@ -39,6 +39,8 @@ ALIASES = {
     "decode.gaps": "--gaps",
     "decode.deinterlace": "--deinterlace",
     "decode.prefilter": "--prefilter",
+    "encode.sink": "--sink",
+    "encode.ffmpeg_args": "--ffmpeg-args",
     "encode.crf": "--crf",
     "encode.codec": "--codec",
     "encode.profile": "--profile",

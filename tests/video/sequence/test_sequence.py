@@ -20,6 +20,7 @@ from vidrestore.config import resolve_config
 from vidrestore.errors import VideoDecodeError, VideoOpenError, VideoWriteError, VidRestoreError
 from vidrestore.job import make_job
 from vidrestore.video.picture.samples import picture_from_av
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.dpx import read_header, repack
@@ -245,6 +246,32 @@ def test_sound_goes_with_the_pictures(tmp_path: Path) -> None:
     assert len(times_of(tmp_path / "part.mkv")) == 15
     late = b"".join(packet for _, packet in packets_of(tmp_path / "part.mkv", 1))
     assert len(late) == pytest.approx(0.6 * len(data), abs=8192) and data.endswith(late)
+
+
+def test_tags_of_broadcast_wave_go_with_the_pictures(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", ".png", "rgb24")
+    heard = {"time_reference": "172800000", "originator_reference": "USID1"}
+    wave = make_wave(tmp_path / "sound.wav", heard)
+    options = {"decode__fps": 25, "encode__audio": str(wave)}
+    restored(source, tmp_path / "film.mkv", encode__codec="ffv1", **options)
+    told = {key.lower(): value for key, value in probe(tmp_path / "film.mkv").metadata.items()}
+    assert told | heard == told
+    values = {"decode.fps": 25, "encode.audio": str(wave), "encode.codec": "ffv1"}
+    job = make_job(source, tmp_path / "film.mxf", resolve_config(None, values))
+    assert job.output is not None
+    assert any("tags of Broadcast Wave" in note for note in job.output.notes)
+
+
+def make_wave(path: Path, tags: dict[str, str]) -> Path:
+    """Silence of one second with a chunk `bext`."""
+    with av.open(str(path), "w", container_options={"write_bext": "1"}) as out:
+        out.metadata.update(tags)
+        stream = out.add_stream("pcm_s24le", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.int32), "s32", layout="mono")
+        frame.sample_rate = 48000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
 
 
 def test_video_of_yuv_becomes_rgb_and_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import copy
 import inspect
 import logging
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -54,6 +54,8 @@ class NetworkRestorer:
         precision: number format; "auto" takes the fastest one that agrees with float32, "as is"
             leaves the network as it is given.
         batch_size: crops in every call of the network; 0 picks a number for the device.
+        original: gives the network anew, for faces that a shorter format gave no valid numbers;
+            without it, the weights as they were rounded to that format serve.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class NetworkRestorer:
         device: torch.device | str = "cpu",
         precision: Precision | Literal["auto", "as is"] = "auto",
         batch_size: int = 0,
+        original: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.name = name
+        self._original = original
         self.size = size
         named = isinstance(template, str)
         self.template: Array = landmark_template(template, size) if named else template  # type: ignore[arg-type, assignment]
@@ -129,6 +133,9 @@ class NetworkRestorer:
             return run_network(network, crops.to(self.device), noise, steer)
 
     def _in_float32(self) -> nn.Module:
+        if self._float32_network is None and self._original is not None:
+            network = self._original()
+            self._float32_network = prepare_for_inference(network, self.device, "float32")
         if self._float32_network is None:
             self._float32_network = copy.deepcopy(self.network).float()
         return self._float32_network

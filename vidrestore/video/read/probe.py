@@ -160,6 +160,8 @@ class VideoInfo:
     """Of the video stream that is restored."""
     timecode: str | None
     """SMPTE timecode of the first frame, such as '01:00:00:00'."""
+    reel_name: str | None = None
+    """Of the tape or film reel that the picture was taken from."""
     clock: Clock = field(default_factory=Clock)
     """Of the whole file, where its own jumps."""
     changes: tuple[FormatChange, ...] = ()
@@ -418,7 +420,8 @@ def _gather(
         chapters=_chapters(container),
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
-        timecode=_timecode(container, stream),
+        timecode=_tag("timecode", container, stream),
+        reel_name=_tag("reel_name", container, stream),
         clock=clock,
     )
 
@@ -536,12 +539,13 @@ def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
     )
 
 
-def _timecode(container: InputContainer, stream: VideoStream) -> str | None:
+def _tag(name: str, container: InputContainer, stream: VideoStream) -> str | None:
+    """A tag of the file, of the picture, or of a timecode track."""
     places = [container.metadata, stream.metadata]
     places += [one.metadata for one in container.streams if one.type == "data"]
     for metadata in places:
         for key, value in metadata.items():
-            if key.lower() == "timecode":
+            if key.lower() == name and value:
                 return value
     return None
 
@@ -602,6 +606,8 @@ def describe(info: VideoInfo) -> list[str]:
         lines.append(f"chapters    {len(info.chapters)}")
     if info.timecode:
         lines.append(f"timecode    {info.timecode}")
+    if info.reel_name:
+        lines.append(f"reel        {info.reel_name}")
     lines += [
         f"{key:<11} {value}"
         for key, value in info.metadata.items()

@@ -20,6 +20,7 @@ from vidrestore.video.write.containers import AUTO_ORDER, CONTAINERS, Container,
 from vidrestore.video.write.source_kind import SAME_FAMILY, codec_order, encoder_profile, reason
 
 __all__ = [
+    "PROGRESSIVE_ONLY",
     "CodecChoice",
     "NoCodecError",
     "check_codec",
@@ -51,7 +52,7 @@ _KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks", "dnxhd")
 _DNXHD_BIT_RATES = (185_000_000, 220_000_000)
 """Of interlaced DNxHD, up to 25 frames a second and above; DNxHR has no fields."""
 
-_PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "cfhd")
+PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "cfhd")
 """Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
@@ -179,7 +180,7 @@ def check_codec(codec: str, container: Container) -> None:
     if encoder.type != "video":
         raise UsageError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
     tabled = {name for other in CONTAINERS.values() for name in other.codecs}
-    if codec in tabled and codec not in container.codecs:
+    if codec in tabled - {"mpeg2video"} and codec not in container.codecs:  # Most take that one.
         endings = [end for end, other in CONTAINERS.items() if codec in other.codecs]
         raise NoCodecError(
             f"{ending_of(container)} does not take codec {codec}",
@@ -195,7 +196,7 @@ def fitting_format(
         held = _HOLDS[codec]
     else:
         held = frozenset(form.name for form in _encoder(codec).video_formats or ())
-    if interlaced and codec in _PROGRESSIVE_ONLY:
+    if interlaced and codec in PROGRESSIVE_ONLY:
         return None
     for name in equal_layouts(pix_fmt):
         if name in held and _opens(codec, name, width, height, interlaced):

@@ -32,7 +32,7 @@ from vidrestore.video.write.encoder_options import (
 )
 from vidrestore.video.write.losses import CAPTION_CODECS
 from vidrestore.video.write.plan import OutputPlan
-from vidrestore.video.write.tags import stream_tags
+from vidrestore.video.write.tags import picture_tags
 
 __all__ = ["PictureEncoder"]
 
@@ -88,6 +88,11 @@ class PictureEncoder:
             )
         return tuple(notes)
 
+    @property
+    def end_s(self) -> Fraction:
+        """When the last frame ends in the output."""
+        return ((self.last_pts or 0) + max(1, self._step)) * self._time_base
+
     def encode(self, frame: Frame | None) -> Sequence[Packet[Any]]:
         """Encode a frame's picture at its time, or (None) give what the encoder still holds.
 
@@ -120,7 +125,7 @@ class PictureEncoder:
         assert isinstance(stream, VideoStream)
         self._set_codec(stream, threads)
         info = next(one for one in source.streams if one.index == source.stream_index)
-        stream.metadata.update(stream_tags(info, encoded=True))
+        stream.metadata.update(picture_tags(source, plan.container.muxer))
         if plan.codec == "libvpx-vp9" and plan.pix_fmt.startswith("yuva"):
             stream.metadata["alpha_mode"] = "1"
         stream.disposition = Disposition(info.disposition)

@@ -20,11 +20,13 @@ from vidrestore.errors import UsageError, VideoDecodeError, VideoWriteError, nea
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
+from vidrestore.video.ffmpeg.arguments import check_arguments
+from vidrestore.video.ffmpeg.choice import ffmpeg_choice
 from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
 from vidrestore.video.write.containers import Container, container_of
-from vidrestore.video.write.losses import picture_losses
+from vidrestore.video.write.losses import picture_losses, tag_losses
 from vidrestore.video.write.profiles import Wanted, apply_profile
 from vidrestore.video.write.refusal import Option, Refusal, advise
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
@@ -72,6 +74,8 @@ class OutputPlan:
     """Cover art that becomes an attachment: (name, MIME type, data) by the input's stream."""
     notes: tuple[str, ...]
     """What a person should know: streams dropped."""
+    statement: str = ""
+    """What the file's tags say about its being restored; '' for nothing."""
 
     def action(self, index: int) -> str:
         """What becomes of the input's stream `index`."""
@@ -99,6 +103,7 @@ def plan_output(
     if source is None and info.carrier is not None:
         with open_input(info.carrier) as opened:
             return plan_output(info, destination, config, opened)
+    check_arguments(config)
     destination = Path(destination)
     container_of(destination)
     check_outputs([destination], inputs=[info.path], overwrite=config.overwrite)
@@ -125,8 +130,12 @@ def _settle(
     """
     container = container_of(destination)
     config, wanted = apply_profile(info, config)
-    choice = _choose(info, wanted, destination, container, config)
-    _check_quality(choice.codec, config)
+    is_ours = config.sink == "file"
+    if is_ours:
+        choice = _choose(info, wanted, destination, container, config)
+        _check_quality(choice.codec, config)
+    else:
+        choice = ffmpeg_choice(info, destination, config)
     _check_turn(info, destination, container)
     streams, notes = plan_streams(source, info, destination, container, config)
     with_chapters = bool(info.chapters) and container.chapters
@@ -144,7 +153,8 @@ def _settle(
             "writes; --codec ffv1 keeps them"
         )
     notes += wanted.notes
-    notes += picture_losses(info, choice.codec, container.muxer)
+    notes += picture_losses(info, choice.codec, container.muxer, through_pipe=not is_ours)
+    notes += tag_losses(info, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")
