@@ -102,8 +102,8 @@ def read_back(
     frames = _decoded(written, framemd5)
     comparison = None
     if job is not None and job.output is not None:
-        size = (job.info.width, job.info.height)
-        if is_comparable(job.output, job.info.pix_fmt, size):
+        size = (job.filtered.width, job.filtered.height)
+        if is_comparable(job.output, job.filtered.pix_fmt, size):
             comparison = _Comparison(job.output, regions)
     count = 0
     if comparison is None or job is None:

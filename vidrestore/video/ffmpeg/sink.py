@@ -29,6 +29,7 @@ from vidrestore.video.ffmpeg.program import EncoderProcess, require_ffmpeg
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.conversion import for_encoder
+from vidrestore.video.write.one_order import require_one_order
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.presentation import shown_of
 from vidrestore.video.write.tags import chapters_for, container_tags, picture_tags
@@ -121,6 +122,7 @@ class FfmpegWriter:
                 f"{self._last_pts}"
             )
         self._last_pts = frame.pts
+        require_one_order(frame, self._source, self._window)
         with self._told():
             out = for_encoder(frame.picture, self.plan.pix_fmt)
             out.pts, out.time_base = frame.pts + self._window.shift, frame.time_base

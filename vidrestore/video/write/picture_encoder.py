@@ -18,9 +18,8 @@ from vidrestore.errors import VideoWriteError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
-from vidrestore.video.picture.field_order import field_order_of, with_field_order
+from vidrestore.video.picture.field_order import with_field_order
 from vidrestore.video.picture.side_data import side_data_names
-from vidrestore.video.read.changes import OTHER_ORDER_WAY, split_advice
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.codecs import set_interlaced
@@ -31,6 +30,7 @@ from vidrestore.video.write.encoder_options import (
     set_threads,
 )
 from vidrestore.video.write.losses import CAPTION_CODECS
+from vidrestore.video.write.one_order import require_one_order
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.tags import picture_tags
 
@@ -187,24 +187,10 @@ class PictureEncoder:
         return out
 
     def _in_order(self, out: av.VideoFrame, frame: Frame) -> av.VideoFrame:
-        """The frame flagged with the file's one order of fields; progressive ones are too.
-
-        Raises:
-            VideoWriteError: its own order is the other one.
-        """
+        """The frame flagged with the file's one order of fields; progressive ones are too."""
+        self._unmarked += not require_one_order(frame, self._source, self._window)
         order = self._source.first_field
-        own = field_order_of(frame.picture.handle)
-        if order is None:
-            self._unmarked += own is not None
-            return out
-        if own not in (None, order):
-            first_s = self._window.first_s or Fraction(0)
-            at_s = frame.pts * frame.time_base + first_s - self._source.start_s
-            raise VideoWriteError(
-                f"{self._source.path}: the order of fields changes from {order} to {own} field "
-                f"first at {float(at_s):.3f} s; {split_advice(at_s)}{OTHER_ORDER_WAY}"
-            )
-        return with_field_order(out, order)
+        return out if order is None else with_field_order(out, order)
 
     def _ticks(self, frame: Frame) -> int:
         """The frame's time in ticks of the encoder.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +16,13 @@ import av
 from av.container import InputContainer
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import UsageError, VideoDecodeError, VideoWriteError, nearest
+from vidrestore.errors import (
+    UsageError,
+    VideoDecodeError,
+    VideoWriteError,
+    VidRestoreError,
+    nearest,
+)
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
@@ -116,7 +122,21 @@ def plan_output(
         return _settle(info, destination, config, source)
     except Refusal as refusal:
         ways = advise(refusal, destination.suffix, config, attempt)
+        ways += _progressive_way(info, destination, config, source)
         raise VideoWriteError(f"{refusal}; {ways}") from refusal
+
+
+def _progressive_way(
+    info: VideoInfo, destination: Path, config: EncodeConfig, source: InputContainer | None
+) -> str:
+    """One more way out of a refusal, where a progressive picture would not be refused."""
+    if not info.interlaced:
+        return ""
+    try:
+        _settle(replace(info, interlaced=False), destination, config, source)
+    except VidRestoreError:
+        return ""
+    return ", or make it progressive with --deinterlace bwdif"
 
 
 def _settle(
@@ -181,7 +201,7 @@ def _choose(
     config: EncodeConfig,
 ) -> CodecChoice:
     if info.interlaced and (wanted.encoder_profile or "").startswith("dnxhr"):
-        raise Refusal(f"{destination}: DNxHR has no interlaced pictures{_PROGRESSIVE_WAY}")
+        raise Refusal(f"{destination}: DNxHR has no interlaced pictures")
     try:
         return choose_codec(
             container,
@@ -192,26 +212,9 @@ def _choose(
             source_codec=info.codec,
         )
     except NoCodecError as error:
-        way = _PROGRESSIVE_WAY if _fits_progressive(info, wanted, container, config) else ""
         others = [name for name in (*container.codecs, "auto") if name != config.codec]
         options: list[Option] = [("codec", name) for name in others]
-        raise Refusal(f"{destination}: {error.what}{way}", options) from error
-
-
-_PROGRESSIVE_WAY = " (--deinterlace bwdif makes it progressive)"
-
-
-def _fits_progressive(
-    info: VideoInfo, wanted: Wanted, container: Container, config: EncodeConfig
-) -> bool:
-    """Whether an interlaced picture would fit if it were progressive."""
-    if not info.interlaced:
-        return False
-    try:
-        choose_codec(container, wanted.pix_fmt, *wanted.size, config.codec, source_codec=info.codec)
-    except NoCodecError:
-        return False
-    return True
+        raise Refusal(f"{destination}: {error.what}", options) from error
 
 
 def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
