@@ -236,6 +236,7 @@ def _check_memory(
         config,
         None if planned is None else planned.codec,
         _weights_bytes(model),
+        interlaced=info.interlaced,
     )
     warning = check_memory(needed, f"{info.path} ({info.width}x{info.height})")
     return () if warning is None else (warning,)

@@ -137,6 +137,9 @@ class Face:
     measured by optical flow; None at the first frame of a track or where flow failed."""
     crop_from_frame: Array | None = None
     """(2, 3) affine from coded pixels to crop pixels; None before smoothing."""
+    crops_from_fields: tuple[Array, ...] = ()
+    """Where a frame was restored field by field, `crop_from_frame` at the time of each field; else
+    empty."""
     strength: float = 1.0
     """How much of the restored face to use, 0 to 1 (tracks fade in and out)."""
     gated_by: tuple[str, ...] = ()

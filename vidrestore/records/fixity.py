@@ -22,6 +22,7 @@ from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.job import Job
 from vidrestore.run import open_reader
 from vidrestore.video.boundary import av_boundary
+from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.probe import open_input, select_video
 from vidrestore.video.write.codecs import equal_layouts
 from vidrestore.video.write.conversion import for_encoder
@@ -113,7 +114,7 @@ def read_back(
                 step()
         return count, None
     with open_reader(job) as reader:
-        for before, after in zip_longest(reader.frames(), frames):
+        for before, after in zip_longest(prefiltered(reader.frames(), job.filters), frames):
             if before is None or after is None:
                 raise VideoWriteError(
                     f"{written}: has not as many frames as were read; restore it anew"

@@ -121,11 +121,12 @@ def crop_around(
 
 
 def _region(face: Face) -> tuple[int, int, int, int]:
-    """Where the crop lies in the coded frame."""
+    """Where the crop lies in the coded frame, in both of its fields."""
     assert face.crop is not None and face.crop_from_frame is not None
     last = face.crop.shape[-1]
     corners = np.array([(-1, -1), (last, -1), (last, last), (-1, last)], np.float64)
-    points = apply(invert(face.crop_from_frame), corners)
+    places = face.crops_from_fields or (face.crop_from_frame,)
+    points = np.concatenate([apply(invert(place), corners) for place in places])
     low, high = np.floor(points.min(0)) - _MARGIN_PX, np.ceil(points.max(0)) + _MARGIN_PX
     bounded = np.clip([*low, *high], -(2**30), 2**30).astype(int)
     return int(bounded[0]), int(bounded[1]), int(bounded[2]), int(bounded[3])

@@ -55,8 +55,10 @@ def _whole_face(face: Face, earlier: Face, later: Face) -> Face:
     """A face where it is in the whole frame, with the crops of the earlier field; it counts as
     failed where one of the fields failed.
     """
+    moved = (earlier.crop_from_frame, later.crop_from_frame)
     return replace(
         face,
+        crops_from_fields=tuple(one for one in moved if one is not None),
         source_crop=earlier.source_crop,
         concealed=earlier.concealed,
         crop=None if later.crop is None else earlier.crop,

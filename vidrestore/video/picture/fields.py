@@ -20,6 +20,7 @@ from vidrestore.structs import Picture
 from vidrestore.video.picture.chroma import Rect
 from vidrestore.video.picture.field_order import FieldOrder
 from vidrestore.video.picture.filter_graph import FilterGraph
+from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.picture.samples import copy_picture, luma_region, picture_from_av
 
 __all__ = ["Seen", "combing", "deinterlaced_fields", "look_at_scan", "with_changed_fields"]
@@ -101,14 +102,17 @@ def with_changed_fields(
     Args:
         picture: stays as it is.
         fields: first line of the field, 0 or 1; its deinterlaced picture; the same, changed. Only
-            samples that differ between these are taken, and only on the field's own lines.
+            the difference of these is taken, and only on the field's own lines.
     """
-    whole = copy_picture(picture)
+    whole, layout = copy_picture(picture), layout_of(picture.format)
+    most = ((1 << layout.bits) - 1) << layout.shift
     for first_line, before, after in fields:
         lines = slice(first_line, None, 2)
         for plane, old, new in zip(whole.planes, before.planes, after.planes, strict=True):
-            was, now = old.numpy()[lines], new.numpy()[lines]
-            np.copyto(plane.numpy()[lines], now, where=was != now)
+            own, was, now = (one.numpy()[lines] for one in (plane, old, new))
+            changed = was != now  # a few formats are rounded on the way to the deinterlacer
+            added = own[changed].astype(np.int32) + now[changed] - was[changed].astype(np.int32)
+            own[changed] = added.clip(0, most)
     return whole
 
 
