@@ -28,14 +28,11 @@ __all__ = ["filters_of", "last_filter", "shape_after", "try_filters"]
 _FRAMES = 6
 """Enough for filters that drop one of five, or make five of four."""
 
-_SAR_STEPS, _SAR_ROW = 1 << 20, 1 << 10
-_SAR_FILTER = (
-    f"scale=w='1+mod(floor(sar*{_SAR_STEPS}+0.5),{_SAR_ROW})'"
-    f":h='1+floor(floor(sar*{_SAR_STEPS}+0.5)/{_SAR_ROW})'"
-)
-"""Draws the shape of pixels, which PyAV does not tell, as the size of a picture."""
-_SAR_TERMS = 700
-"""Denominators up to this are told apart by so many steps."""
+_SAR_BITS = (14, 34)
+"""Binary digits of the shape of pixels up to which each of two graphs tells 20."""
+_SAR_ROW = 1024
+_SAR_TERMS = 60_000
+"""Denominators up to this are told apart by so many digits."""
 
 # fmt: off
 _REFUSED = frozenset({
@@ -94,12 +91,21 @@ def shape_after(frame: av.VideoFrame, text: str, sar: Fraction) -> Fraction:
         text: the filters.
         sar: the same before them.
     """
-    graph = FilterGraph(frame, text, _SAR_FILTER, sar=sar)
-    given = _sent(graph, [frame])
-    if not given:
-        return sar
-    steps = (given[0].height - 1) * _SAR_ROW + given[0].width - 1
-    return Fraction(steps, _SAR_STEPS).limit_denominator(_SAR_TERMS) or sar
+    told = Fraction(0)
+    for bits in _SAR_BITS:
+        given = _sent(FilterGraph(frame, text, _sar_filter(bits), sar=sar), [frame])
+        if not given:
+            return sar
+        told += Fraction((given[0].height - 1) * _SAR_ROW + given[0].width - 1, 1 << bits)
+    return told.limit_denominator(_SAR_TERMS) or sar
+
+
+def _sar_filter(bits: int) -> str:
+    """Draws 20 binary digits of the shape of pixels, which PyAV does not tell, as the size of a
+    picture.
+    """
+    number = f"floor(mod(sar*{1 << bits}\\,{_SAR_ROW**2}))"
+    return f"scale=w=1+mod({number}\\,{_SAR_ROW}):h=1+floor({number}/{_SAR_ROW})"
 
 
 def _tried(info: VideoInfo, text: str) -> VideoInfo:

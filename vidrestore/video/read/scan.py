@@ -36,8 +36,8 @@ NUMBERS: dict[FieldOrder, int] = {"top": 2, "bottom": 3}
 _PLACES = 5
 _FRAMES = 12
 """Looked at in each place: of pairs of fields between whole frames, one in so many may be one."""
-_FRAMES_BY_THEMSELVES = 2
-"""The same of codecs whose frames are coded each by itself."""
+_LARGE_FRAMES, _LARGE_PX = 2, 1_000_000
+"""The same of large pictures that are coded each by itself, which take long."""
 _MOST_FRAMES = 300
 """Decoded in each place."""
 
@@ -130,6 +130,10 @@ class _Look:
         self._info, self._container, self._stream = info, container, stream
         self._first_s, self._end_s = first_s, end_s
 
+    @property
+    def _by_themselves(self) -> bool:
+        return self._info.codec in _BY_THEMSELVES
+
     def places(self) -> list[Fraction]:
         """Where to look, on the container's clock; only at the beginning where that jumps."""
         info = self._info
@@ -137,17 +141,21 @@ class _Look:
         end = self._end_s
         if end is None and info.duration_s:
             end = info.start_s + Fraction(info.duration_s).limit_denominator(1000)
-        if end is None or end <= first + _PLACES * _SEEK_BACK_S or info.clock.joins:
+        least_s = 0 if self._by_themselves else _PLACES * _SEEK_BACK_S
+        if end is None or end <= first + least_s or info.clock.joins:
             return [first]
         return [first + (end - first) * place / _PLACES for place in range(_PLACES)]
 
     def near(self, at_s: Fraction) -> list[_Seen]:
         """Some frames of the part, from a key frame before a time on."""
         found: list[_Seen] = []
-        wanted = _FRAMES_BY_THEMSELVES if self._info.codec in _BY_THEMSELVES else _FRAMES
-        wanted *= _PLACES if len(self.places()) == 1 else 1
+        least_s = at_s if self._by_themselves else self.places()[0] - _SEEK_BACK_S
+        least_s = least_s if self._first_s is None else max(least_s, self._first_s)
+        wanted = _FRAMES * (_PLACES if len(self.places()) == 1 else 1)
+        if self._by_themselves and self._info.width * self._info.height > _LARGE_PX:
+            wanted = _LARGE_FRAMES
         for number, one in enumerate(self._from(at_s)):
-            if self._first_s is None or one.at_s >= self._first_s:
+            if one.at_s >= least_s:
                 found.append(one)
             if len(found) >= wanted or number >= _MOST_FRAMES:
                 break
@@ -177,7 +185,7 @@ class _Look:
     def _from(self, at_s: Fraction) -> Iterator[_Seen]:
         """Frames from a key frame before a time on, to the end of the part."""
         stream, info = self._stream, self._info
-        back_s = at_s - _SEEK_BACK_S
+        back_s = at_s - (0 if self._by_themselves else _SEEK_BACK_S)
         try:
             if back_s <= info.start_s:
                 wind(self._container, 0)
