@@ -71,10 +71,10 @@ def try_filters(info: VideoInfo, filters: tuple[str, ...]) -> VideoInfo:
         try:
             info = _tried(info, text)
         except FilterError as error:
-            raise UsageError(f"--prefilter {text!r}: {error}") from error
+            raise UsageError(f"--prefilter '{text}': {error}") from error
         except AV_ERRORS as error:
             raise UsageError(
-                f"--prefilter {text!r}: fails on {info.width}x{info.height} {info.pix_fmt} "
+                f"--prefilter '{text}': fails on {info.width}x{info.height} {info.pix_fmt} "
                 f"({reason_of(error)})"
             ) from error
     return info

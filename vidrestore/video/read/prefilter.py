@@ -76,7 +76,7 @@ class _Line:
         """Give the rest."""
         yield from self._pass(None)
         if self._waiting:
-            raise self._error("gives no frame for this one")
+            raise self._error("gives no frame for the one")
 
     def _pass(self, frame: Frame | None) -> Iterator[Frame]:
         try:
@@ -95,7 +95,7 @@ class _Line:
 
     def _error(self, what: str) -> VideoDecodeError:
         at_s = self._waiting[0].pts * self._waiting[0].time_base if self._waiting else 0
-        return VideoDecodeError(f"--prefilter {self._text!r}: {what}, at {float(at_s):.3f} s")
+        return VideoDecodeError(f"--prefilter '{self._text}': {what} at {float(at_s):.3f} s")
 
 
 def _time_s(frame: av.VideoFrame) -> Fraction | None:

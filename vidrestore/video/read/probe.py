@@ -27,7 +27,7 @@ from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
-from vidrestore.video.picture.field_order import FieldOrder
+from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
 from vidrestore.video.read.changes import ChangeFinder, FormatChange
@@ -37,7 +37,7 @@ from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.read.rate import believed_rate
-from vidrestore.video.read.scan import ORDERS, with_scan
+from vidrestore.video.read.scan import NUMBERS, ORDERS, with_scan
 from vidrestore.video.sequence.files import PictureSequence
 from vidrestore.video.write.codecs import choose_codec
 from vidrestore.video.write.containers import CONTAINERS
@@ -411,7 +411,7 @@ def _gather(
         n_frames_estimate=clock.pictures or _frame_count(stream, rate, duration_s),
         colour=_colour(_told_colour(stream), frame),
         interlaced=frame.interlaced_frame,
-        field_order=int(context.field_order),
+        field_order=_field_order(frame, int(context.field_order)),
         mastering=_mastering(frame),
         light_level=_light_level(frame),
         side_data=side_data_names(frame),
@@ -424,6 +424,12 @@ def _gather(
         reel_name=_tag("reel_name", container, stream),
         clock=clock,
     )
+
+
+def _field_order(frame: av.VideoFrame, told: int) -> int:
+    """`AVFieldOrder` as told, but for a frame that says otherwise."""
+    order = field_order_of(frame)
+    return told if order is None or ORDERS.get(told) == order else NUMBERS[order]
 
 
 def _length_s(clock: Clock, rate: Fraction | None) -> float | None:
@@ -455,6 +461,7 @@ def with_format(info: VideoInfo, stream: VideoStream, frame: av.VideoFrame) -> V
         sar=sar,
         display=display_of(frame.width, frame.height, sar, info.display_matrix),
         interlaced=frame.interlaced_frame,
+        field_order=_field_order(frame, info.field_order),
     )
 
 

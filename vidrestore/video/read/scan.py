@@ -25,19 +25,20 @@ from vidrestore.video.read.h264 import H264Pictures
 if TYPE_CHECKING:
     from vidrestore.video.read.probe import VideoInfo
 
-__all__ = ["ORDERS", "with_scan"]
+__all__ = ["NUMBERS", "ORDERS", "with_scan"]
 
 ORDERS: dict[int, FieldOrder] = {2: "top", 3: "bottom", 4: "top", 5: "bottom"}
 """By FFmpeg's `AVFieldOrder`; the other numbers are unknown or progressive."""
 
-_NUMBERS: dict[FieldOrder, int] = {"top": 2, "bottom": 3}
+NUMBERS: dict[FieldOrder, int] = {"top": 2, "bottom": 3}
+"""The other way."""
 
 _PLACES = 5
 _FRAMES = 12
 """Looked at in each place: of pairs of fields between whole frames, one in so many may be one."""
 _FRAMES_BY_THEMSELVES = 2
 """The same of codecs whose frames are coded each by itself."""
-_MOST_FRAMES = 90
+_MOST_FRAMES = 300
 """Decoded in each place."""
 
 # fmt: off
@@ -50,6 +51,9 @@ _FLAG_THEMSELVES = frozenset({
 
 _BY_THEMSELVES = frozenset({"dnxhd", "dvvideo", "ffv1", "mjpeg", "prores"})
 """Codecs whose frames are coded each by itself, and flagged so."""
+
+_SEEK_BACK_S = 2
+"""Seeking goes by decoding time, which runs ahead of presentation where pictures are reordered."""
 
 _SEQUENCE_EXTENSION = b"\0\0\1\xb5"
 
@@ -91,7 +95,7 @@ def with_scan(
     if not (counts["top"] or counts["bottom"]):
         return replace(info, interlaced=False) if counts else info
     order: FieldOrder = "top" if counts["top"] >= counts["bottom"] else "bottom"
-    number = info.field_order if told == order else _NUMBERS[order]
+    number = info.field_order if told == order else NUMBERS[order]
     info = replace(info, interlaced=True, field_order=number)
     both = counts["top"] and counts["bottom"]
     change = _change(info, look.first_change(places)) if both else None
@@ -133,16 +137,17 @@ class _Look:
         end = self._end_s
         if end is None and info.duration_s:
             end = info.start_s + Fraction(info.duration_s).limit_denominator(1000)
-        if end is None or end <= first or info.clock.joins:
+        if end is None or end <= first + _PLACES * _SEEK_BACK_S or info.clock.joins:
             return [first]
         return [first + (end - first) * place / _PLACES for place in range(_PLACES)]
 
     def near(self, at_s: Fraction) -> list[_Seen]:
-        """The first frames from a time on."""
+        """Some frames of the part, from a key frame before a time on."""
         found: list[_Seen] = []
         wanted = _FRAMES_BY_THEMSELVES if self._info.codec in _BY_THEMSELVES else _FRAMES
+        wanted *= _PLACES if len(self.places()) == 1 else 1
         for number, one in enumerate(self._from(at_s)):
-            if one.at_s >= at_s:
+            if self._first_s is None or one.at_s >= self._first_s:
                 found.append(one)
             if len(found) >= wanted or number >= _MOST_FRAMES:
                 break
@@ -170,10 +175,14 @@ class _Look:
         return None
 
     def _from(self, at_s: Fraction) -> Iterator[_Seen]:
-        """Frames from the key frame before a time on, to the end of the part."""
+        """Frames from a key frame before a time on, to the end of the part."""
         stream, info = self._stream, self._info
+        back_s = at_s - _SEEK_BACK_S
         try:
-            wind(self._container, int(at_s / info.time_base), stream)
+            if back_s <= info.start_s:
+                wind(self._container, 0)
+            else:
+                wind(self._container, int(back_s / info.time_base), stream)
         except av.FFmpegError:
             return
         decoder = decoder_of(stream)

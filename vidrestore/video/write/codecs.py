@@ -47,9 +47,12 @@ _SVT_AV1 = frozenset({"yuv420p", "yuv420p10le"})
 _HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9, "libsvtav1": _SVT_AV1}
 """Formats that come back as they went in; encoders take more (x264 turns gray into yuv420p)."""
 
-_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks")
+_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks", "dnxhd")
 
-PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "dnxhd", "cfhd")
+_DNXHD_BIT_RATES = (185_000_000, 220_000_000)
+"""Of interlaced DNxHD, up to 25 frames a second and above; DNxHR has no fields."""
+
+PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "cfhd")
 """Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
@@ -238,6 +241,8 @@ def set_interlaced(context: av.VideoCodecContext, codec: str) -> None:
     """Ask an encoder that knows fields to code them apart."""
     if codec in _KNOWS_FIELDS:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    if codec == "dnxhd":
+        context.bit_rate = _DNXHD_BIT_RATES[(context.framerate or 25) > 25]
 
 
 @lru_cache(maxsize=256)
@@ -250,7 +255,7 @@ def _opens(codec: str, pix_fmt: str, width: int, height: int, interlaced: bool) 
     context.thread_count = 1
     if interlaced:
         set_interlaced(context, codec)
-    profile = encoder_profile(codec, "", pix_fmt)
+    profile = encoder_profile(codec, "", pix_fmt, interlaced=interlaced)
     if profile is not None:
         context.options = {"profile": profile}
     elif codec == "libx265":

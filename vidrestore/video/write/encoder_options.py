@@ -90,7 +90,9 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
     elif plan.codec == "ffv1":
         options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
     profile = plan.wanted.encoder_profile
-    profile = profile or encoder_profile(plan.codec, source.profile, plan.pix_fmt)
+    profile = profile or encoder_profile(
+        plan.codec, source.profile, plan.pix_fmt, interlaced=source.interlaced
+    )
     if profile is not None:
         options["profile"] = profile
     if plan.codec == "prores_ks":

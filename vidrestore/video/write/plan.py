@@ -180,6 +180,8 @@ def _choose(
     container: Container,
     config: EncodeConfig,
 ) -> CodecChoice:
+    if info.interlaced and (wanted.encoder_profile or "").startswith("dnxhr"):
+        raise Refusal(f"{destination}: DNxHR has no interlaced pictures{_PROGRESSIVE_WAY}")
     try:
         return choose_codec(
             container,
@@ -190,9 +192,26 @@ def _choose(
             source_codec=info.codec,
         )
     except NoCodecError as error:
+        way = _PROGRESSIVE_WAY if _fits_progressive(info, wanted, container, config) else ""
         others = [name for name in (*container.codecs, "auto") if name != config.codec]
         options: list[Option] = [("codec", name) for name in others]
-        raise Refusal(f"{destination}: {error.what}", options) from error
+        raise Refusal(f"{destination}: {error.what}{way}", options) from error
+
+
+_PROGRESSIVE_WAY = " (--deinterlace bwdif makes it progressive)"
+
+
+def _fits_progressive(
+    info: VideoInfo, wanted: Wanted, container: Container, config: EncodeConfig
+) -> bool:
+    """Whether an interlaced picture would fit if it were progressive."""
+    if not info.interlaced:
+        return False
+    try:
+        choose_codec(container, wanted.pix_fmt, *wanted.size, config.codec, source_codec=info.codec)
+    except NoCodecError:
+        return False
+    return True
 
 
 def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:

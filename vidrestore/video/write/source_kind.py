@@ -77,18 +77,23 @@ def reason(source_codec: str, pix_fmt: str) -> str:
     return f"{bits}-bit source" if bits > 8 else ""
 
 
-def encoder_profile(codec: str, source_profile: str, pix_fmt: str) -> str | None:
+def encoder_profile(
+    codec: str, source_profile: str, pix_fmt: str, *, interlaced: bool = False
+) -> str | None:
     """The encoder's profile: the source's, where that holds the format; None where it has none.
 
     Args:
         codec: FFmpeg's name of the encoder.
         source_profile: FFmpeg's name of the source's profile, such as 'DNXHR HQX', or ''.
         pix_fmt: format that is encoded.
+        interlaced: whether frames are coded as two fields.
     """
     is_444 = "444" in pix_fmt or pix_fmt.startswith("gbr")
     if codec == "prores_ks":
         profile = _PRORES.get(source_profile, "4444" if is_444 else "hq")
         return profile if is_444 == profile.startswith("4444") else "4444" if is_444 else "hq"
+    if codec == "dnxhd" and interlaced:
+        return "dnxhd"
     if codec == "dnxhd":
         if is_444:
             return "dnxhr_444"
