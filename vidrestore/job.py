@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.container import InputContainer
@@ -28,6 +28,7 @@ from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
 from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
+from vidrestore.video.write.offsets import offset_notes
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.trial import empty_frames, try_output
 
@@ -101,6 +102,9 @@ def make_job(
         container = None if is_sequence(source) else opened.enter_context(open_input(source))
         info, window, changes = _look(source, container, config)
         planned = _plan(info, destination, config, container)
+        if planned is not None and container is not None and window.first_s is None:
+            late = offset_notes(planned, info, container)
+            planned = replace(planned, notes=(*planned.notes, *late))
         expected = expected_frames(info, config)
         tight = _check_memory(info, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE:
