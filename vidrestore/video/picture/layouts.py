@@ -166,8 +166,8 @@ def unsupported(name: str) -> VideoOpenError:
     """The error that says that a pixel format cannot be restored, and what to do."""
     return VideoOpenError(
         f"pixel format {name} is not supported, since its samples cannot be changed one by one; "
-        f"convert the video first, for example with `ffmpeg -i INPUT -pix_fmt {_wider(name)} -c:v ffv1 "
-        "-c:a copy OUTPUT.mkv`"
+        "convert the video first, for example with "
+        f"`ffmpeg -i INPUT -pix_fmt {_wider(name)} -c:v ffv1 -c:a copy OUTPUT.mkv`"
     )
 
 
