@@ -32,6 +32,7 @@ from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
 from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
+from vidrestore.video.write.offsets import offset_notes
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.trial import empty_frames, try_output
 
@@ -111,6 +112,9 @@ def make_job(
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
+        if planned is not None and container is not None and window.first_s is None:
+            late = offset_notes(planned, info, container)
+            planned = replace(planned, notes=(*planned.notes, *late))
         if planned is not None:
             planned = replace(planned, statement=_statement(config, model))
         expected = expected_frames(info, config)
