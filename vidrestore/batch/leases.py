@@ -227,6 +227,7 @@ class Lease:
         self._beats += 1
         with contextlib.suppress(OSError):
             self._store(_HELD)
+            os.fsync(self._file)  # else a network file system keeps it to itself
 
     def release(self) -> None:
         """Let others take the video."""
@@ -247,7 +248,6 @@ class Lease:
         with self._guard:
             os.lseek(self._file, self._tail, os.SEEK_SET)
             os.write(self._file, b"%012d %s" % (self._beats, word))
-            os.fsync(self._file)
 
 
 def _now() -> str:

@@ -209,7 +209,6 @@ class BatchFolder:
             temporary=self._temporary(video.id, lease.holder.number),
             before_rename=lease.require,
         )
-        _sync_folder(path.parent)
 
     def remove_videos(self) -> None:
         """Forget all videos, of which none has been worked on."""
