@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from vidrestore.config import RestoreConfig
@@ -106,7 +106,8 @@ class Tally:
 
     def to_plain(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
-        return asdict(self)
+        tracks = {key: _fields(seen) for key, seen in self.tracks.items()}
+        return _fields(self) | {"tracks": tracks}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Tally:
@@ -144,6 +145,12 @@ class Tally:
             )
             for track, seen in sorted(self.tracks.items())
         )
+
+
+def _fields(counts: Tally | _Seen) -> dict[str, Any]:
+    """By name, counters as mappings; `dataclasses.asdict` would count a counter's pairs."""
+    plain = {one.name: getattr(counts, one.name) for one in fields(counts)}
+    return {k: dict(v) if isinstance(v, Counter) else v for k, v in plain.items()}
 
 
 _COUNTS = (
