@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from vidrestore.errors import UsageError, VideoWriteError
-from vidrestore.runtime.output_lock import OutputLock
+from vidrestore.runtime.output_lock import OutputLock, release_locks
 
 __all__ = [
     "OutputFile",
@@ -226,6 +226,7 @@ def abandon_outputs() -> None:
     """Remove the temporaries and locks of all unfinished outputs of this process."""
     for output in tuple(_unfinished):
         output.abandon()
+    release_locks()
 
 
 def _forget_after_fork() -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "OutputLock",
     "hashed_name",
     "is_temporary_name",
+    "release_locks",
     "this_host",
 ]
 
@@ -369,6 +370,12 @@ class _Heartbeat:
 
 
 _heartbeat = _Heartbeat()
+
+
+def release_locks() -> None:
+    """Release all locks that this process holds."""
+    for lock in _heartbeat.held():
+        lock.release()
 
 
 def _forget_after_fork() -> None:
