@@ -188,7 +188,7 @@ def test_restore_frames_closes_its_session_when_it_fails(
 
 
 @pytest.mark.parametrize("extra", [[], ["--start", "0.08"]], ids=["whole", "part"])
-def test_a_run_opens_its_input_three_times(
+def test_a_run_opens_its_input_four_times(
     clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]
 ) -> None:
     opened: Counter[str] = Counter()
@@ -202,7 +202,7 @@ def test_a_run_opens_its_input_three_times(
     monkeypatch.setattr(av, "open", counting)
     arguments = [str(clips[0]), str(tmp_path / "out.mp4"), "--model", "debug", *extra]
     assert main([*arguments, "--report", str(tmp_path / "report.json")]) == 0
-    assert opened == {str(clips[0].resolve()): 3}
+    assert opened == {str(clips[0].resolve()): 4}
     opened.clear()
     assert main(["inspect", str(clips[0]), "--out", str(tmp_path / "tracks.json")]) == 0
     assert opened == {str(clips[0].resolve()): 3}

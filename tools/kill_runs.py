@@ -1,11 +1,13 @@
-"""Kill runs at random moments, and look at what they leave.
+"""Kill runs at random moments, go on with them, and look at what comes of it.
 
-    python tools/kill_runs.py --count 50 --seed 7
+    python tools/kill_runs.py --count 25 --seed 7 --seconds 120
 
-A small clip is made and restored once, to the end. Then runs to another name are killed (SIGKILL,
-which no program can catch) after a random part of that time. After each, nothing may be under the
-output's name, unless it is the finished file. After all, one more run must succeed, give the first
-run's bytes, and remove what the killed ones left. The exit code is 1 if anything else is found.
+A clip with sound is made and restored once, to the end, by each of three encoders (x264, FFV1,
+ProRes). Then runs to another name are killed (SIGKILL, which no program can catch) after a random
+part of the time that is left of them, and begun again, so many times in all. Nothing may be under
+the output's name before the run is done; in the end it must hold the first run's bytes, and nothing
+may be left beside it. A kill may cost no more than a segment and a chunk: what was stored before
+must be there after it. The exit code is 1 if anything else is found.
 """
 
 from __future__ import annotations
@@ -19,66 +21,91 @@ import time
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "vidrestore")
-OPTIONS = ("--model", "debug", "--detector", "embedded", "--progress", "none")
+OPTIONS = (
+    *("--model", "debug", "--detector", "embedded", "--progress", "none"),
+    *("--job.segment-s", "1", "--detect.size-px", "256", "--temporal-filter.reach-frames", "2"),
+)
+ENCODERS = {"x264": ".mp4", "ffv1": ".mkv", "prores": ".mov"}
+CODECS = {"x264": "libx264", "ffv1": "ffv1", "prores": "prores_ks"}
 
 
-def make_clip(path: Path, seconds: float) -> None:
-    """The demo's clip, cut to some seconds."""
-    demo = path.with_name("demo.mp4")
+def make_clip(path: Path, seconds: float, pix_fmt: str) -> None:
+    """The demo's clip, small, with a tone."""
+    demo = path.with_name("demo.mkv")
     subprocess.run([*COMMAND, "demo", str(demo)], check=True, capture_output=True)
-    whole = [*COMMAND, str(demo), str(path), "--strength", "0", "--end", f"{seconds:g}"]
-    subprocess.run([*whole, *OPTIONS], check=True, capture_output=True)
+    sound = ("-f", "lavfi", "-i", "sine=frequency=440")
+    picture = ("-stream_loop", "-1", "-i", str(demo))
+    coding = ("-vf", "scale=160:-2", "-pix_fmt", pix_fmt, "-c:v", "ffv1", "-c:a", "pcm_s16le")
+    taken = ("-map", "0:v", "-map", "1:a", "-t", f"{seconds:g}")
+    command = ("ffmpeg", "-y", "-v", "error", *picture, *sound, *taken, *coding, str(path))
+    subprocess.run(command, check=True)
 
 
-def restore(source: Path, output: Path, kill_after_s: float | None = None) -> int | None:
-    """Restore; the exit code, or None for a run that was killed."""
-    process = subprocess.Popen(
-        [*COMMAND, str(source), str(output), *OPTIONS],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def restore(source: Path, output: Path, codec: str, kill_after_s: float | None = None) -> bool:
+    """Restore; whether the run came to its end."""
+    command = [*COMMAND, str(source), str(output), *OPTIONS, "--codec", codec]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        return process.wait(kill_after_s)
+        if process.wait(kill_after_s):
+            raise SystemExit(f"{' '.join(command)} failed: {process.returncode}")
+        return True
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        return None
+        return False
+
+
+def stored(folder: Path) -> set[str]:
+    """What a job has stored for good."""
+    return {
+        path.name for part in ("analysis", "segments") for path in (folder / part).glob("*[ns]")
+    }
+
+
+def kill_and_go_on(
+    source: Path, first: Path, count: int, codec: str, whole_s: float, rng: random.Random
+) -> list[str]:
+    """What was wrong."""
+    place = Path(tempfile.mkdtemp(dir=first.parent))
+    output, faults = place / first.name, []
+    for number in range(count):
+        before = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
+        if restore(source, output, codec, rng.uniform(0, 0.5 * whole_s)):
+            break
+        after = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
+        if output.exists():
+            faults.append(f"{codec}, kill {number}: something under the output's name")
+        if before - after:
+            faults.append(f"{codec}, kill {number}: lost {sorted(before - after)}")
+    if not output.exists():
+        restore(source, output, codec)
+    if output.read_bytes() != first.read_bytes():
+        faults.append(f"{codec}: another file than the first after {number + 1} kills")
+    left = sorted(path.name for path in place.iterdir() if path != output)
+    print(f"{codec}: up to {number + 1} kills, {len(faults)} faults", flush=True)
+    return [*faults, *(f"{codec}: left behind: {name}" for name in left)]
 
 
 def main() -> int:
     """Run all; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=50, help="runs to kill")
+    parser.add_argument("--count", type=int, default=25, help="kills, over all encoders")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=0.6, help="length of the clip")
+    parser.add_argument("--seconds", type=float, default=6, help="length of the clip")
+    parser.add_argument("--encoder", choices=ENCODERS, action="append", help="only this one")
     options = parser.parse_args()
-    rng, faults, killed = random.Random(options.seed), [], 0
+    rng, faults = random.Random(options.seed), []
+    names = options.encoder or list(ENCODERS)
     with tempfile.TemporaryDirectory() as folder:
-        clip, first = Path(folder) / "in.mp4", Path(folder) / "first.mp4"
-        make_clip(clip, options.seconds)
-        begun = time.perf_counter()
-        if restore(clip, first):
-            print("the first run failed")
-            return 1
-        whole_s = time.perf_counter() - begun
-        place = Path(folder) / "killed"
-        place.mkdir()
-        output = place / "out.mp4"
-        for number in range(options.count):
-            after_s = rng.uniform(0, 1.1 * whole_s)
-            code = restore(clip, output, after_s)
-            killed += code is None
-            if code:
-                faults.append(f"run {number}: exit code {code}")
-            if output.exists():
-                if output.read_bytes() != first.read_bytes():
-                    faults.append(f"run {number}: another file under the output's name")
-                output.unlink()
-        if restore(clip, output) or output.read_bytes() != first.read_bytes():
-            faults.append("the last run gave another file than the first")
-        left = sorted(path.name for path in place.iterdir() if path != output)
-        faults += [f"left behind: {name}" for name in left]
-    print(*faults, f"{killed} of {options.count} runs killed, {len(faults)} faults", sep="\n")
+        for name in names:
+            clip, first = Path(folder) / f"{name}.mkv", Path(folder) / f"first{ENCODERS[name]}"
+            make_clip(clip, options.seconds, "yuv422p10le" if name == "prores" else "yuv420p")
+            begun = time.perf_counter()
+            restore(clip, first, CODECS[name])
+            whole_s = time.perf_counter() - begun
+            count = -(-options.count // len(names))
+            faults += kill_and_go_on(clip, first, count, CODECS[name], whole_s, rng)
+    print(*faults, f"{len(faults)} faults", sep="\n")
     return 1 if faults else 0
 
 

@@ -22,6 +22,7 @@ _HOMES = {
     "ColourTags": "vidrestore.video.read.probe",
     "ComponentNoise": "vidrestore.structs",
     "ConfigLike": "vidrestore.config",
+    "CropKey": "vidrestore.models.interfaces",
     "DataError": "vidrestore.errors",
     "Detections": "vidrestore.structs",
     "Display": "vidrestore.structs",
@@ -37,6 +38,7 @@ _HOMES = {
     "FrameSource": "vidrestore.video.read.source",
     "ImageOpenError": "vidrestore.errors",
     "Job": "vidrestore.job",
+    "JobError": "vidrestore.errors",
     "Join": "vidrestore.video.read.clock",
     "ModelError": "vidrestore.errors",
     "ModelSpec": "vidrestore.models.zoo",
@@ -88,6 +90,7 @@ __all__ = [
     "ColourTags",
     "ComponentNoise",
     "ConfigLike",
+    "CropKey",
     "DataError",
     "Detections",
     "Display",
@@ -103,6 +106,7 @@ __all__ = [
     "FrameSource",
     "ImageOpenError",
     "Job",
+    "JobError",
     "Join",
     "ModelError",
     "ModelSpec",
@@ -163,6 +167,7 @@ if TYPE_CHECKING:
         DataError,
         DownloadError,
         ImageOpenError,
+        JobError,
         ModelError,
         NotAvailableError,
         NotEnoughMemoryError,
@@ -176,7 +181,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from vidrestore.job import Job
-    from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
+    from vidrestore.models.interfaces import CropKey, FaceDetector, FaceRestorer, RestorerRun
     from vidrestore.models.load import load_detector
     from vidrestore.models.restorers.adapt import adapt_restorer
     from vidrestore.models.zoo import ModelSpec

@@ -28,6 +28,7 @@ __all__ = [
     "DetectConfig",
     "EncodeConfig",
     "GateConfig",
+    "JobConfig",
     "RestoreConfig",
     "RestoreStageConfig",
     "RunConfig",
@@ -403,6 +404,31 @@ class RunConfig(_Stage):
     )
 
 
+class JobConfig(_Stage):
+    """How a run goes on after it was stopped."""
+
+    segment_s: float = Field(
+        10.0,
+        ge=0.2,
+        le=600,
+        description="seconds, about, that are restored and encoded as one; a stopped run loses no "
+        "more than one of them",
+    )
+    work: Path | None = Field(
+        None,
+        description="folder for what a run stores until it is done; by default beside the output",
+    )
+    no_resume: bool = Field(
+        False, description="store nothing on the way; a run that is stopped begins anew"
+    )
+    restart: bool = Field(
+        False, description="begin anew where a stopped run cannot go on as it was begun"
+    )
+    verify: bool = Field(
+        False, description="read the whole input to tell whether it is the one that was begun with"
+    )
+
+
 class RestoreConfig(_Stage):
     """Everything a run needs to know."""
 
@@ -416,6 +442,7 @@ class RestoreConfig(_Stage):
     blend: BlendConfig = BlendConfig()
     encode: EncodeConfig = EncodeConfig()
     run: RunConfig = RunConfig()
+    job: JobConfig = JobConfig()
 
     def record(self) -> dict[str, Any]:
         """All options as plain values, for JSON and YAML: valid UTF-8 whatever files are called."""

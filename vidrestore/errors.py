@@ -7,6 +7,7 @@
     ├── VideoWriteError (OSError)          the output cannot be made
     │   └── OutputInUseError               another run writes it
     ├── ImageOpenError (OSError)           a picture that cannot be read
+    ├── JobError (RuntimeError)            a stopped run cannot go on
     ├── ModelError (RuntimeError)          a network cannot be built or run
     │   ├── UnknownModelError (KeyError)   no such name, a UsageError too; suggests the nearest
     │   ├── NotAvailableError              a metric's or loss's network or package is not here
@@ -29,6 +30,7 @@ __all__ = [
     "DataError",
     "DownloadError",
     "ImageOpenError",
+    "JobError",
     "ModelError",
     "NotAvailableError",
     "NotEnoughMemoryError",
@@ -73,6 +75,10 @@ class OutputInUseError(VideoWriteError):
 
 class ImageOpenError(VidRestoreError, OSError):
     """A picture is missing or cannot be read."""
+
+
+class JobError(VidRestoreError, RuntimeError):
+    """A stopped run cannot go on as it was begun, or what it stored is damaged."""
 
 
 class ModelError(VidRestoreError, RuntimeError):

@@ -32,6 +32,7 @@ from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
 from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
+from vidrestore.video.write.offsets import offset_notes
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.trial import empty_frames, try_output
 
@@ -77,6 +78,7 @@ def make_job(
     extra_outputs: Sequence[Path] = (),
     own_restorer: bool = False,
     own_detector: bool = False,
+    again: bool = False,
 ) -> Job:
     """Decide everything about one input.
 
@@ -88,6 +90,7 @@ def make_job(
         extra_outputs: other files that the run writes.
         own_restorer: whether a restorer was given, so that `restore.model` does not count.
         own_detector: whether a detector was given, so that `detect.detector` does not count.
+        again: whether the job was made before, so that the output need not be tried.
 
     Raises:
         UsageError: for tracks that cannot be used, unknown codecs and models.
@@ -98,7 +101,7 @@ def make_job(
     inputs = tuple(input_files(source, config))
     is_file = destination is not None and not is_sequence(Path(destination))
     outputs = [*([Path(destination)] if is_file else []), *extra_outputs]  # type: ignore[arg-type]
-    check_outputs(outputs, inputs=inputs, overwrite=config.encode.overwrite)
+    check_outputs(outputs, inputs=inputs, overwrite=config.encode.overwrite or again)
     model = None if own_restorer else resolve(config.restore.model, "restorer")
     detector = None if own_detector else resolve(config.detect.detector, "detector")
     if config.blend.mask == "parsing":
@@ -111,11 +114,14 @@ def make_job(
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
+        if planned is not None and container is not None and window.first_s is None:
+            late = offset_notes(planned, info, container)
+            planned = replace(planned, notes=(*planned.notes, *late))
         if planned is not None:
             planned = replace(planned, statement=_statement(config, model))
         expected = expected_frames(info, config)
         tight = _check_memory(filtered, config, planned, expected, model)
-        if planned is not None and planned.container is not SEQUENCE:
+        if planned is not None and planned.container is not SEQUENCE and not again:
             _try(planned, filtered, config, window, container, inputs)
     return Job(
         source=source,

@@ -38,6 +38,8 @@ _LOOKAHEAD_FRAMES = {
     "libx265": {"ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15,
                 "medium": 20, "slow": 25, "slower": 40, "veryslow": 40, "placebo": 60},
     "libvpx-vp9": {},
+    "libsvtav1": {"ultrafast": 20, "superfast": 20, "veryfast": 20, "faster": 60, "fast": 60,
+                  "medium": 90, "slow": 110, "slower": 110, "veryslow": 110, "placebo": 110},
 }  # fmt: skip
 """By codec and preset."""
 _VP9_LOOKAHEAD_FRAMES = 25

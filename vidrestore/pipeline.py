@@ -2,14 +2,19 @@
 split_fields → conceal → restore → temporal_filter → blend → weave_fields.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
-networks through `prefetch`; no stage knows of threads. However the run ends, stages are closed from
-the last to the first, so that no thread and no open file is left behind.
+networks through `prefetch`; no stage knows of threads. A run in two passes does the same stages:
+`analysed_frames` up to the noise, `restored_from_analysis` the rest, from any frame on. However the
+run ends, stages are closed from the last to the first, so that no thread and no open file is left
+behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Protocol
 
 from vidrestore.config import RestoreConfig
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
@@ -29,10 +34,10 @@ from vidrestore.stages.split_fields import split_fields
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
 from vidrestore.stages.weave_fields import weave_fields
-from vidrestore.structs import Array, Frame
+from vidrestore.structs import Array, Frame, NoiseModel
 from vidrestore.tracks import Tracks
 
-__all__ = ["restored_frames", "tracked_frames"]
+__all__ = ["analysed_frames", "restored_frames", "restored_from_analysis", "tracked_frames"]
 
 
 def restored_frames(
@@ -62,14 +67,108 @@ def restored_frames(
         frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
         if config.restore.measure_noise:
             frames = stage("measure_noise", measure_noise(frames, restorer.size))
-        frames = stage("split_fields", split_fields(frames))
-        if config.restore.conceal_defects:
-            frames = stage("conceal", conceal(frames, restorer.size))
-        frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
-        frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
-        frames = stage("blend", blend(frames, config.blend, parser))
-        frames = stage("weave_fields", weave_fields(frames))
-        yield from stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
+        yield from _restored(stage, frames, restorer, config, parser)
+
+
+def analysed_frames(
+    decoded: Iterable[Frame],
+    follow: Callable[[Iterable[Frame]], Iterable[Frame]],
+    config: RestoreConfig,
+    template: Array,
+    crop_px: int,
+    clock: StageClock | None = None,
+    *,
+    first: int = 0,
+    known: Mapping[int, NoiseModel | None] = MappingProxyType({}),
+) -> Generator[Frame, None, None]:
+    """Decoded frames with their faces, and the noise around them if it is measured.
+
+    Args:
+        decoded: frames of a source.
+        follow: gives frames their faces; it may leave frames at the beginning out.
+        config: options of every stage.
+        template: of the restorer's crops, in their pixels.
+        crop_px: side of the restorer's crops.
+        clock: books the time of each stage.
+        first: number of the frame from which on noise is measured.
+        known: the noise that is known of that frame's shot, by track.
+    """
+    with ExitStack() as closing:
+        stage = _Stages(clock or StageClock(), closing)
+        frames = stage("decode", decoded)
+        frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
+        frames = stage("track", follow(frames))
+        if config.restore.measure_noise:
+            frames = _aligned(stage, frames, config, template)
+            frames = stage("measure_noise", measure_noise(frames, crop_px, first, known))
+        yield from frames
+
+
+class Known(Protocol):
+    """What an analysis found."""
+
+    def with_faces(self, frames: Iterable[Frame]) -> Iterable[Frame]: ...
+
+    def with_noise(self, frames: Iterable[Frame]) -> Iterable[Frame]: ...
+
+
+def restored_from_analysis(
+    decoded: Iterable[Frame],
+    known: Known,
+    restorer: RestorerRun,
+    config: RestoreConfig,
+    clock: StageClock | None = None,
+    *,
+    crops_from: int = 0,
+    parser: FaceParser | None = None,
+) -> Generator[Frame, None, None]:
+    """Restore decoded frames with what an analysis found; see `restored_frames`.
+
+    Args:
+        decoded: frames, from any one on.
+        known: what was found.
+        restorer: a run of the network.
+        config: options of every stage.
+        clock: books the time of each stage.
+        crops_from: number of the first frame whose faces are restored; those before lead in.
+        parser: for the mask "parsing" of blending.
+    """
+    with ExitStack() as closing:
+        stage = _Stages(clock or StageClock(), closing)
+        frames = stage("decode", decoded)
+        frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
+        frames = stage("known", known.with_faces(frames))
+        frames = _aligned(stage, frames, config, restorer.template)
+        frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
+        frames = stage("leave out", _left_alone_before(frames, crops_from))
+        if config.restore.measure_noise:
+            frames = stage("known noise", known.with_noise(frames))
+        yield from _restored(stage, frames, restorer, config, parser)
+
+
+def _left_alone_before(frames: Iterable[Frame], first: int) -> Iterator[Frame]:
+    for frame in frames:
+        if frame.index < first and frame.faces:
+            faces = tuple(replace(face, strength=0.0) for face in frame.faces)
+            frame = replace(frame, faces=faces)
+        yield frame
+
+
+def _restored(
+    stage: _Stages,
+    frames: Generator[Frame, None, None],
+    restorer: RestorerRun,
+    config: RestoreConfig,
+    parser: FaceParser | None,
+) -> Generator[Frame, None, None]:
+    frames = stage("split_fields", split_fields(frames))
+    if config.restore.conceal_defects:
+        frames = stage("conceal", conceal(frames, restorer.size))
+    frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
+    frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
+    frames = stage("blend", blend(frames, config.blend, parser))
+    frames = stage("weave_fields", weave_fields(frames))
+    return stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
 
 def tracked_frames(
@@ -126,6 +225,12 @@ def _tracked(
     else:
         frames = stage("detect", detect(frames, detector, config.detect))
         frames = stage("track", track(frames, config.track))
+    return _aligned(stage, frames, config, template)
+
+
+def _aligned(
+    stage: _Stages, frames: Iterable[Frame], config: RestoreConfig, template: Array
+) -> Generator[Frame, None, None]:
     frames = stage("align", align(frames, config.align, template))
     return stage(
         "gate", gate(frames, config.gate, config.detect.min_face_px, config.detect.max_faces)

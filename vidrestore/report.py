@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import ModelError
@@ -28,14 +27,19 @@ _FLAGGED = {
 """By whether they are progressive."""
 
 
-class _Seen(NamedTuple):
-    """One face in one frame."""
+@dataclass(slots=True)
+class _Seen:
+    """One person, as far as seen."""
 
-    frame: int
-    score: float
-    strength: float
-    gated_by: tuple[str, ...]
-    restored: bool
+    first: int
+    last: int
+    frames: int = 0
+    restored: int = 0
+    score: float = 0.0
+    """Sum over frames."""
+    strength: float = 0.0
+    """Sum over frames."""
+    gated_by: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Tally:
     """The same, of frames whose flags say otherwise."""
     repaired_s: list[float] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
-    tracks: dict[int, list[_Seen]] = field(default_factory=dict)
+    tracks: dict[int, _Seen] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
         self.frames += 1
@@ -77,8 +81,43 @@ class Tally:
             self.faces_failed += wanted and face.crop is None
             self.faces_left_alone += not wanted
             self.faces_beyond_limit += not wanted and "count" in face.gated_by
-            seen = _Seen(frame.index, face.score, face.strength, face.gated_by, restored)
-            self.tracks.setdefault(face.track_id, []).append(seen)
+            seen = self.tracks.setdefault(face.track_id, _Seen(frame.index, frame.index))
+            seen.last = frame.index
+            seen.frames += 1
+            seen.restored += restored
+            seen.score += float(face.score)
+            seen.strength += float(face.strength)
+            seen.gated_by.update(face.gated_by)
+
+    def join(self, later: Tally) -> None:
+        """Take what was counted in the frames that follow."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        self.scans.update(later.scans)
+        self.not_as_flagged.update(later.not_as_flagged)
+        self.repaired_s += later.repaired_s
+        self.cuts += later.cuts
+        for track, theirs in later.tracks.items():
+            ours = self.tracks.setdefault(track, _Seen(theirs.first, theirs.last))
+            ours.last = theirs.last
+            for name in ("frames", "restored", "score", "strength"):
+                setattr(ours, name, getattr(ours, name) + getattr(theirs, name))
+            ours.gated_by.update(theirs.gated_by)
+
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        tracks = {key: _fields(seen) for key, seen in self.tracks.items()}
+        return _fields(self) | {"tracks": tracks}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Tally:
+        """Undo `to_plain`."""
+        tracks = {
+            int(key): _Seen(**{**seen, "gated_by": Counter(seen["gated_by"])})
+            for key, seen in plain["tracks"].items()
+        }
+        counters = {name: Counter(plain[name]) for name in ("scans", "not_as_flagged")}
+        return cls(**{**plain, **counters, "tracks": tracks})
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
@@ -96,16 +135,28 @@ class Tally:
         return tuple(
             FaceRecord(
                 track_id=track,
-                first_frame=seen[0].frame,
-                last_frame=seen[-1].frame,
-                frames=len(seen),
-                mean_score=float(np.mean([one.score for one in seen])),
-                restored_frames=sum(one.restored for one in seen),
-                mean_strength=float(np.mean([one.strength for one in seen])),
-                gated_by=dict(Counter(gate for one in seen for gate in one.gated_by)),
+                first_frame=seen.first,
+                last_frame=seen.last,
+                frames=seen.frames,
+                mean_score=seen.score / seen.frames,
+                restored_frames=seen.restored,
+                mean_strength=seen.strength / seen.frames,
+                gated_by=dict(seen.gated_by),
             )
             for track, seen in sorted(self.tracks.items())
         )
+
+
+def _fields(counts: Tally | _Seen) -> dict[str, Any]:
+    """By name, counters as mappings; `dataclasses.asdict` would count a counter's pairs."""
+    plain = {one.name: getattr(counts, one.name) for one in fields(counts)}
+    return {k: dict(v) if isinstance(v, Counter) else v for k, v in plain.items()}
+
+
+_COUNTS = (
+    *("frames", "faces", "faces_left_alone", "faces_beyond_limit", "faces_failed"),
+    "frames_detected",
+)
 
 
 def check_failures(tally: Tally, config: RestoreConfig) -> None:

@@ -16,9 +16,11 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import UsageError
 from vidrestore.geometry import identity
 from vidrestore.job import Job
-from vidrestore.models.interfaces import FaceDetector, RestorerRun
+from vidrestore.jobs.networks import Networks
+from vidrestore.jobs.readers import open_reader
+from vidrestore.jobs.whole import Callbacks, restore_whole
+from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import peak_device_memory_mib, resolve_device
-from vidrestore.models.parsing import FaceParser
 from vidrestore.pipeline import restored_frames, tracked_frames
 from vidrestore.report import Tally, check_failures
 from vidrestore.runtime.memory import peak_memory_mib
@@ -29,24 +31,13 @@ from vidrestore.structs import Display, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder
 from vidrestore.video.picture.samples import picture_from_rgb
 from vidrestore.video.read.prefilter import prefiltered
-from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
-from vidrestore.video.sequence.source import SequenceReader
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
-__all__ = [
-    "Networks",
-    "Progress",
-    "give_frames",
-    "inspect_job",
-    "open_reader",
-    "open_writer",
-    "run_job",
-    "single_frame",
-]
+__all__ = ["Progress", "give_frames", "inspect_job", "open_writer", "run_job", "single_frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +45,14 @@ class Progress:
     """How far a run is."""
 
     frames: int
-    """Frames written."""
+    """Frames done in this step."""
     total: int | None
     """Frames expected; None where the container does not tell."""
     frames_per_s: float
     seconds_left: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """What a run restores with."""
-
-    detector: FaceDetector
-    run: RestorerRun
-    parser: FaceParser | None
+    """Of this step."""
+    step: str = "restoring"
+    """"analysis", which looks at all frames, or "restoring", which comes after it."""
 
 
 def run_job(
@@ -79,6 +64,7 @@ def run_job(
     each: Callable[[Frame], None] | None,
     source: FrameSource | None,
     sink: FrameSink | None,
+    tell: Callable[[str], None] | None = None,
 ) -> RestoreReport:
     """Do a job; see `Session.run`.
 
@@ -90,13 +76,126 @@ def run_job(
         each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
+        tell: called with sentences for a person, such as where a stopped run goes on.
 
     Raises:
         VidRestoreError: for files, weights and models; nothing half-written is left.
     """
     begun = time.perf_counter()
     config = job.config
-    clock, tally, best = StageClock(), Tally(config.blend.strength), Preview()
+    clock, best = StageClock(), Preview()
+
+    def take(frame: Frame) -> None:
+        if preview is not None:
+            best.consider(frame)
+        if each is not None:
+            each(frame)
+
+    if source is None and sink is None and _is_video(job):
+        seen = _Seen(job, progress)
+        callbacks = Callbacks(take, seen.step, tell or _ignore)
+        whole = restore_whole(job, load, clock, callbacks)
+        done = _Done(
+            whole.joined.tally,
+            whole.networks,
+            whole.frames_restored,
+            whole.loaded,
+            whole.joined.codec,
+            (*whole.joined.notes, *whole.known.notes),
+            whole.joined.damaged or whole.known.damaged,
+        )
+    else:
+        done = _in_one_pass(job, load, clock, take, progress, source, sink)
+    ended = time.perf_counter()
+    tally, networks = done.tally, done.networks
+    destination = None if job.output is None else job.output.destination
+    if preview is not None:
+        with after_writing(*([] if destination is None else [destination])):
+            best.save(Path(preview), inputs=job.inputs, overwrite=config.encode.overwrite)
+    return RestoreReport(
+        source=well_formed(str(job.source)),
+        output="" if destination is None else well_formed(str(destination)),
+        model=networks.run.name,
+        detector=networks.detector.name,
+        device=str(resolve_device(config.run.device)),
+        codec=done.codec,
+        frames=tally.frames,
+        faces=tally.faces,
+        faces_left_alone=tally.faces_left_alone,
+        faces_beyond_limit=tally.faces_beyond_limit,
+        faces_failed=tally.faces_failed,
+        frames_detected=tally.frames_detected,
+        frames_repaired=len(tally.repaired_s),
+        repaired_s=tuple(tally.repaired_s),
+        seconds=ended - begun,
+        frames_per_s=done.frames / max(ended - done.loaded, 1e-9),
+        stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
+        peak_memory_mib=peak_memory_mib(),
+        peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
+        tracks=tally.records(),
+        cuts=tuple(tally.cuts),
+        scans=dict(tally.scans),
+        notes=_unique(*job.warnings, *tally.notes(), *done.notes),
+        damaged=done.damaged,
+        config=config.record(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came of a run."""
+
+    tally: Tally
+    networks: Networks
+    frames: int
+    """Restored by this run."""
+    loaded: float
+    """When the networks were there."""
+    codec: str
+    notes: tuple[str, ...]
+    damaged: bool
+
+
+def _ignore(_: object) -> None:
+    """Do nothing."""
+
+
+def _is_video(job: Job) -> bool:
+    """Whether a video is written from a video, so that both passes can be made."""
+    is_written = job.output is not None and job.output.container is not SEQUENCE
+    return is_written and job.info.sequence is None and job.config.encode.sink == "file"
+
+
+class _Seen:
+    """Progress over both passes."""
+
+    def __init__(self, job: Job, progress: Callable[[Progress], None] | None) -> None:
+        self._job, self._progress = job, progress
+        self._step, self._begun = "", 0.0
+
+    def step(self, step: str, frames: int, before: int) -> None:
+        """Take how many frames of a step are done, and were before the run."""
+        if step != self._step:
+            self._step, self._begun = step, time.perf_counter()
+        if self._progress is not None:
+            seconds = time.perf_counter() - self._begun
+            total = self._job.expected_frames
+            speed = (frames - before) / max(seconds, 1e-9)
+            left = None if total is None else max(0, total - frames) / max(speed, 1e-9)
+            self._progress(Progress(frames, total, speed, left, step))
+
+
+def _in_one_pass(
+    job: Job,
+    load: Callable[[RestoreConfig], Networks],
+    clock: StageClock,
+    each: Callable[[Frame], None],
+    progress: Callable[[Progress], None] | None,
+    source: FrameSource | None,
+    sink: FrameSink | None,
+) -> _Done:
+    """Restore as frames come, for sources and sinks that cannot be gone back to."""
+    config, tally = job.config, Tally(job.config.blend.strength)
     with ExitStack() as stack:
         reader = stack.enter_context(source or open_reader(job))
         writer = stack.enter_context(sink or open_writer(job))
@@ -115,49 +214,15 @@ def run_job(
         for frame in frames:
             clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
             tally.add(frame)
-            if each is not None:
-                each(frame)
-            if preview is not None:
-                best.consider(frame)
+            each(frame)
             if progress is not None:
                 seconds = time.perf_counter() - loaded
                 progress(_progress(tally.frames, job.expected_frames, seconds))
         check_failures(tally, config)
         clock.call("encode", writer.commit)
-    ended = time.perf_counter()
-    destination = None if job.output is None else job.output.destination
-    if preview is not None:
-        with after_writing(*([] if destination is None else [destination])):
-            best.save(Path(preview), inputs=job.inputs, overwrite=config.encode.overwrite)
-    return RestoreReport(
-        source=well_formed(str(job.source)),
-        output="" if destination is None else well_formed(str(destination)),
-        model=networks.run.name,
-        detector=networks.detector.name,
-        device=str(resolve_device(config.run.device)),
-        codec=writer.codec,
-        frames=tally.frames,
-        faces=tally.faces,
-        faces_left_alone=tally.faces_left_alone,
-        faces_beyond_limit=tally.faces_beyond_limit,
-        faces_failed=tally.faces_failed,
-        frames_detected=tally.frames_detected,
-        frames_repaired=len(tally.repaired_s),
-        repaired_s=tuple(tally.repaired_s),
-        seconds=ended - begun,
-        frames_per_s=tally.frames / max(ended - loaded, 1e-9),
-        stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
-        peak_memory_mib=peak_memory_mib(),
-        peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
-        tracks=tally.records(),
-        cuts=tuple(tally.cuts),
-        scans=dict(tally.scans),
-        notes=_unique(
-            *job.warnings, *tally.notes(), *writer.notes, *reader.notes, *networks.run.notes
-        ),
-        damaged=reader.is_damaged or writer.is_damaged,
-        config=config.record(),
-    )
+    notes = (*writer.notes, *reader.notes, *networks.run.notes)
+    damaged = reader.is_damaged or writer.is_damaged
+    return _Done(tally, networks, tally.frames, loaded, writer.codec, notes, damaged)
 
 
 def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
@@ -213,21 +278,6 @@ def inspect_job(
                     progress(_progress(count, job.expected_frames, seconds))
     return builder.finish(
         source=well_formed(str(job.source)), start=job.config.decode.start, detector=detector.name
-    )
-
-
-def open_reader(job: Job) -> FrameSource:
-    """What reads a job's input; a context manager, see `FrameSource`."""
-    if job.info.sequence is not None:
-        return SequenceReader(
-            job.info, job.config.decode, job.window, keep_damaged=job.config.encode.keep_damaged
-        )
-    return VideoReader(
-        job.info,
-        job.config.decode,
-        threads=job.config.run.threads,
-        keep_damaged=job.config.encode.keep_damaged,
-        window=job.window,
     )
 
 

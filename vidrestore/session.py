@@ -24,12 +24,13 @@ import numpy.typing as npt
 from vidrestore.config import ConfigLike, RestoreConfig, resolve_config
 from vidrestore.errors import UsageError
 from vidrestore.job import Job, make_job
+from vidrestore.jobs.networks import Networks
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import load_detector, load_restorer, resolve_device
 from vidrestore.models.parsing import FaceParser, load_parser
 from vidrestore.options import Options, resolve_options
 from vidrestore.pipeline import restored_frames
-from vidrestore.run import Networks, Progress, give_frames, inspect_job, run_job, single_frame
+from vidrestore.run import Progress, give_frames, inspect_job, run_job, single_frame
 from vidrestore.structs import Frame, RestoreReport
 from vidrestore.tracks import Tracks
 from vidrestore.video.picture.samples import picture_to_rgb
@@ -194,6 +195,7 @@ class Session:
         each: Callable[[Frame], None] | None = None,
         source: FrameSource | None = None,
         sink: FrameSink | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> RestoreReport:
         """Do a job that was planned.
 
@@ -204,6 +206,7 @@ class Session:
             each: called with each frame that was written, restored faces and all.
             source: where frames come from instead of the job's file.
             sink: where they go instead of the job's output.
+            tell: called with sentences for a person, such as where a stopped run goes on.
 
         Raises:
             VidRestoreError: for files, weights and models; nothing half-written is left.
@@ -216,6 +219,7 @@ class Session:
             each=each,
             source=source,
             sink=sink,
+            tell=tell,
         )
 
     def frames(
@@ -306,10 +310,11 @@ class Session:
         return config, None
 
     def _networks(self, config: RestoreConfig) -> Networks:
-        run = self.restorer.start_run(
+        restorer = self.restorer
+        run = restorer.start_run(
             noise=config.restore.noise, style_strength=config.temporal_filter.strength
         )
-        return Networks(run=run, parser=self._parser(config), detector=self.detector)
+        return Networks(self.detector, restorer, run, self._parser(config))
 
     def _require_open(self) -> None:
         if self._closed:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -124,7 +124,23 @@ class Tracks(_Part):
 
     def to_json(self) -> str:
         """The file's text: a line for each list, so that people can edit and compare it."""
-        record = TracksRecord(
+        return self._in_file().to_json()
+
+    def to_record(self) -> dict[str, Any]:
+        """What the file holds, as plain values."""
+        return self._in_file().model_dump(mode="json")
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Tracks:
+        """Undo `to_record`.
+
+        Raises:
+            ValueError: it is no such record.
+        """
+        return _tracks(TracksRecord.model_validate(record))
+
+    def _in_file(self) -> TracksRecord:
+        return TracksRecord(
             format="vidrestore tracks",
             version=VERSION,
             unit_px=1 / UNITS_PER_PX,
@@ -139,7 +155,6 @@ class Tracks(_Part):
             cuts=self.cuts,
             tracks=[_record(track) for track in self.tracks],
         )
-        return record.to_json()
 
     def faces_by_frame(self) -> dict[int, tuple[Face, ...]]:
         """The faces of every frame that has some, by track."""

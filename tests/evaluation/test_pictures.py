@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import shutil
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,7 +25,7 @@ from vidrestore.evaluation.page import contact_sheet, render_page, write_report
 from vidrestore.evaluation.pictures import compare_pictures
 from vidrestore.evaluation.restoring import restore_faces
 from vidrestore.evaluation.results import Comparison
-from vidrestore.models.interfaces import FaceDetector
+from vidrestore.models.interfaces import CropKey, FaceDetector
 from vidrestore.models.load import load_detector
 from vidrestore.models.nets.mobilefacenet import MobileFaceNet
 from vidrestore.models.templates import landmark_template
@@ -281,7 +281,7 @@ class Lightener:
         self.template = landmark_template(template, size)
         self.shapes: list[tuple[int, ...]] = []
 
-    def __call__(self, crops: torch.Tensor, people: Sequence[Hashable] = ()) -> torch.Tensor:
+    def __call__(self, crops: torch.Tensor, keys: Sequence[CropKey] = ()) -> torch.Tensor:
         self.shapes.append(tuple(crops.shape))
         return crops + self.amount
 
@@ -301,7 +301,7 @@ def test_a_face_without_an_answer_stays() -> None:
     faces = torch.rand(2, 3, 512, 512)
 
     class Failing(Lightener):
-        def __call__(self, crops: torch.Tensor, people: Sequence[Hashable] = ()) -> torch.Tensor:
+        def __call__(self, crops: torch.Tensor, keys: Sequence[CropKey] = ()) -> torch.Tensor:
             answer = super().__call__(crops)
             answer[1] = torch.nan
             return answer

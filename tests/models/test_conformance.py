@@ -6,7 +6,7 @@ A new implementation joins by a line in `RESTORERS` or `DETECTORS`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,7 @@ from vidrestore.landmarks import roll_degrees
 from vidrestore.models import adapt_restorer, build, load_detector, load_onnx, load_restorer
 from vidrestore.models.detectors.retinaface import RetinaFaceDetector, build_retinaface
 from vidrestore.models.detectors.rotated import RotatedDetector
-from vidrestore.models.interfaces import FaceDetector, FaceRestorer, RestorerRun
+from vidrestore.models.interfaces import CropKey, FaceDetector, FaceRestorer, RestorerRun
 from vidrestore.models.restorers.debug import DebugRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.models.templates import landmark_template
@@ -48,7 +48,7 @@ class ToyRun:
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
+    def __call__(self, crops: Tensor, keys: Sequence[CropKey] = ()) -> Tensor:
         valid = torch.isfinite(crops).flatten(1).all(1).view(-1, 1, 1, 1)
         return torch.where(valid, crops.float().flip(3), torch.nan)
 
@@ -108,7 +108,9 @@ def crops_of(restorer: FaceRestorer, n: int, seed: int = 0) -> Tensor:
 
 def restore_video(run: RestorerRun, crops: Tensor) -> Tensor:
     """A crop a call, of two people in turn."""
-    parts = [run(crop[None], people=[number % 2]) for number, crop in enumerate(crops)]
+    parts = [
+        run(crop[None], [CropKey(0, number % 2, number // 2)]) for number, crop in enumerate(crops)
+    ]
     return torch.cat(parts)
 
 
@@ -175,7 +177,7 @@ def test_runs_at_the_same_time_do_not_meet(restorer: FaceRestorer) -> None:
         run, parts = restorer.start_run(**settings), []
         for place, crop in enumerate(videos[number]):
             turn.wait()
-            parts.append(run(crop[None], people=[place % 2]))
+            parts.append(run(crop[None], [CropKey(0, place % 2, place // 2)]))
         found[number] = torch.cat(parts)
 
     threads = [threading.Thread(target=restore, args=(number,)) for number in (0, 1)]

@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from vidrestore.batch.leases import Lease
-from vidrestore.batch.state import BatchFolder, Settings, Video, read_json, write_json
+from vidrestore.batch.state import BatchFolder, Video, read_json, write_json
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import VideoDecodeError, VidRestoreError
 from vidrestore.job import Job, make_job
 from vidrestore.records.fixity import sha256_of
 from vidrestore.records.page import render_video
-from vidrestore.records.record import begin_record, finish_record, utc_now
+from vidrestore.records.record import begin_record, finish_record
 from vidrestore.records.restoring import check_output
 from vidrestore.records.samples import FaceSamples
 from vidrestore.run import Progress
 from vidrestore.runtime.output_file import publish
+from vidrestore.runtime.utc import utc_now
 from vidrestore.session import Session
 from vidrestore.structs import RestoreReport
 
-__all__ = ["Sessions", "config_of", "published_record", "restore_claimed", "work_path"]
+__all__ = ["Sessions", "published_record", "restore_claimed"]
 
 _OF_NETWORKS = {"restore": ("noise", "measure_noise", "conceal_defects"), "detect": ("detector",)}
 
@@ -56,20 +57,6 @@ class Sessions:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-
-def config_of(folder: BatchFolder, settings: Settings, video: Video) -> RestoreConfig:
-    """The options of one video: the batch's, then its own, then tracks that were planned for it."""
-    config = resolve_config(RestoreConfig.model_validate(settings.config), video.options)
-    tracks = folder.file_of("tracks", video, ".json")
-    if config.track.file is None and tracks.is_file():
-        config = resolve_config(config, {"track.file": tracks})
-    return config
-
-
-def work_path(folder: BatchFolder, video: Video) -> Path:
-    """Where the output grows: a folder of its own, and the name that it will have."""
-    return folder.root / "work" / video.id / Path(video.output).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +94,7 @@ def restore_claimed(
         LeaseLostError: somebody else has taken it over; nothing of it was published.
     """
     source, final = Path(video.source), folder.output / video.output
-    growing = work_path(folder, video)
+    growing = folder.work_path(video)
     growing.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {}
     try:

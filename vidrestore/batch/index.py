@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.records.page import render_batch
-from vidrestore.records.record import utc_now
+from vidrestore.runtime.utc import utc_now
 
 __all__ = ["write_index"]
 

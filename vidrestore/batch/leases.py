@@ -25,7 +25,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +32,7 @@ from typing import Self
 from vidrestore.errors import VideoWriteError
 from vidrestore.runtime.file_lock import try_lock
 from vidrestore.runtime.output_lock import Host, this_host
+from vidrestore.runtime.utc import utc_now
 
 __all__ = ["HEARTBEAT_S", "STALE_S", "Holder", "Lease", "LeaseFolder", "LeaseLostError"]
 
@@ -112,7 +112,7 @@ class LeaseFolder:
                 "of its folder"
             ) from error
         self._observed.pop(key, None)
-        holder = Holder(self._host, os.getpid(), _now(), number + 1)
+        holder = Holder(self._host, os.getpid(), utc_now(), number + 1)
         return Lease(self._path(key, number + 2), path, file, holder, self._heartbeat_s)
 
     def holder(self, key: str) -> Holder | None:
@@ -227,6 +227,7 @@ class Lease:
         self._beats += 1
         with contextlib.suppress(OSError):
             self._store(_HELD)
+            os.fsync(self._file)  # else a network file system keeps it to itself
 
     def release(self) -> None:
         """Let others take the video."""
@@ -247,11 +248,6 @@ class Lease:
         with self._guard:
             os.lseek(self._file, self._tail, os.SEEK_SET)
             os.write(self._file, b"%012d %s" % (self._beats, word))
-            os.fsync(self._file)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _parse(data: bytes, number: int) -> Holder | None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidrestore.batch.attempt import config_of, work_path
 from vidrestore.batch.inputs import list_inputs
 from vidrestore.batch.manifest import Listed
 from vidrestore.batch.names import check_names, output_name
@@ -176,10 +175,10 @@ def _check_outputs(folder: BatchFolder, config: RestoreConfig, videos: Sequence[
 
 def _look(folder: BatchFolder, settings: Settings, video: Video) -> tuple[Video, int]:
     """The video as it will be written, and about its size; one that is refused says why."""
-    growing = work_path(folder, video)
+    growing = folder.work_path(video)
     growing.parent.mkdir(parents=True, exist_ok=True)
     try:
-        config = resolve_config(config_of(folder, settings, video), {"encode.overwrite": True})
+        config = resolve_config(folder.config_of(video, settings), {"encode.overwrite": True})
         job = make_job(video.source, growing, config)
     except VidRestoreError as error:
         told = str(error).replace(str(growing), video.output)

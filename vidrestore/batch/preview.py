@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.batch.attempt import Sessions, config_of
+from vidrestore.batch.attempt import Sessions
 from vidrestore.batch.state import BatchFolder, Settings, Video
 from vidrestore.config import resolve_config
 from vidrestore.datasets.images import encode_jpeg
@@ -65,7 +65,7 @@ def preview_video(
     Raises:
         VidRestoreError: the video cannot be read, or the sheet not be written.
     """
-    config = config_of(folder, settings, video)
+    config = folder.config_of(video, settings)
     session, people = sessions.get(config), _People()
     job = make_job(video.source, None, config)
     tracks = inspect_job(job, session.detector, each=people.add, progress=progress)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidrestore.batch.leases import Lease, LeaseFolder
+from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import UsageError, VideoOpenError, VideoWriteError
 
 __all__ = [
@@ -209,7 +210,6 @@ class BatchFolder:
             temporary=self._temporary(video.id, lease.holder.number),
             before_rename=lease.require,
         )
-        _sync_folder(path.parent)
 
     def remove_videos(self) -> None:
         """Forget all videos, of which none has been worked on."""
@@ -227,6 +227,18 @@ class BatchFolder:
     def retry(self, video: Video, lease: Lease) -> None:
         """Let a failed video be tried anew, from no attempts."""
         self.write(replace(video, status="waiting", attempts=()), lease)
+
+    def config_of(self, video: Video, settings: Settings) -> RestoreConfig:
+        """The options of one video: the batch's, its own, and tracks that were planned for it."""
+        config = resolve_config(RestoreConfig.model_validate(settings.config), video.options)
+        tracks = self.file_of("tracks", video, ".json")
+        if config.track.file is None and tracks.is_file():
+            config = resolve_config(config, {"track.file": tracks})
+        return config
+
+    def work_path(self, video: Video) -> Path:
+        """Where the output grows: a folder of its own, and the name that it will have."""
+        return self.root / "work" / video.id / Path(video.output).name
 
     def file_of(self, part: str, video: Video, ending: str) -> Path:
         """Where a part of the state keeps something about a video, by its output's name."""

@@ -17,17 +17,15 @@ from pathlib import Path
 
 from vidrestore.batch.attempt import (
     Sessions,
-    config_of,
     published_record,
     restore_claimed,
-    work_path,
 )
 from vidrestore.batch.leases import Lease, LeaseLostError
 from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_json
 from vidrestore.config import resolve_config
 from vidrestore.errors import OutputInUseError, VidRestoreError
-from vidrestore.records.record import utc_now
 from vidrestore.run import Progress
+from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
 
 __all__ = ["FullDiskError", "Stopped", "Worker"]
@@ -181,7 +179,7 @@ class Worker:
             self._finish(tried, lease, ended, report.frames)
 
     def _restore(self, video: Video, lease: Lease) -> RestoreReport:
-        config = config_of(self._folder, self._settings, video)
+        config = self._folder.config_of(video, self._settings)
         own = {"run.device": self._device} if self._device != "auto" else {}
         threads = {"run.threads": self._threads} if not config.run.threads else {}
         config = resolve_config(config, own | threads)
@@ -219,7 +217,7 @@ class Worker:
             self.failed += 1
 
     def _reason(self, error: VidRestoreError, video: Video) -> str:
-        growing = str(work_path(self._folder, video))
+        growing = str(self._folder.work_path(video))
         return str(error).replace(growing, str(self._folder.output / video.output))
 
     def _check_stop(self) -> None:

@@ -32,6 +32,7 @@ COMMANDS = {
     "batch": "vidrestore.cli.batch",
     "inspect": "vidrestore.cli.inspect",
     "probe": "vidrestore.cli.probe",
+    "jobs": "vidrestore.cli.jobs",
     "models": "vidrestore.cli.models",
     "demo": "vidrestore.cli.demo",
     "bench": "vidrestore.cli.bench",
@@ -96,11 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BatchFailedError as error:
         return _say(error, 3)
     except VidRestoreError as error:
-        return _say(_out_of_memory(error) or explain_import_error(error) or error, 1)
+        said: object = _out_of_memory(error) or explain_import_error(error) or error
+        return _say(_with_notes(said, error), 1)
     except EndedBySignal as error:
-        return _say("ended by a signal; nothing was left half-written", error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        return _say("interrupted; nothing was left half-written", 130)
+        said = "ended by a signal; nothing was left half-written"
+        return _say(_with_notes(said, error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _say(_with_notes("interrupted; nothing was left half-written", error), 130)
     except BrokenPipeError:
         return 1
     except Exception as error:
@@ -122,6 +125,11 @@ def _out_of_memory(error: Exception) -> str | None:
         "out of memory; close other programs, or lower --run.queue-frames, --align.window-s, "
         "--temporal-filter.reach-frames or --max-faces"
     )
+
+
+def _with_notes(said: object, error: BaseException) -> str:
+    """What to say of an error, and of what was kept."""
+    return "; ".join([str(said), *getattr(error, "__notes__", ())])
 
 
 def _say(message: object, code: int) -> int:

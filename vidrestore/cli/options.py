@@ -51,6 +51,10 @@ ALIASES = {
     "encode.keep_damaged": "--keep-damaged",
     "detect.faces": "--faces",
     "track.file": "--tracks",
+    "job.work": "--work",
+    "job.no_resume": "--no-resume",
+    "job.restart": "--restart",
+    "job.verify": "--verify",
     "detect.min_face_px": "--min-face",
     "detect.max_faces": "--max-faces",
 }

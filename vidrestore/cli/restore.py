@@ -105,12 +105,16 @@ def restore(
 
     kept: dict[str, Any] = {}
     with Session(config) as session, show_progress(progress) as callback:
+
+        def tell(told: str) -> None:
+            echo(told, err=True)
+
         if framemd5 is None:
-            done = session.run(job, preview=preview, progress=callback)
+            done = session.run(job, preview=preview, progress=callback, tell=tell)
         else:
             from vidrestore.records.restoring import restore_with_record
 
-            done, kept = restore_with_record(session, job, framemd5, preview, callback)
+            done, kept = restore_with_record(session, job, framemd5, preview, callback, tell)
     if report is not None:
         written = [output] if preview is None else [output, preview]
         with after_writing(*written):

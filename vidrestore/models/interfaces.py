@@ -4,14 +4,14 @@ A `FaceRestorer` or `FaceDetector` adapts a network: it alone knows the value ra
 and batch size of the network behind it. Crops and images are float32 RGB in [0, 1] on either side.
 
 A restorer is loaded once and serves many runs, also at the same time from several threads; what a
-run remembers (a person's style codes, the count of crops, notes) is in the `RestorerRun` that it
+run remembers (a person's style codes over a few frames, notes) is in the `RestorerRun` that it
 starts. Every implementation passes the tests in `tests/models/test_conformance.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,21 @@ from torch import Tensor
 
 from vidrestore.structs import Detections
 
-__all__ = ["FaceDetector", "FaceRestorer", "Noise", "RestorerRun"]
+__all__ = ["CropKey", "FaceDetector", "FaceRestorer", "Noise", "RestorerRun"]
 
 Noise = Literal["fixed", "fresh"]
 """Of networks that have some: the one stored with the weights, or another in every crop."""
+
+
+class CropKey(NamedTuple):
+    """Whose crop it is, and when."""
+
+    shot: int
+    """Nobody is known from one shot to the next."""
+    track: int
+    """Number of the person's track."""
+    frame: float
+    """Number of the frame in the video, a half more for its later field."""
 
 
 @runtime_checkable
@@ -40,13 +51,14 @@ class RestorerRun(Protocol):
     notes: list[str]
     """What a person should know about the run so far, such as a halved batch."""
 
-    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
+    def __call__(self, crops: Tensor, keys: Sequence[CropKey] = ()) -> Tensor:
         """Restore crops.
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1], any N.
-            people: whose each crop is, in the order of time, for networks that follow a person's
-                appearance; nobody is known from one shot to the next.
+            keys: whose each crop is, in the order of time, for networks that follow a person's
+                appearance or draw noise. What comes of a crop may depend on those of a few frames
+                before it, and never on where the run began.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1], on the device and in the order of `crops`; NaN
@@ -71,8 +83,9 @@ class FaceRestorer(Protocol):
         """Begin a run with an empty memory.
 
         Args:
-            noise: "fixed" for that stored with the weights; "fresh" for another in every crop, crop
-                number n of a run always having the same. Networks without noise do not mind.
+            noise: "fixed" for that stored with the weights; "fresh" for another in every crop, the
+                same for the same frame and track (without keys, for the same number in the run).
+                Networks without noise do not mind.
             style_strength: how strongly a person's style codes are averaged over time, 0 to 1;
                 networks without such codes do not mind.
         """

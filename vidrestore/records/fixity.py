@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.job import Job
-from vidrestore.run import open_reader
+from vidrestore.jobs.readers import open_reader
 from vidrestore.video.boundary import av_boundary
 from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.probe import open_input, select_video

@@ -11,16 +11,18 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidrestore.datasets.images import encode_jpeg
-from vidrestore.records.samples import FaceSamples, Image
 from vidrestore.records.track_chart import draw_tracks
 from vidrestore.runtime.printable import printable, well_formed_record
 from vidrestore.runtime.words import counted
+
+if TYPE_CHECKING:
+    from vidrestore.records.samples import FaceSamples, Image
 
 __all__ = ["render_batch", "render_video"]
 

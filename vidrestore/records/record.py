@@ -20,10 +20,11 @@ from vidrestore.models.weights import store
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.records.fixity import Difference, sha256_of
 from vidrestore.runtime.printable import well_formed, well_formed_record
+from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
 from vidrestore.video.read.probe import VideoInfo, probe
 
-__all__ = ["FORMAT", "VERSION", "begin_record", "finish_record", "fixity_record", "utc_now"]
+__all__ = ["FORMAT", "VERSION", "begin_record", "finish_record", "fixity_record"]
 
 FORMAT, VERSION = "vidrestore record", 1
 
@@ -133,11 +134,6 @@ def fixity_record(
         "framemd5": framemd5,
         "picture": compared,
     }
-
-
-def utc_now() -> str:
-    """The time, as records write it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @cache

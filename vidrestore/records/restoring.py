@@ -24,6 +24,7 @@ def restore_with_record(
     framemd5: Path,
     preview: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[RestoreReport, dict[str, Any]]:
     """Do a job and read its output back.
 
@@ -33,6 +34,7 @@ def restore_with_record(
         framemd5: where the checksums of frames go.
         preview: see `Session.video`.
         progress: see `Session.video`.
+        tell: see `Session.run`.
 
     Returns:
         What was done, and {"record": what an archive keeps}.
@@ -43,7 +45,7 @@ def restore_with_record(
     assert job.output is not None
     output, samples = job.output.destination, FaceSamples(job.config.blend.strength)
     record = begin_record(job.source, job.config, job)
-    report = session.run(job, preview=preview, progress=progress, each=samples.add)
+    report = session.run(job, preview=preview, progress=progress, each=samples.add, tell=tell)
     record = finish_record(record, report, output, output, session.restorer)
     return report, {"record": record | {"fixity": check_output(job, report, framemd5, samples)}}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vidrestore.records.samples import FaceSamples
 from vidrestore.visual.palette import get_colour
+
+if TYPE_CHECKING:
+    from vidrestore.records.samples import FaceSamples
 
 __all__ = ["draw_tracks"]
 

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from vidrestore.errors import UsageError, VideoWriteError
-from vidrestore.runtime.output_lock import OutputLock
+from vidrestore.runtime.output_lock import OutputLock, release_locks
 
 __all__ = [
     "OutputFile",
@@ -34,6 +34,8 @@ __all__ = [
     "check_outputs",
     "is_same_file",
     "publish",
+    "sync_file",
+    "sync_folder",
     "write_whole",
 ]
 
@@ -149,22 +151,32 @@ class OutputFile:
         path: the final name; its folder exists. Checked as by `check_outputs`.
         inputs: files that are never replaced.
         overwrite: whether a file of the final name is replaced.
+        lock: of the output, where the caller holds it; it stays the caller's.
 
     Raises:
         UsageError, VideoWriteError: on entering, as `check_outputs`, or if another run writes it.
     """
 
-    def __init__(self, path: Path, *, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        inputs: Iterable[Path] = (),
+        overwrite: bool = False,
+        lock: OutputLock | None = None,
+    ) -> None:
         self.path = path
         self.temporary = path.absolute().parent / _random_name(_short_suffix(path))
         """Where the data goes until `publish`; exists from entering on."""
         self._inputs = list(inputs)
         self._overwrite = overwrite
-        self._lock = OutputLock(path)
+        self._own_lock = lock is None
+        self._lock = lock or OutputLock(path)
 
     def __enter__(self) -> Self:
         check_outputs([self.path], inputs=self._inputs, overwrite=self._overwrite)
-        self._lock.acquire()
+        if self._own_lock:
+            self._lock.acquire()
         _unfinished.add(self)
         try:
             with _told(self.path):
@@ -193,7 +205,7 @@ class OutputFile:
         with _told(self.path):
             if not stat.S_ISREG(os.lstat(self.temporary).st_mode):
                 raise VideoWriteError(f"{self.temporary}: was replaced by something else")
-            _sync(self.temporary)
+            sync_file(self.temporary)
             _check_not_input(self.path, self._inputs)
             _rename(self.temporary, self.path, self._overwrite)
         self.abandon()
@@ -202,7 +214,8 @@ class OutputFile:
         """Remove the temporary, unless it was published, and the lock."""
         with contextlib.suppress(OSError):
             self.temporary.unlink(missing_ok=True)
-        self._lock.release()
+        if self._own_lock:
+            self._lock.release()
         _unfinished.discard(self)
 
 
@@ -213,6 +226,7 @@ def abandon_outputs() -> None:
     """Remove the temporaries and locks of all unfinished outputs of this process."""
     for output in tuple(_unfinished):
         output.abandon()
+    release_locks()
 
 
 def _forget_after_fork() -> None:
@@ -314,7 +328,7 @@ def _rename(whole: Path, path: Path, overwrite: bool) -> None:
         os.replace(whole, path)
     else:
         _rename_new(whole, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _rename_new(temporary: Path, path: Path) -> None:
@@ -338,7 +352,8 @@ def _rename_new(temporary: Path, path: Path) -> None:
     os.unlink(temporary)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Bring a file's data to the disk."""
     file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(file)
@@ -346,7 +361,7 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename last over a power cut, where folders can be synced."""
     with contextlib.suppress(OSError):
         file = os.open(folder, os.O_RDONLY)

@@ -33,7 +33,16 @@ import platformdirs
 from vidrestore.errors import OutputInUseError, VideoWriteError
 from vidrestore.runtime.file_lock import try_lock
 
-__all__ = ["HEARTBEAT_S", "STALE_S", "Host", "OutputLock", "is_temporary_name", "this_host"]
+__all__ = [
+    "HEARTBEAT_S",
+    "STALE_S",
+    "Host",
+    "OutputLock",
+    "hashed_name",
+    "is_temporary_name",
+    "release_locks",
+    "this_host",
+]
 
 HEARTBEAT_S = 30.0
 """Seconds from one heartbeat of a held lock to the next."""
@@ -127,7 +136,7 @@ class OutputLock:
         self._folder = output.absolute().parent
         self._host = host or this_host()
         self._clock = clock
-        self.path = self._folder / _lock_name(output.name)
+        self.path = self._folder / hashed_name(output.name, ".lock")
         self._file: int | None = None
         self._record: _Record | None = None
         self._guard = threading.Lock()
@@ -280,10 +289,11 @@ class OutputLock:
             os.ftruncate(self._file, len(data))
 
 
-def _lock_name(output: str) -> str:
+def hashed_name(output: str, ending: str) -> str:
+    """A short hidden name that belongs to an output's name."""
     if sys.platform in ("win32", "darwin"):  # their file systems ignore case and composition
         output = unicodedata.normalize("NFC", output).casefold()
-    return f".vr-{hashlib.sha256(os.fsencode(output)).hexdigest()[:12]}.lock"
+    return f".vr-{hashlib.sha256(os.fsencode(output)).hexdigest()[:12]}{ending}"
 
 
 def _read_record(file: int) -> _Record | None:
@@ -360,6 +370,12 @@ class _Heartbeat:
 
 
 _heartbeat = _Heartbeat()
+
+
+def release_locks() -> None:
+    """Release all locks that this process holds."""
+    for lock in _heartbeat.held():
+        lock.release()
 
 
 def _forget_after_fork() -> None:

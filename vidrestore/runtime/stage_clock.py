@@ -45,14 +45,17 @@ class StageClock:
             yield item
             del item
 
-    def call(self, name: str, function: Callable[[], T]) -> T:
-        """Run `function` and book its time under `name`."""
+    def call(self, name: str, function: Callable[[], T], *, inside: str | None = None) -> T:
+        """Run `function` and book its time under `name`, and not under that of `inside`."""
         begun = time.perf_counter()
         try:
             return function()
         finally:
-            self._inclusive[name] = self._inclusive.get(name, 0.0) + time.perf_counter() - begun
+            passed = time.perf_counter() - begun
+            self._inclusive[name] = self._inclusive.get(name, 0.0) + passed
             self._pulls_from.setdefault(name, None)
+            if inside is not None:
+                self._inclusive[inside] -= passed
 
     def seconds(self) -> dict[str, float]:
         """Seconds inside each stage, without the stages it pulled from, in the order added."""

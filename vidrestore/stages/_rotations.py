@@ -10,7 +10,8 @@ found are followed as long as some look of the last five saw one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,20 @@ class Rotations:
         self._looks += regular
         ages = {turn: age + regular for turn, age in self._lying.items() if age < _ROTATED_LOOKS}
         self._lying = ages | dict.fromkeys(_uprighting(rolls), 0)
+
+    def state(self) -> dict[str, Any]:
+        """Give what is remembered, as plain values."""
+        return {
+            "looks": self._looks,
+            "leaning": list(self._leaning),
+            "lying": list(self._lying.items()),
+            "is_upright": self._is_upright,
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._looks, self._is_upright = state["looks"], state["is_upright"]
+        self._leaning, self._lying = tuple(state["leaning"]), dict(state["lying"])
 
 
 def _uprighting(rolls: Array) -> list[float]:

@@ -9,13 +9,15 @@ not count. Water and crowds do, so that looks which find nobody new are few: `_F
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from vidrestore.geometry import apply, invert
+from vidrestore.plain import array_from_plain, array_to_plain
 from vidrestore.structs import Array, Face, Frame
 from vidrestore.video.read.shot_cuts import Thumbnail, thumbnail, unlikeness
 
@@ -80,6 +82,23 @@ class Watch:
             self._fruitless.append(self._frame)
         self._before, self._n_faces = self._now, len(faces)
         self._faces = [place for face in faces if (place := _place(face, frame)) is not None]
+
+    def state(self) -> dict[str, Any]:
+        """Give what is remembered from look to look, as plain values."""
+        return {
+            "before": array_to_plain(self._before),
+            "places": [[*map(int, (y.start, y.stop, x.start, x.stop))] for y, x in self._faces],
+            "faces": self._n_faces,
+            "frame": self._frame,
+            "fruitless": list(self._fruitless),
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._before = array_from_plain(state["before"])
+        self._faces = [(slice(y0, y1), slice(x0, x1)) for y0, y1, x0, x1 in state["places"]]
+        self._n_faces, self._frame = state["faces"], state["frame"]
+        self._fruitless.extend(state["fruitless"])
 
 
 def _small(frame: Frame) -> Thumbnail:

@@ -13,7 +13,7 @@ from vidrestore.errors import UsageError
 from vidrestore.structs import Frame
 from vidrestore.tracks import Tracks, check_tracks
 
-__all__ = ["apply_tracks"]
+__all__ = ["KnownTracks", "apply_tracks"]
 
 
 def apply_tracks(
@@ -33,18 +33,30 @@ def apply_tracks(
     Raises:
         UsageError: the tracks make no sense, or are of another video.
     """
-    check_tracks(tracks, name)
-    faces, looked = tracks.faces_by_frame(), set(tracks.detected_frames)
+    known = KnownTracks(tracks, start, name)
     for frame in frames:
+        yield known.apply(frame)
+
+
+class KnownTracks:
+    """Tracks that are put in the place of detecting and tracking; see `apply_tracks`."""
+
+    def __init__(self, tracks: Tracks, start: float | None, name: str) -> None:
+        check_tracks(tracks, name)
+        self._tracks, self._start, self._name = tracks, start, name
+        self._faces, self._looked = tracks.faces_by_frame(), set(tracks.detected_frames)
+
+    def apply(self, frame: Frame) -> Frame:
+        """Give a frame its faces."""
         if not frame.index:
-            _check_fit(tracks, name, frame, start)
-        if frame.index >= tracks.frames:
+            _check_fit(self._tracks, self._name, frame, self._start)
+        if frame.index >= self._tracks.frames:
             raise UsageError(
-                f"tracks {name}: end at frame {tracks.frames}, but this video goes on; "
+                f"tracks {self._name}: end at frame {self._tracks.frames}, but this video goes on; "
                 "inspect it again, or give the same --end"
             )
-        found = faces.get(frame.index, ())
-        yield replace(frame, faces=found, detected=frame.index in looked)
+        found = self._faces.get(frame.index, ())
+        return replace(frame, faces=found, detected=frame.index in self._looked)
 
 
 def _check_fit(tracks: Tracks, name: str, frame: Frame, start: float | None) -> None:

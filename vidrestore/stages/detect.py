@@ -14,8 +14,9 @@ are grouped. What it finds is given in display pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -30,13 +31,14 @@ from vidrestore.models.detectors.suppression import (
     select_detections,
 )
 from vidrestore.models.interfaces import FaceDetector
+from vidrestore.plain import face_from_plain, face_to_plain
 from vidrestore.stages._closer_look import CloserLook, views
 from vidrestore.stages._rotations import SURE_OF_LYING, Rotations
 from vidrestore.stages._watch import Watch
 from vidrestore.structs import Array, Detections, Face, Frame
 from vidrestore.video.picture.samples import small_rgb
 
-__all__ = ["detect"]
+__all__ = ["Looker", "detect"]
 
 _SURE_OF_NEW = 0.7
 """Least score of somebody new in a look in between two regular ones."""
@@ -56,11 +58,36 @@ def detect(
     Yields:
         The same frames; those looked at have `detected` set and their `faces`, best first.
     """
-    shot = _Shot(detector, config)
+    looker = Looker(detector, config)
     for frame in frames:
+        yield looker.see(frame)
+
+
+class Looker:
+    """Look at frames that are pushed in one by one; what it remembers can be put down.
+
+    Args:
+        detector: what finds faces; called with one picture at a time.
+        config: how often, how small and which.
+    """
+
+    def __init__(self, detector: FaceDetector, config: DetectConfig) -> None:
+        self._detector, self._config = detector, config
+        self._shot = _Shot(detector, config)
+
+    def see(self, frame: Frame) -> Frame:
+        """Take the next frame; give it back, with faces if it was looked at."""
         if frame.is_cut:
-            shot = _Shot(detector, config)
-        yield shot.see(frame)
+            self._shot = _Shot(self._detector, self._config)
+        return self._shot.see(frame)
+
+    def state(self) -> dict[str, Any]:
+        """Give what is remembered, as plain values."""
+        return self._shot.state()
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._shot.go_on(state)
 
 
 class _Shot:
@@ -87,6 +114,22 @@ class _Shot:
         self._watch.begin(frame, faces)
         self._known = faces
         return replace(frame, faces=faces, detected=True, faces_ignored=ignored)
+
+    def state(self) -> dict[str, Any]:
+        """See `Looker.state`."""
+        return {
+            "since_look": self._since_look,
+            "known": [face_to_plain(face) for face in self._known],
+            "watch": self._watch.state(),
+            "rotations": self._rotations.state(),
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """See `Looker.go_on`."""
+        self._since_look = state["since_look"]
+        self._known = tuple(map(face_from_plain, state["known"]))
+        self._watch.go_on(state["watch"])
+        self._rotations.go_on(state["rotations"])
 
     def _look(self, frame: Frame, regular: bool) -> tuple[tuple[Face, ...], int]:
         """The faces of a frame, best first, and how many more there are than may be."""

@@ -7,8 +7,9 @@ by it does not change from frame to frame.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -34,30 +35,40 @@ _FINE_PX = 1.5
 """Blur that takes the finest detail away, in pixels of the frame or of the crop, the larger."""
 
 
-def measure_noise(frames: Iterable[Frame], crop_px: int) -> Generator[Frame, None, None]:
+def measure_noise(
+    frames: Iterable[Frame],
+    crop_px: int,
+    first: int = 0,
+    known: Mapping[int, NoiseModel | None] = MappingProxyType({}),
+) -> Generator[Frame, None, None]:
     """Set `Face.noise` of the faces that will be restored.
 
     Args:
         frames: with aligned and gated faces, in order.
         crop_px: side of the aligned crops.
+        first: number of the frame from which on noise is measured; those before only lead in.
+        known: what was measured before it in its shot, by track.
 
     Yields:
         The same frames in order, `FRAMES - 1` later.
     """
-    yield from by_shot(frames, lambda: _Window(crop_px))
+    yield from by_shot(frames, lambda: _Window(crop_px, first, known))
 
 
 class _Window:
     """The next frames of a shot, and what is known of its tracks."""
 
-    def __init__(self, crop_px: int) -> None:
-        self._crop_px = crop_px
+    def __init__(self, crop_px: int, first: int, known: Mapping[int, NoiseModel | None]) -> None:
+        self._crop_px, self._first = crop_px, first
+        self._before = known
         self._frames: deque[Frame] = deque()
         self._known: dict[int, NoiseModel | None] = {}
         """By track."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Take the next frame; give the one whose window is complete."""
+        if frame.index == self._first and not frame.is_cut:
+            self._known.update(self._before)
         self._frames.append(frame)
         if len(self._frames) == FRAMES:
             yield self._give()
@@ -69,9 +80,10 @@ class _Window:
 
     def _give(self) -> Frame:
         frame = self._frames[0]
+        leads_in = frame.index < self._first
         faces = tuple(
             replace(face, noise=self._noise(face.track_id))
-            if face.crop_from_frame is not None and face.strength > 0
+            if face.crop_from_frame is not None and face.strength > 0 and not leads_in
             else face
             for face in frame.faces
         )

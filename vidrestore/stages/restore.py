@@ -1,14 +1,16 @@
 """Restore: aligned crops of many frames and faces go through the network in batches.
 
-Crops wait until `collect` of them are there, then the network runs; frames leave in their order as
-soon as all their crops are done. The adapter pads every call to one batch size, so neither the
-number collected nor the place in a batch changes a pixel.
+Crops wait until `collect` of them are there, or the block of frames is over, then the network runs;
+frames leave in their order as soon as all their crops are done. The adapter pads every call to one
+batch size, so the number collected changes no pixel. A network may still round differently at
+another place in the batch. So blocks begin at fixed numbers of frames: wherever a run begins, a
+crop has the same company.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +18,11 @@ import torch
 from torch import Tensor
 
 from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
-from vidrestore.models.interfaces import RestorerRun
+from vidrestore.models.interfaces import CropKey, RestorerRun
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.samples import region_to_rgb
 
-__all__ = ["crop_aligned", "crop_face", "restore", "with_source_crops"]
+__all__ = ["block_frames", "crop_aligned", "crop_face", "restore", "with_source_crops"]
 
 MAX_WAITING_FRAMES = 32
 """Frames that may wait for a batch to fill, so that memory stays bounded where faces are rare."""
@@ -36,20 +38,27 @@ def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0)
         restorer: a run of the network.
         collect: crops gathered before the network runs; 0 takes the restorer's batch size.
     """
+    block = block_frames(restorer.batch_size, collect)
     collect = collect or restorer.batch_size
     waiting: deque[Frame] = deque()
     shot = 0
-    people: list[tuple[int, int]] = []
+    keys: list[CropKey] = []
     for frame in frames:
         shot += frame.is_cut
         waiting.append(with_source_crops(frame, restorer.size))
         cut_out = [face for face in waiting[-1].faces if face.source_crop is not None]
-        people += [(shot, face.track_id) for face in cut_out]
-        if not people or len(people) >= collect or len(waiting) >= MAX_WAITING_FRAMES:
-            yield from _run(waiting, people, restorer)
+        moment = frame.index + (0.5 if frame.field is not None and frame.field.is_later else 0)
+        keys += [CropKey(shot, face.track_id, moment) for face in cut_out]
+        if not keys or len(keys) >= collect or (frame.index + 1) % block == 0:
+            yield from _run(waiting, keys, restorer)
             waiting.clear()
-            people.clear()
-    yield from _run(waiting, people, restorer)
+            keys.clear()
+    yield from _run(waiting, keys, restorer)
+
+
+def block_frames(batch_size: int, collect: int = 0) -> int:
+    """Frames whose crops may share a call of the network: from a multiple of it to the next."""
+    return 1 if batch_size == 1 else min(max(batch_size, collect), MAX_WAITING_FRAMES)
 
 
 def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
@@ -92,11 +101,11 @@ def with_source_crops(frame: Frame, size: int) -> Frame:
 
 
 def _run(
-    waiting: Iterable[Frame], people: Sequence[Hashable], restorer: RestorerRun
+    waiting: Iterable[Frame], keys: Sequence[CropKey], restorer: RestorerRun
 ) -> Iterator[Frame]:
-    waiting, people = list(waiting), tuple(people)
+    waiting, keys = list(waiting), tuple(keys)
     sources = [f.source_crop for frame in waiting for f in frame.faces if f.source_crop is not None]
-    restored = iter(_restore_all(sources, people, restorer))
+    restored = iter(_restore_all(sources, keys, restorer))
     for frame in waiting:
         faces = tuple(
             face if face.source_crop is None else replace(face, crop=next(restored))
@@ -106,11 +115,11 @@ def _run(
 
 
 def _restore_all(
-    sources: list[Tensor], people: Sequence[Hashable], restorer: RestorerRun
+    sources: list[Tensor], keys: Sequence[CropKey], restorer: RestorerRun
 ) -> Iterator[Tensor | None]:
     begin = 0
     while begin < len(sources):
         end = begin + restorer.batch_size
-        for crop in restorer(torch.stack(sources[begin:end]), people[begin:end]):
+        for crop in restorer(torch.stack(sources[begin:end]), keys[begin:end]):
             yield crop if bool(torch.isfinite(crop).all()) else None
         begin = end

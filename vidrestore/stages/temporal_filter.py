@@ -14,7 +14,7 @@ What is averaged is the restored picture less a share of the input: with 1 the r
 (restored - input), so that all detail of the input stays, with 0 the whole picture, so that its
 grain goes. Where the network hardly touches fine detail, as in a good recording, the share is 1;
 where noise was measured it is that part of the detail that is not noise (`noise.NoiseModel`); where
-the network draws the detail anew it is small.
+the network draws the detail anew it is small. Which of them it is, the frames of the window tell.
 
 Only differences from the frame's own are averaged: equal frames come out bit for bit. A window
 never reaches across a cut or a gap of a track, and memory is bounded by the window.
@@ -38,7 +38,7 @@ from vidrestore.ramps import smooth_step
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
 
-__all__ = ["COMPARED_PX", "COMPARED_SIGMA", "temporal_filter"]
+__all__ = ["COMPARED_PX", "COMPARED_SIGMA", "MEMORY_FRAMES", "temporal_filter"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -65,8 +65,8 @@ _OWN_SHARE = 0.375
 _OUTLIVES = (0.5, 0.65)
 """Amplitude of averages over that of single frames: from noise to detail. Pure noise is left at
 0.43, detail of restored faces at 0.67 and more."""
-_MEMORY_FRAMES = 50
-"""So many frames, about, tell how strong detail is."""
+MEMORY_FRAMES = 16
+"""The last frames that tell how strong detail is, the present one among them."""
 
 
 def temporal_filter(
@@ -96,9 +96,12 @@ class _Crop:
     smooth: _Floats
     """The same in [0, 1], blurred: what inputs are compared by."""
     face: Face
+    redrawn: float
+    """See `_redrawn`."""
     lent: _Floats | None = None
-    """(S, S, 3) RGB: the restored crop less the share of the input that is not averaged, once that
-    is known."""
+    """(S, S, 3) RGB: the restored crop less `kept` times the input; None before it is needed."""
+    kept: float = 0.0
+    """Share of the input that is not averaged, of `lent`."""
     to_next: _Floats | None = None
     """(COMPARED_PX, COMPARED_PX, 2) flow to the next frame's crop; None at the end of a track."""
     to_previous: _Floats | None = None
@@ -125,8 +128,8 @@ class _Window:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._strengths: dict[int, _Strength] = {}
         """By track."""
-        self._kept: dict[int, float] = {}
-        """Share of the input that is not averaged, by track."""
+        self._given = 0
+        """Frames given so far."""
 
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Take the next frame; give the one whose window is complete."""
@@ -156,6 +159,7 @@ class _Window:
         faces = tuple(
             self._steadied(face) if face.track_id in slot.crops else face for face in frame.faces
         )
+        self._given += 1
         if self._next == self._config.reach_frames:
             self._slots.popleft()
         else:
@@ -164,34 +168,26 @@ class _Window:
 
     def _steadied(self, face: Face) -> Face:
         own = self._slots[self._next].crops[face.track_id]
-        lent = self._lent(face.track_id, own)
+        kept = self._kept(face.track_id)
+        lent = _lent(own, kept)
         total = np.zeros_like(lent)
         weights = np.ones(lent.shape[:2], np.float32)
         for other, flow, distance in self._neighbours(face.track_id):
             share = self._config.strength * _fade(distance, self._config.reach_frames)
             weight = share * _agreement(own, other, flow)
-            moved = _moved(self._lent(face.track_id, other), flow)
+            moved = _moved(_lent(other, kept), flow)
             weight = _enlarged(weight, lent.shape[0])
             total += weight[..., None] * (moved - lent)
             weights += weight
         assert face.crop is not None
         change = total / weights[..., None]
         strength = self._strengths.setdefault(face.track_id, _Strength())
-        change += strength.kept(lent, lent + change)
+        change += strength.kept(self._given, lent, lent + change)
         return replace(face, crop=face.crop + torch.from_numpy(change.transpose(2, 0, 1).copy()))
 
-    def _lent(self, track: int, crop: _Crop) -> _Floats:
-        """What a crop has to lend; one share serves the whole of a track in a shot, as pictures
-        less different shares cannot be averaged. The first frames decide it.
-        """
-        if track not in self._kept:
-            faces = [slot.crops[track].face for slot in self._slots if track in slot.crops]
-            self._kept[track] = _kept_share(faces)
-        if crop.lent is None:
-            assert crop.face.crop is not None and crop.face.source_crop is not None
-            left = crop.face.crop - self._kept[track] * crop.face.source_crop
-            crop.lent = left.permute(1, 2, 0).contiguous().numpy()
-        return crop.lent
+    def _kept(self, track: int) -> float:
+        """Share of the input that is not averaged in the next frame, as its window tells."""
+        return _kept_share([slot.crops[track] for slot in self._slots if track in slot.crops])
 
     def _neighbours(self, track: int) -> Iterator[tuple[_Crop, _Floats, int]]:
         """Crops of a track near in time, the flow that leads to each, and how far off it is."""
@@ -216,44 +212,53 @@ class _Strength:
     back: some of each is better than either. What hardly outlives averaging is noise, and gets
     neither.
 
-    Shares and factors, one an octave, come from all frames so far. They hardly change from one
-    frame to the next, so they bring no flicker themselves.
+    Shares and factors, one an octave, come from the last `MEMORY_FRAMES`. They hardly change from
+    one frame to the next, so they bring no flicker themselves; and they do not depend on where a
+    run began.
     """
 
     def __init__(self) -> None:
-        self._single, self._averaged, self._mixed = np.zeros((3, _OCTAVES))
-        """Mean amplitudes of each octave."""
-        self._frames = 0
+        self._seen: deque[tuple[int, npt.NDArray[np.float64]]] = deque()
+        """Numbers of frames, and the amplitudes of each octave, (3, _OCTAVES): of the frame's own
+        picture, of its average, and of that with all of `_OWN_SHARE` put back."""
 
-    def kept(self, single: _Floats, averaged: _Floats) -> _Floats:
+    def kept(self, frame: int, single: _Floats, averaged: _Floats) -> _Floats:
         """What to add to an average.
 
         Args:
+            frame: number of the frame, rising.
             single: (S, S, 3), the frame's own picture.
             averaged: (S, S, 3).
 
         Returns:
             (S, S, 3).
         """
-        self._frames = min(self._frames + 1, _MEMORY_FRAMES)
-        self._follow(self._single, single)
-        self._follow(self._averaged, averaged)
-        trust = smooth_step(self._averaged / np.maximum(self._single, 1e-6), *_OUTLIVES)
-        own = [
-            np.float32(_OWN_SHARE * share) * octave
-            for share, octave in zip(trust, _octaves(single - averaged), strict=True)
-        ]
-        mixed = np.asarray(averaged + sum(own), np.float32)
-        self._follow(self._mixed, mixed)
-        gains = 1 + trust * (self._single / np.maximum(self._mixed, 1e-6) - 1).clip(0)
+        own = [np.float32(_OWN_SHARE) * octave for octave in _octaves(single - averaged)]
+        pictures = (single, averaged, np.asarray(averaged + sum(own), np.float32))
+        self._seen.append((frame, np.stack([_amplitudes(picture) for picture in pictures])))
+        while self._seen[0][0] <= frame - MEMORY_FRAMES:
+            self._seen.popleft()
+        of_single, of_average, of_sum = np.mean([amplitudes for _, amplitudes in self._seen], 0)
+        trust = smooth_step(of_average / np.maximum(of_single, 1e-6), *_OUTLIVES)
+        back = [np.float32(share) * octave for share, octave in zip(trust, own, strict=True)]
+        mixed = np.asarray(averaged + sum(back), np.float32)
+        of_mixed = of_average + trust * (of_sum - of_average)
+        gains = 1 + trust * (of_single / np.maximum(of_mixed, 1e-6) - 1).clip(0)
         stronger = [
             np.float32(gain - 1) * octave
             for gain, octave in zip(gains, _octaves(mixed), strict=True)
         ]
         return np.asarray(mixed - averaged + sum(stronger), np.float32)
 
-    def _follow(self, mean: npt.NDArray[np.float64], picture: _Floats) -> None:
-        mean += (_amplitudes(picture) - mean) / self._frames
+
+def _lent(crop: _Crop, kept: float) -> _Floats:
+    """What a crop has to lend to a frame that does not average such a share of the input."""
+    if crop.lent is None or crop.kept != kept:
+        face, crop.kept = crop.face, kept
+        assert face.crop is not None and face.source_crop is not None
+        left = face.crop - kept * face.source_crop
+        crop.lent = left.permute(1, 2, 0).contiguous().numpy()
+    return crop.lent
 
 
 def _octaves(picture: _Floats) -> list[_Floats]:
@@ -280,7 +285,7 @@ def _crop(face: Face) -> _Crop:
     small = cv2.resize(source, (COMPARED_PX, COMPARED_PX), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     luma = np.asarray(np.rint(gray * 255), np.uint8)
-    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), face)
+    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), face, _redrawn(face))
 
 
 def _redrawn(face: Face) -> float:
@@ -293,13 +298,13 @@ def _redrawn(face: Face) -> float:
     return changed / max(source, 1e-6)
 
 
-def _kept_share(faces: Sequence[Face]) -> float:
+def _kept_share(crops: Sequence[_Crop]) -> float:
     """Share of the input that is not averaged: 1 for detail that is the input's own, less where it
     is noise, and little where the network draws all detail anew.
     """
-    redrawn = float(np.mean([_redrawn(face) for face in faces]))
+    redrawn = float(np.mean([crop.redrawn for crop in crops]))
     own = 1 - (1 - _REDRAWN_SHARE) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
-    noise = faces[0].noise
+    noise = crops[0].face.noise
     return own if noise is None else own * kept_share(noise)
 
 

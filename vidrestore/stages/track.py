@@ -14,24 +14,25 @@ grid of `vidrestore.track_units`, so that a tracks file holds exactly what the n
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidrestore.config import TrackConfig
-from vidrestore.geometry import apply, box_iou, invert
+from vidrestore.geometry import box_iou, invert
+from vidrestore.plain import face_from_plain, face_to_plain
 from vidrestore.stages._appearance import Vector, appearance, likeness
 from vidrestore.stages._interpolation import Pose, blended_path, disagreement, straight_path
 from vidrestore.stages._motion import face_motion
-from vidrestore.stages._windows import by_shot
+from vidrestore.stages._track_state import Slot, TrackedPerson, slot_from_plain, slot_to_plain
 from vidrestore.structs import Array, Face, Frame
 from vidrestore.track_units import round_face
 
-__all__ = ["track"]
+__all__ = ["Tracker", "track"]
 
 _TRUST_IN_LOST = 0.45
 """Where a lost face may be counts this much: someone else may stand there now."""
@@ -51,71 +52,69 @@ def track(frames: Iterable[Frame], config: TrackConfig) -> Generator[Frame, None
     Yields:
         The same frames in order. Their faces are those detected or carried there, by track id.
     """
-    ids = itertools.count()
-    yield from by_shot(frames, lambda: _Shot(config, ids))
+    tracker = Tracker(config)
+    for frame in frames:
+        yield from tracker.add(frame)
+    yield from tracker.finish()
 
 
-@dataclass(slots=True)
-class _Slot:
-    """A frame that waits until its faces are settled."""
+class Tracker:
+    """Track frames that are pushed in one by one; what it remembers can be put down.
 
-    number: int
-    """From 0 at the first frame of the shot."""
-    frame: Frame
-    carried: dict[int, Pose] = field(default_factory=dict)
-    """Where flow takes each live track; a proposal until the next detection."""
-    faces: dict[int, Face] = field(default_factory=dict)
-    """What is settled, by track."""
+    Args:
+        config: how faces are followed.
+    """
+
+    def __init__(self, config: TrackConfig) -> None:
+        self._config = config
+        self._ids = _Numbers()
+        self._shot = _Shot(config, self._ids)
+
+    def add(self, frame: Frame) -> Iterator[Frame]:
+        """Take the next frame; give those that are settled."""
+        if frame.is_cut:
+            yield from self._shot.finish()
+            self._shot = _Shot(self._config, self._ids)
+        yield from self._shot.add(frame)
+
+    def finish(self) -> Iterator[Frame]:
+        """Give the rest."""
+        yield from self._shot.finish()
+
+    def state(self) -> dict[str, Any]:
+        """Give what is remembered as plain values; its "frames" tell whose pictures it needs."""
+        return {"next_id": self._ids.next, **self._shot.state()}
+
+    def go_on(self, state: Mapping[str, Any], frames: Mapping[int, Frame]) -> None:
+        """Go on from what `state` gave.
+
+        Args:
+            state: what was put down.
+            frames: decoded anew, by number.
+        """
+        self._ids.next = state["next_id"]
+        self._shot.go_on(state, frames)
 
 
-@dataclass(slots=True)
-class _Track:
-    """A person who may be seen again."""
+class _Numbers:
+    """The numbers of new tracks."""
 
-    id: int
-    face: Face
-    """The last detection."""
-    seen: int
-    """Number of the slot of the last detection."""
-    pts: int
-    """Its time."""
-    speed: Array = field(default_factory=lambda: np.zeros(2))
-    """(2,) of the box's middle at the last detection, in pixels a frame."""
-    missed: int | None = None
-    """Number of the first slot since in which the detector looked and did not find it."""
-    looks: Vector = field(default_factory=lambda: np.zeros(0, np.float32))
-    """Running mean of what it looked like; empty before the first time."""
+    next = 0
 
-    def see(self, face: Face, slot: _Slot) -> None:
-        """Continue from a new detection, whose motion is known if flow led there."""
-        self.face, self.seen, self.pts, self.missed = face, slot.number, slot.frame.pts, None
-        if face.motion is not None:
-            middle = face.box_xyxy.reshape(2, 2).mean(0)
-            self.speed = middle - apply(invert(face.motion), middle)
-
-    def remember(self, looks: Vector) -> None:
-        """Take how the face looks in a new detection into the running mean."""
-        self.looks = looks if not len(self.looks) else 0.7 * self.looks + 0.3 * looks
-        self.looks = self.looks / max(float(np.linalg.norm(self.looks)), 1e-6)
-
-    def expected_boxes(self, slot: _Slot) -> Array:
-        """(N, 4) where the face may be: by flow; if lost, also where it was or was heading."""
-        boxes = [slot.carried[self.id].box_xyxy] if self.id in slot.carried else []
-        if self.missed is not None or not boxes:
-            away = np.tile(self.speed * (slot.number - self.seen), 2)
-            boxes += [self.face.box_xyxy, self.face.box_xyxy + away]
-        return np.stack(boxes)
+    def take(self) -> int:
+        self.next += 1
+        return self.next - 1
 
 
 class _Shot:
     """Follow faces through one shot."""
 
-    def __init__(self, config: TrackConfig, ids: Iterator[int]) -> None:
+    def __init__(self, config: TrackConfig, ids: _Numbers) -> None:
         self._config = config
         self._ids = ids
-        self._slots: deque[_Slot] = deque()
-        self._newest: _Slot | None = None
-        self._live: list[_Track] = []
+        self._slots: deque[Slot] = deque()
+        self._newest: Slot | None = None
+        self._live: list[TrackedPerson] = []
         self._looked = -1
         """Number of the last slot the detector looked at."""
         self._given: dict[int, Face] = {}
@@ -124,13 +123,37 @@ class _Shot:
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Take the next frame of the shot; give those that are settled."""
         before = self._newest
-        slot = self._newest = _Slot(0 if before is None else before.number + 1, frame)
+        slot = self._newest = Slot(0 if before is None else before.number + 1, frame)
         self._slots.append(slot)
         if before is not None:
             self._carry(before, slot)
         if frame.detected:
             self._look(slot)
         yield from self._release(min([self._looked, *(one.seen for one in self._live)]))
+
+    def state(self) -> dict[str, Any]:
+        """See `Tracker.state`."""
+        slots = [*self._slots]
+        if self._newest is not None and (not slots or slots[-1] is not self._newest):
+            slots.append(self._newest)
+        return {
+            "frames": [slot.frame.index for slot in slots],
+            "slots": [slot_to_plain(slot) for slot in slots],
+            "waiting": len(self._slots),
+            "live": [one.to_plain() for one in self._live],
+            "looked": self._looked,
+            "given": [face_to_plain(face) for face in self._given.values()],
+        }
+
+    def go_on(self, state: Mapping[str, Any], frames: Mapping[int, Frame]) -> None:
+        """See `Tracker.go_on`."""
+        slots = [slot_from_plain(plain, frames) for plain in state["slots"]]
+        self._slots = deque(slots[: state["waiting"]])
+        self._newest = slots[-1] if slots else None
+        self._live = [TrackedPerson.from_plain(plain) for plain in state["live"]]
+        self._looked = state["looked"]
+        faces = map(face_from_plain, state["given"])
+        self._given = {face.track_id: face for face in faces}
 
     def finish(self) -> Iterator[Frame]:
         """Give all frames that still wait."""
@@ -147,11 +170,11 @@ class _Shot:
             }
             yield replace(slot.frame, faces=tuple(self._given.values()))
 
-    def _slots_after(self, number: int) -> list[_Slot]:
+    def _slots_after(self, number: int) -> list[Slot]:
         """The slots from the one after `number` to the newest."""
         return [slot for slot in self._slots if slot.number > number]
 
-    def _carry(self, before: _Slot, after: _Slot) -> None:
+    def _carry(self, before: Slot, after: Slot) -> None:
         """Take every live track one frame on, as far as flow can follow it."""
         for one in self._live:
             if (pose := before.carried.get(one.id)) is not None:
@@ -159,7 +182,7 @@ class _Shot:
                 if motion is not None:
                     after.carried[one.id] = pose.moved(motion)
 
-    def _look(self, slot: _Slot) -> None:
+    def _look(self, slot: Slot) -> None:
         """Join what the detector found in the newest slot to tracks."""
         self._drop_lost(slot)
         found = slot.frame.faces
@@ -175,14 +198,14 @@ class _Shot:
             self._begin(found[index], looks[index], slot)
         self._looked = slot.number
 
-    def _drop_lost(self, slot: _Slot) -> None:
+    def _drop_lost(self, slot: Slot) -> None:
         """End tracks that were missed, and for too long."""
         for one in list(self._live):
             if one.missed is not None and slot.number - one.seen > self._config.max_gap_frames:
                 self._settle_tail(one, slot.number)
                 self._live.remove(one)
 
-    def _matched(self, slot: _Slot, found: tuple[Face, ...], looks: list[Vector]) -> dict[int, int]:
+    def _matched(self, slot: Slot, found: tuple[Face, ...], looks: list[Vector]) -> dict[int, int]:
         """Which detection continues which track: {track id: index in `found`}."""
         boxes = np.array([face.box_xyxy for face in found]).reshape(-1, 4)
         score = np.zeros((len(self._live), len(found)))
@@ -203,15 +226,15 @@ class _Shot:
             if score[row, column] >= self._config.min_iou
         }
 
-    def _begin(self, face: Face, looks: Vector, slot: _Slot) -> None:
+    def _begin(self, face: Face, looks: Vector, slot: Slot) -> None:
         """A person not seen before, who was already there since the detector last looked."""
-        key = next(self._ids)
+        key = self._ids.take()
         self._settle_head(key, face, slot)
-        one = _Track(key, slot.faces[key], slot.number, slot.frame.pts)
+        one = TrackedPerson(key, slot.faces[key], slot.number, slot.frame.pts)
         one.remember(looks)
         self._live.append(one)
 
-    def _go_on(self, one: _Track, face: Face, slot: _Slot) -> None:
+    def _go_on(self, one: TrackedPerson, face: Face, slot: Slot) -> None:
         """A person seen again: settles the frames between the two detections."""
         path = self._path(one, face, slot)
         if path:
@@ -225,7 +248,7 @@ class _Shot:
             self._settle_head(one.id, face, slot)
         one.see(slot.faces[one.id], slot)
 
-    def _path(self, one: _Track, face: Face, slot: _Slot) -> list[Pose]:
+    def _path(self, one: TrackedPerson, face: Face, slot: Slot) -> list[Pose]:
         """Where the face was in every frame after its last detection, up to this one.
 
         Empty if nobody can tell: the detector missed it in between and flow does not lead across.
@@ -240,7 +263,7 @@ class _Shot:
             return blended_path(forward, face, shares)
         return straight_path(one.face, face, shares) if one.missed is None else []
 
-    def _settle_tail(self, one: _Track, end: int) -> None:
+    def _settle_tail(self, one: TrackedPerson, end: int) -> None:
         """Keep what flow carried on from the last detection until the detector missed it."""
         for slot in self._slots_after(one.seen):
             pose = slot.carried.get(one.id)
@@ -248,7 +271,7 @@ class _Shot:
                 return
             slot.faces[one.id] = pose.face(one.id, one.face.score)
 
-    def _settle_head(self, key: int, face: Face, slot: _Slot) -> None:
+    def _settle_head(self, key: int, face: Face, slot: Slot) -> None:
         """Settle a first detection, and carry it back until the detector's last look."""
         slot.faces[key] = replace(face, track_id=key)
         slot.carried[key] = pose = Pose(face.box_xyxy, face.landmarks)

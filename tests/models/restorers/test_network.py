@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from vidrestore.errors import ModelError
-from vidrestore.models.interfaces import FaceRestorer
+from vidrestore.models.interfaces import CropKey, FaceRestorer
 from vidrestore.models.registry import build
 from vidrestore.models.restorers import precision
 from vidrestore.models.restorers.network import NetworkRestorer
@@ -94,6 +94,16 @@ def test_fresh_noise_is_another_for_every_crop_and_the_same_in_any_company():
     torch.testing.assert_close(restored(3, "fresh"), fresh, atol=1e-4, rtol=0)
     fixed = restored(1, "fixed")
     assert all(torch.equal(picture, fixed[0]) for picture in fixed)
+
+
+def test_fresh_noise_goes_by_frame_and_track_wherever_a_run_begins():
+    faces = crops(1, size=32).expand(4, -1, -1, -1)
+    keys = [CropKey(0, track, frame) for frame in (5, 6) for track in (1, 2)]
+    restorer = NetworkRestorer(noisy_network(), size=32, precision="float32")
+    whole = restorer.start_run(noise="fresh")(faces, keys)
+    later = restorer.start_run(noise="fresh")(faces[:2], keys[2:])
+    assert torch.equal(later, whole[2:])
+    assert all((whole[i] - whole[j]).abs().max() > 0.01 for i in range(4) for j in range(i))
 
 
 def test_networks_without_noise_do_not_mind_fresh_noise():

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vidrestore.models.interfaces import CropKey
 from vidrestore.models.registry import build
 from vidrestore.models.restorers.network import NetworkRestorer, NetworkRun
-from vidrestore.models.restorers.style_memory import StyleMemory
+from vidrestore.models.restorers.style_memory import WINDOW_FRAMES, StyleMemory
 
 NETWORKS = {
     "GFPGANv1Clean": {"out_size": 64, "narrow": 0.0625, "num_style_feat": 16},
@@ -30,6 +31,11 @@ def restorer(made: nn.Module, strength: float, batch_size: int = 1) -> NetworkRu
     return shared.start_run(style_strength=strength)
 
 
+def keys(count: int, first: int = 0) -> list[CropKey]:
+    """Of one person in frames one after the other."""
+    return [CropKey(0, 7, frame) for frame in range(first, first + count)]
+
+
 def noisy_crops(count: int) -> Tensor:
     draw = torch.Generator().manual_seed(1)
     return (0.5 + 0.2 * torch.randn(count, 3, 64, 64, generator=draw)).clamp(0, 1)
@@ -43,31 +49,33 @@ def test_only_the_codes_are_smoothed(arch: str) -> None:
     alone = restorer(made, 0.0)(crops)
     steady = restorer(made, 1.0)
     assert torch.equal(steady(crops), alone)
-    followed = steady(crops, [(0, 7)] * 3)
+    followed = steady(crops, keys(3))
     assert torch.equal(followed[0], alone[0])
     assert not torch.equal(followed[1], alone[1])
-    same = restorer(made, 1.0)(crops[:1].expand(4, -1, -1, -1), [(0, 7)] * 4)
+    same = restorer(made, 1.0)(crops[:1].expand(4, -1, -1, -1), keys(4))
     assert torch.equal(same, alone[:1].expand(4, -1, -1, -1))
-    assert torch.equal(restorer(made, 0.0)(crops, [(0, 7)] * 3), alone)
+    assert torch.equal(restorer(made, 0.0)(crops, keys(3)), alone)
 
 
 @pytest.mark.parametrize("arch", NETWORKS)
 def test_neither_company_nor_a_cut_leaks(arch: str) -> None:
     made, crops = network(arch), noisy_crops(4)
-    apart = restorer(made, 1.0)(crops[:2], [(0, 7)] * 2)
-    together = restorer(made, 1.0)(crops[[0, 2, 1, 3]], [(0, 7), (0, 8), (0, 7), (0, 8)])
+    apart = restorer(made, 1.0)(crops[:2], keys(2))
+    together = restorer(made, 1.0)(
+        crops[[0, 2, 1, 3]], [CropKey(0, track, frame) for frame in (0, 1) for track in (7, 8)]
+    )
     torch.testing.assert_close(together[[0, 2]], apart, rtol=0, atol=1e-5)
-    after_cut = restorer(made, 1.0)(crops[:2], [(0, 7), (1, 7)])
+    after_cut = restorer(made, 1.0)(crops[:2], [CropKey(0, 7, 0), CropKey(1, 7, 1)])
     assert torch.equal(after_cut, restorer(made, 0.0)(crops[:2]))
-    in_batches = restorer(made, 1.0, batch_size=3)(crops, [(0, 7)] * 4)
-    one_by_one = restorer(made, 1.0)(crops, [(0, 7)] * 4)
+    in_batches = restorer(made, 1.0, batch_size=3)(crops, keys(4))
+    one_by_one = restorer(made, 1.0)(crops, keys(4))
     torch.testing.assert_close(in_batches, one_by_one, rtol=0, atol=1e-5)
 
 
-def run(memory: StyleMemory, codes: Tensor) -> Tensor:
+def run(memory: StyleMemory, codes: Tensor, first: int = 0) -> Tensor:
     given = []
-    for code in codes:
-        given.append(memory.smoothed(code[None], ["someone"])[0])
+    for code, key in zip(codes, keys(len(codes), first), strict=True):
+        given.append(memory.smoothed(code[None], [key])[0])
         memory.commit()
     return torch.stack(given)
 
@@ -88,10 +96,10 @@ def test_noise_falls_and_jumps_are_followed() -> None:
 def test_what_was_not_drawn_does_not_count() -> None:
     """A batch that ran out of memory is begun again from the same codes."""
     memory, codes = StyleMemory(1.0), torch.tensor([[0.0, 0], [1, 0], [1, 1]])
-    memory.smoothed(codes[:1], ["someone"])
+    memory.smoothed(codes[:1], keys(1))
     memory.commit()
-    first = memory.smoothed(codes[1:], ["someone"] * 2)
-    again = memory.smoothed(codes[1:], ["someone"] * 2)
+    first = memory.smoothed(codes[1:], keys(2, 1))
+    again = memory.smoothed(codes[1:], keys(2, 1))
     assert torch.equal(first, again)
 
 
@@ -100,3 +108,14 @@ def test_codes_that_are_no_numbers_are_left_out() -> None:
     codes = torch.tensor([[1.0, 2], [torch.nan, 2], [1, 2]])
     given = run(memory, codes)
     assert torch.equal(given[2], codes[2])
+
+
+def test_a_code_depends_on_its_window_alone() -> None:
+    draw = torch.Generator().manual_seed(0)
+    codes = torch.randn(40, 8, generator=draw)
+    codes[25:] += 20
+    whole = run(StyleMemory(1.0), codes)
+    for first in (3, 20, 24):
+        part = run(StyleMemory(1.0), codes[first:], first)
+        assert torch.equal(part[WINDOW_FRAMES - 1 :], whole[first + WINDOW_FRAMES - 1 :])
+    assert not torch.equal(run(StyleMemory(1.0), codes[20:], 20)[1], whole[21])

@@ -228,6 +228,64 @@ def test_ten_bits_of_method_b_are_packed_anew(tmp_path: Path) -> None:
     assert any("packing method B" in note for note in report.notes)
 
 
+def test_twelve_bits_of_method_b_are_packed_anew(tmp_path: Path) -> None:
+    write(tmp_path / "in", ".dpx", "gbrp12be")
+    before = samples_in(tmp_path / "in")
+    for path in (tmp_path / "in").iterdir():
+        data = path.read_bytes()
+        begin = struct.unpack_from(">I", data, 4)[0]
+        words = (np.frombuffer(data[begin:], ">u2") >> 4).astype(">u2")
+        path.write_bytes(data[:804] + b"\0\2" + data[806:begin] + words.tobytes())
+    report = restored(tmp_path / "in", tmp_path / "out", decode__fps=24)
+    assert samples_in(tmp_path / "out") == before
+    assert any("12-bit samples of packing method B" in note for note in report.notes)
+
+
+def packed_tightly(image: bytes, width: int) -> bytes:
+    """Samples of method A, three in a word, as a stream of bits that fills words from below."""
+    lines = np.frombuffer(image, ">u4").reshape(-1, width)
+    packed = b""
+    for line in lines:
+        number = at = 0
+        for word in map(int, line):
+            for place in (22, 12, 2):
+                number |= (word >> place & 1023) << at
+                at += 10
+        count = -(-at // 32)
+        words = [number >> 32 * place & 0xFFFFFFFF for place in range(count)]
+        packed += struct.pack(f">{count}I", *words)
+    return packed
+
+
+def test_ten_bits_without_gaps_are_packed_anew(tmp_path: Path) -> None:
+    write(tmp_path / "in", ".dpx", "gbrp10be")
+    before = samples_in(tmp_path / "in")
+    for path in (tmp_path / "in").iterdir():
+        data = path.read_bytes()
+        begin = struct.unpack_from(">I", data, 4)[0]
+        image = packed_tightly(data[begin:], SIZE[0])
+        assert len(image) < len(data) - begin
+        path.write_bytes(data[:804] + b"\0\0" + data[806:begin] + image)
+        assert repack(path.read_bytes())[begin:] == data[begin:]
+    report = restored(tmp_path / "in", tmp_path / "out", decode__fps=24)
+    assert samples_in(tmp_path / "out") == before
+    assert any("10-bit samples packed tightly" in note for note in report.notes)
+
+
+def test_data_of_the_user_is_carried(tmp_path: Path) -> None:
+    source, own = film_dpx(tmp_path / "in"), b"SCANNER 5".ljust(32, b"\0") + bytes(range(200))
+    for path in source.iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[:2048] + own + data[2048:])
+        with_numbers(path, ">", offset=(4, "I", 2048 + len(own)), user=(32, "I", len(own)))
+    restored(source, tmp_path / "out")
+    for before, after in zip(
+        sorted(source.iterdir()), sorted((tmp_path / "out").iterdir()), strict=True
+    ):
+        assert after.read_bytes()[2048:] == before.read_bytes()[2048:]
+        assert struct.unpack_from(">I", after.read_bytes(), 32) == (len(own),)
+
+
 def test_sound_goes_with_the_pictures(tmp_path: Path) -> None:
     source = write(tmp_path / "in", ".png", "rgb24", count=25)
     wav = make_video(tmp_path / "clip.mkv", audio=[Audio("pcm_s16le")])

@@ -6,13 +6,13 @@ depends neither on its batch nor on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidrestore.models.interfaces import Noise
+from vidrestore.models.interfaces import CropKey, Noise
 from vidrestore.models.templates import landmark_template
 
 __all__ = ["DebugRestorer"]
@@ -41,12 +41,12 @@ class DebugRestorer:
         """Begin a run; there is nothing to remember."""
         return DebugRestorer(size=self.size, batch_size=self.batch_size)
 
-    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
+    def __call__(self, crops: Tensor, keys: Sequence[CropKey] = ()) -> Tensor:
         """Sharpen crops.
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1].
-            people: not used.
+            keys: not used.
 
         Returns:
             (N, 3, S, S) float32 RGB in [0, 1]; NaN throughout for a crop with a NaN in it.

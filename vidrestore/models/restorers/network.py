@@ -12,7 +12,7 @@ import copy
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ModelError
-from vidrestore.models.interfaces import Noise
+from vidrestore.models.interfaces import CropKey, Noise
 from vidrestore.models.restorers.lattice import without_lattice
 from vidrestore.models.restorers.precision import prepare_fastest, run_network
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
@@ -157,11 +157,11 @@ class NetworkRun:
         self.notes: list[str] = []
         self._has_fresh_noise = noise == "fresh" and restorer.takes_fresh_noise
         self._n_crops = 0
-        """Crops restored so far."""
+        """Crops restored so far, for noise of crops that nobody named."""
         has_styles = style_strength > 0 and restorer.has_styles
         self._styles = StyleMemory(style_strength) if has_styles else None
 
-    def __call__(self, crops: Tensor, people: Sequence[Hashable] = ()) -> Tensor:
+    def __call__(self, crops: Tensor, keys: Sequence[CropKey] = ()) -> Tensor:
         """Restore crops; see `RestorerRun`.
 
         Raises:
@@ -174,7 +174,7 @@ class NetworkRun:
         while sum(map(len, done)) < len(crops):
             begin = sum(map(len, done))
             part = crops[begin : begin + self.batch_size]
-            whose = people[begin : begin + self.batch_size]
+            whose = keys[begin : begin + self.batch_size]
             try:
                 done.append(self._restore(part.to(self._restorer.device), whose))
                 self._n_crops += len(part)
@@ -184,12 +184,12 @@ class NetworkRun:
             self._halve_batch()
         return torch.cat(done).to(crops.device) if done else crops.float()
 
-    def _restore(self, crops: Tensor, people: Sequence[Hashable]) -> Tensor:
+    def _restore(self, crops: Tensor, keys: Sequence[CropKey]) -> Tensor:
         """Restore at most `batch_size` crops; NaN throughout where there is no valid answer."""
         padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
         batch = torch.cat((crops, padding))
-        noise = self._fresh_noise() if self._has_fresh_noise else None
-        steer = partial(self._styles.smoothed, people=people) if self._styles and people else None
+        noise = self._fresh_noise(keys) if self._has_fresh_noise else None
+        steer = partial(self._styles.smoothed, keys=keys) if self._styles and keys else None
         pictures = self._restorer.run(batch, noise, steer)
         valid = _are_finite(pictures)
         if self._restorer.precision != "float32" and not valid.all():
@@ -206,12 +206,14 @@ class NetworkRun:
         pictures = without_lattice(pictures, batch, self._restorer.shuffle_factor)
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
 
-    def _fresh_noise(self) -> list[Tensor]:
-        """One map a layer for the next batch; every crop's seed is its number."""
+    def _fresh_noise(self, keys: Sequence[CropKey]) -> list[Tensor]:
+        """One map a layer for the next batch, by frame and track; else by the crop's number."""
         decoder: Any = self._restorer.network.stylegan_decoder
+        numbers = range(self._n_crops, self._n_crops + self.batch_size)
+        seeds = [(round(2 * key.frame) << 24) + key.track for key in keys]
         maps = []
-        for crop in range(self._n_crops, self._n_crops + self.batch_size):
-            generator = torch.Generator().manual_seed(crop)
+        for seed in (*seeds, *numbers[len(seeds) :]):
+            generator = torch.Generator().manual_seed(seed)
             maps.append(decoder.fresh_noise(1, generator))
         return [torch.cat(layer) for layer in zip(*maps, strict=True)]
 

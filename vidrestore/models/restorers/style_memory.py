@@ -2,39 +2,41 @@
 
 The latents that a network reads from a face say how the whole of it looks, and noise in the input
 moves them a little in every frame, and all texture with them. A person's codes are therefore
-averaged exponentially over the frames of a shot; a jump, far beyond what they usually move by, is
-followed at once. Nothing but the codes is held back: the features that say where everything lies
-are each frame's own.
+averaged over the last frames of a shot, the newest counting most; a jump, far beyond what they
+usually move by, is followed at once. Nothing but the codes is held back: the features that say
+where everything lies are each frame's own.
+
+What a frame gets depends on the `WINDOW_FRAMES` up to it alone, so that a run may begin anywhere.
+Frames after it do not count: a network reads the codes and draws with them in one go, so that
+looking ahead would mean to read every face twice.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["StyleMemory"]
+from vidrestore.models.interfaces import CropKey
 
+__all__ = ["WINDOW_FRAMES", "StyleMemory"]
+
+WINDOW_FRAMES = 8
+"""The last frames that count, the present one among them."""
 _KEEP = 0.6
-"""Share of the code so far that stays in a frame, at full strength."""
+"""What a frame counts over the one after it, at full strength."""
 _JUMP = 3.0
 """Steps of the code more than this many times the usual one are followed at once."""
-_PEOPLE = 64
-"""So many people's codes are remembered."""
 
-
-@dataclass(frozen=True)
-class _Style:
-    code: Tensor
-    step: float | None = None
-    """How far new codes lie from it, usually; None before the second frame."""
+_Person = tuple[int, int]
+_Codes = tuple[tuple[float, Tensor], ...]
+"""Numbers of frames, rising, and a person's code in each."""
 
 
 class StyleMemory:
-    """The codes of the people seen last.
+    """The codes of the people in the last frames.
 
     Args:
         strength: 0 to 1; 0 takes every frame's own codes.
@@ -42,42 +44,51 @@ class StyleMemory:
 
     def __init__(self, strength: float) -> None:
         self._keep = _KEEP * strength
-        self._known: OrderedDict[Hashable, _Style] = OrderedDict()
-        self._found: dict[Hashable, _Style] = {}
+        self._known: dict[_Person, _Codes] = {}
+        self._found: dict[_Person, _Codes] = {}
 
-    def smoothed(self, latents: Tensor, people: Sequence[Hashable]) -> Tensor:
+    def smoothed(self, latents: Tensor, keys: Sequence[CropKey]) -> Tensor:
         """Codes to draw with; `commit` makes them count for the frames to come.
 
         Args:
             latents: (N, …), one person's code each, in the order of time.
-            people: whose they are; latents beyond their number stay as they are.
+            keys: whose they are; latents beyond their number stay as they are.
         """
         self._found = {}
         smoothed = list(latents)
-        for place, person in enumerate(people):
+        for place, key in enumerate(keys):
             code = latents[place]
             if not bool(torch.isfinite(code).all()):
                 continue
-            style = self._next(self._found.get(person) or self._known.get(person), code.float())
-            self._found[person] = style
-            smoothed[place] = style.code.to(code.dtype)
+            person = (key.shot, key.track)
+            before = self._found.get(person, self._known.get(person, ()))
+            codes = _recent((*before, (key.frame, code.float())), key.frame)
+            self._found[person] = codes
+            smoothed[place] = self._mean(codes).to(code.dtype)
         return torch.stack(smoothed)
 
     def commit(self) -> None:
         """Remember what `smoothed` gave last: the crops were drawn."""
-        for person, style in self._found.items():
-            self._known[person] = style
-            self._known.move_to_end(person)
-        while len(self._known) > _PEOPLE:
-            self._known.popitem(last=False)
+        self._known |= self._found
+        newest = max((codes[-1][0] for codes in self._found.values()), default=0)
+        recent = {person: _recent(codes, newest) for person, codes in self._known.items()}
+        self._known = {person: codes for person, codes in recent.items() if codes}
         self._found = {}
 
-    def _next(self, style: _Style | None, code: Tensor) -> _Style:
-        if style is None or self._keep == 0:
-            return _Style(code)
-        change = code - style.code
-        step = float(change.norm())
-        if style.step is not None and step > _JUMP * style.step:
-            return _Style(code, style.step)
-        usual = step if style.step is None else 0.8 * style.step + 0.2 * step
-        return _Style(style.code + (1 - self._keep) * change, usual)
+    def _mean(self, codes: _Codes) -> Tensor:
+        """The newest code, and those before it back to the last jump."""
+        frame, own = codes[-1]
+        steps = [float((b - a).norm()) for (_, a), (_, b) in itertools.pairwise(codes)]
+        usual = sorted(steps)[(len(steps) - 1) // 2] if steps else 0.0
+        jumps = [place for place, step in enumerate(steps, start=1) if step > _JUMP * usual]
+        codes = codes[jumps[-1] if jumps and usual else 0 :]
+        weights = [float(self._keep ** (frame - one)) for one, _ in codes]
+        change = torch.zeros_like(own)
+        for weight, (_, code) in zip(weights, codes, strict=True):
+            change += weight * (code - own)
+        return own + change / sum(weights)
+
+
+def _recent(codes: _Codes, frame: float) -> _Codes:
+    """Those of the window that ends with a frame."""
+    return tuple(one for one in codes if frame - one[0] < WINDOW_FRAMES)

@@ -20,6 +20,7 @@ __all__ = [
     "locate_movie",
     "read_movie",
     "sample_count",
+    "sample_kinds",
     "track_number",
 ]
 
@@ -113,6 +114,24 @@ def track_number(track: Box) -> int | None:
         return None
     at = 20 if header.content[0] == 1 else 12
     return int.from_bytes(header.content[at : at + 4], "big")
+
+
+def sample_kinds(movie: bytes) -> dict[int, str]:
+    """The four-character code of each track's first sample entry, by the track's number.
+
+    Args:
+        movie: content of the box `moov`.
+    """
+    found: dict[int, str] = {}
+    for track in boxes_in(movie):
+        number = track_number(track) if track.kind == b"trak" else None
+        table = find_path(track.content, b"mdia", b"minf", b"stbl", b"stsd")
+        if number is None or table is None or len(table.content) < 16:
+            continue
+        code = table.content[12:16].decode("ascii", "replace").strip()
+        if code.isascii() and code.isprintable():
+            found[number] = code
+    return found
 
 
 def sample_count(movie: bytes, number: int) -> int | None:

@@ -26,6 +26,7 @@ from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
+from vidrestore.video.container.mp4 import read_movie, sample_kinds
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
 from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 from vidrestore.video.picture.presentation import Presentation
@@ -77,7 +78,7 @@ class StreamInfo:
     type: str
     """'video', 'audio', 'subtitle', 'data', 'attachment' or 'unknown'."""
     codec: str
-    """FFmpeg's name of the codec; '' where unknown."""
+    """FFmpeg's name of the codec, else its four-character code in MP4; '' where unknown."""
     language: str | None
     title: str | None
     disposition: int
@@ -552,7 +553,15 @@ def _tag(name: str, container: InputContainer, stream: VideoStream) -> str | Non
 
 def stream_infos(container: InputContainer) -> tuple[StreamInfo, ...]:
     """What an open file holds, stream by stream."""
-    return tuple(_stream_info(one) for one in container.streams)
+    found = tuple(_stream_info(one) for one in container.streams)
+    is_mp4 = container.format.name.startswith("mov")
+    if not is_mp4 or all(one.codec or one.type == "attachment" for one in found):
+        return found
+    codes = sample_kinds(read_movie(Path(container.name)))
+    return tuple(
+        one if one.codec else replace(one, codec=codes.get(stream.id, ""))
+        for one, stream in zip(found, container.streams, strict=True)
+    )
 
 
 def _stream_info(stream: Stream) -> StreamInfo:

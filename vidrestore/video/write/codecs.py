@@ -17,7 +17,13 @@ from av.codec.context import Flags
 
 from vidrestore.errors import UsageError, VideoWriteError, nearest
 from vidrestore.video.write.containers import AUTO_ORDER, CONTAINERS, Container, ending_of
-from vidrestore.video.write.source_kind import SAME_FAMILY, codec_order, encoder_profile, reason
+from vidrestore.video.write.source_kind import (
+    PICTURES,
+    SAME_FAMILY,
+    codec_order,
+    encoder_profile,
+    reason,
+)
 
 __all__ = [
     "PROGRESSIVE_ONLY",
@@ -150,7 +156,10 @@ def choose_codec(
                 fitting = _fitting_rounded(name, pix_fmt, width, height, interlaced)
             if fitting:
                 return CodecChoice(name, fitting, why)
-        kind = f" for a source in {source_codec}" if why.startswith("as the") else ""
+        what = (
+            "a sequence of pictures" if source_codec == PICTURES else f"a source in {source_codec}"
+        )
+        kind = f" for {what}" if why.startswith("as the") else ""
         raise NoCodecError(
             f"no codec that {ending_of(container)} takes{kind} holds {shown}",
             _alternatives(pix_fmt, width, height, interlaced),

@@ -20,6 +20,7 @@ __all__ = [
     "has_constant_rate",
     "master_parameters",
     "muxer_options",
+    "reorder_delay",
     "set_threads",
 ]
 
@@ -133,6 +134,11 @@ def set_threads(context: av.VideoCodecContext, codec: str, threads: int) -> None
     context.thread_count = threads if codec in _SAME_WITH_ANY_THREADS else _THREADS
     if codec == "libx264":
         set_x264_threads(context)
+
+
+def reorder_delay(context: av.VideoCodecContext, codec: str) -> int:
+    """Frames by which an open encoder reorders at most; x265 does not tell FFmpeg of its own."""
+    return 2 if codec == "libx265" else context.reorder_depth
 
 
 def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from fractions import Fraction
 
 from av.container import InputContainer, OutputContainer
@@ -53,13 +54,16 @@ class OutputStreams:
         self.patches: list[TrackPatch] = []
         """What is written into the finished file."""
 
-    def add(self, config: EncodeConfig, window: Window, threads: int) -> None:
+    def add(
+        self, config: EncodeConfig, window: Window, threads: int, borders: Container[int] = ()
+    ) -> None:
         """Add all streams, in the input's order.
 
         Args:
             config: quality and speed of the encoder.
             window: the part of the input that is written.
             threads: for encoding, where it does not change the bytes; 0 takes all.
+            borders: frames at which a segment begins; see `PictureEncoder`.
         """
         container = self._container
         pairs = list(zip(self.plan.streams, self._source.streams, strict=True))
@@ -68,7 +72,7 @@ class OutputStreams:
         for planned, info in pairs:
             if planned.action == "encode":
                 self.encoder = PictureEncoder(
-                    container, self.plan, self._source, config, window, threads
+                    container, self.plan, self._source, config, window, threads, borders
                 )
                 self._keep_room(
                     self.encoder.stream,

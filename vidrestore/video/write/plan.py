@@ -35,6 +35,7 @@ from vidrestore.video.write.containers import Container, container_of
 from vidrestore.video.write.losses import picture_losses, tag_losses
 from vidrestore.video.write.profiles import Wanted, apply_profile
 from vidrestore.video.write.refusal import Option, Refusal, advise
+from vidrestore.video.write.source_kind import PICTURES
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
 
 __all__ = ["OutputPlan", "plan_output"]
@@ -209,7 +210,7 @@ def _choose(
             *wanted.size,
             config.codec,
             interlaced=info.interlaced,
-            source_codec=info.codec,
+            source_codec=info.codec if info.sequence is None else PICTURES,
         )
     except NoCodecError as error:
         others = [name for name in (*container.codecs, "auto") if name != config.codec]

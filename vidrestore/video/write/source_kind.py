@@ -14,7 +14,17 @@ from collections.abc import Sequence
 
 import av
 
-__all__ = ["LOSSLESS_ENCODERS", "SAME_FAMILY", "codec_order", "encoder_profile", "reason"]
+__all__ = [
+    "LOSSLESS_ENCODERS",
+    "PICTURES",
+    "SAME_FAMILY",
+    "codec_order",
+    "encoder_profile",
+    "reason",
+]
+
+PICTURES = "pictures"
+"""Stands for the codec of a sequence of pictures, of whatever kind."""
 
 LOSSLESS_ENCODERS = frozenset({"ffv1", "utvideo", "v210", "png", "tiff", "dpx"})
 """Encoders that lose nothing of the formats they take."""
@@ -27,7 +37,7 @@ _LOSSLESS = frozenset({
     "012v", "apng", "ayuv", "bitpacked", "bmp", "cllc", "cscd", "dpx", "ffv1", "ffvhuff",
     "flashsv", "fraps", "huffyuv", "hymt", "lagarith", "loco", "magicyuv", "mwsc", "png", "qtrle",
     "r10k", "r210", "rawvideo", "rscc", "sgi", "screenpresso", "targa", "tiff", "utvideo", "v308",
-    "v408", "v410", "vble", "wrapped_avframe", "y41p", "ylc", "yuv4", "zlib", "zmbv",
+    PICTURES, "v408", "v410", "vble", "wrapped_avframe", "y41p", "ylc", "yuv4", "zlib", "zmbv",
 })
 # fmt: on
 """Codecs of sources that lose nothing, by FFmpeg's names."""

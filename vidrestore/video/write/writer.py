@@ -13,26 +13,31 @@ anything fails before, the temporary is deleted. Two writers of one file exclude
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import NotEnoughMemoryError, VideoWriteError, VidRestoreError
 from vidrestore.runtime.memory import is_out_of_memory
 from vidrestore.runtime.output_file import OutputFile
+from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
 from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
+from vidrestore.video.write.encoded_packet import EncodedPacket
 from vidrestore.video.write.encoder_options import muxer_options
 from vidrestore.video.write.output_streams import OutputStreams
+from vidrestore.video.write.picture_encoder import PictureEncoder
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.remux import StreamCopier
 from vidrestore.video.write.stream_plan import stream_name
@@ -57,6 +62,8 @@ class VideoWriter:
         max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
         inputs: other files that are never replaced.
         opened: the input, open; None opens it.
+        borders: numbers of the frames at which a segment begins, besides the first frame.
+        lock: of the output, where the caller holds it.
 
     Raises:
         VideoWriteError: if the output cannot be made; nothing has been written then.
@@ -73,8 +80,10 @@ class VideoWriter:
         max_broken: float | None = None,
         inputs: Sequence[Path] = (),
         opened: InputContainer | None = None,
+        borders: Container[int] = (),
+        lock: OutputLock | None = None,
     ) -> None:
-        self._opened = opened
+        self._opened, self._borders = opened, borders
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
@@ -87,7 +96,10 @@ class VideoWriter:
         self._window = window or Window(time_base=source.time_base)
         self._threads = threads
         self._output = OutputFile(
-            self.plan.destination, inputs=[source.path, *inputs], overwrite=config.overwrite
+            self.plan.destination,
+            inputs=[source.path, *inputs],
+            overwrite=config.overwrite,
+            lock=lock,
         )
         self._stack = ExitStack()
         self._committed = False
@@ -136,6 +148,29 @@ class VideoWriter:
         with self._told():
             self._encode(frame)
 
+    def write_segment(self, times: Iterable[int], packets: Iterable[EncodedPacket]) -> None:
+        """Write a segment that was encoded before.
+
+        Args:
+            times: of its frames, in ticks of the encoder.
+            packets: in the order of decoding.
+
+        Raises:
+            VideoWriteError: if the disk is full.
+        """
+        with self._told():
+            self._mux(self._encoder.place(times, packets))
+
+    @property
+    def temporary(self) -> Path:
+        """The file on its way."""
+        return self._output.temporary
+
+    @property
+    def encoder(self) -> PictureEncoder:
+        """Of the picture's stream."""
+        return self._encoder
+
     def commit(self) -> None:
         """Finish the file and give it its final name.
 
@@ -143,6 +178,11 @@ class VideoWriter:
             VideoWriteError: if that fails; nothing has the final name then, or what had it before.
             VideoDecodeError: if too much of a copied stream is missing in the input.
         """
+        self.finish()
+        self.publish()
+
+    def finish(self) -> None:
+        """Finish the file, and leave it under its temporary name; see `commit`."""
         with self._told():
             if self._encoder.last_pts is None:
                 raise VideoWriteError(f"{self.plan.destination}: no frame was written")
@@ -151,6 +191,10 @@ class VideoWriter:
                 self._copier.advance(None)
             self._compare_copied()
             self._finish()
+
+    def publish(self) -> None:
+        """Give a finished file its final name; see `commit`."""
+        with self._told():
             self._output.publish()
         self._committed = True
 
@@ -173,7 +217,10 @@ class VideoWriter:
 
     def _encode(self, frame: Frame | None) -> None:
         """Encode a frame, or flush the encoder, and copy the other streams up to it."""
-        for packet in self._encoder.encode(frame):
+        self._mux(self._encoder.encode(frame))
+
+    def _mux(self, packets: Iterable[Packet[Any]]) -> None:
+        for packet in packets:
             with unexpected(VideoWriteError, f"{self.plan.destination}: cannot be written"):
                 self._container.mux(packet)
             if packet.dts is not None and self._copier is not None:
@@ -232,7 +279,7 @@ class VideoWriter:
         self._stack.callback(self._container.close)
         self._container.metadata.update(container_tags(source, self._window, plan.statement))
         streams = self._streams = OutputStreams(self._container, self._input, plan, source)
-        streams.add(self._config, self._window, self._threads)
+        streams.add(self._config, self._window, self._threads, self._borders)
         self._encoder = streams.encoder
         if plan.with_chapters:
             chapters = chapters_for(source, self._window, self.plan.clock_s)

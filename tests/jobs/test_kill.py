@@ -1,0 +1,72 @@
+"""A process that is killed, by a signal no program can catch, loses next to nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from clips import face_frames, write_clip
+
+from vidrestore.jobs.store import job_folder
+
+OPTIONS = [
+    *("--model", "debug", "--job.segment-s", "0.4", "--detect.size-px", "128"),
+    *("--temporal-filter.reach-frames", "1", "--detect.refine-passes", "0"),
+    *("--detect.rotated", "false", "--threads", "1"),
+]
+
+
+def command(source: Path, output: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "vidrestore", str(source), str(output), *OPTIONS, *more]
+
+
+def run(source: Path, output: Path, *more: str) -> str:
+    done = subprocess.run(command(source, output, *more), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def kill_once_there(source: Path, output: Path, wanted: Path, *more: str) -> None:
+    """Run, and kill as soon as the job has stored a file."""
+    process = subprocess.Popen(
+        command(source, output, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 300
+        while not wanted.exists():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    assert not output.exists()
+
+
+ENCODERS = [
+    pytest.param(".mp4", (), id="x264"),
+    pytest.param(".mkv", ("--codec", "ffv1"), id="ffv1", marks=pytest.mark.soak),
+    pytest.param(".mov", ("--codec", "prores_ks"), id="prores", marks=pytest.mark.soak),
+]
+
+
+@pytest.mark.parametrize(("ending", "more"), ENCODERS)
+def test_a_killed_run_goes_on(tmp_path: Path, ending: str, more: tuple[str, ...]) -> None:
+    pix_fmt = "yuv422p10le" if ending == ".mov" else "yuv420p"
+    images = face_frames(32, width=96, height=64)
+    clip = write_clip(tmp_path / "in.mkv", images, codec="ffv1", pix_fmt=pix_fmt)
+    whole, output = tmp_path / f"whole{ending}", tmp_path / f"out{ending}"
+    more = more or ("--codec", "libx264")
+    assert "going on" not in run(clip, whole, *more)
+    folder = job_folder(output, None)
+    kill_once_there(clip, output, folder / "analysis/00000.json", *more)
+    kill_once_there(clip, output, folder / "segments/00001.packets", *more)
+    told = run(clip, output, *more)
+    assert re.search(r"going on at segment [34] of 4 \([23] segments kept\)", told), told
+    assert output.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["in.mkv", output.name, whole.name]
+    )

@@ -1,0 +1,30 @@
+"""Runs that nothing stops: a plan, an analysis, segments restored one by one, and a join.
+
+    folder = prepare("tape.mp4", "restored.mkv", config)   # vidrestore.jobs.plan
+    analyse(folder)                                        # vidrestore.jobs.analysis
+    for number in range(count_segments(folder)):           # vidrestore.jobs.segments
+        restore_segment(folder, number)                    # vidrestore.jobs.segment
+    report = join(folder)                                  # vidrestore.jobs.join
+
+Each of these may run in a process, or on a machine, of its own, as far as they see the same paths;
+segments in any order, several at once. Each can be killed at any moment and called again: what is
+stored is whole, since every file is written under a temporary name, brought to the disk and
+renamed. `restore_segment` of a segment that is stored already does nothing. A segment's packets
+depend on input, plan and analysis alone, so that two workers that hold one by mistake write the
+same bytes.
+
+The folder lies beside the output (`.vr-<hash of the output's name>.job`), or in `--work DIR`:
+
+    plan.json                 input's identity, configuration, models, backend, version, codec
+    analysis/00000.json, ...  chunks of at most ten seconds: tracks, cuts, times and a hash of every
+                              decoded frame, noise, and the state that detecting and tracking go on
+                              from
+    analysis.json             written once the analysis is complete: what it found in all
+    segments.json             the borders, by number of frame
+    segments/00000.packets    a restored segment: encoded packets and what was counted; its being
+                              there means that it is done
+
+A run of one process (`vidrestore.run`) does the same steps under the output's lock, restores all
+segments that are missing in one go, and removes the folder once the output has its name. Executors
+that call the functions above hold the lock, or leases of their own, themselves.
+"""

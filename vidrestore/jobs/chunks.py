@@ -1,0 +1,155 @@
+"""Chunks of an analysis: what was found in some frames, and what goes on behind them.
+
+    analysis/00000.json    frames [first, end): times, hashes, tracks; noise; state
+
+Tracks are in the format of a tracks file (`vidrestore.track_file`). A chunk that begins within a
+track holds the frame before once more, since places are written as differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any
+
+from vidrestore.plain import noise_from_plain, noise_to_plain
+from vidrestore.structs import Face, Frame, NoiseModel
+from vidrestore.tracks import Tracks, TracksBuilder
+
+__all__ = ["Chunk", "ChunkBuilder", "NoiseKey", "read_chunk", "write_chunk"]
+
+NoiseKey = tuple[int, int]
+"""First frame of the shot, and track."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What was found in the frames [first, end)."""
+
+    first: int
+    end: int
+    pts: list[int]
+    """In the reader's units."""
+    hashes: list[str]
+    """Of the decoded pictures; see `vidrestore.jobs.hashing`."""
+    repaired: set[int]
+    ignored: dict[int, int]
+    """Faces beyond `detect.max_faces`, by frame, where there are any."""
+    tracks: Tracks
+    noise: dict[NoiseKey, NoiseModel | None]
+    """What was measured since the chunk before."""
+    state: dict[str, Any] | None
+    """What the analysis goes on from; None behind the last frame."""
+    _faces: dict[int, tuple[Face, ...]] | None = field(default=None, repr=False)
+    _looked: set[int] = field(default_factory=set, repr=False)
+
+    def apply(self, frame: Frame) -> Frame:
+        """Give a decoded frame, of those of the chunk, what was found in it."""
+        if self._faces is None:
+            self._faces = self.tracks.faces_by_frame()
+            self._looked = set(self.tracks.detected_frames)
+        return replace(
+            frame,
+            faces=self._faces.get(frame.index, ()),
+            detected=frame.index in self._looked,
+            faces_ignored=self.ignored.get(frame.index, 0),
+        )
+
+    @property
+    def cuts(self) -> list[int]:
+        """Frames at which a shot begins, without frame 0."""
+        return [cut for cut in self.tracks.cuts if cut >= self.first]
+
+
+class ChunkBuilder:
+    """Gather a chunk.
+
+    Args:
+        first: number of its first frame.
+        before: the frame before, as settled; None at the video's beginning.
+    """
+
+    def __init__(self, first: int, before: Frame | None) -> None:
+        self.first, self.end = first, first
+        self._pts: list[int] = []
+        self._hashes: list[str] = []
+        self._repaired: set[int] = set()
+        self._ignored: dict[int, int] = {}
+        self._strengths: dict[int, float] = {}
+        self._tracks = TracksBuilder()
+        self.last = before
+        if before is not None:  # whose own motion leads from a frame that is not here
+            faces = tuple(replace(face, motion=None) for face in before.faces)
+            self._add_faces(replace(before, faces=faces))
+
+    def add(self, frame: Frame, picture_hash: str) -> None:
+        """Take the next settled frame."""
+        self._pts.append(frame.pts)
+        self._hashes.append(picture_hash)
+        if frame.repaired:
+            self._repaired.add(frame.index)
+        if frame.faces_ignored:
+            self._ignored[frame.index] = frame.faces_ignored
+        self._add_faces(frame)
+        self.end, self.last = frame.index + 1, frame
+
+    def finish(
+        self, noise: Mapping[NoiseKey, NoiseModel | None], state: dict[str, Any] | None
+    ) -> Chunk:
+        """Close the chunk."""
+        tracks = self._tracks.finish(source="", start=None, detector="")
+        for track in tracks.tracks:
+            track.strength = self._strengths[track.id]
+        return Chunk(
+            self.first,
+            self.end,
+            self._pts,
+            self._hashes,
+            self._repaired,
+            self._ignored,
+            tracks,
+            dict(noise),
+            state,
+        )
+
+    def _add_faces(self, frame: Frame) -> None:
+        self._tracks.add(frame)
+        self._strengths |= {face.track_id: face.strength for face in frame.faces}
+
+
+def write_chunk(chunk: Chunk) -> dict[str, Any]:
+    """Give a chunk as a record."""
+    return {
+        "first": chunk.first,
+        "end": chunk.end,
+        "pts": list(_steps(chunk.pts)),
+        "hashes": " ".join(chunk.hashes),
+        "repaired": sorted(chunk.repaired),
+        "ignored": sorted(chunk.ignored.items()),
+        "tracks": chunk.tracks.to_record(),
+        "noise": [[*key, noise_to_plain(model)] for key, model in chunk.noise.items()],
+        "state": chunk.state,
+    }
+
+
+def read_chunk(record: dict[str, Any]) -> Chunk:
+    """Undo `write_chunk`."""
+    return Chunk(
+        record["first"],
+        record["end"],
+        list(accumulate(record["pts"])),
+        record["hashes"].split(),
+        set(record["repaired"]),
+        dict(record["ignored"]),
+        Tracks.from_record(record["tracks"]),
+        {(shot, track): noise_from_plain(model) for shot, track, model in record["noise"]},
+        record["state"],
+    )
+
+
+def _steps(numbers: list[int]) -> Iterator[int]:
+    before = 0
+    for number in numbers:
+        yield number - before
+        before = number

@@ -1,0 +1,121 @@
+"""What an analysis found, for restoring: faces, cuts, times and noise, read as they are needed."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
+from typing import Any
+
+from vidrestore.errors import VideoWriteError
+from vidrestore.jobs.chunks import Chunk, NoiseKey, read_chunk
+from vidrestore.jobs.store import Store
+from vidrestore.plain import noise_from_plain, noise_to_plain
+from vidrestore.structs import Frame, NoiseModel
+
+__all__ = ["KnownAnalysis"]
+
+_CHUNKS_KEPT = 4
+
+
+class KnownAnalysis:
+    """A complete analysis.
+
+    Args:
+        store: where its chunks are.
+        summary: what the store holds as "analysis".
+        time_base: of the frames' times, in seconds.
+    """
+
+    def __init__(self, store: Store, summary: Mapping[str, Any], time_base: Fraction) -> None:
+        self._store = store
+        self.time_base = time_base
+        self.pts: Sequence[int] = list(accumulate(summary["pts"]))
+        """Of every frame, in the reader's units."""
+        self.cuts: Sequence[int] = summary["cuts"]
+        """Frames at which a shot begins, rising, without frame 0."""
+        self.notes: tuple[str, ...] = tuple(summary["notes"])
+        self.damaged: bool = summary["damaged"]
+        self._repaired = set(summary["repaired"])
+        self._firsts = [first for first, _ in summary["chunks"]]
+        self._noise = {
+            (shot, track): noise_from_plain(model) for shot, track, model in summary["noise"]
+        }
+        self._chunks: dict[int, Chunk] = {}
+
+    @staticmethod
+    def summary(
+        *,
+        pts: Sequence[int],
+        chunks: Sequence[tuple[int, int]],
+        cuts: Sequence[int],
+        repaired: Sequence[int],
+        noise: Mapping[NoiseKey, NoiseModel | None],
+        notes: Sequence[str],
+        damaged: bool,
+    ) -> dict[str, Any]:
+        """Give the record that tells that an analysis is complete."""
+        steps = [now - before for before, now in zip([0, *pts], pts, strict=False)]
+        return {
+            "pts": steps,
+            "chunks": [list(one) for one in chunks],
+            "cuts": list(cuts),
+            "repaired": list(repaired),
+            "noise": [[*key, noise_to_plain(model)] for key, model in noise.items()],
+            "notes": list(notes),
+            "damaged": damaged,
+        }
+
+    def __len__(self) -> int:
+        """How many frames there are."""
+        return len(self.pts)
+
+    def is_cut(self, frame: int) -> bool:
+        """Whether a shot begins with a frame."""
+        return self.shot(frame) == frame
+
+    def is_repaired(self, frame: int) -> bool:
+        """Whether a frame repeats the one before, as it could not be decoded."""
+        return frame in self._repaired
+
+    def shot(self, frame: int) -> int:
+        """The first frame of a frame's shot."""
+        place = bisect_right(self.cuts, frame)
+        return self.cuts[place - 1] if place else 0
+
+    def picture_hash(self, frame: int) -> str:
+        """Of the decoded picture; see `vidrestore.jobs.hashing`."""
+        chunk = self._chunk(frame)
+        return chunk.hashes[frame - chunk.first]
+
+    def with_faces(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Give decoded frames their faces."""
+        for frame in frames:
+            yield self._chunk(frame.index).apply(frame)
+
+    def with_noise(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Give aligned and gated frames the noise around their faces."""
+        for frame in frames:
+            shot = self.shot(frame.index)
+            faces = tuple(
+                replace(face, noise=self._noise.get((shot, face.track_id)))
+                if face.crop_from_frame is not None and face.strength > 0
+                else face
+                for face in frame.faces
+            )
+            yield replace(frame, faces=faces) if faces else frame
+
+    def _chunk(self, frame: int) -> Chunk:
+        number = bisect_right(self._firsts, frame) - 1
+        if number not in self._chunks:
+            record = self._store.read(f"analysis/{number:05d}")
+            if record is None:
+                raise VideoWriteError(
+                    f"chunk {number} of the analysis is missing from the job; add --restart"
+                )
+            while len(self._chunks) >= _CHUNKS_KEPT:
+                del self._chunks[next(iter(self._chunks))]
+            self._chunks[number] = read_chunk(record)
+        return self._chunks[number]

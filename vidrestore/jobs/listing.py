@@ -1,0 +1,62 @@
+"""Jobs that lie in a folder: what they are for, and how far they have come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidrestore.jobs.store import JOB_ENDING, FolderStore
+from vidrestore.runtime.output_lock import OutputLock
+
+__all__ = ["StoredJob", "list_jobs", "remove_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A run that was stopped, or is at work."""
+
+    folder: Path
+    source: str
+    output: str
+    done: str
+    """How far it is, in words."""
+    size: int
+    """Bytes that it stores."""
+
+
+def list_jobs(folder: Path) -> list[StoredJob]:
+    """Give the jobs that lie in a folder, by name."""
+    found = []
+    for path in sorted(folder.glob(f".vr-*{JOB_ENDING}")):
+        plan = FolderStore(path).read("plan") if path.is_dir() and not path.is_symlink() else None
+        if plan is not None and plan.get("format") == "vidrestore job":
+            size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+            found.append(StoredJob(path, plan["source"], plan["output"], _done(path), size))
+    return found
+
+
+def remove_job(job: StoredJob) -> None:
+    """Remove what a job stores.
+
+    Raises:
+        VideoWriteError: a run is at work on it.
+    """
+    output = Path(job.output)
+    if not output.parent.is_dir():
+        FolderStore(job.folder).remove()
+        return
+    lock = OutputLock(output)
+    lock.acquire()
+    try:
+        FolderStore(job.folder).remove()
+    finally:
+        lock.release()
+
+
+def _done(folder: Path) -> str:
+    store = FolderStore(folder)
+    segments = store.read("segments")
+    if segments is None:
+        return "stopped in its analysis"
+    count = len(segments["first_frames"])
+    return f"{len(store.stored_segments())} of {count} segments restored"

@@ -1,0 +1,88 @@
+"""How far restoring a frame looks back: what has to be decoded, and restored, before a segment.
+
+A frame that is written depends on restored crops around it (`temporal_filter`: its window, and the
+frames that tell how strong detail is), these on style codes of a few frames before, all crops on
+those that share a call of the network, on their neighbours (`conceal`), on how the frames around
+look (`split_fields`), and on strengths and alignments, which have windows of their own. Nothing
+reaches across a cut, except the company in a call. Looking ahead needs no count: stages hold a
+frame back until what it depends on is there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm
+from typing import NamedTuple
+
+from vidrestore.config import RestoreConfig
+from vidrestore.models.restorers.style_memory import WINDOW_FRAMES
+from vidrestore.stages.restore import block_frames
+from vidrestore.stages.split_fields import REACH as FIELD_REACH
+from vidrestore.stages.temporal_filter import MEMORY_FRAMES
+
+__all__ = ["Reach", "reach_before", "strengths_before"]
+
+_PARSING_BLOCK_FRAMES = 8
+"""See `stages._parsing_mask`."""
+
+
+class Reach(NamedTuple):
+    """Where a run has to begin so that frames from some number on come out right."""
+
+    decode_from: int
+    crops_from: int
+    """The first frame whose faces go through the network."""
+
+
+def reach_before(
+    frame: int,
+    config: RestoreConfig,
+    batch_size: int,
+    pts: Sequence[int],
+    time_base: Fraction,
+    cuts: Sequence[int],
+) -> Reach:
+    """Where to begin for frames from `frame` on.
+
+    Args:
+        frame: number of the first frame that is wanted.
+        config: the run's.
+        batch_size: of the network.
+        pts: times of all frames.
+        time_base: their unit, in seconds.
+        cuts: frames at which a shot begins, rising, without frame 0.
+    """
+    window = config.temporal_filter
+    averages = MEMORY_FRAMES - 1 + window.reach_frames if window.strength else 0
+    parsing = _PARSING_BLOCK_FRAMES if config.blend.mask == "parsing" else 1
+    first = max(frame - averages - 2 * (parsing > 1), shot_of(frame, cuts))
+    first = max(first - (WINDOW_FRAMES - 1), shot_of(first, cuts))
+    block = lcm(block_frames(batch_size, config.run.collect_faces), parsing)
+    first -= first % block
+    crops_from = max(first - 1, shot_of(first, cuts))
+    crops_from = max(crops_from - (FIELD_REACH + 1), shot_of(crops_from, cuts))
+    return Reach(strengths_before(crops_from, config, pts, time_base, cuts), crops_from)
+
+
+def strengths_before(
+    frame: int,
+    config: RestoreConfig,
+    pts: Sequence[int],
+    time_base: Fraction,
+    cuts: Sequence[int],
+) -> int:
+    """Where to begin so that alignments and strengths are right from `frame` on."""
+    fades = 4 * (config.gate.fade_frames // 2) + 1
+    window = Fraction(config.align.window_s) / time_base
+    first = frame
+    while first > 0 and pts[frame] - pts[first - 1] < window:
+        first -= 1
+    return max(min(first, frame - fades), shot_of(frame, cuts))
+
+
+def shot_of(frame: int, cuts: Sequence[int]) -> int:
+    """The first frame of a frame's shot."""
+    place = bisect_right(cuts, frame)
+    return cuts[place - 1] if place else 0

@@ -1,0 +1,30 @@
+"""Open the reader of a job's input."""
+
+from __future__ import annotations
+
+from vidrestore.job import Job
+from vidrestore.video.read.reader import VideoReader
+from vidrestore.video.read.source import FrameSource
+from vidrestore.video.sequence.source import SequenceReader
+
+__all__ = ["open_reader"]
+
+
+def open_reader(job: Job, *, keep_damaged: bool | None = None) -> FrameSource:
+    """The frames of a job's input.
+
+    Args:
+        job: whose input is read.
+        keep_damaged: go on, whatever is missing; None for what the job says.
+    """
+    config = job.config
+    keep = config.encode.keep_damaged if keep_damaged is None else keep_damaged
+    if job.info.sequence is not None:
+        return SequenceReader(job.info, config.decode, job.window, keep_damaged=keep)
+    return VideoReader(
+        job.info,
+        config.decode,
+        threads=config.run.threads,
+        keep_damaged=keep,
+        window=job.window,
+    )
