@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -109,6 +109,7 @@ def make_video(
     metadata: dict[str, str] | None = None,
     video_metadata: dict[str, str] | None = None,
     cover: bool = False,
+    draw: Callable[[int, int, int, str], av.VideoFrame] | None = None,
 ) -> Path:
     """Writes a video with one picture for every time in `pts`.
 
@@ -135,6 +136,7 @@ def make_video(
         metadata: of the file.
         video_metadata: of the video stream.
         cover: whether to add a JPEG cover.
+        draw: gives the picture of an index, a width, a height and a pixel format; `picture`.
 
     Returns:
         `path`.
@@ -177,7 +179,7 @@ def make_video(
         out.start_encoding()
         muxed = _Muxed(out)
         for index, time in enumerate(pts):
-            frame = picture(index, width, height, pix_fmt)
+            frame = (draw or picture)(index, width, height, pix_fmt)
             frame.pts, frame.time_base = time, time_base
             if colour is not None:
                 frame.color_range, frame.colorspace = colour.range, colour.space
