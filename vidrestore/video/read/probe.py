@@ -30,10 +30,11 @@ from vidrestore.video.container.mp4 import read_movie, sample_kinds
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
-from vidrestore.video.read.changes import ChangeFinder, FormatChange
+from vidrestore.video.read.changes import ChangeFinder, FormatChange, format_of
 from vidrestore.video.read.clock import Clock, find_joins
 from vidrestore.video.read.damage import is_open_ended
 from vidrestore.video.read.decoders import decoder_of
+from vidrestore.video.read.indexed_changes import indexed_changes
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.read.rate import believed_rate
@@ -233,7 +234,7 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     """
     stream = select_video(container, path)
     name = container.format.name
-    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path)
+    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path) or _is_live(container)
     clock, changes = read_clock(path, stream.index) if is_counted else (Clock(), ())
     rate = stream.average_rate or stream.guessed_rate
     if not name.startswith(("mov", "avi")):  # their steps are those of an index
@@ -242,7 +243,14 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     colour = _told_colour(stream)
     frame = _first_frame(container, stream, path)
     info = _gather(path, container, stream, frame, rate, clock)
+    if name.startswith("mov"):
+        changes = indexed_changes(container, stream, path, format_of(frame, stream))
     return replace(info, colour=_colour(colour, frame), changes=changes)
+
+
+def _is_live(container: InputContainer) -> bool:
+    """Whether a Matroska file was written as it was recorded, without a length and an index."""
+    return container.format.name == "matroska,webm" and not container.duration
 
 
 def _told_colour(stream: VideoStream) -> ColourTags:
