@@ -19,9 +19,12 @@ from av.video.stream import VideoStream
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.read.h264 import units_with_lengths
 
-__all__ = ["ChangeFinder", "FormatChange", "PictureFormat", "format_of", "split_advice"]
+__all__ = ["CAPTIONS", "ChangeFinder", "FormatChange", "PictureFormat", "format_of", "split_advice"]
 
 Packet: TypeAlias = "AvPacket[Any]"
+
+CAPTIONS = b"GA94"
+"""The mark of closed captions in what pictures carry beside samples (ATSC A/53, part 4)."""
 
 _MOST_HEADERS = 500
 """Different headers that are looked at; more is a stream that varies without end."""
@@ -84,12 +87,16 @@ class ChangeFinder:
         self._known: dict[bytes, PictureFormat | None] = {}
         self._last: PictureFormat | None = None
         self._number = 0
+        self.has_captions = False
+        """Whether any of the packets brings closed captions (A53)."""
         self.found: list[tuple[int, Fraction, PictureFormat, PictureFormat]] = []
         """(number of the packet, its time in the file, format before, format after)."""
 
     def add(self, packet: Packet) -> None:
         """Look at the next packet of the stream."""
         number, self._number = self._number, self._number + 1
+        if not self.has_captions:
+            self.has_captions = CAPTIONS in bytes(packet)
         if packet.is_keyframe and packet.pts is not None:
             self.look(bytes(packet), number, packet.pts * packet.time_base)
 
@@ -115,6 +122,7 @@ class ChangeFinder:
             number: of the packet.
             at: its time, which is handed on.
         """
+        self.has_captions |= CAPTIONS in data
         header = _header(data, self._kind, self._length_bytes)
         if not header or len(self._known) > _MOST_HEADERS:
             return

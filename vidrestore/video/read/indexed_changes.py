@@ -17,9 +17,12 @@ from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS, read_packets, wind
 from vidrestore.video.container.mp4 import read_movie, sample_descriptions
-from vidrestore.video.read.changes import ChangeFinder, FormatChange, PictureFormat
+from vidrestore.video.read.changes import CAPTIONS, ChangeFinder, FormatChange, PictureFormat
 
 __all__ = ["indexed_changes"]
+
+_SAMPLED = 250
+"""Pictures at the beginning, of which all are looked at for captions."""
 
 _HEAD_BYTES = 1 << 12
 """Of a key frame; its parameter sets come first."""
@@ -27,8 +30,10 @@ _HEAD_BYTES = 1 << 12
 
 def indexed_changes(
     container: InputContainer, stream: VideoStream, path: Path, first: PictureFormat
-) -> tuple[FormatChange, ...]:
-    """Where the format of a picture changes, in order; the container is read on.
+) -> tuple[tuple[FormatChange, ...], bool]:
+    """Where the format of a picture changes, in order, and whether key frames bring captions.
+
+    The container is read on.
 
     Args:
         container: the open file.
@@ -37,13 +42,15 @@ def indexed_changes(
         first: the format of the first picture.
     """
     found = {one[0]: one for one in _by_descriptions(stream, path, first)}
-    found |= {one[0]: one for one in _by_key_frames(stream, path)}  # which know more
+    finder = _look_at_key_frames(stream, path)
+    for _, at, before, after in finder.found:  # which know more
+        found[int(at)] = (int(at), before, after)
     changes = []
     for ticks, before, after in sorted(found.values(), key=lambda one: one[0]):
         at_s = _shown_s(container, stream, ticks)
         if at_s is not None:
             changes.append(FormatChange(at_s, before, after))
-    return tuple(changes)
+    return tuple(changes), finder.has_captions
 
 
 _Found = tuple[int, PictureFormat, PictureFormat]
@@ -61,22 +68,26 @@ def _by_descriptions(stream: VideoStream, path: Path, first: PictureFormat) -> I
         number += samples
 
 
-def _by_key_frames(stream: VideoStream, path: Path) -> Iterator[_Found]:
+def _look_at_key_frames(stream: VideoStream, path: Path) -> ChangeFinder:
+    """Show key frames to a finder, with their decoding times."""
     finder = ChangeFinder(stream)
     if not finder.reads_headers:
-        return
+        return finder
     with path.open("rb") as file:
         for number, entry in enumerate(stream.index_entries):
-            if not entry.is_keyframe or entry.size <= 0:
+            looked_at = entry.is_keyframe or number < _SAMPLED
+            if not looked_at or entry.size <= 0:
                 continue
             file.seek(entry.pos)
             data = file.read(min(entry.size, _HEAD_BYTES))
+            if not entry.is_keyframe:
+                finder.has_captions |= CAPTIONS in data
+                continue
             if finder.is_new(data):
                 file.seek(entry.pos)
                 data = file.read(entry.size)
             finder.look(data, number, Fraction(entry.timestamp))
-    for _, ticks, before, after in finder.found:
-        yield int(ticks), before, after
+    return finder
 
 
 def _shown_s(container: InputContainer, stream: VideoStream, ticks: int) -> Fraction | None:

@@ -30,7 +30,7 @@ from vidrestore.video.container.mp4 import read_movie, sample_kinds
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
-from vidrestore.video.read.changes import ChangeFinder, FormatChange, format_of
+from vidrestore.video.read.changes import CAPTIONS, ChangeFinder, FormatChange, format_of
 from vidrestore.video.read.clock import Clock, find_joins
 from vidrestore.video.read.damage import is_open_ended
 from vidrestore.video.read.decoders import decoder_of
@@ -150,7 +150,8 @@ class VideoInfo:
     light_level: tuple[int, int] | None
     """Of HDR masters: maximum content and frame-average light levels, in cd/m²."""
     side_data: frozenset[str]
-    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC'."""
+    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC', which
+    counts also where it comes later."""
     presentation: Presentation
     """What the container says about showing the picture, beside `sar` and `display_matrix`."""
     streams: tuple[StreamInfo, ...]
@@ -235,17 +236,23 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     stream = select_video(container, path)
     name = container.format.name
     is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path) or _is_live(container)
-    clock, changes = read_clock(path, stream.index) if is_counted else (Clock(), ())
+    clock, captioned = Clock(), False
+    changes: tuple[FormatChange, ...] = ()
+    if is_counted:
+        clock, changes, captioned = read_clock(path, stream.index)
     rate = stream.average_rate or stream.guessed_rate
     if not name.startswith(("mov", "avi")):  # their steps are those of an index
         told = None if name in _UNTIMED else rate  # FFmpeg's default
-        rate = _rate_of_packets(path, stream.index, told) or rate
+        believed, is_captioned = _look_at_packets(path, stream.index, told)
+        rate, captioned = believed or rate, captioned or is_captioned
     colour = _told_colour(stream)
     frame = _first_frame(container, stream, path)
     info = _gather(path, container, stream, frame, rate, clock)
     if name.startswith("mov"):
-        changes = indexed_changes(container, stream, path, format_of(frame, stream))
-    return replace(info, colour=_colour(colour, frame), changes=changes)
+        first = format_of(frame, stream)
+        changes, captioned = indexed_changes(container, stream, path, first)
+    beside = info.side_data | ({"A53_CC"} if captioned else set())
+    return replace(info, colour=_colour(colour, frame), changes=changes, side_data=beside)
 
 
 def _is_live(container: InputContainer) -> bool:
@@ -264,18 +271,22 @@ def _told_colour(stream: VideoStream) -> ColourTags:
     )
 
 
-def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction | None:
-    """Frames per second by the first packets, where the header's number is none of theirs."""
+def _look_at_packets(path: Path, index: int, told: Fraction | None) -> tuple[Fraction | None, bool]:
+    """Of the first packets: frames per second, where the header's number is none of theirs, and
+    whether they bring closed captions.
+    """
     with open_input(path) as container:
         stream = container.streams[index]
         first = islice((one for one in read_packets(container, stream) if one.size), _SAMPLED)
-        seen = [(one.pts, one.duration) for one in first]
+        seen = [(one.pts, one.duration, CAPTIONS in bytes(one)) for one in first]
         base = Fraction(stream.time_base or 1)
-        return believed_rate(told, base, (pts for pts, _ in seen), (one for _, one in seen))
+        rate = believed_rate(told, base, (one[0] for one in seen), (one[1] for one in seen))
+        return rate, any(one[2] for one in seen)
 
 
-def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...]]:
-    """Read all packets of a file: where its clock jumps, and where the picture's format changes.
+def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...], bool]:
+    """Read all packets of a file: where its clock jumps, where the picture's format changes, and
+    whether any picture brings closed captions.
 
     Args:
         path: the file.
@@ -298,10 +309,11 @@ def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...
                 yield packet
 
         clock = find_joins(seen(), kinds, picture)
-    return clock, tuple(
+    changes = tuple(
         FormatChange(at_s + clock.shift_s(picture, number), before, after)
         for number, at_s, before, after in finder.found
     )
+    return clock, changes, finder.has_captions
 
 
 @contextmanager
