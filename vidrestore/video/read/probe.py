@@ -32,7 +32,7 @@ from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
 from vidrestore.video.read.changes import CAPTIONS, ChangeFinder, FormatChange, format_of
 from vidrestore.video.read.clock import Clock, find_joins
-from vidrestore.video.read.damage import is_open_ended
+from vidrestore.video.read.damage import is_open_ended, joined_behind
 from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.indexed_changes import indexed_changes
 from vidrestore.video.read.opening import open_container
@@ -167,6 +167,8 @@ class VideoInfo:
     """Of the whole file, where its own jumps."""
     changes: tuple[FormatChange, ...] = ()
     """Of the picture's format, as far as the file was read."""
+    lacks_joined: bool = False
+    """Whether another file is joined behind it, byte by byte, which nobody reads."""
     sequence: PictureSequence | None = None
     """Its pictures, where it is no file but a sequence of them."""
     sound: Path | None = None
@@ -190,6 +192,7 @@ class VideoInfo:
         """What a person should know before the video is restored."""
         is_interlaced = self.interlaced or self.field_order in _INTERLACED_ORDERS
         told = [INTERLACED_WARNING] if is_interlaced else []
+        told += [_UNREAD_WARNING] if self.lacks_joined else []
         return (*told, *self.clock.notes(self.start_s))
 
     @property
@@ -199,6 +202,10 @@ class VideoInfo:
 
 
 INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
+_UNREAD_WARNING = (
+    "another file is joined behind this one byte by byte, and is left out: no program reads it so; "
+    "cut it off and restore it by itself"
+)
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 """Of `VideoInfo.field_order`."""
 
@@ -236,6 +243,8 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     stream = select_video(container, path)
     name = container.format.name
     is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path) or _is_live(container)
+    joined = joined_behind(path)
+    is_counted |= joined == "read"
     clock, captioned = Clock(), False
     changes: tuple[FormatChange, ...] = ()
     if is_counted:
@@ -251,6 +260,8 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     if name.startswith("mov"):
         first = format_of(frame, stream)
         changes, captioned = indexed_changes(container, stream, path, first)
+    if joined == "unread":
+        info = replace(info, lacks_joined=True)
     beside = info.side_data | ({"A53_CC"} if captioned else set())
     return replace(info, colour=_colour(colour, frame), changes=changes, side_data=beside)
 
