@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def system_ffmpeg() -> str:
+    """The system's FFmpeg; tests that need it skip where it is not installed."""
+    program = shutil.which("ffmpeg")
+    if program is None or shutil.which("ffprobe") is None:
+        pytest.skip("the programs ffmpeg and ffprobe are not installed")
+    return program
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,8 +16,6 @@ from vidrestore.cli import main
 from vidrestore.runtime.words import counted
 from vidrestore.structs import RestoreReport
 
-INTERLACED = "interlaced: restored faces mix both fields of a frame"
-
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -103,19 +101,14 @@ def _preset(folder: Path, text: str) -> Path:
     return path
 
 
-def test_interlaced_input_is_warned_of_first_and_in_the_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fields = make_video(tmp_path / "fields.mkv", interlaced=True, pts=range(3))
-    told = said(capsys, fields, tmp_path / "out.mkv", "--report", tmp_path / "report.json")
-    assert told.splitlines()[0].endswith(INTERLACED)
-    assert INTERLACED in json.loads((tmp_path / "report.json").read_text())["notes"]
-
-
-def test_progressive_input_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = make_video(tmp_path / "whole.mkv", pts=range(3))
-    told = said(capsys, whole, tmp_path / "out.mkv", "--report", tmp_path / "report.json")
-    assert "interlaced" not in told + (tmp_path / "report.json").read_text().split('"config"')[0]
+@pytest.mark.parametrize(
+    ("interlaced", "scan"), [(True, "top_field_first"), (False, "progressive")]
+)
+def test_the_report_counts_interlaced_frames(tmp_path: Path, interlaced: bool, scan: str) -> None:
+    source = make_video(tmp_path / "in.mkv", interlaced=interlaced, pts=range(3))
+    report = restore_video(source, tmp_path / "out.mkv", model="debug")
+    assert report.scans == {scan: 3}
+    assert not report.notes
 
 
 def test_counted_words() -> None:

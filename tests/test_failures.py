@@ -79,7 +79,8 @@ def test_an_exception_in_any_stage_ends_the_run(
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
     quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]
-    quick += ["--temporal-filter.reach-frames", "1"]
+    quick += ["--temporal-filter.reach-frames", "1", "--restore.measure-noise", "false"]
+    quick += ["--restore.conceal-defects", "false", "--align.window-s", "0.2"]
     code, said = run(capsys, clip, tmp_path / "out.mp4", *quick)
     assert code == 1
     assert len([line for line in said if line.startswith("vidrestore:")]) == 1

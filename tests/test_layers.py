@@ -27,6 +27,8 @@ LAYERS = [
     {"job", "jobs", "report", "run"},
     {"session"},
     {"api"},
+    {"records"},
+    {"batch"},
     {"evaluation", "bench"},
     {"cli"},
 ]

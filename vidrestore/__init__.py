@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Aperture": "vidrestore.video.picture.presentation",
+    "BatchFailedError": "vidrestore.errors",
     "Chapter": "vidrestore.video.read.probe",
     "Clock": "vidrestore.video.read.clock",
     "ColourTags": "vidrestore.video.read.probe",
@@ -29,6 +30,7 @@ _HOMES = {
     "Face": "vidrestore.structs",
     "FaceDetector": "vidrestore.models.interfaces",
     "FaceRecord": "vidrestore.structs",
+    "Field": "vidrestore.structs",
     "FaceRestorer": "vidrestore.models.interfaces",
     "FormatChange": "vidrestore.video.read.changes",
     "Frame": "vidrestore.structs",
@@ -44,6 +46,7 @@ _HOMES = {
     "NotAvailableError": "vidrestore.errors",
     "NotEnoughMemoryError": "vidrestore.errors",
     "Options": "vidrestore.options",
+    "OutputInUseError": "vidrestore.errors",
     "OutputPlan": "vidrestore.video.write.plan",
     "Picture": "vidrestore.structs",
     "PictureFormat": "vidrestore.video.read.changes",
@@ -81,6 +84,7 @@ _HOMES = {
 
 __all__ = [
     "Aperture",
+    "BatchFailedError",
     "Chapter",
     "Clock",
     "ColourTags",
@@ -95,6 +99,7 @@ __all__ = [
     "FaceDetector",
     "FaceRecord",
     "FaceRestorer",
+    "Field",
     "FormatChange",
     "Frame",
     "FrameSink",
@@ -109,6 +114,7 @@ __all__ = [
     "NotAvailableError",
     "NotEnoughMemoryError",
     "Options",
+    "OutputInUseError",
     "OutputPlan",
     "Picture",
     "PictureFormat",
@@ -157,6 +163,7 @@ if TYPE_CHECKING:
     )
     from vidrestore.config import ConfigLike, RestoreConfig
     from vidrestore.errors import (
+        BatchFailedError,
         DataError,
         DownloadError,
         ImageOpenError,
@@ -164,6 +171,7 @@ if TYPE_CHECKING:
         ModelError,
         NotAvailableError,
         NotEnoughMemoryError,
+        OutputInUseError,
         UnknownModelError,
         UsageError,
         VideoDecodeError,
@@ -186,6 +194,7 @@ if TYPE_CHECKING:
         Display,
         Face,
         FaceRecord,
+        Field,
         Frame,
         NoiseModel,
         Picture,

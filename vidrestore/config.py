@@ -65,6 +65,18 @@ class DecodeConfig(_Stage):
         description="what becomes of missing numbers in a sequence of pictures: the run stops "
         "before work, or the picture before is shown in their place",
     )
+    deinterlace: Literal["bwdif"] | None = Field(
+        None,
+        description="make interlaced frames progressive, one for each at its own time, before "
+        "anything else; without it interlaced video stays interlaced",
+    )
+    prefilter: str | None = Field(
+        None,
+        max_length=10_000,
+        description="send every frame through FFmpeg filters before anything else (after "
+        "deinterlacing), as `ffmpeg -vf` takes them: deflicker, or crop=704:576,atadenoise; only "
+        "filters that give one frame for each, at the same time",
+    )
     max_broken: float = Field(
         0.05,
         ge=0,
@@ -301,6 +313,17 @@ class EncodeConfig(_Stage):
     )
     codec: str = Field(
         "auto", description="video codec: auto, libx264, libx265, libvpx-vp9, ffv1, prores_ks, …"
+    )
+    sink: Literal["file", "ffmpeg"] = Field(
+        "file",
+        description="who encodes: file, this program, or ffmpeg, the system's FFmpeg with what "
+        "--ffmpeg-args says",
+    )
+    ffmpeg_args: str = Field(
+        "",
+        max_length=10_000,
+        description="FFmpeg's options of encoder and container for --sink ffmpeg, such as "
+        "'-c:v hevc_nvenc -cq 20'",
     )
     crf: float | None = Field(
         None, ge=0, le=63, description="constant quality, lower is better; the codec's own default"

@@ -5,6 +5,7 @@
     ├── VideoOpenError (OSError)           missing, unreadable, not a video
     ├── VideoDecodeError (OSError)         broken past the bound, or no frames
     ├── VideoWriteError (OSError)          the output cannot be made
+    │   └── OutputInUseError               another run writes it
     ├── ImageOpenError (OSError)           a picture that cannot be read
     ├── JobError (RuntimeError)            a stopped run cannot go on
     ├── ModelError (RuntimeError)          a network cannot be built or run
@@ -13,7 +14,8 @@
     │   └── WeightsError (OSError)         a weights file is missing, damaged or refused
     │       └── DownloadError              no server gave the file
     ├── NotEnoughMemoryError (MemoryError) memory does not suffice, or has run out
-    └── DataError (ValueError)             training or evaluation data cannot be used
+    ├── DataError (ValueError)             training or evaluation data cannot be used
+    └── BatchFailedError                   some videos of a batch failed: exit code 3
 
 A message says what is wrong, the value, and what to do about it.
 """
@@ -24,6 +26,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "BatchFailedError",
     "DataError",
     "DownloadError",
     "ImageOpenError",
@@ -31,6 +34,7 @@ __all__ = [
     "ModelError",
     "NotAvailableError",
     "NotEnoughMemoryError",
+    "OutputInUseError",
     "UnknownModelError",
     "UsageError",
     "VidRestoreError",
@@ -63,6 +67,10 @@ class VideoDecodeError(VidRestoreError, OSError):
 
 class VideoWriteError(VidRestoreError, OSError):
     """The output cannot be created, or cannot hold what the input holds."""
+
+
+class OutputInUseError(VideoWriteError):
+    """Another run writes the output."""
 
 
 class ImageOpenError(VidRestoreError, OSError):
@@ -99,6 +107,10 @@ class NotEnoughMemoryError(VidRestoreError, MemoryError):
 
 class DataError(VidRestoreError, ValueError):
     """Pictures or labels for training or evaluation cannot be used."""
+
+
+class BatchFailedError(VidRestoreError):
+    """Some videos of a batch failed, or do not match their checksums; the others are done."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,25 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.container import InputContainer
 
+import vidrestore
 from vidrestore.config import RestoreConfig, input_files, sound_file
 from vidrestore.errors import UsageError
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.models.names import require_installed, resolve
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import check_outputs
+from vidrestore.runtime.printable import well_formed
 from vidrestore.tracks import Tracks, load_tracks
+from vidrestore.video.read.filter_trial import filters_of, try_filters
 from vidrestore.video.read.probe import VideoInfo, open_input, read_info
+from vidrestore.video.read.scan import with_scan
 from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
 from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
+from vidrestore.video.write.offsets import offset_notes
 from vidrestore.video.write.plan import OutputPlan, plan_output
-from vidrestore.video.write.trial import try_output
+from vidrestore.video.write.trial import empty_frames, try_output
 
 __all__ = ["Job", "expected_frames", "make_job"]
 
@@ -42,6 +47,10 @@ class Job:
     config: RestoreConfig
     info: VideoInfo
     """What the input holds."""
+    filters: tuple[str, ...]
+    """FFmpeg's filters that every frame is sent through first, as `decode` asks for them."""
+    filtered: VideoInfo
+    """`info`, with the picture as the filters leave it: what is restored and written."""
     window: Window
     """The part of it that is restored."""
     output: OutputPlan | None
@@ -102,15 +111,24 @@ def make_job(
     with ExitStack() as opened:
         container = None if is_sequence(source) else opened.enter_context(open_input(source))
         info, window, changes = _look(source, container, config)
-        planned = _plan(info, destination, config, container)
+        filters = filters_of(info, config.decode)
+        filtered = try_filters(info, filters)
+        planned = _plan(filtered, destination, config, container)
+        if planned is not None and container is not None and window.first_s is None:
+            late = offset_notes(planned, info, container)
+            planned = replace(planned, notes=(*planned.notes, *late))
+        if planned is not None:
+            planned = replace(planned, statement=_statement(config, model))
         expected = expected_frames(info, config)
-        tight = _check_memory(info, config, planned, expected, model)
+        tight = _check_memory(filtered, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE and not again:
-            try_output(planned, info, config.encode, window, container, inputs)
+            _try(planned, filtered, config, window, container, inputs)
     return Job(
         source=source,
         config=config,
         info=info,
+        filters=filters,
+        filtered=filtered,
         window=window,
         output=planned,
         tracks=tracks,
@@ -120,6 +138,24 @@ def make_job(
         inputs=inputs,
         warnings=(*info.warnings, *changes, *tight),
     )
+
+
+def _try(
+    planned: OutputPlan,
+    info: VideoInfo,
+    config: RestoreConfig,
+    window: Window,
+    container: InputContainer | None,
+    inputs: Sequence[Path],
+) -> None:
+    """Write a small file as the output will be, and remove it."""
+    if config.encode.sink == "file":
+        try_output(planned, info, config.encode, window, container, inputs)
+        return
+    from vidrestore.video.ffmpeg.sink import try_ffmpeg
+
+    frames = empty_frames(planned, info)
+    try_ffmpeg(planned, info, config.encode, window, frames, inputs)
 
 
 def _look(
@@ -141,7 +177,8 @@ def _look(
         )
     info = read_info(container, source)
     window = window_of(info, config.decode.start, config.decode.end, container)
-    changes = change_warnings(info, window)
+    info = with_scan(info, container, window.first_s, window.end_s)
+    changes = change_warnings(info, window, deinterlaced=config.decode.deinterlace is not None)
     if changes or info.changes:
         from vidrestore.video.read.pictures import info_in  # which imports torch
 
@@ -161,6 +198,18 @@ def _plan(
     if is_folder or is_sequence(Path(destination)):
         return plan_sequence(info, Path(destination), config.encode)
     return plan_output(info, destination, config.encode, container)
+
+
+def _statement(config: RestoreConfig, model: ModelSpec | Path | None) -> str:
+    """What the output's tags say; '' where nothing is restored."""
+    if config.blend.strength == 0:
+        return ""
+    name = model.name if isinstance(model, ModelSpec) else well_formed(model.name) if model else ""
+    named = name or "a network of one's own"
+    return (
+        f"faces restored by vidrestore {vidrestore.__version__}, {named}, "
+        f"strength {config.blend.strength:g}"
+    )
 
 
 def expected_frames(info: VideoInfo, config: RestoreConfig) -> int | None:
@@ -193,6 +242,7 @@ def _check_memory(
         config,
         None if planned is None else planned.codec,
         _weights_bytes(model),
+        interlaced=info.interlaced,
     )
     warning = check_memory(needed, f"{info.path} ({info.width}x{info.height})")
     return () if warning is None else (warning,)

@@ -27,6 +27,10 @@ _PARSING_FRAMES = 10
 """Most frames that wait for the masks of face parsing."""
 _NOISE_FRAMES = 5
 """Frames that wait while noise is measured."""
+_SPLIT_FRAMES = 7
+"""Frames that wait while it is told which are interlaced."""
+_PICTURES_A_FIELD = 1.5
+"""Its own, deinterlaced, and half of the frame's."""
 _DECODER_FRAMES = 8
 _LOOKAHEAD_FRAMES = {
     "libx264": {"ultrafast": 0, "superfast": 0, "veryfast": 10, "faster": 20, "fast": 30,
@@ -34,6 +38,8 @@ _LOOKAHEAD_FRAMES = {
     "libx265": {"ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15,
                 "medium": 20, "slow": 25, "slower": 40, "veryslow": 40, "placebo": 60},
     "libvpx-vp9": {},
+    "libsvtav1": {"ultrafast": 20, "superfast": 20, "veryfast": 20, "faster": 60, "fast": 60,
+                  "medium": 90, "slow": 110, "slower": 110, "veryslow": 110, "placebo": 110},
 }  # fmt: skip
 """By codec and preset."""
 _VP9_LOOKAHEAD_FRAMES = 25
@@ -50,6 +56,8 @@ def estimate_memory_mib(
     config: RestoreConfig,
     codec: str | None,
     weights_bytes: int = 0,
+    *,
+    interlaced: bool = False,
 ) -> float:
     """Return the largest resident memory that a run will probably need, in MiB.
 
@@ -61,10 +69,11 @@ def estimate_memory_mib(
         config: of the run.
         codec: name of the encoder; None where nothing is encoded.
         weights_bytes: of the restoring network, where it is not an embedded one.
+        interlaced: whether frames are restored field by field.
     """
     reach = config.temporal_filter.reach_frames if config.temporal_filter.strength else 0
     parsing = config.blend.mask == "parsing"
-    waiting_for_faces = 2 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
+    waiting_for_faces = 3 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
     waiting_for_faces += _PARSING_FRAMES * parsing + config.restore.conceal_defects
     waiting = (
         _DECODER_FRAMES
@@ -72,7 +81,8 @@ def estimate_memory_mib(
         + config.align.window_s * frames_per_s
         + 2 * config.gate.fade_frames
         + _NOISE_FRAMES * config.restore.measure_noise
-        + waiting_for_faces
+        + _SPLIT_FRAMES
+        + waiting_for_faces * (_PICTURES_A_FIELD if interlaced else 1)
     )
     most = float("inf") if frames is None else frames
     restored = min(most, config.run.queue_frames + 2)

@@ -1,5 +1,5 @@
-"""The chain on one screen: decode → detect → track → align → gate →
-measure_noise → conceal → restore → temporal_filter → blend.
+"""The chain on one screen: decode → detect → track → align → gate → measure_noise →
+split_fields → conceal → restore → temporal_filter → blend → weave_fields.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. A run in two passes does the same stages:
@@ -30,8 +30,10 @@ from vidrestore.stages.detect import detect
 from vidrestore.stages.gate import gate
 from vidrestore.stages.measure_noise import measure_noise
 from vidrestore.stages.restore import restore
+from vidrestore.stages.split_fields import split_fields
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
+from vidrestore.stages.weave_fields import weave_fields
 from vidrestore.structs import Array, Frame, NoiseModel
 from vidrestore.tracks import Tracks
 
@@ -62,6 +64,7 @@ def restored_frames(
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
         frames = _tracked(stage, decoded, detector, config, restorer.template, tracks)
+        frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
         if config.restore.measure_noise:
             frames = stage("measure_noise", measure_noise(frames, restorer.size))
         yield from _restored(stage, frames, restorer, config, parser)
@@ -136,6 +139,7 @@ def restored_from_analysis(
         frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
         frames = stage("known", known.with_faces(frames))
         frames = _aligned(stage, frames, config, restorer.template)
+        frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
         frames = stage("leave out", _left_alone_before(frames, crops_from))
         if config.restore.measure_noise:
             frames = stage("known noise", known.with_noise(frames))
@@ -157,11 +161,13 @@ def _restored(
     config: RestoreConfig,
     parser: FaceParser | None,
 ) -> Generator[Frame, None, None]:
+    frames = stage("split_fields", split_fields(frames))
     if config.restore.conceal_defects:
         frames = stage("conceal", conceal(frames, restorer.size))
     frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
     frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
     frames = stage("blend", blend(frames, config.blend, parser))
+    frames = stage("weave_fields", weave_fields(frames))
     return stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 
 

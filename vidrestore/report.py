@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import ModelError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import FaceRecord, Frame
-from vidrestore.video.read.probe import INTERLACED_WARNING
 
 __all__ = ["Tally", "check_failures"]
+
+
+_SCANS = {
+    "progressive": "progressive",
+    "top": "top_field_first",
+    "bottom": "bottom_field_first",
+}
+_FLAGGED = {
+    True: "flagged as interlaced, of one moment each: restored as whole frames",
+    False: "flagged as progressive, of two fields each: restored field by field",
+}
+"""By whether they are progressive."""
 
 
 @dataclass(slots=True)
@@ -43,24 +54,30 @@ class Tally:
     faces_beyond_limit: int = 0
     faces_failed: int = 0
     frames_detected: int = 0
-    frames_repaired: int = 0
-    interlaced: bool = False
-    """Whether a frame with a restored face was interlaced."""
+    scans: Counter[str] = field(default_factory=Counter)
+    """Frames by `Frame.scan`, in the report's words."""
+    not_as_flagged: Counter[str] = field(default_factory=Counter)
+    """The same, of frames whose flags say otherwise."""
+    repaired_s: list[float] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     tracks: dict[int, _Seen] = field(default_factory=dict)
 
     def add(self, frame: Frame) -> None:
         self.frames += 1
         self.frames_detected += frame.detected
-        self.frames_repaired += frame.repaired
+        if frame.repaired:
+            self.repaired_s.append(round(float(frame.pts * frame.time_base), 3))
         if frame.is_cut and frame.index:
             self.cuts.append(frame.index)
+        scan = _SCANS[frame.scan]
+        self.scans[scan] += 1
+        flagged = bool(frame.picture.handle.interlaced_frame)
+        self.not_as_flagged[scan] += flagged == (frame.scan == "progressive")
         self.faces_beyond_limit += frame.faces_ignored
         for face in frame.faces:
             wanted = face.strength * self.strength > 0
             restored = wanted and face.crop is not None
             self.faces += restored
-            self.interlaced |= restored and frame.picture.handle.interlaced_frame
             self.faces_failed += wanted and face.crop is None
             self.faces_left_alone += not wanted
             self.faces_beyond_limit += not wanted and "count" in face.gated_by
@@ -76,7 +93,9 @@ class Tally:
         """Take what was counted in the frames that follow."""
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(later, name))
-        self.interlaced |= later.interlaced
+        self.scans.update(later.scans)
+        self.not_as_flagged.update(later.not_as_flagged)
+        self.repaired_s += later.repaired_s
         self.cuts += later.cuts
         for track, theirs in later.tracks.items():
             ours = self.tracks.setdefault(track, _Seen(theirs.first, theirs.last))
@@ -87,7 +106,8 @@ class Tally:
 
     def to_plain(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
-        return asdict(self)
+        tracks = {key: _fields(seen) for key, seen in self.tracks.items()}
+        return _fields(self) | {"tracks": tracks}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Tally:
@@ -96,11 +116,16 @@ class Tally:
             int(key): _Seen(**{**seen, "gated_by": Counter(seen["gated_by"])})
             for key, seen in plain["tracks"].items()
         }
-        return cls(**{**plain, "tracks": tracks})
+        counters = {name: Counter(plain[name]) for name in ("scans", "not_as_flagged")}
+        return cls(**{**plain, **counters, "tracks": tracks})
 
     def notes(self) -> tuple[str, ...]:
         """What a person should know."""
-        told = [INTERLACED_WARNING] if self.interlaced else []
+        told = [
+            f"{counted(number, 'frame')} {_FLAGGED[scan == 'progressive']}"
+            for scan, number in sorted(self.not_as_flagged.items())
+            if number
+        ]
         if self.faces_beyond_limit:
             count = counted(self.faces_beyond_limit, "face")
             told.append(f"{count} beyond --max-faces left alone, the smallest of their frames")
@@ -122,9 +147,15 @@ class Tally:
         )
 
 
+def _fields(counts: Tally | _Seen) -> dict[str, Any]:
+    """By name, counters as mappings; `dataclasses.asdict` would count a counter's pairs."""
+    plain = {one.name: getattr(counts, one.name) for one in fields(counts)}
+    return {k: dict(v) if isinstance(v, Counter) else v for k, v in plain.items()}
+
+
 _COUNTS = (
     *("frames", "faces", "faces_left_alone", "faces_beyond_limit", "faces_failed"),
-    *("frames_detected", "frames_repaired"),
+    "frames_detected",
 )
 
 

@@ -20,7 +20,7 @@ from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.readers import open_reader
 from vidrestore.jobs.whole import Callbacks, restore_whole
 from vidrestore.models.interfaces import FaceDetector
-from vidrestore.models.load import resolve_device
+from vidrestore.models.load import peak_device_memory_mib, resolve_device
 from vidrestore.pipeline import restored_frames, tracked_frames
 from vidrestore.report import Tally, check_failures
 from vidrestore.runtime.memory import peak_memory_mib
@@ -30,13 +30,14 @@ from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.structs import Display, Frame, RestoreReport
 from vidrestore.tracks import Tracks, TracksBuilder
 from vidrestore.video.picture.samples import picture_from_rgb
+from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
-__all__ = ["Progress", "give_frames", "inspect_job", "run_job", "single_frame"]
+__all__ = ["Progress", "give_frames", "inspect_job", "open_writer", "run_job", "single_frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def run_job(
     *,
     preview: str | Path | None,
     progress: Callable[[Progress], None] | None,
+    each: Callable[[Frame], None] | None,
     source: FrameSource | None,
     sink: FrameSink | None,
     tell: Callable[[str], None] | None = None,
@@ -71,6 +73,7 @@ def run_job(
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame.
+        each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
         tell: called with sentences for a person, such as where a stopped run goes on.
@@ -81,10 +84,16 @@ def run_job(
     begun = time.perf_counter()
     config = job.config
     clock, best = StageClock(), Preview()
-    consider = best.consider if preview is not None else _ignore
+
+    def take(frame: Frame) -> None:
+        if preview is not None:
+            best.consider(frame)
+        if each is not None:
+            each(frame)
+
     if source is None and sink is None and _is_video(job):
         seen = _Seen(job, progress)
-        callbacks = Callbacks(consider, seen.step, tell or _ignore)
+        callbacks = Callbacks(take, seen.step, tell or _ignore)
         whole = restore_whole(job, load, clock, callbacks)
         done = _Done(
             whole.joined.tally,
@@ -96,7 +105,7 @@ def run_job(
             whole.joined.damaged or whole.known.damaged,
         )
     else:
-        done = _in_one_pass(job, load, clock, consider, progress, source, sink)
+        done = _in_one_pass(job, load, clock, take, progress, source, sink)
     ended = time.perf_counter()
     tally, networks = done.tally, done.networks
     destination = None if job.output is None else job.output.destination
@@ -116,13 +125,16 @@ def run_job(
         faces_beyond_limit=tally.faces_beyond_limit,
         faces_failed=tally.faces_failed,
         frames_detected=tally.frames_detected,
-        frames_repaired=tally.frames_repaired,
+        frames_repaired=len(tally.repaired_s),
+        repaired_s=tuple(tally.repaired_s),
         seconds=ended - begun,
         frames_per_s=done.frames / max(ended - done.loaded, 1e-9),
         stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
         peak_memory_mib=peak_memory_mib(),
+        peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
+        scans=dict(tally.scans),
         notes=_unique(*job.warnings, *tally.notes(), *done.notes),
         damaged=done.damaged,
         config=config.record(),
@@ -151,7 +163,7 @@ def _ignore(_: object) -> None:
 def _is_video(job: Job) -> bool:
     """Whether a video is written from a video, so that both passes can be made."""
     is_written = job.output is not None and job.output.container is not SEQUENCE
-    return is_written and job.info.sequence is None
+    return is_written and job.info.sequence is None and job.config.encode.sink == "file"
 
 
 class _Seen:
@@ -186,11 +198,11 @@ def _in_one_pass(
     config, tally = job.config, Tally(job.config.blend.strength)
     with ExitStack() as stack:
         reader = stack.enter_context(source or open_reader(job))
-        writer = stack.enter_context(sink or _open_writer(job))
+        writer = stack.enter_context(sink or open_writer(job))
         networks = load(config)
         loaded = time.perf_counter()
         frames = restored_frames(
-            reader.frames(),
+            prefiltered(reader.frames(), job.filters),
             networks.detector,
             networks.run,
             config,
@@ -217,7 +229,7 @@ def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:
     """Restored frames of a job's input; leaving early closes it."""
     with open_reader(job) as reader:
         frames = restored_frames(
-            reader.frames(),
+            prefiltered(reader.frames(), job.filters),
             networks.detector,
             networks.run,
             job.config,
@@ -253,7 +265,9 @@ def inspect_job(
     """Find and track the faces of a job's input; see `Session.inspect`."""
     builder, begun = TracksBuilder(), time.perf_counter()
     with open_reader(job) as reader:
-        frames = tracked_frames(reader.frames(), detector, job.config, tracks=job.tracks)
+        frames = tracked_frames(
+            prefiltered(reader.frames(), job.filters), detector, job.config, tracks=job.tracks
+        )
         with closing(frames):
             for count, frame in enumerate(frames, start=1):
                 builder.add(frame)
@@ -267,14 +281,21 @@ def inspect_job(
     )
 
 
-def _open_writer(job: Job) -> FrameSink:
+def open_writer(job: Job) -> FrameSink:
+    """The sink that writes a job's output; not entered yet."""
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
     if job.output.container is SEQUENCE:
-        return SequenceWriter(job.output, job.info, job.config.encode, job.window)
+        return SequenceWriter(job.output, job.filtered, job.config.encode, job.window)
+    if job.config.encode.sink == "ffmpeg":
+        from vidrestore.video.ffmpeg.sink import FfmpegWriter
+
+        return FfmpegWriter(
+            job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs
+        )
     return VideoWriter(
         job.output,
-        job.info,
+        job.filtered,
         job.config.encode,
         window=job.window,
         threads=job.config.run.threads,

@@ -192,6 +192,7 @@ class Session:
         *,
         preview: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None,
+        each: Callable[[Frame], None] | None = None,
         source: FrameSource | None = None,
         sink: FrameSink | None = None,
         tell: Callable[[str], None] | None = None,
@@ -202,6 +203,7 @@ class Session:
             job: from `plan`.
             preview: see `video`.
             progress: see `video`.
+            each: called with each frame that was written, restored faces and all.
             source: where frames come from instead of the job's file.
             sink: where they go instead of the job's output.
             tell: called with sentences for a person, such as where a stopped run goes on.
@@ -214,6 +216,7 @@ class Session:
             self._networks,
             preview=preview,
             progress=progress,
+            each=each,
             source=source,
             sink=sink,
             tell=tell,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ __all__ = [
     "Display",
     "Face",
     "FaceRecord",
+    "Field",
     "Frame",
     "NoiseModel",
     "Picture",
@@ -136,6 +137,9 @@ class Face:
     measured by optical flow; None at the first frame of a track or where flow failed."""
     crop_from_frame: Array | None = None
     """(2, 3) affine from coded pixels to crop pixels; None before smoothing."""
+    crops_from_fields: tuple[Array, ...] = ()
+    """Where a frame was restored field by field, `crop_from_frame` at the time of each field; else
+    empty."""
     strength: float = 1.0
     """How much of the restored face to use, 0 to 1 (tracks fade in and out)."""
     gated_by: tuple[str, ...] = ()
@@ -174,6 +178,24 @@ class Frame:
     """The picture as decoded, where `picture` has been changed by blending; None otherwise."""
     repaired: bool = False
     """Whether this frame could not be decoded and repeats the one before."""
+    scan: Literal["progressive", "top", "bottom"] = "progressive"
+    """How the picture was taken: at one moment, or as two fields, of which that of the top or
+    bottom lines is the earlier one. Known from splitting on."""
+    field: Field | None = None
+    """Where a frame is split: which field of it this is; `picture` shows it deinterlaced."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """One of the two fields of an interlaced frame."""
+
+    first_line: int
+    """0 for the field of the top lines, 1 for that of the bottom lines: every second line of the
+    frame from there on is its own."""
+    is_later: bool
+    """Whether it is the later one of the two."""
+    frame: Frame
+    """The whole frame, as it was before splitting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +241,8 @@ class RestoreReport:
     """Frames the detector looked at."""
     frames_repaired: int
     """Frames that could not be decoded and repeat the one before."""
+    repaired_s: tuple[float, ...]
+    """Times of those frames in the output, in seconds."""
     seconds: float
     """Wall-clock time of the run, loading included."""
     frames_per_s: float
@@ -227,9 +251,14 @@ class RestoreReport:
     """Time spent inside each stage, in seconds."""
     peak_memory_mib: float = 0.0
     """Largest resident memory of the process, in MiB."""
+    peak_device_memory_mib: float = 0.0
+    """Largest memory that tensors took on the GPU, in MiB; 0 on the CPU."""
     tracks: tuple[FaceRecord, ...] = ()
     cuts: tuple[int, ...] = ()
     """Frames at which a new shot begins, without the first."""
+    scans: dict[str, int] = field(default_factory=dict)
+    """Frames that were restored as "progressive", or field by field as "top_field_first" or
+    "bottom_field_first"; of frames without a restored face, those that are flagged so."""
     notes: tuple[str, ...] = ()
     """What a person should know: batches halved, streams dropped, frames lost."""
     damaged: bool = False

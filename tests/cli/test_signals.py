@@ -52,7 +52,14 @@ def started(clip: Path, output: Path, *, code: str = "") -> subprocess.Popen[str
     pytest.fail("it ended before its first frame")
 
 
-@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(one, marks=pytest.mark.soak) for one in ENDING if one != signal.SIGTERM),
+    ],
+    ids=lambda number: number.name,
+)
 def test_a_signal_leaves_nothing(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     process = started(clip, tmp_path / "out.mp4")
     process.send_signal(number)
@@ -76,7 +83,11 @@ pipeline.blend = blend
 """
 
 
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "second",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)],
+    ids=lambda one: one.name,
+)
 def test_a_second_signal_ends_at_once(clip: Path, tmp_path: Path, second: signal.Signals) -> None:
     """The first one waits for a stage that is stuck; the second does not."""
     process = started(clip, tmp_path / "out.mp4", code=f"exec({SLOW!r})")

@@ -127,7 +127,7 @@ def luma(frame: Frame) -> NDArray[np.float32]:
     return frame.picture.planes[0].numpy().astype(np.float32) * np.float32(255 / 219)
 
 
-@pytest.mark.parametrize("grain", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("grain", [0.0, pytest.param(0.5, marks=pytest.mark.soak), 1.0])
 def test_the_face_gets_the_grain_that_is_wanted(grain: float) -> None:
     """Inside as much as asked for; the soft border goes over into the input without a dip."""
     after, before, frame = blended(grain)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.stream import Disposition
+
+from vidrestore.video.picture.field_order import with_field_order
 
 __all__ = ["Audio", "Subtitle", "make_video", "packets_of", "picture", "planes_of", "times_of"]
 
@@ -109,6 +112,7 @@ def make_video(
     metadata: dict[str, str] | None = None,
     video_metadata: dict[str, str] | None = None,
     cover: bool = False,
+    draw: Callable[[int, int, int, str], av.VideoFrame] | None = None,
 ) -> Path:
     """Writes a video with one picture for every time in `pts`.
 
@@ -135,6 +139,7 @@ def make_video(
         metadata: of the file.
         video_metadata: of the video stream.
         cover: whether to add a JPEG cover.
+        draw: gives the picture of an index, a width, a height and a pixel format; `picture`.
 
     Returns:
         `path`.
@@ -166,7 +171,7 @@ def make_video(
             context.color_range, context.colorspace = colour.range, colour.space
             context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         if interlaced:
-            context.flags |= 0x20040000
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
         sounds = [_add_audio(out, track) for track in audio]
         texts = [_add_subtitle(out, track) for track in subtitles]
         image = _add_cover(out) if cover else None
@@ -177,8 +182,9 @@ def make_video(
         out.start_encoding()
         muxed = _Muxed(out)
         for index, time in enumerate(pts):
-            frame = picture(index, width, height, pix_fmt)
+            frame = (draw or picture)(index, width, height, pix_fmt)
             frame.pts, frame.time_base = time, time_base
+            frame = with_field_order(frame, "top") if interlaced else frame
             if colour is not None:
                 frame.color_range, frame.colorspace = colour.range, colour.space
                 frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer

@@ -25,9 +25,9 @@ from vidrestore.training.train import train
 
 RUNS = [
     ("stylegan2_prior", {}),
-    ("stylegan2_prior", {"augment": {"kind": "diffaugment"}}),
+    pytest.param("stylegan2_prior", {"augment": {"kind": "diffaugment"}}, marks=pytest.mark.soak),
     ("gfpgan", {}),
-    ("gpen", {}),
+    pytest.param("gpen", {}, marks=pytest.mark.soak),
     ("gpen", {"stage": "prior"}),
     ("compact_generator", {}),
     ("compact_detector", {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ import vidrestore
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import VideoWriteError, VidRestoreError
 from vidrestore.structs import Frame
+from vidrestore.video.ffmpeg.sink import FfmpegWriter
 from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
@@ -22,6 +24,7 @@ from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.info import sequence_info
 from vidrestore.video.sequence.sink import SequenceWriter, plan_sequence
 from vidrestore.video.sequence.source import SequenceReader
+from vidrestore.video.write.plan import plan_output
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 
@@ -103,6 +106,14 @@ def pictures_into(clip: Path, out: Path) -> SequenceWriter:
     )
 
 
+def through_ffmpeg(clip: Path, out: Path) -> FfmpegWriter:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("the program ffmpeg is not installed")
+    arguments = "-c:v libx264 -preset ultrafast"
+    config, info = EncodeConfig(sink="ffmpeg", ffmpeg_args=arguments), probe(clip)
+    return FfmpegWriter(plan_output(info, out, config), info, config)
+
+
 SOURCES: dict[str, Callable[[Path], FrameSource]] = {
     "a file": lambda clip: VideoReader(clip, DecodeConfig()),
     "a list": lambda clip: ListSource(read(clip)),
@@ -112,6 +123,7 @@ SINKS: dict[str, Callable[[Path, Path], FrameSink]] = {
     "a file": lambda clip, out: VideoWriter(out, probe(clip), EncodeConfig(speed="ultrafast")),
     "a counter": lambda clip, out: CountingSink(),
     "pictures": pictures_into,
+    "FFmpeg": through_ffmpeg,
 }
 source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 sink = pytest.mark.parametrize("make", SINKS.values(), ids=SINKS)

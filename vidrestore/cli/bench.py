@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +23,33 @@ from vidrestore.cli.options import (
 from vidrestore.cli.outputs import write_json
 from vidrestore.cli.terminal import echo
 from vidrestore.config import resolve_config
-from vidrestore.runtime.output_file import check_outputs
+from vidrestore.runtime.devices import check_device
+from vidrestore.runtime.extras import require_extra
+from vidrestore.runtime.output_file import check_outputs, write_whole
 
 __all__ = ["bench"]
 
+_MOST_FACES = 64
+
+
+def _size(context: object, parameter: object, value: str | None) -> tuple[int, int] | None:
+    """Width and height of "1280x720"."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
+    if found is None or any(
+        int(side) % 2 or not 64 <= int(side) <= 8192 for side in found.groups()
+    ):
+        raise click.BadParameter("write WIDTHxHEIGHT, even numbers from 64 to 8192, as in 1280x720")
+    return int(found[1]), int(found[2])
+
+
+def _devices(context: object, parameter: object, value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",")) if value else ()
+
 
 @click.command(cls=HelpInSections)
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--frames",
     "frames",
@@ -36,20 +60,51 @@ __all__ = ["bench"]
     help="restore so many frames; may be given several times to compare peak memory",
 )
 @click.option(
+    "--synthetic",
+    metavar="WxH",
+    callback=_size,
+    help="make a clip of this size, such as 1280x720, in place of INPUT",
+)
+@click.option(
+    "--n-faces",
+    type=click.IntRange(0, _MOST_FACES),
+    default=1,
+    show_default=True,
+    help="faces of the clip that --synthetic makes",
+)
+@click.option(
+    "--devices", metavar="LIST", callback=_devices, help="run on each of these: cpu,cuda:0,cuda:1"
+)
+@click.option(
     "--against",
     metavar="COMMAND",
     help="also time another command; {input}, {output} and {frames} are filled in",
 )
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="runs of each")
+@click.option(
+    "--roofline",
+    metavar="MODEL",
+    help="count what a restorer asks of a device, and its least time on some; takes no INPUT",
+)
+@click.option(
+    "--crops", type=click.IntRange(1), default=16, show_default=True, help="crops of --roofline"
+)
 @click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the figures")
+@click.option("--plot", metavar="PNG", type=click.Path(path_type=Path), help="plot the stages")
 @config_options
 @verbose_option
 def bench(
-    source: Path,
+    source: Path | None,
     frames: tuple[int, ...],
+    synthetic: tuple[int, int] | None,
+    n_faces: int,
+    devices: tuple[str, ...],
     against: str | None,
     repeat: int,
+    roofline: str | None,
+    crops: int,
     out: Path | None,
+    plot: Path | None,
     verbose: int,
     **values: Any,
 ) -> None:
@@ -59,26 +114,74 @@ def bench(
     """
     start_logging(verbose)
     overwrite = bool(values["encode__overwrite"])
-    if out is not None:
-        check_outputs([out], inputs=[source], overwrite=overwrite)
+    if sum(one is not None for one in (source, synthetic, roofline)) != 1:
+        raise click.UsageError("name an INPUT, or --synthetic WxH, or a model with --roofline")
+    outputs = [path for path in (out, plot) if path is not None]
+    check_outputs(outputs, inputs=[] if source is None else [source], overwrite=overwrite)
+    if plot is not None:
+        require_extra("matplotlib", "eval")
+    if roofline is not None:
+        _show_roofline(roofline, crops, out, overwrite)
+        return
     config = resolve_config(None, given_options(values))
-    check_video(source)
-    check_encoding(source, config.encode.codec)  # The runs' outputs end as their input does.
+    for device in devices:
+        check_device(device)
+    if source is not None:
+        check_video(source)
+        check_encoding(source, config.encode.codec)  # The runs' outputs end as their input does.
     check_config_inputs(config)
-    from vidrestore.bench import bench as measure
-    from vidrestore.bench import describe
+    from vidrestore.bench.describe import describe, plot_stages
+    from vidrestore.bench.runs import bench as measure
 
-    result = measure(
-        source, frames=frames, options=_as_arguments(values), against=against, repeat=repeat
-    )
+    with _input(source, synthetic, n_faces, max(frames)) as path:
+        result = measure(
+            path,
+            frames=frames,
+            devices=devices or (config.run.device,),
+            options=_as_arguments(values),
+            against=against,
+            repeat=repeat,
+        )
     if out is not None:
-        write_json(out, dataclasses.asdict(result), inputs=[source], overwrite=overwrite)
+        write_json(out, dataclasses.asdict(result), inputs=[path], overwrite=overwrite)
+    if plot is not None:
+        write_whole(plot, plot_stages(result), inputs=[path], overwrite=overwrite)
     echo(*describe(result))
+
+
+@contextmanager
+def _input(
+    source: Path | None, synthetic: tuple[int, int] | None, n_faces: int, frames: int
+) -> Iterator[Path]:
+    if source is not None:
+        yield source
+        return
+    assert synthetic is not None
+    from vidrestore.demo.crowd import make_crowd
+
+    width, height = synthetic
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{n_faces}_faces_{width}x{height}.mp4"
+        make_crowd(path, width, height, n_faces, frames)
+        yield path
+
+
+def _show_roofline(model: str, crops: int, out: Path | None, overwrite: bool) -> None:
+    from vidrestore.models.cost import describe_cost, measure_cost
+    from vidrestore.models.load import outline_restorer
+
+    network, size_px = outline_restorer(model)
+    cost = measure_cost(network, crops=crops, size_px=size_px, precision="bfloat16")
+    if out is not None:
+        write_json(out, dataclasses.asdict(cost), overwrite=overwrite)
+    echo(*describe_cost(model, cost, size_px, "bfloat16"))
 
 
 def _as_arguments(values: dict[str, Any]) -> list[str]:
     arguments: list[str] = []
     for dotted, value in given_options(values).items():
+        if dotted == "run.device":  # `bench` gives it itself.
+            continue
         flag = "--" + dotted.replace("_", "-")
         if value is True:
             arguments.append(flag)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from vidrestore.config import RestoreConfig
+from vidrestore.config import EncodeConfig, RestoreConfig
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.models.names import check_name, check_restorer, require_installed
 from vidrestore.runtime.devices import check_device
@@ -21,6 +21,7 @@ __all__ = [
     "check_folder",
     "check_protocol",
     "check_restorers",
+    "check_sink",
     "check_source",
     "check_video",
 ]
@@ -70,10 +71,26 @@ def check_config_inputs(config: RestoreConfig) -> None:
     if config.blend.mask == "parsing":
         require_installed(config.blend.parser, "parsing")
     check_device(config.run.device)
+    check_sink(config.encode)
     if config.run.device not in ("auto", "cpu"):
         from vidrestore.models.load import resolve_device
 
         resolve_device(config.run.device)
+
+
+def check_sink(config: EncodeConfig) -> None:
+    """Refuse arguments for FFmpeg that it does not get, and a missing FFmpeg.
+
+    Raises:
+        UsageError: options do not go together.
+        NotAvailableError: the program or the package ffmpeg-python is not there.
+    """
+    from vidrestore.video.ffmpeg.arguments import check_arguments
+    from vidrestore.video.ffmpeg.program import require_ffmpeg
+
+    check_arguments(config)
+    if config.sink == "ffmpeg":
+        require_ffmpeg()
 
 
 def check_detectors(names: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Entry point: finds the command, sets up logging and signals, turns errors into exit codes.
 
-Exit codes: 0 done, 1 failed, 2 usage; ended by a signal 129 (hang-up), 130 (Ctrl-C), 131 (quit) or
-143 (terminated).
+Exit codes: 0 done, 1 failed, 2 usage, 3 some videos of a batch failed; ended by a signal 129
+(hang-up), 130 (Ctrl-C), 131 (quit) or 143 (terminated).
 """
 
 from __future__ import annotations
@@ -14,15 +14,22 @@ import click
 import vidrestore
 from vidrestore.cli.signals import EndedBySignal, end_on_signals
 from vidrestore.cli.terminal import accept_any_text, echo, show_usage_error
-from vidrestore.errors import NotEnoughMemoryError, UsageError, VidRestoreError
+from vidrestore.errors import (
+    BatchFailedError,
+    NotEnoughMemoryError,
+    UsageError,
+    VidRestoreError,
+)
 from vidrestore.runtime.memory import is_out_of_memory, keep_freed_memory
 from vidrestore.runtime.output_file import abandon_outputs
 from vidrestore.runtime.system_libraries import explain_import_error
+from vidrestore.runtime.thread_pools import let_idle_threads_sleep
 
 __all__ = ["main"]
 
 COMMANDS = {
     "restore": "vidrestore.cli.restore",
+    "batch": "vidrestore.cli.batch",
     "inspect": "vidrestore.cli.inspect",
     "probe": "vidrestore.cli.probe",
     "jobs": "vidrestore.cli.jobs",
@@ -76,6 +83,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     keep_freed_memory()
+    let_idle_threads_sleep()
     accept_any_text()
     try:
         with end_on_signals():
@@ -86,6 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
         return show_usage_error(error)
     except UsageError as error:
         return _say(error, 2)
+    except BatchFailedError as error:
+        return _say(error, 3)
     except VidRestoreError as error:
         said: object = _out_of_memory(error) or explain_import_error(error) or error
         return _say(_with_notes(said, error), 1)

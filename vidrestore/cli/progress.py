@@ -7,14 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from vidrestore.batch.overview import Overview
     from vidrestore.run import Progress
 
-__all__ = ["progress_option", "show_progress", "show_work"]
+__all__ = ["progress_option", "show_batch", "show_progress", "show_work"]
 
 _LINE_EVERY_S = 10.0
 """Without a terminal, work that goes on says so this often."""
@@ -77,6 +79,35 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
             bar.update(progress.frames - bar.n)
 
         yield report
+
+
+@contextmanager
+def show_batch(kind: str) -> Iterator[Callable[[Overview], None]]:
+    """A callback for a whole batch: a bar of frames, JSON lines with times, or lines."""
+    if kind == "json":
+        yield _batch_lines
+    elif kind == "bar" or (kind == "auto" and sys.stderr.isatty()):
+        from tqdm import tqdm
+
+        with tqdm(unit=" frames", dynamic_ncols=True, smoothing=0.05) as bar:
+
+            def report(now: Overview) -> None:
+                failed = f", {now.failed} failed" if now.failed else ""
+                bar.set_description(f"{now.done}/{now.videos} videos{failed}", refresh=False)
+                bar.total = now.frames_total
+                bar.update(now.frames - bar.n)
+
+            yield report
+    elif kind == "auto":
+        show = _work_lines()
+        yield lambda now: show("videos", now.done + now.failed, now.videos)
+    else:
+        yield lambda now: None
+
+
+def _batch_lines(now: Overview) -> None:
+    told = {"time": datetime.now(UTC).isoformat(timespec="seconds")} | now.record()
+    print(json.dumps(told), file=sys.stderr, flush=True)
 
 
 @contextmanager

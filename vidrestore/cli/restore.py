@@ -23,7 +23,7 @@ from vidrestore.cli.outputs import write_json
 from vidrestore.cli.progress import progress_option, show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.config import input_files, resolve_config
-from vidrestore.errors import VideoDecodeError
+from vidrestore.errors import UsageError, VideoDecodeError
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.runtime.words import counted
@@ -52,6 +52,12 @@ __all__ = ["restore"]
 @click.option(
     "--report", metavar="JSON", type=click.Path(path_type=Path), help="write what was done"
 )
+@click.option(
+    "--fixity",
+    is_flag=True,
+    help="read the output back, and add to the report checksums of files and frames, and which "
+    "samples differ from the input's",
+)
 @click.option("--dry-run", is_flag=True, help="show what would be done, and stop")
 @progress_option
 @verbose_option
@@ -62,6 +68,7 @@ def restore(
     per_frame: bool,
     preview: Path | None,
     report: Path | None,
+    fixity: bool,
     dry_run: bool,
     progress: str,
     verbose: int,
@@ -73,7 +80,10 @@ def restore(
     """
     start_logging(verbose)
     config = resolve_config(presets, given_options(values), per_frame=per_frame)
-    extra = [path for path in (preview, report) if path is not None]
+    if fixity and (report is None or is_sequence(output)):
+        raise UsageError("--fixity: goes into the report of a file; add --report JSON")
+    framemd5 = report.with_suffix(".framemd5") if report is not None and fixity else None
+    extra = [path for path in (preview, report, framemd5) if path is not None]
     check_outputs(
         [*([] if is_sequence(output) else [output]), *extra],
         inputs=[*input_files(source, config), *presets],
@@ -93,16 +103,24 @@ def restore(
     pull_if_named(config.detect.detector, "detector")
     from vidrestore.session import Session
 
+    kept: dict[str, Any] = {}
     with Session(config) as session, show_progress(progress) as callback:
-        done = session.run(
-            job, preview=preview, progress=callback, tell=lambda told: echo(told, err=True)
-        )
+
+        def tell(told: str) -> None:
+            echo(told, err=True)
+
+        if framemd5 is None:
+            done = session.run(job, preview=preview, progress=callback, tell=tell)
+        else:
+            from vidrestore.records.restoring import restore_with_record
+
+            done, kept = restore_with_record(session, job, framemd5, preview, callback, tell)
     if report is not None:
         written = [output] if preview is None else [output, preview]
         with after_writing(*written):
             write_json(
                 report,
-                dataclasses.asdict(done),
+                dataclasses.asdict(done) | kept,
                 inputs=[*job.inputs, *presets],
                 overwrite=config.encode.overwrite,
             )
@@ -146,6 +164,9 @@ def _output(job: Job) -> str:
     from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
 
     assert job.output is not None
+    if job.config.encode.sink == "ffmpeg":
+        given = job.config.encode.ffmpeg_args or "no arguments"
+        return f"{job.output.destination}: {job.output.codec} through FFmpeg ({given})"
     kind = "lossless" if job.output.codec in LOSSLESS_ENCODERS else "lossy"
     why = f"{kind}, {job.output.why}" if job.output.why else kind
     return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt} ({why})"

@@ -14,9 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidrestore.datasets.images import encode_jpeg
-from vidrestore.errors import NotAvailableError, VideoWriteError
+from vidrestore.errors import VideoWriteError
 from vidrestore.evaluation.measures import Measure, Values
 from vidrestore.evaluation.plots import Plot, draw_plots
 from vidrestore.evaluation.results import (
@@ -58,7 +59,7 @@ def write_report(
         Path of the page.
 
     Raises:
-        NotAvailableError: Jinja2 or matplotlib is not installed; the other files are there then.
+        NotAvailableError: Matplotlib is not installed; the other files are there then.
         VideoWriteError: the folder cannot be written.
     """
     _make_folder(folder, overwrite)
@@ -76,11 +77,10 @@ def require_report(folder: Path, *, overwrite: bool = False) -> None:
     """Refuse, before anything is measured, what `write_report` would refuse.
 
     Raises:
-        NotAvailableError: Jinja2 or matplotlib is not installed.
+        NotAvailableError: Matplotlib is not installed.
         VideoWriteError: the folder cannot be made, or holds a report already.
     """
-    for package in ("jinja2", "matplotlib"):
-        require_extra(package, "eval")
+    require_extra("matplotlib", "eval")
     _make_folder(folder, overwrite)
 
 
@@ -99,12 +99,8 @@ def render_page(comparisons: Sequence[Comparison]) -> str:
     """The page as HTML.
 
     Raises:
-        NotAvailableError: Jinja2 or matplotlib is not installed.
+        NotAvailableError: Matplotlib is not installed.
     """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise NotAvailableError('not available: jinja2, pip install "vidrestore[eval]"') from error
     environment = Environment(
         loader=PackageLoader("vidrestore.evaluation", "templates"),
         autoescape=True,

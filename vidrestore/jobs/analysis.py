@@ -8,7 +8,7 @@ on detecting and tracking behind the last chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +34,7 @@ from vidrestore.stages.detect import Looker
 from vidrestore.stages.track import Tracker
 from vidrestore.structs import Array, Frame, NoiseModel
 from vidrestore.tracks import Tracks
+from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.source import FrameSource
 
 __all__ = ["CHUNK_S", "Analysis", "analyse", "complete_analysis"]
@@ -86,7 +87,7 @@ def complete_analysis(
         analysis = Analysis(store, config, time_base, networks.detector, job.tracks, clock)
         with open_reader(job) as reader:
             run = networks.run
-            known = analysis.run(reader, run.template, run.size, progress)
+            known = analysis.run(reader, run.template, run.size, progress, job.filters)
     else:
         known = KnownAnalysis(store, summary, time_base)
     segments = store.read("segments")
@@ -214,6 +215,7 @@ class Analysis:
         template: Array,
         crop_px: int,
         progress: Callable[[int], None] | None = None,
+        filters: Sequence[str] = (),
     ) -> KnownAnalysis:
         """Look at all frames of a source.
 
@@ -222,6 +224,7 @@ class Analysis:
             template: (5, 2) of the restorer's crops, in its pixels.
             crop_px: their side.
             progress: called after each frame, with the number of those decoded.
+            filters: of FFmpeg, before everything; see `prefiltered`.
 
         Raises:
             VideoDecodeError: too much of the video cannot be decoded, or a stopped analysis finds
@@ -231,7 +234,7 @@ class Analysis:
         shot = shot_of(first, self._cuts)
         known = {track: one for (begin, track), one in self._noise.items() if begin == shot}
         frames = analysed_frames(
-            self._hashed(source.frames()),
+            self._hashed(prefiltered(source.frames(), filters)),
             lambda decoded: self._followed(decoded, lead, progress),
             self._config,
             template,

@@ -16,6 +16,7 @@ from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.structs import Frame, Picture
 from vidrestore.video.read.pictures import PictureStream, open_stream
+from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.probe import open_input
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.read.window import Window
@@ -55,7 +56,9 @@ class AnalysedFrames:
             VideoDecodeError: the file cannot be read any more, or ends earlier.
         """
         index = first
-        for back in (*_FURTHER_BACK_FRAMES, None) if first else (None,):
+        # A filter may remember more than any number of frames, so it begins where the video does.
+        goes_back = first and not self._job.filters
+        for back in (*_FURTHER_BACK_FRAMES, None) if goes_back else (None,):
             if back is not None and back >= index > 0:
                 continue  # as far as the beginning
             pictures = self._from_start() if back is None else self._from(max(index - back, 0))
@@ -94,7 +97,7 @@ class AnalysedFrames:
                 pts=pts,
                 time_base=known.time_base,
                 picture=picture,
-                display=self._job.info.display,
+                display=self._job.filtered.display,
                 is_cut=known.is_cut(index),
                 repaired=known.is_repaired(index),
             )
@@ -102,7 +105,7 @@ class AnalysedFrames:
 
     def _from_start(self) -> _Pictures:
         with self._open_reader() as reader:
-            for frame in reader.frames():
+            for frame in prefiltered(reader.frames(), self._job.filters):
                 yield frame.pts, frame.picture
 
     def _from(self, frame: int) -> _Pictures:

@@ -93,6 +93,7 @@ def join_segments(
                 raise JobError(f"{store.segment(number)}: has other headers; add --restart")
             writer.write_segment(file.record["times"], file.packets())
             writer.encoder.lost_captions += file.record["lost_captions"]
+            writer.encoder.unmarked += file.record["unmarked"]
             frames += len(file.record["times"])
         if frames != len(known):
             raise JobError(f"{store.folder}: holds {frames} of {len(known)} frames; add --restart")
@@ -107,7 +108,7 @@ def _writer(job: Job, lock: OutputLock) -> VideoWriter:
     assert job.output is not None
     return VideoWriter(
         job.output,
-        job.info,
+        job.filtered,
         job.config.encode,
         window=job.window,
         threads=job.config.run.threads,

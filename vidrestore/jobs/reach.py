@@ -2,9 +2,10 @@
 
 A frame that is written depends on restored crops around it (`temporal_filter`: its window, and the
 frames that tell how strong detail is), these on style codes of a few frames before, all crops on
-those that share a call of the network, on their neighbours (`conceal`), and on strengths and
-alignments, which have windows of their own. Nothing reaches across a cut, except the company in a
-call. Looking ahead needs no count: stages hold a frame back until what it depends on is there.
+those that share a call of the network, on their neighbours (`conceal`), on how the frames around
+look (`split_fields`), and on strengths and alignments, which have windows of their own. Nothing
+reaches across a cut, except the company in a call. Looking ahead needs no count: stages hold a
+frame back until what it depends on is there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from vidrestore.config import RestoreConfig
 from vidrestore.models.restorers.style_memory import WINDOW_FRAMES
 from vidrestore.stages.restore import block_frames
+from vidrestore.stages.split_fields import REACH as FIELD_REACH
 from vidrestore.stages.temporal_filter import MEMORY_FRAMES
 
 __all__ = ["Reach", "reach_before", "strengths_before"]
@@ -60,6 +62,7 @@ def reach_before(
     block = lcm(block_frames(batch_size, config.run.collect_faces), parsing)
     first -= first % block
     crops_from = max(first - 1, shot_of(first, cuts))
+    crops_from = max(crops_from - (FIELD_REACH + 1), shot_of(crops_from, cuts))
     return Reach(strengths_before(crops_from, config, pts, time_base, cuts), crops_from)
 
 

@@ -141,6 +141,7 @@ class Restoring:
                 "times": times,
                 "extradata": base64.b64encode(context.extradata or b"").decode("ascii"),
                 "lost_captions": encoder.lost_captions,
+                "unmarked": encoder.unmarked,
                 "tally": tally.to_plain(),
                 "notes": self.notes,
                 "device": str(resolve_device(self.job.config.run.device)),
@@ -152,7 +153,7 @@ class Restoring:
         job, known = self.job, self.known
         assert job.output is not None
         settings = EncoderSettings(
-            job.output, job.info, job.config.encode, job.window, job.config.run.threads
+            job.output, job.filtered, job.config.encode, job.window, job.config.run.threads
         )
         muxer = av.format.ContainerFormat(job.output.container.muxer, "w")
         context = settings.new_context(global_header=has_global_header(muxer))

@@ -21,9 +21,9 @@ _LOSSLESS_SHARE = 0.3
 def estimate_bytes(job: Job, frames: int) -> int:
     """About the least that the encoded pictures of an output will take."""
     assert job.output is not None
-    codec, pixels = job.output.codec, job.info.width * job.info.height
+    codec, pixels = job.output.codec, job.filtered.width * job.filtered.height
     if codec in LOSSLESS_ENCODERS:
-        return round(_LOSSLESS_SHARE * job.info.picture_bytes * frames)
+        return round(_LOSSLESS_SHARE * job.filtered.picture_bytes * frames)
     return round(_BITS_PER_PIXEL.get(codec, _LOSSY_BITS_PER_PIXEL) * pixels / 8 * frames)
 
 

@@ -202,7 +202,7 @@ def _written(restoring: Restoring, lock: OutputLock, callbacks: Callbacks) -> Jo
     with (
         VideoWriter(
             job.output,
-            job.info,
+            job.filtered,
             job.config.encode,
             window=job.window,
             threads=job.config.run.threads,

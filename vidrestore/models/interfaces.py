@@ -32,8 +32,8 @@ class CropKey(NamedTuple):
     """Nobody is known from one shot to the next."""
     track: int
     """Number of the person's track."""
-    frame: int
-    """Number of the frame in the video."""
+    frame: float
+    """Number of the frame in the video, a half more for its later field."""
 
 
 @runtime_checkable

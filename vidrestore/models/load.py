@@ -27,7 +27,7 @@ from vidrestore.models.identify import identify
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.names import check_contract, resolve, split_arch
 from vidrestore.models.nets.compact_detector import CompactDetector
-from vidrestore.models.registry import build, check_hyperparameters, full_name
+from vidrestore.models.registry import build, check_hyperparameters, full_name, picture_size
 from vidrestore.models.restorers.adapt import Channels
 from vidrestore.models.restorers.debug import DebugRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
@@ -45,6 +45,8 @@ __all__ = [
     "choose_restorer",
     "load_detector",
     "load_restorer",
+    "outline_restorer",
+    "peak_device_memory_mib",
     "resolve_device",
 ]
 
@@ -122,6 +124,7 @@ def load_restorer(
         device=resolve_device(device),
         precision=precision,
         batch_size=batch_size,
+        original=lambda: _open(chosen, None).network(build),
     )
 
 
@@ -150,6 +153,36 @@ def load_detector(
     detector = make_detector(network, device=resolve_device(device))
     detector.name = source.name
     return detector
+
+
+def outline_restorer(name: str | Path) -> tuple[nn.Module, int]:
+    """The network of a restorer without the values of its weights, and the side of its crops.
+
+    Nothing is downloaded: the zoo says of a model that is not installed how it is built.
+
+    Args:
+        name: a name of the zoo, or the path of a weights file.
+
+    Raises:
+        UnknownModelError: if there is no such name.
+        UsageError: if it has no network that can be outlined (an ONNX file, or no weights at all).
+        WeightsError: if a file is missing, damaged, unsafe, or not a restorer's.
+    """
+    chosen = resolve(name, "restorer")
+    if isinstance(chosen, ModelSpec):
+        if not chosen.needs_file:
+            raise UsageError(f"{name} has no network; take another model")
+        if not chosen.embedded:
+            with torch.device("meta"):
+                network = build(chosen.arch, **chosen.hyperparameters)
+            size = picture_size(chosen.arch, chosen.hyperparameters)
+            return network, int(str(size[1])) if size else 512
+    elif is_onnx(split_arch(chosen)[0]):
+        raise UsageError(f"{name}: an ONNX file is not counted; name the weights it was made of")
+    source = _open(chosen, None)
+    if source.arch not in _TEMPLATES:
+        raise source.error(f"a {source.arch}, which does not restore faces")
+    return source.network(build).to("meta"), source.crop_size
 
 
 def choose_restorer(name: str | Path = zoo.AUTO) -> str:
@@ -192,6 +225,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         return torch.empty(0, device=device).device
     except Exception as error:  # Each kind of device that torch lacks has an error of its own.
         raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
+
+
+def peak_device_memory_mib(device: torch.device) -> float:
+    """Largest memory that this process's tensors took on a GPU so far, in MiB; 0 on the CPU."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
 
 
 _MOST_CROP_PX = 2048

@@ -33,6 +33,7 @@ __all__ = [
     "after_writing",
     "check_outputs",
     "is_same_file",
+    "publish",
     "sync_file",
     "sync_folder",
     "write_whole",
@@ -206,11 +207,7 @@ class OutputFile:
                 raise VideoWriteError(f"{self.temporary}: was replaced by something else")
             sync_file(self.temporary)
             _check_not_input(self.path, self._inputs)
-            if self._overwrite:
-                os.replace(self.temporary, self.path)
-            else:
-                _rename_new(self.temporary, self.path)
-            sync_folder(self.temporary.parent)
+            _rename(self.temporary, self.path, self._overwrite)
         self.abandon()
 
     def abandon(self) -> None:
@@ -314,6 +311,24 @@ def _told(path: Path) -> Iterator[None]:
         raise VideoWriteError(
             f"{path}: cannot be written ({error.strerror or error}); {what}choose another place"
         ) from error
+
+
+def publish(whole: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Give a file that is complete and on the disk its final name, on the same file system.
+
+    Raises:
+        VideoWriteError: that fails, or a file is there that may not be replaced.
+    """
+    with _told(path):
+        _rename(whole, path, overwrite)
+
+
+def _rename(whole: Path, path: Path, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(whole, path)
+    else:
+        _rename_new(whole, path)
+    sync_folder(path.parent)
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import platformdirs
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import OutputInUseError, VideoWriteError
 from vidrestore.runtime.file_lock import try_lock
 
 __all__ = [
@@ -121,8 +121,8 @@ class OutputLock:
         clock: seconds on the observer's clock, for locks of other machines.
 
     Raises:
-        VideoWriteError: from `acquire`, if another run holds it (process, machine and start are
-            named), or the folder cannot be written.
+        OutputInUseError: from `acquire`, if another run holds it; names process, machine and start.
+        VideoWriteError: from `acquire`, if the folder cannot be written.
     """
 
     def __init__(
@@ -275,7 +275,7 @@ class OutputLock:
         who = "another run"
         if found is not None:
             who = f"process {found.process} on {found.host.name} since {found.since}"
-        raise VideoWriteError(
+        raise OutputInUseError(
             f"{self._output} is being written by {who}; wait for it, or choose another name{hint}"
         )
 

@@ -47,8 +47,10 @@ def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0)
         shot += frame.is_cut
         waiting.append(with_source_crops(frame, restorer.size))
         cut_out = [face for face in waiting[-1].faces if face.source_crop is not None]
-        keys += [CropKey(shot, face.track_id, frame.index) for face in cut_out]
-        if not keys or len(keys) >= collect or (frame.index + 1) % block == 0:
+        moment = frame.index + (0.5 if frame.field is not None and frame.field.is_later else 0)
+        keys += [CropKey(shot, face.track_id, moment) for face in cut_out]
+        ends = (frame.index + 1) % block == 0 and (frame.field is None or frame.field.is_later)
+        if not keys or len(keys) >= collect or ends:
             yield from _run(waiting, keys, restorer)
             waiting.clear()
             keys.clear()

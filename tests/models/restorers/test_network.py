@@ -235,3 +235,23 @@ def test_the_drawn_face_has_dark_eyes_where_the_template_has_them():
     assert face.shape == (3, 128, 128) and face.min() >= 0 and face.max() <= 1
     for x, y in template[:2].round().astype(int):
         assert face[:, y, x].mean() < 0.2 < face[:, y + 20, x].mean()
+
+
+class Scaled(nn.Module):
+    """Multiplies by a weight that short formats round; bright pictures overflow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.70001))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.to(self.scale.dtype) * self.scale
+        bright = x.mean((1, 2, 3), keepdim=True) > 0.9
+        return torch.where(bright & (self.scale.dtype != torch.float32), torch.inf, y)
+
+
+def test_a_repeat_in_float32_has_the_weights_as_they_were_learnt():
+    restorer = NetworkRestorer(Scaled(), size=SIZE, precision="bfloat16", original=Scaled)
+    bright = torch.full((1, 3, SIZE, SIZE), 0.98)
+    wanted = ((bright * 2 - 1) * 0.70001) * 0.5 + 0.5
+    torch.testing.assert_close(restorer(bright), wanted, atol=1e-6, rtol=0)

@@ -28,6 +28,12 @@ def test_a_matrix_that_flattens_the_picture_is_ignored() -> None:
     assert linear_part((ONE, 0, 0, ONE, 0, 0, 0, 0, 1 << 30)) is None
 
 
+def test_a_slanting_matrix_of_a_damaged_file_is_ignored() -> None:
+    assert linear_part((ONE, 0, 0, ONE << 14, ONE, 0, 0, 0, 1 << 30)) is None
+    anamorphic = linear_part((2 * ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30))
+    assert anamorphic is not None
+
+
 @pytest.mark.parametrize("degrees", [0, 90, 180, -90])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_written_rotations_are_read_back(tmp_path: Path, degrees: int, mirrored: bool) -> None:

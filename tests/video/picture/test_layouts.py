@@ -89,3 +89,11 @@ def _answers(name: str) -> bool:
         return False
     assert 8 <= layout.bits + layout.shift <= 16 and len(layout.components) in (1, 3)
     return True
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("rgb555le", "bgr0"), ("pal8", "bgr0"), ("xyz12le", "yuv444p16le")]
+)
+def test_advice_keeps_colours_and_depth(name: str, kept: str) -> None:
+    with pytest.raises(VideoOpenError, match=f"-pix_fmt {kept} -c:v ffv1"):
+        layout_of(name)

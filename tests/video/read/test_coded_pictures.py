@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from videos import make_video
 
 from vidrestore.config import DecodeConfig
+from vidrestore.errors import VideoDecodeError
 from vidrestore.video.read.coded_pictures import picture_counter
 from vidrestore.video.read.reader import VideoReader
 
@@ -177,7 +178,72 @@ def test_what_is_no_code_of_a_picture_is_one_that_is_lost(data: bytes) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(data=st.binary(max_size=200), codec=st.sampled_from(["h264", "mpeg4"]))
+@given(data=st.binary(max_size=200), codec=st.sampled_from(["h264", "hevc", "mpeg4"]))
 def test_any_bytes_are_counted(data: bytes, codec: str) -> None:
     counter = picture_counter(codec, data[:50])
     assert 0 <= counter.count(data) <= len(data) + 1
+
+
+@pytest.fixture(scope="module")
+def open_groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """HEVC whose groups of pictures are open: leading pictures refer to the group before."""
+    parameters = "log-level=none:open-gop=1:keyint=8:min-keyint=8:bframes=3:no-scenecut=1"
+    return make_video(
+        tmp_path_factory.mktemp("hevc") / "in.mp4",
+        codec="libx265",
+        pts=range(30),
+        options={"x265-params": parameters},
+    )
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".hevc"])
+def test_every_picture_of_hevc_is_promised(open_groups: Path, tmp_path: Path, ending: str) -> None:
+    path = copy_of(open_groups, tmp_path / f"copy{ending}")
+    with av.open(str(path)) as container:
+        counter = picture_counter("hevc", container.streams.video[0].codec_context.extradata)
+    assert counter.is_exact and sum(map(counter.count, packets(path))) == 30
+    times, notes = times_and_notes(path)
+    assert len(times) == 30 and notes == ()
+
+
+def copy_of(source: Path, path: Path, first: int = 0) -> Path:
+    """The packets of a video from one on, in another container."""
+    with av.open(str(source)) as container, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for number, packet in enumerate(container.demux(video=0)):
+            if packet.size and number >= first:
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+def kinds_of_hevc(path: Path) -> list[int]:
+    """Of the first unit of each packet."""
+    return [data[4] >> 1 for data in packets(path)]
+
+
+def test_leading_pictures_without_their_group_are_no_loss(
+    open_groups: Path, tmp_path: Path
+) -> None:
+    later = kinds_of_hevc(open_groups).index(21, 1)
+    path = copy_of(open_groups, tmp_path / "cut.mkv", first=later)
+    with av.open(str(path)) as container:
+        counter = picture_counter("hevc", container.streams.video[0].codec_context.extradata)
+    leading = sum(kind in (8, 9) for kind in kinds_of_hevc(path)[:8])
+    counts = list(map(counter.count, packets(path)))
+    assert leading and sum(counts) == len(counts) - leading
+    times, notes = times_and_notes(path)
+    assert len(times) == sum(counts) and notes == ()
+
+
+def test_damaged_slices_of_hevc_are_counted(open_groups: Path, tmp_path: Path) -> None:
+    """FFmpeg says nothing of a slice that names parameters which are not there."""
+    data = open_groups.read_bytes()
+    for packet in packets(open_groups)[9:13]:
+        broken = packet[:6] + b"\x81" + bytes(len(packet) - 7)
+        assert data.count(packet) == 1
+        data = data.replace(packet, broken)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    with pytest.raises(VideoDecodeError, match="of 30 frames are missing or broken"):
+        times_and_notes(path)

@@ -20,6 +20,7 @@ from vidrestore.config import resolve_config
 from vidrestore.errors import VideoDecodeError, VideoOpenError, VideoWriteError, VidRestoreError
 from vidrestore.job import make_job
 from vidrestore.video.picture.samples import picture_from_av
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.dpx import read_header, repack
@@ -227,6 +228,64 @@ def test_ten_bits_of_method_b_are_packed_anew(tmp_path: Path) -> None:
     assert any("packing method B" in note for note in report.notes)
 
 
+def test_twelve_bits_of_method_b_are_packed_anew(tmp_path: Path) -> None:
+    write(tmp_path / "in", ".dpx", "gbrp12be")
+    before = samples_in(tmp_path / "in")
+    for path in (tmp_path / "in").iterdir():
+        data = path.read_bytes()
+        begin = struct.unpack_from(">I", data, 4)[0]
+        words = (np.frombuffer(data[begin:], ">u2") >> 4).astype(">u2")
+        path.write_bytes(data[:804] + b"\0\2" + data[806:begin] + words.tobytes())
+    report = restored(tmp_path / "in", tmp_path / "out", decode__fps=24)
+    assert samples_in(tmp_path / "out") == before
+    assert any("12-bit samples of packing method B" in note for note in report.notes)
+
+
+def packed_tightly(image: bytes, width: int) -> bytes:
+    """Samples of method A, three in a word, as a stream of bits that fills words from below."""
+    lines = np.frombuffer(image, ">u4").reshape(-1, width)
+    packed = b""
+    for line in lines:
+        number = at = 0
+        for word in map(int, line):
+            for place in (22, 12, 2):
+                number |= (word >> place & 1023) << at
+                at += 10
+        count = -(-at // 32)
+        words = [number >> 32 * place & 0xFFFFFFFF for place in range(count)]
+        packed += struct.pack(f">{count}I", *words)
+    return packed
+
+
+def test_ten_bits_without_gaps_are_packed_anew(tmp_path: Path) -> None:
+    write(tmp_path / "in", ".dpx", "gbrp10be")
+    before = samples_in(tmp_path / "in")
+    for path in (tmp_path / "in").iterdir():
+        data = path.read_bytes()
+        begin = struct.unpack_from(">I", data, 4)[0]
+        image = packed_tightly(data[begin:], SIZE[0])
+        assert len(image) < len(data) - begin
+        path.write_bytes(data[:804] + b"\0\0" + data[806:begin] + image)
+        assert repack(path.read_bytes())[begin:] == data[begin:]
+    report = restored(tmp_path / "in", tmp_path / "out", decode__fps=24)
+    assert samples_in(tmp_path / "out") == before
+    assert any("10-bit samples packed tightly" in note for note in report.notes)
+
+
+def test_data_of_the_user_is_carried(tmp_path: Path) -> None:
+    source, own = film_dpx(tmp_path / "in"), b"SCANNER 5".ljust(32, b"\0") + bytes(range(200))
+    for path in source.iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[:2048] + own + data[2048:])
+        with_numbers(path, ">", offset=(4, "I", 2048 + len(own)), user=(32, "I", len(own)))
+    restored(source, tmp_path / "out")
+    for before, after in zip(
+        sorted(source.iterdir()), sorted((tmp_path / "out").iterdir()), strict=True
+    ):
+        assert after.read_bytes()[2048:] == before.read_bytes()[2048:]
+        assert struct.unpack_from(">I", after.read_bytes(), 32) == (len(own),)
+
+
 def test_sound_goes_with_the_pictures(tmp_path: Path) -> None:
     source = write(tmp_path / "in", ".png", "rgb24", count=25)
     wav = make_video(tmp_path / "clip.mkv", audio=[Audio("pcm_s16le")])
@@ -245,6 +304,32 @@ def test_sound_goes_with_the_pictures(tmp_path: Path) -> None:
     assert len(times_of(tmp_path / "part.mkv")) == 15
     late = b"".join(packet for _, packet in packets_of(tmp_path / "part.mkv", 1))
     assert len(late) == pytest.approx(0.6 * len(data), abs=8192) and data.endswith(late)
+
+
+def test_tags_of_broadcast_wave_go_with_the_pictures(tmp_path: Path) -> None:
+    source = write(tmp_path / "in", ".png", "rgb24")
+    heard = {"time_reference": "172800000", "originator_reference": "USID1"}
+    wave = make_wave(tmp_path / "sound.wav", heard)
+    options = {"decode__fps": 25, "encode__audio": str(wave)}
+    restored(source, tmp_path / "film.mkv", encode__codec="ffv1", **options)
+    told = {key.lower(): value for key, value in probe(tmp_path / "film.mkv").metadata.items()}
+    assert told | heard == told
+    values = {"decode.fps": 25, "encode.audio": str(wave), "encode.codec": "ffv1"}
+    job = make_job(source, tmp_path / "film.mxf", resolve_config(None, values))
+    assert job.output is not None
+    assert any("tags of Broadcast Wave" in note for note in job.output.notes)
+
+
+def make_wave(path: Path, tags: dict[str, str]) -> Path:
+    """Silence of one second with a chunk `bext`."""
+    with av.open(str(path), "w", container_options={"write_bext": "1"}) as out:
+        out.metadata.update(tags)
+        stream = out.add_stream("pcm_s24le", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.int32), "s32", layout="mono")
+        frame.sample_rate = 48000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
 
 
 def test_video_of_yuv_becomes_rgb_and_is_told(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.encoder_options import (
     encoder_options,
     has_constant_rate,
+    master_parameters,
     muxer_options,
     set_threads,
 )
@@ -115,3 +116,32 @@ def test_an_equal_layout_holds_the_same_numbers(tmp_path: Path) -> None:
     chroma = np.frombuffer(planes_of(frame)[1][: 16 * 2 * 8], np.uint8)
     assert luma == planes_of(frame)[0]
     assert (blue, red) == (chroma[::2].tobytes(), chroma[1::2].tobytes())
+
+
+def test_svt_av1_tells_the_master_in_its_own_stream(info: VideoInfo, tmp_path: Path) -> None:
+    bright = replace(
+        info, mastering=(*BT2020, Fraction(1, 200), Fraction(1000)), light_level=(1000, 400)
+    )
+    assert master_parameters("libsvtav1", bright) == [
+        "mastering-display=G(0.17000,0.79700)B(0.13100,0.04600)R(0.70800,0.29200)"
+        "WP(0.31270,0.32900)L(1000.00000,0.00500)",
+        "content-light=1000,400",
+    ]
+    parameters = ":".join(["lp=2", *master_parameters("libsvtav1", bright)])
+    path = make_video(
+        tmp_path / "out.ivf",  # which tells nothing of it
+        codec="libsvtav1",
+        size=(64, 64),
+        pts=range(3),
+        options={"preset": "12", "svtav1-params": parameters},
+    )
+    told = probe(path)
+    assert told.light_level == (1000, 400)
+    assert told.mastering is not None
+    expected = map(float, bright.mastering or ())
+    assert list(map(float, told.mastering)) == pytest.approx(list(expected), abs=1e-3)
+
+
+def test_unknown_codecs_are_shown_by_their_codes(shared: Path) -> None:
+    found = probe(shared / "media" / "h265_with_metadata_track.mp4")
+    assert found.streams[0].codec == "mett"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rewriting import plan_job, rewrite
 from videos import Audio, make_video
 from videos import Chapter as MadeChapter
 
@@ -81,3 +83,29 @@ def test_chapters_are_clipped_to_the_part_and_moved_with_it(
     expected = [(a / MS - first, b / MS - first) for a, b in inside if a < b]
     assert [(one["start"], one["end"]) for one in found] == expected
     assert [one["id"] for one in found] == list(range(1, len(found) + 1))
+
+
+@pytest.mark.parametrize("ending", [".mov", ".mp4", ".mkv", ".mxf", ".nut"])
+def test_the_reel_is_kept(tmp_path: Path, ending: str) -> None:
+    source = make_video(
+        tmp_path / "in.mov",
+        pts=range(6),
+        metadata={"timecode": "10:00:00:00"},
+        video_metadata={"reel_name": "A001"},
+    )
+    assert rewrite(source, tmp_path / f"out{ending}") == ()
+    written = probe(tmp_path / f"out{ending}")
+    assert (written.timecode, written.reel_name) == ("10:00:00:00", "A001")
+
+
+def test_tags_of_tape_that_a_container_cannot_tell_are_named_before_work(tmp_path: Path) -> None:
+    source = make_video(
+        tmp_path / "in.mov",
+        pts=range(6),
+        metadata={"timecode": "10:00:00:00"},
+        video_metadata={"reel_name": "A001"},
+    )
+    output = plan_job(source, tmp_path / "out.ts").output
+    assert output is not None
+    lost = "cannot be told in this container and will be lost"
+    assert output.notes == (f"the timecode 10:00:00:00 {lost}", f"the reel name A001 {lost}")

@@ -34,6 +34,7 @@ def coordinate_grid(
     *,
     origin: tuple[float, float] = (0.0, 0.0),
     crop_size: float | None = None,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """Place of every pixel of a window inside its face crop.
 
@@ -42,14 +43,16 @@ def coordinate_grid(
         width: width of the window in pixels.
         origin: (x, y) of the window's top-left pixel in the crop, in pixels.
         crop_size: side of the whole crop in pixels; the window is the whole crop when absent.
+        device: where it is made.
 
     Returns:
         (2, height, width) float32, x then y, from -1 at the crop's left or top edge to 1 at its
         right or bottom edge.
     """
     size_x, size_y = (width, height) if crop_size is None else (crop_size, crop_size)
-    x = (torch.arange(width, dtype=torch.float32) + 0.5 + origin[0]) * (2 / size_x) - 1
-    y = (torch.arange(height, dtype=torch.float32) + 0.5 + origin[1]) * (2 / size_y) - 1
+    x, y = (torch.arange(n, dtype=torch.float32, device=device) for n in (width, height))
+    x = (x + 0.5 + origin[0]) * (2 / size_x) - 1
+    y = (y + 0.5 + origin[1]) * (2 / size_y) - 1
     return torch.stack((x.expand(height, width), y[:, None].expand(height, width)))
 
 
@@ -133,7 +136,7 @@ class CompactUNet(nn.Module):
 
     def _entry(self, x: Tensor, coordinates: Tensor | None) -> Tensor:
         if coordinates is None:
-            coordinates = coordinate_grid(*x.shape[-2:])
+            coordinates = coordinate_grid(*x.shape[-2:], device=x.device)
         grid = coordinates.to(device=x.device, dtype=x.dtype).expand(x.shape[0], -1, -1, -1)
         grid = F.avg_pool2d(grid, self.patch)
         entry = torch.cat((F.pixel_unshuffle(x, self.patch), grid), dim=1)

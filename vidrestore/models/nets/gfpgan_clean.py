@@ -5,6 +5,7 @@ See `vidrestore.models.nets.gfpgan` for its course. Keys are those of the public
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -112,12 +113,22 @@ class UpBlock(nn.Module):
 class DoublingConv(nn.Conv2d):
     """3x3 convolution of the bilinearly doubled input, and LeakyReLU."""
 
+    edges: Tensor | None
+    """What `freeze` keeps: `edge_kernels` of the weight."""
+
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
         self.blur = Filter(gain=4.0, padding=1)
+        self.register_buffer("edges", None, persistent=False)
+
+    def freeze(self) -> None:
+        """Keep what derives from the weight, for inference; the weight must not change then."""
+        with torch.no_grad():
+            self.edges = edge_kernels(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        transposed, edges = transposed_kernel(self.weight), edge_kernels(self.weight)
+        transposed = transposed_kernel(self.weight)
+        edges = edge_kernels(self.weight) if self.edges is None else self.edges
         y = conv_of_doubled(x, transposed, edges, self.blur, self.bias)
         return F.leaky_relu(y, SLOPE, inplace=True)
 

@@ -36,7 +36,7 @@ def without_lattice(restored: Tensor, source: Tensor, period: int) -> Tensor:
         return restored
     correction = restored - source
     cells = functional.pixel_unshuffle(correction - _smooth(correction, period), period)
-    alike = _blurred(cells, _gaussian(_CELLS))
+    alike = _blurred(cells, _gaussian(_CELLS, cells.device, cells.dtype))
     count, channels, height, width = alike.shape
     phases = alike.view(count, channels // period**2, period**2, height, width)
     pattern = (phases - phases.mean(2, keepdim=True)).view_as(alike)
@@ -45,21 +45,27 @@ def without_lattice(restored: Tensor, source: Tensor, period: int) -> Tensor:
 
 def _smooth(image: Tensor, period: int) -> Tensor:
     """Blurred by a triangle of twice the period, which takes all of the lattice away."""
-    weights = torch.tensor([period - abs(at) for at in range(1 - period, period)]) / period**2
-    return _blurred(image, weights)
+    return _blurred(image, _triangle(period, image.device, image.dtype))
 
 
 def _blurred(image: Tensor, weights: Tensor) -> Tensor:
     """(N, C, H, W), filtered along both axes; the edge is repeated."""
     channels, reach = image.shape[1], len(weights) // 2
-    taps = weights.to(image).expand(channels, 1, -1)
+    taps = weights.expand(channels, 1, -1)
     image = functional.pad(image, (reach, reach, reach, reach), mode="replicate")
     across = functional.conv2d(image, taps[:, :, None], groups=channels)
     return functional.conv2d(across, taps[..., None], groups=channels)
 
 
-@lru_cache(maxsize=2)
-def _gaussian(sigma: float) -> Tensor:
+@lru_cache(maxsize=16)
+def _triangle(period: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    taps = [(period - abs(at)) / period**2 for at in range(1 - period, period)]
+    return torch.tensor(taps, device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=16)
+def _gaussian(sigma: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Kept by device: sending it in each call would make the host wait."""
     reach = round(3 * sigma)
-    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    return weights / weights.sum()
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=device) / sigma) ** 2)
+    return (weights / weights.sum()).to(dtype)

@@ -12,7 +12,7 @@ import copy
 import inspect
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -54,6 +54,8 @@ class NetworkRestorer:
         precision: number format; "auto" takes the fastest one that agrees with float32, "as is"
             leaves the network as it is given.
         batch_size: crops in every call of the network; 0 picks a number for the device.
+        original: gives the network anew, for faces that a shorter format gave no valid numbers;
+            without it, the weights as they were rounded to that format serve.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class NetworkRestorer:
         device: torch.device | str = "cpu",
         precision: Precision | Literal["auto", "as is"] = "auto",
         batch_size: int = 0,
+        original: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.name = name
+        self._original = original
         self.size = size
         named = isinstance(template, str)
         self.template: Array = landmark_template(template, size) if named else template  # type: ignore[arg-type, assignment]
@@ -129,6 +133,9 @@ class NetworkRestorer:
             return run_network(network, crops.to(self.device), noise, steer)
 
     def _in_float32(self) -> nn.Module:
+        if self._float32_network is None and self._original is not None:
+            network = self._original()
+            self._float32_network = prepare_for_inference(network, self.device, "float32")
         if self._float32_network is None:
             self._float32_network = copy.deepcopy(self.network).float()
         return self._float32_network
@@ -203,7 +210,7 @@ class NetworkRun:
         """One map a layer for the next batch, by frame and track; else by the crop's number."""
         decoder: Any = self._restorer.network.stylegan_decoder
         numbers = range(self._n_crops, self._n_crops + self.batch_size)
-        seeds = [(key.frame << 24) + key.track for key in keys]
+        seeds = [(round(2 * key.frame) << 24) + key.track for key in keys]
         maps = []
         for seed in (*seeds, *numbers[len(seeds) :]):
             generator = torch.Generator().manual_seed(seed)

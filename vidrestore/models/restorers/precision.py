@@ -12,6 +12,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -85,8 +86,18 @@ def run_network(
     """
     x = crops.to(torch.float32, memory_format=torch.channels_last)
     given = {"noise": noise, "steer": steer}
-    y: Tensor = network(x * 2 - 1, **{k: v for k, v in given.items() if v is not None})
+    with _reproducible(x.device):
+        y: Tensor = network(x * 2 - 1, **{k: v for k, v in given.items() if v is not None})
     return y.float() * 0.5 + 0.5
+
+
+def _reproducible(device: torch.device) -> AbstractContextManager[object]:
+    """On GPUs, kernels that give the same in every run, and float32 that is float32, not TF32."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
 
 
 def drawn_face(template: npt.NDArray[np.float64], size: int) -> Tensor:

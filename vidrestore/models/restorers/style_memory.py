@@ -31,7 +31,7 @@ _JUMP = 3.0
 """Steps of the code more than this many times the usual one are followed at once."""
 
 _Person = tuple[int, int]
-_Codes = tuple[tuple[int, Tensor], ...]
+_Codes = tuple[tuple[float, Tensor], ...]
 """Numbers of frames, rising, and a person's code in each."""
 
 
@@ -82,11 +82,13 @@ class StyleMemory:
         usual = sorted(steps)[(len(steps) - 1) // 2] if steps else 0.0
         jumps = [place for place, step in enumerate(steps, start=1) if step > _JUMP * usual]
         codes = codes[jumps[-1] if jumps and usual else 0 :]
-        weights = [self._keep ** (frame - one) for one, _ in codes]
-        change = sum(w * (code - own) for w, (_, code) in zip(weights, codes, strict=True))
+        weights = [float(self._keep ** (frame - one)) for one, _ in codes]
+        change = torch.zeros_like(own)
+        for weight, (_, code) in zip(weights, codes, strict=True):
+            change += weight * (code - own)
         return own + change / sum(weights)
 
 
-def _recent(codes: _Codes, frame: int) -> _Codes:
+def _recent(codes: _Codes, frame: float) -> _Codes:
     """Those of the window that ends with a frame."""
     return tuple(one for one in codes if frame - one[0] < WINDOW_FRAMES)

@@ -26,6 +26,9 @@ __all__ = [
     "rotation_of",
 ]
 
+_MOST_STRETCH = 8
+"""Of one direction against the other; anamorphic lenses stretch by 2."""
+
 IDENTITY_MATRIX = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 """The display matrix of an upright picture."""
 
@@ -39,7 +42,8 @@ def matrix_of_frame(frame: av.VideoFrame) -> tuple[int, ...] | None:
 def linear_part(matrix: tuple[int, ...] | None) -> Array | None:
     """(2, 2) rotation or mirroring acting on columns (x, y), y down; None for upright pictures.
 
-    A matrix that flattens the picture is no turn of it and counts as none.
+    A matrix that flattens, stretches or slants the picture beyond what anyone shows is damaged, and
+    counts as none: the picture as shown could be of any size.
     """
     if matrix is None or matrix == IDENTITY_MATRIX:
         return None
@@ -48,6 +52,8 @@ def linear_part(matrix: tuple[int, ...] | None) -> Array | None:
     if scale < 1e-6:
         return None
     linear /= scale
+    if np.linalg.cond(linear) > _MOST_STRETCH:
+        return None
     return None if np.allclose(linear, np.eye(2), atol=1e-4) else linear
 
 

@@ -166,6 +166,18 @@ def unsupported(name: str) -> VideoOpenError:
     """The error that says that a pixel format cannot be restored, and what to do."""
     return VideoOpenError(
         f"pixel format {name} is not supported, since its samples cannot be changed one by one; "
-        "convert the video first, for example with `ffmpeg -i INPUT -pix_fmt yuv444p -c:v ffv1 "
-        "-c:a copy OUTPUT.mkv`"
+        "convert the video first, for example with "
+        f"`ffmpeg -i INPUT -pix_fmt {_wider(name)} -c:v ffv1 -c:a copy OUTPUT.mkv`"
     )
+
+
+def _wider(name: str) -> str:
+    """A format that holds the samples of another, and that FFV1 takes."""
+    try:
+        held = av.VideoFormat(name)
+    except ValueError:
+        return "yuv444p"
+    is_deep = any(component.bits > 8 for component in held.components)
+    if held.is_rgb or name == "pal8":
+        return "gbrp16le" if is_deep else "bgr0"
+    return "yuv444p16le" if is_deep else "yuv444p"

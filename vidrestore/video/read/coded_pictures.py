@@ -1,8 +1,8 @@
 """How many pictures a packet promises, read from its own headers.
 
 Most packets hold one picture. Some hold none, and are whole: the second field of a picture that is
-coded as two (H.264), a VOP that is not coded (MPEG-4 part 2), parameter sets on their own. Some
-hold two: the packed B-frames of DivX and Xvid in AVI.
+coded as two (H.264), a leading picture without what it refers to (HEVC), a VOP that is not coded
+(MPEG-4 part 2), parameter sets on their own. Some hold two: the packed B-frames of DivX and Xvid.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Protocol
 
 from vidrestore.video.read.bits import BitReader
 from vidrestore.video.read.h264 import H264Pictures
+from vidrestore.video.read.hevc import HevcPictures
 
 __all__ = ["PictureCounter", "picture_counter"]
 
@@ -35,6 +36,8 @@ def picture_counter(codec: str, extradata: bytes | None) -> PictureCounter:
     """
     if codec == "h264":
         return H264Pictures(extradata or b"")
+    if codec == "hevc":
+        return HevcPictures(extradata or b"")
     if codec == "mpeg4":
         return _Mpeg4Pictures(extradata or b"")
     return _OneEach()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vidrestore.video.read.bits import BitReader
 
-__all__ = ["H264Pictures"]
+__all__ = ["H264Pictures", "unescaped", "units_of_stream", "units_with_lengths"]
 
 _SLICES = frozenset({1, 2, 5})
 """Kinds of units that begin a picture's slices: whole, or its first partition."""
@@ -62,7 +62,7 @@ class H264Pictures:
             self._length_bytes = (extradata[4] & 3) + 1
             units = _units_of_avcc(extradata)
         else:
-            units = _units_of_stream(extradata)
+            units = units_of_stream(extradata)
         for unit in units:
             self._read_parameters(unit)
 
@@ -72,7 +72,7 @@ class H264Pictures:
         What is no H.264 at all counts as a picture, which is lost.
         """
         is_stream = not self._length_bytes or data[:4] == b"\0\0\0\1"
-        units = _units_of_stream(data) if is_stream else _units(data, self._length_bytes)
+        units = units_of_stream(data) if is_stream else units_with_lengths(data, self._length_bytes)
         pictures, fields, beside, other = 0, 0, 0, 0
         for unit in units:
             kind = unit[0] & 0x1F
@@ -81,19 +81,20 @@ class H264Pictures:
             if kind in (_SEQUENCE, _PICTURE):
                 self._read_parameters(unit)
             elif kind in _SLICES and len(unit) > 1 and unit[1] & 0x80:  # first_mb_in_slice is 0
-                if self._frames_only:
+                if self.frames_only:
                     return 1
                 begins = self._begins_picture(unit)
                 pictures, fields = pictures + begins, fields + (not begins)
         return pictures if pictures or fields or (beside and not other) else 1
 
     @property
-    def _frames_only(self) -> bool:
+    def frames_only(self) -> bool:
+        """Whether no picture can be interlaced, by the parameter sets so far."""
         return all(one.frames_only for one in self._sequences.values())
 
     def _begins_picture(self, unit: bytes) -> bool:
         try:
-            field = self._field(BitReader(_unescaped(unit[1:_HEAD_BYTES])))
+            field = self._field(BitReader(unescaped(unit[1:_HEAD_BYTES])))
         except EOFError:
             field = None
         first, self._first_field = self._first_field, None
@@ -116,7 +117,7 @@ class H264Pictures:
         return _Field(frame_num, bits.take(1) == 1) if bits.take(1) else None
 
     def _read_parameters(self, unit: bytes) -> None:
-        bits = BitReader(_unescaped(unit[1:]))
+        bits = BitReader(unescaped(unit[1:]))
         try:
             if unit[0] & 0x1F == _SEQUENCE:
                 number, sequence = _read_sequence(bits)
@@ -173,12 +174,12 @@ def _skip_scaling_list(bits: BitReader, size: int) -> None:
         last = following or last
 
 
-def _unescaped(unit: bytes) -> bytes:
+def unescaped(unit: bytes) -> bytes:
     """Without the bytes that keep start codes from appearing (section 7.4.1)."""
     return unit.replace(b"\0\0\3", b"\0\0")
 
 
-def _units_of_stream(data: bytes) -> Iterator[bytes]:
+def units_of_stream(data: bytes) -> Iterator[bytes]:
     """Units of a byte stream (annex B); of slices the beginning only."""
     at = data.find(b"\0\0\1")
     while at >= 0 and at + 3 < len(data):
@@ -189,7 +190,7 @@ def _units_of_stream(data: bytes) -> Iterator[bytes]:
         at = following
 
 
-def _units(data: bytes, length_bytes: int) -> Iterator[bytes]:
+def units_with_lengths(data: bytes, length_bytes: int) -> Iterator[bytes]:
     """Units with their lengths before them, as in MP4 and Matroska."""
     at = 0
     while at + length_bytes < len(data):

@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Picture
 from vidrestore.video.boundary import av_boundary, wind
+from vidrestore.video.picture.field_order import with_field_order
 from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.read.changes import split_advice
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger
@@ -185,6 +186,8 @@ class PictureStream:
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
         info = self.info
+        if info.only_container_tells_fields and not frame.interlaced_frame:
+            frame = with_field_order(frame, info.first_field)
         picture = picture_from_av(frame)
         if (picture.width, picture.height, picture.format) != (
             info.width,

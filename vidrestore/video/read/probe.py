@@ -26,22 +26,25 @@ from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Display
 from vidrestore.video.boundary import AV_ERRORS, read_packets
+from vidrestore.video.container.mp4 import read_movie, sample_kinds
 from vidrestore.video.picture.display import display_of, matrix_of_frame, rotation_of
+from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
-from vidrestore.video.read.changes import ChangeFinder, FormatChange
+from vidrestore.video.read.changes import CAPTIONS, ChangeFinder, FormatChange, format_of
 from vidrestore.video.read.clock import Clock, find_joins
-from vidrestore.video.read.damage import is_open_ended
+from vidrestore.video.read.damage import is_open_ended, joined_behind
 from vidrestore.video.read.decoders import decoder_of
+from vidrestore.video.read.indexed_changes import indexed_changes
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.read.rate import believed_rate
+from vidrestore.video.read.scan import NUMBERS, ORDERS, with_scan
 from vidrestore.video.sequence.files import PictureSequence
 from vidrestore.video.write.codecs import choose_codec
 from vidrestore.video.write.containers import CONTAINERS
 
 __all__ = [
-    "INTERLACED_WARNING",
     "Chapter",
     "ColourTags",
     "StreamInfo",
@@ -76,7 +79,7 @@ class StreamInfo:
     type: str
     """'video', 'audio', 'subtitle', 'data', 'attachment' or 'unknown'."""
     codec: str
-    """FFmpeg's name of the codec; '' where unknown."""
+    """FFmpeg's name of the codec, else its four-character code in MP4; '' where unknown."""
     language: str | None
     title: str | None
     disposition: int
@@ -140,6 +143,7 @@ class VideoInfo:
     """None where the file does not say; may be off by some."""
     colour: ColourTags
     interlaced: bool
+    """Whether there are interlaced frames, as far as was looked."""
     field_order: int
     """FFmpeg's `AVFieldOrder`: 0 unknown, 1 progressive, 2 top field first, 3 bottom, …"""
     mastering: tuple[Fraction, ...] | None
@@ -148,7 +152,8 @@ class VideoInfo:
     light_level: tuple[int, int] | None
     """Of HDR masters: maximum content and frame-average light levels, in cd/m²."""
     side_data: frozenset[str]
-    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC'."""
+    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC', which
+    counts also where it comes later."""
     presentation: Presentation
     """What the container says about showing the picture, beside `sar` and `display_matrix`."""
     streams: tuple[StreamInfo, ...]
@@ -158,16 +163,43 @@ class VideoInfo:
     """Of the video stream that is restored."""
     timecode: str | None
     """SMPTE timecode of the first frame, such as '01:00:00:00'."""
+    reel_name: str | None = None
+    """Of the tape or film reel that the picture was taken from."""
     clock: Clock = field(default_factory=Clock)
     """Of the whole file, where its own jumps."""
     changes: tuple[FormatChange, ...] = ()
     """Of the picture's format, as far as the file was read."""
+    lacks_joined: bool = False
+    """Whether another file is joined behind it, byte by byte, which nobody reads."""
     sequence: PictureSequence | None = None
     """Its pictures, where it is no file but a sequence of them."""
     sound: Path | None = None
     """The file whose sound goes with a sequence."""
-    auto_codec: str | None = field(default=None)
-    """The codec `auto` takes for a file of the same kind; None where nothing fits."""
+    only_container_tells_fields: bool = False
+    """Whether frames are interlaced whose own flags do not say it."""
+
+    @property
+    def auto_codec(self) -> str | None:
+        """The codec `auto` takes for a file of the same kind; None where nothing fits."""
+        container = CONTAINERS.get(self.path.suffix.lower())
+        if container is None:
+            return None
+        try:
+            return choose_codec(
+                container,
+                self.pix_fmt,
+                self.width,
+                self.height,
+                interlaced=self.interlaced,
+                source_codec=self.codec,
+            ).codec
+        except VideoWriteError:
+            return None
+
+    @property
+    def first_field(self) -> FieldOrder | None:
+        """Which field of an interlaced frame is the earlier one; None where it is progressive."""
+        return ORDERS.get(self.field_order, "top") if self.interlaced else None
 
     @property
     def carrier(self) -> Path | None:
@@ -183,8 +215,7 @@ class VideoInfo:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before the video is restored."""
-        is_interlaced = self.interlaced or self.field_order in _INTERLACED_ORDERS
-        told = [INTERLACED_WARNING] if is_interlaced else []
+        told = [_UNREAD_WARNING] if self.lacks_joined else []
         return (*told, *self.clock.notes(self.start_s))
 
     @property
@@ -193,9 +224,10 @@ class VideoInfo:
         return tuple(stream for stream in self.streams if stream.type == "attachment")
 
 
-INTERLACED_WARNING = "interlaced: restored faces mix both fields of a frame"
-_INTERLACED_ORDERS = (2, 3, 4, 5)
-"""Of `VideoInfo.field_order`."""
+_UNREAD_WARNING = (
+    "another file is joined behind this one byte by byte, and is left out: no program reads it so; "
+    "cut it off and restore it by itself"
+)
 
 _UNSTEADY = ("mpegts", "mpeg", "flv")
 """Formats whose parts can be joined byte by byte, so that the clock jumps where one begins."""
@@ -218,7 +250,7 @@ def probe(path: str | Path) -> VideoInfo:
     """
     path = Path(path)
     with open_input(path) as container:
-        return read_info(container, path)
+        return with_scan(read_info(container, path), container)
 
 
 def read_info(container: InputContainer, path: Path) -> VideoInfo:
@@ -230,16 +262,33 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     """
     stream = select_video(container, path)
     name = container.format.name
-    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path)
-    clock, changes = read_clock(path, stream.index) if is_counted else (Clock(), ())
+    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path) or _is_live(container)
+    joined = joined_behind(path)
+    is_counted |= joined == "read"
+    clock, captioned = Clock(), False
+    changes: tuple[FormatChange, ...] = ()
+    if is_counted:
+        clock, changes, captioned = read_clock(path, stream.index)
     rate = stream.average_rate or stream.guessed_rate
     if not name.startswith(("mov", "avi")):  # their steps are those of an index
         told = None if name in _UNTIMED else rate  # FFmpeg's default
-        rate = _rate_of_packets(path, stream.index, told) or rate
+        believed, is_captioned = _look_at_packets(path, stream.index, told)
+        rate, captioned = believed or rate, captioned or is_captioned
     colour = _told_colour(stream)
     frame = _first_frame(container, stream, path)
     info = _gather(path, container, stream, frame, rate, clock)
-    return replace(info, colour=_colour(colour, frame), changes=changes)
+    if name.startswith("mov"):
+        first = format_of(frame, stream)
+        changes, captioned = indexed_changes(container, stream, path, first)
+    if joined == "unread":
+        info = replace(info, lacks_joined=True)
+    beside = info.side_data | ({"A53_CC"} if captioned else set())
+    return replace(info, colour=_colour(colour, frame), changes=changes, side_data=beside)
+
+
+def _is_live(container: InputContainer) -> bool:
+    """Whether a Matroska file was written as it was recorded, without a length and an index."""
+    return container.format.name == "matroska,webm" and not container.duration
 
 
 def _told_colour(stream: VideoStream) -> ColourTags:
@@ -253,18 +302,22 @@ def _told_colour(stream: VideoStream) -> ColourTags:
     )
 
 
-def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction | None:
-    """Frames per second by the first packets, where the header's number is none of theirs."""
+def _look_at_packets(path: Path, index: int, told: Fraction | None) -> tuple[Fraction | None, bool]:
+    """Of the first packets: frames per second, where the header's number is none of theirs, and
+    whether they bring closed captions.
+    """
     with open_input(path) as container:
         stream = container.streams[index]
         first = islice((one for one in read_packets(container, stream) if one.size), _SAMPLED)
-        seen = [(one.pts, one.duration) for one in first]
+        seen = [(one.pts, one.duration, CAPTIONS in bytes(one)) for one in first]
         base = Fraction(stream.time_base or 1)
-        return believed_rate(told, base, (pts for pts, _ in seen), (one for _, one in seen))
+        rate = believed_rate(told, base, (one[0] for one in seen), (one[1] for one in seen))
+        return rate, any(one[2] for one in seen)
 
 
-def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...]]:
-    """Read all packets of a file: where its clock jumps, and where the picture's format changes.
+def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...], bool]:
+    """Read all packets of a file: where its clock jumps, where the picture's format changes, and
+    whether any picture brings closed captions.
 
     Args:
         path: the file.
@@ -287,10 +340,11 @@ def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...
                 yield packet
 
         clock = find_joins(seen(), kinds, picture)
-    return clock, tuple(
+    changes = tuple(
         FormatChange(at_s + clock.shift_s(picture, number), before, after)
         for number, at_s, before, after in finder.found
     )
+    return clock, changes, finder.has_captions
 
 
 @contextmanager
@@ -390,7 +444,7 @@ def _gather(
         n_frames_estimate=clock.pictures or _frame_count(stream, rate, duration_s),
         colour=_colour(_told_colour(stream), frame),
         interlaced=frame.interlaced_frame,
-        field_order=int(context.field_order),
+        field_order=_field_order(frame, int(context.field_order)),
         mastering=_mastering(frame),
         light_level=_light_level(frame),
         side_data=side_data_names(frame),
@@ -399,10 +453,16 @@ def _gather(
         chapters=_chapters(container),
         metadata=dict(container.metadata),
         stream_metadata=dict(stream.metadata),
-        timecode=_timecode(container, stream),
+        timecode=_tag("timecode", container, stream),
+        reel_name=_tag("reel_name", container, stream),
         clock=clock,
-        auto_codec=_auto_codec(path, pix_fmt, frame, context.codec.canonical_name),
     )
+
+
+def _field_order(frame: av.VideoFrame, told: int) -> int:
+    """`AVFieldOrder` as told, but for a frame that says otherwise."""
+    order = field_order_of(frame)
+    return told if order is None or ORDERS.get(told) == order else NUMBERS[order]
 
 
 def _length_s(clock: Clock, rate: Fraction | None) -> float | None:
@@ -434,7 +494,7 @@ def with_format(info: VideoInfo, stream: VideoStream, frame: av.VideoFrame) -> V
         sar=sar,
         display=display_of(frame.width, frame.height, sar, info.display_matrix),
         interlaced=frame.interlaced_frame,
-        auto_codec=_auto_codec(info.path, pix_fmt, frame, info.codec),
+        field_order=_field_order(frame, info.field_order),
     )
 
 
@@ -512,19 +572,28 @@ def _chapters(container: InputContainer) -> tuple[Chapter, ...]:
     )
 
 
-def _timecode(container: InputContainer, stream: VideoStream) -> str | None:
+def _tag(name: str, container: InputContainer, stream: VideoStream) -> str | None:
+    """A tag of the file, of the picture, or of a timecode track."""
     places = [container.metadata, stream.metadata]
     places += [one.metadata for one in container.streams if one.type == "data"]
     for metadata in places:
         for key, value in metadata.items():
-            if key.lower() == "timecode":
+            if key.lower() == name and value:
                 return value
     return None
 
 
 def stream_infos(container: InputContainer) -> tuple[StreamInfo, ...]:
     """What an open file holds, stream by stream."""
-    return tuple(_stream_info(one) for one in container.streams)
+    found = tuple(_stream_info(one) for one in container.streams)
+    is_mp4 = container.format.name.startswith("mov")
+    if not is_mp4 or all(one.codec or one.type == "attachment" for one in found):
+        return found
+    codes = sample_kinds(read_movie(Path(container.name)))
+    return tuple(
+        one if one.codec else replace(one, codec=codes.get(stream.id, ""))
+        for one, stream in zip(found, container.streams, strict=True)
+    )
 
 
 def _stream_info(stream: Stream) -> StreamInfo:
@@ -570,23 +639,6 @@ def _detail(stream: Stream) -> str:
     return ""
 
 
-def _auto_codec(path: Path, pix_fmt: str, frame: av.VideoFrame, codec: str) -> str | None:
-    container = CONTAINERS.get(path.suffix.lower())
-    if container is None:
-        return None
-    try:
-        return choose_codec(
-            container,
-            pix_fmt,
-            frame.width,
-            frame.height,
-            interlaced=frame.interlaced_frame,
-            source_codec=codec,
-        ).codec
-    except VideoWriteError:
-        return None
-
-
 def describe(info: VideoInfo) -> list[str]:
     """What the file holds, as lines for a person to read."""
     lines = [f"{info.path}  ({info.container})", *_video_lines(info)]
@@ -595,6 +647,8 @@ def describe(info: VideoInfo) -> list[str]:
         lines.append(f"chapters    {len(info.chapters)}")
     if info.timecode:
         lines.append(f"timecode    {info.timecode}")
+    if info.reel_name:
+        lines.append(f"reel        {info.reel_name}")
     lines += [
         f"{key:<11} {value}"
         for key, value in info.metadata.items()
@@ -618,7 +672,7 @@ def _video_lines(info: VideoInfo) -> list[str]:
     turned = [f"pixels {info.sar.numerator}:{info.sar.denominator}"] if info.sar != 1 else []
     turned += [f"turned by {info.rotation}°"] if info.rotation else []
     turned += ["mirrored"] if info.mirrored else []
-    turned += ["interlaced"] if info.interlaced else []
+    turned += [f"interlaced, {info.first_field} field first"] if info.interlaced else []
     lines.append(f"shown as    {shown}{''.join(', ' + part for part in turned)}")
     colour = info.colour
     if any(value not in (0, 2) for value in (colour.space, colour.primaries, colour.transfer)):

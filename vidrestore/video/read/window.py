@@ -8,14 +8,14 @@ streams move with it; otherwise every frame keeps its own time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from av.container import InputContainer
 
 from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, read_packets, wind
-from vidrestore.video.read.changes import split_advice
+from vidrestore.video.read.changes import OTHER_ORDER_WAY, split_advice
 from vidrestore.video.read.clock import Retimer
 from vidrestore.video.read.probe import VideoInfo, open_input
 
@@ -60,8 +60,15 @@ class Window:
         )
 
 
-def change_warnings(info: VideoInfo, window: Window) -> tuple[str, ...]:
+def change_warnings(
+    info: VideoInfo, window: Window, *, deinterlaced: bool = False
+) -> tuple[str, ...]:
     """What a person should know of changes of the picture's format inside a window.
+
+    Args:
+        info: what `probe` found.
+        window: the part that is restored.
+        deinterlaced: whether frames are made progressive, so that no order of fields counts.
 
     Raises:
         VideoDecodeError: its size or samples change, so that one output cannot hold it.
@@ -72,8 +79,13 @@ def change_warnings(info: VideoInfo, window: Window) -> tuple[str, ...]:
             continue
         at_s = one.at_s - info.start_s
         what = f"the picture changes from {one.before} to {one.after} at {float(at_s):.3f} s"
-        if one.before.layout != one.after.layout:
+        in_one_order = replace(one.after, order=one.before.order)
+        if not in_one_order.can_follow(one.before):
             raise VideoDecodeError(f"{info.path}: {what}; {split_advice(at_s)}")
+        if not deinterlaced and not one.after.can_follow(one.before):
+            raise VideoDecodeError(f"{info.path}: {what}; {split_advice(at_s)}{OTHER_ORDER_WAY}")
+        if one.before.sar == one.after.sar:
+            continue  # of the scan alone, which every frame has for itself
         told.append(f"{what} and is written as it begins; to keep both, {split_advice(at_s)}")
     return tuple(told)
 

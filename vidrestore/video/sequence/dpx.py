@@ -1,8 +1,9 @@
 """Headers of DPX pictures (SMPTE ST 268-1): read, carried from the input's into the written file.
 
 FFmpeg reads and writes the samples. Its writer fills only the generic header; what the input's says
-of film, television, colour and timecode is carried over here. FFmpeg reads 10-bit samples that fill
-32-bit words from the top ("method A"); files of method B are re-packed first.
+of film, television, colour and timecode, and the user's own data, is carried over here. FFmpeg
+reads samples of 10 bits in 32-bit words and of 12 bits in 16-bit words that fill these from the top
+("method A"); those of method B, and 10 bits packed tightly, are re-packed first.
 """
 
 from __future__ import annotations
@@ -14,13 +15,23 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["DpxHeader", "read_header", "repack", "with_fields_of", "with_timecode"]
+__all__ = [
+    "DpxHeader",
+    "head_bytes",
+    "packing_note",
+    "read_header",
+    "repack",
+    "with_fields_of",
+    "with_timecode",
+]
 
 _GENERIC, _INDUSTRY = 1664, 384
 """Bytes of the headers for every picture, and for film and television."""
 
 _OFFSET, _FILE_SIZE = 4, 16
 _WIDTH, _HEIGHT = 772, 776
+_DESCRIPTOR, _USER_SIZE = 800, 32
+_MOST_USER_BYTES = 1 << 20
 _LOW_DATA, _TRANSFER, _BITS, _PACKING = 784, 801, 803, 804
 _FILM_RATE, _TIMECODE, _TV_RATE = 1724, 1920, 1940
 _NUMBERS_GENERIC = (*range(784, 800, 4), *range(1408, 1432, 4), 1628, 1632)
@@ -33,7 +44,9 @@ _TEXTS = (136, 660)
 """Date, creator, project, copyright."""
 _ORIENTATION = (1408, 1664)
 _UNSET = 0xFFFFFFFF
-_METHOD_B = 2
+_TIGHT, _METHOD_A, _METHOD_B = 0, 1, 2
+_SAMPLES = {6: 1, 50: 3, 51: 4}
+"""Samples a pixel by the descriptor of an image: luma, RGB, RGBA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,8 @@ class DpxHeader:
     rate: Fraction | None
     """Frames per second of film or television; None where it is not set."""
     timecode: str | None
+    samples: int
+    """A pixel; 0 where the kind of image is none of ours."""
 
 
 def read_header(data: bytes) -> DpxHeader | None:
@@ -61,20 +76,70 @@ def read_header(data: bytes) -> DpxHeader | None:
     if _has_industry(data, order):
         rate = _rate(data, order, _FILM_RATE) or _rate(data, order, _TV_RATE)
         timecode = _timecode(struct.unpack_from(f"{order}I", data, _TIMECODE)[0])
-    return DpxHeader(width, height, data[_BITS], packing, rate, timecode)
+    samples = _SAMPLES.get(data[_DESCRIPTOR], 0)
+    return DpxHeader(width, height, data[_BITS], packing, rate, timecode, samples)
+
+
+def packing_note(header: DpxHeader | None) -> str | None:
+    """What a person should know of samples that are re-packed; None where they are not."""
+    if header is None or not _needs_repacking(header):
+        return None
+    how = "packed tightly" if header.packing == _TIGHT else "of packing method B"
+    return f"{header.bits}-bit samples {how} are written by method A"
 
 
 def repack(data: bytes) -> bytes:
-    """The file with 10-bit samples of method B moved to method A; others as they are."""
+    """The file with its samples laid out by method A, where FFmpeg needs that; else as it is."""
     header, order = read_header(data), _order(data)
-    if header is None or order is None or (header.bits, header.packing) != (10, _METHOD_B):
+    if header is None or order is None or not _needs_repacking(header):
         return data
     begin = struct.unpack_from(f"{order}I", data, _OFFSET)[0]
-    whole = begin + (len(data) - begin) // 4 * 4
-    words = np.frombuffer(data[begin:whole], f"{order}u4")
     head = bytearray(data[:begin])
-    struct.pack_into(f"{order}H", head, _PACKING, 1)
-    return bytes(head) + (words << 2).astype(words.dtype).tobytes() + data[whole:]
+    struct.pack_into(f"{order}H", head, _PACKING, _METHOD_A)
+    if header.packing == _TIGHT:
+        return bytes(head) + _spread(data[begin:], header, order)
+    size = 4 if header.bits == 10 else 2
+    whole = begin + (len(data) - begin) // size * size
+    words = np.frombuffer(data[begin:whole], f"{order}u{size}")
+    shifted = (words << (2 if header.bits == 10 else 4)).astype(words.dtype)
+    return bytes(head) + shifted.tobytes() + data[whole:]
+
+
+def _needs_repacking(header: DpxHeader) -> bool:
+    if header.packing == _TIGHT:
+        return header.bits == 10 and header.samples > 1
+    return header.packing == _METHOD_B and header.bits in (10, 12)
+
+
+def _spread(image: bytes, header: DpxHeader, order: str) -> bytes:
+    """Samples of 10 bits that follow each other from the lowest bit on, three in a word each."""
+    count = header.width * header.samples
+    words_a_line = -(-count * 10 // 32)
+    lines = min(header.height, len(image) // (4 * words_a_line))
+    words = np.frombuffer(image[: lines * words_a_line * 4], f"{order}u4")
+    words = words.reshape(lines, words_a_line).astype("<u4")
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, : count * 10]
+    weights = 1 << np.arange(10, dtype=np.uint32)
+    samples = (bits.reshape(lines, count, 10) * weights).sum(2, dtype=np.uint32)
+    padded = np.zeros((lines, -(-count // 3) * 3), np.uint32)
+    padded[:, :count] = samples
+    first, second, third = (padded[:, place::3] for place in range(3))
+    packed = (first << 22 | second << 12 | third << 2).astype(f"{order}u4")
+    return packed.tobytes()
+
+
+def head_bytes(data: bytes) -> int:
+    """How many bytes a file's headers take, its user's own data included.
+
+    Args:
+        data: its first 2048 bytes.
+    """
+    order, least = _order(data), _GENERIC + _INDUSTRY
+    if order is None or len(data) < least:
+        return len(data)
+    begin = int(struct.unpack_from(f"{order}I", data, _OFFSET)[0])
+    size = int(struct.unpack_from(f"{order}I", data, _USER_SIZE)[0])
+    return least + size if size <= _MOST_USER_BYTES and least + size <= begin else least
 
 
 def with_fields_of(written: bytes, source: bytes | None) -> bytes:
@@ -92,10 +157,13 @@ def with_fields_of(written: bytes, source: bytes | None) -> bytes:
     told = None if source is None else _order(source)
     if source is not None and told is not None and len(source) >= _GENERIC:
         _carry(head, source, same_order=told == order)
-    image = written[begin:]
+    image, user = written[begin:], b""
+    if source is not None and told is not None:
+        user = source[_GENERIC + _INDUSTRY : head_bytes(source)]
+    head += user
     struct.pack_into(f"{order}I", head, _OFFSET, len(head))
     struct.pack_into(f"{order}I", head, _FILE_SIZE, len(head) + len(image))
-    struct.pack_into(f"{order}2I", head, 24, _GENERIC, _INDUSTRY)
+    struct.pack_into(f"{order}3I", head, 24, _GENERIC, _INDUSTRY, len(user) or _UNSET)
     return bytes(head) + image
 
 

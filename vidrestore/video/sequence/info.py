@@ -48,10 +48,10 @@ def sequence_info(path: Path, config: DecodeConfig, sound: Path | None = None) -
         raise VideoOpenError(str(error)) from error
     header = read_header(read_head(sequence.files[0]))
     rate = _rate(config, None if header is None else header.rate, path)
-    streams = (_picture_stream(sequence, frame), *(() if sound is None else _sound(sound)))
-    info = _gather(sequence, frame, rate, streams)
+    heard, tags = ((), {}) if sound is None else _sound(sound)
+    info = _gather(sequence, frame, rate, (_picture_stream(sequence, frame), *heard))
     timecode = None if header is None else header.timecode
-    return replace(info, sound=sound, timecode=timecode)
+    return replace(info, sound=sound, timecode=timecode, metadata=tags)
 
 
 def _rate(config: DecodeConfig, told: Fraction | None, path: Path) -> Fraction:
@@ -87,17 +87,18 @@ def _picture_stream(sequence: PictureSequence, frame: av.VideoFrame) -> StreamIn
     )
 
 
-def _sound(path: Path) -> tuple[StreamInfo, ...]:
-    """The streams of sound of a file.
+def _sound(path: Path) -> tuple[tuple[StreamInfo, ...], dict[str, str]]:
+    """The streams of sound of a file, and its tags, such as those of Broadcast Wave.
 
     Raises:
         VideoOpenError: it has none.
     """
     with open_input(path) as container:
         found = tuple(one for one in stream_infos(container) if one.type == "audio")
+        tags = dict(container.metadata)
     if not found:
         raise VideoOpenError(f"{path}: holds no sound; name a file that does, such as .wav")
-    return found
+    return found, tags
 
 
 def _gather(

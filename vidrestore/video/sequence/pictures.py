@@ -10,7 +10,7 @@ import av
 
 from vidrestore.errors import VideoDecodeError, VideoWriteError
 from vidrestore.video.boundary import AV_ERRORS, av_boundary
-from vidrestore.video.sequence.dpx import read_header, repack
+from vidrestore.video.sequence.dpx import head_bytes, read_header, repack
 from vidrestore.video.sequence.files import ENDINGS
 
 __all__ = ["decode_picture", "encode_picture", "fitting_picture_format", "read_head", "size_of"]
@@ -94,14 +94,15 @@ def encode_picture(frame: av.VideoFrame, codec: str, pix_fmt: str) -> bytes:
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of a file, headers of DPX included.
+    """The first bytes of a file, headers of DPX and the user's own data included.
 
     Raises:
         VideoDecodeError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
+            head = file.read(_HEAD_BYTES)
+            return head + file.read(head_bytes(head) - len(head))
     except OSError as error:
         raise VideoDecodeError(f"{path}: cannot be read ({error.strerror})") from error
 

@@ -17,8 +17,9 @@ import av
 from av.video.reformatter import Colorspace
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import VideoOpenError, VideoWriteError
+from vidrestore.errors import UsageError, VideoOpenError, VideoWriteError
 from vidrestore.structs import Frame, Picture
+from vidrestore.video.ffmpeg.arguments import check_arguments
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.dpx import with_fields_of, with_timecode
@@ -26,6 +27,7 @@ from vidrestore.video.sequence.files import ENDINGS, pattern_of
 from vidrestore.video.sequence.pictures import encode_picture, fitting_picture_format, read_head
 from vidrestore.video.write.containers import Container
 from vidrestore.video.write.conversion import for_encoder
+from vidrestore.video.write.losses import tag_losses
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.profiles import as_decoded
 from vidrestore.video.write.stream_plan import StreamPlan, stream_name
@@ -53,8 +55,12 @@ def plan_sequence(info: VideoInfo, destination: Path, config: EncodeConfig) -> O
     """Settle how frames are written as pictures, before work.
 
     Raises:
+        UsageError: it is asked for FFmpeg.
         VideoWriteError: the kind of file cannot hold the samples, or pictures exist already.
     """
+    check_arguments(config)
+    if config.sink == "ffmpeg":
+        raise UsageError(f"{destination}: pictures are not written by --sink ffmpeg; leave it out")
     ending = _ending(info, destination)
     codec = ENDINGS[ending]
     pix_fmt, notes = _picture_format(info, destination, codec)
@@ -62,6 +68,7 @@ def plan_sequence(info: VideoInfo, destination: Path, config: EncodeConfig) -> O
         left = [one for one in info.streams if one.index != info.stream_index]
         notes += [f"{stream_name(one)} left out: pictures hold no other streams" for one in left]
         notes += ["chapters left out: pictures hold none"] if info.chapters else []
+    notes += tag_losses(info, codec)
     _check_place(info, destination, overwrite=config.overwrite)
     return OutputPlan(
         destination=destination,

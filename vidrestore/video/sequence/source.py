@@ -14,7 +14,7 @@ from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.shot_cuts import CutDetector
 from vidrestore.video.read.window import Window
-from vidrestore.video.sequence.dpx import read_header
+from vidrestore.video.sequence.dpx import packing_note, read_header
 from vidrestore.video.sequence.pictures import decode_picture, read_head
 
 __all__ = ["SequenceReader"]
@@ -39,8 +39,7 @@ class SequenceReader:
         self._config, self._keep_damaged = config, keep_damaged
         self._repaired = 0
         self._first_broken_s: float | None = None
-        header = read_header(read_head(self._files[0]))
-        self._repacks = header is not None and header.bits == 10 and header.packing == 2
+        self._packing = packing_note(read_header(read_head(self._files[0])))
 
     def __enter__(self) -> SequenceReader:
         return self
@@ -65,8 +64,8 @@ class SequenceReader:
                 f"{counted(self._repaired, 'picture')} that could not be decoded, replaced by "
                 "a neighbour"
             )
-        if self._repacks:
-            notes.append("10-bit samples of packing method B are written by method A")
+        if self._packing is not None:
+            notes.append(self._packing)
         return tuple(notes)
 
     @property

@@ -17,9 +17,16 @@ from av.codec.context import Flags
 
 from vidrestore.errors import UsageError, VideoWriteError, nearest
 from vidrestore.video.write.containers import AUTO_ORDER, CONTAINERS, Container, ending_of
-from vidrestore.video.write.source_kind import SAME_FAMILY, codec_order, encoder_profile, reason
+from vidrestore.video.write.source_kind import (
+    PICTURES,
+    SAME_FAMILY,
+    codec_order,
+    encoder_profile,
+    reason,
+)
 
 __all__ = [
+    "PROGRESSIVE_ONLY",
     "CodecChoice",
     "NoCodecError",
     "check_codec",
@@ -46,9 +53,12 @@ _SVT_AV1 = frozenset({"yuv420p", "yuv420p10le"})
 _HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9, "libsvtav1": _SVT_AV1}
 """Formats that come back as they went in; encoders take more (x264 turns gray into yuv420p)."""
 
-_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks")
+_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks", "dnxhd")
 
-_PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "dnxhd", "cfhd")
+_DNXHD_BIT_RATES = (185_000_000, 220_000_000)
+"""Of interlaced DNxHD, up to 25 frames a second and above; DNxHR has no fields."""
+
+PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "cfhd")
 """Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
@@ -146,7 +156,10 @@ def choose_codec(
                 fitting = _fitting_rounded(name, pix_fmt, width, height, interlaced)
             if fitting:
                 return CodecChoice(name, fitting, why)
-        kind = f" for a source in {source_codec}" if why.startswith("as the") else ""
+        what = (
+            "a sequence of pictures" if source_codec == PICTURES else f"a source in {source_codec}"
+        )
+        kind = f" for {what}" if why.startswith("as the") else ""
         raise NoCodecError(
             f"no codec that {ending_of(container)} takes{kind} holds {shown}",
             _alternatives(pix_fmt, width, height, interlaced),
@@ -176,7 +189,7 @@ def check_codec(codec: str, container: Container) -> None:
     if encoder.type != "video":
         raise UsageError(f"{codec} is no video codec; try auto or {', '.join(AUTO_ORDER)}")
     tabled = {name for other in CONTAINERS.values() for name in other.codecs}
-    if codec in tabled and codec not in container.codecs:
+    if codec in tabled - {"mpeg2video"} and codec not in container.codecs:  # Most take that one.
         endings = [end for end, other in CONTAINERS.items() if codec in other.codecs]
         raise NoCodecError(
             f"{ending_of(container)} does not take codec {codec}",
@@ -192,7 +205,7 @@ def fitting_format(
         held = _HOLDS[codec]
     else:
         held = frozenset(form.name for form in _encoder(codec).video_formats or ())
-    if interlaced and codec in _PROGRESSIVE_ONLY:
+    if interlaced and codec in PROGRESSIVE_ONLY:
         return None
     for name in equal_layouts(pix_fmt):
         if name in held and _opens(codec, name, width, height, interlaced):
@@ -237,6 +250,8 @@ def set_interlaced(context: av.VideoCodecContext, codec: str) -> None:
     """Ask an encoder that knows fields to code them apart."""
     if codec in _KNOWS_FIELDS:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+    if codec == "dnxhd":
+        context.bit_rate = _DNXHD_BIT_RATES[(context.framerate or 25) > 25]
 
 
 @lru_cache(maxsize=256)
@@ -249,7 +264,7 @@ def _opens(codec: str, pix_fmt: str, width: int, height: int, interlaced: bool) 
     context.thread_count = 1
     if interlaced:
         set_interlaced(context, codec)
-    profile = encoder_profile(codec, "", pix_fmt)
+    profile = encoder_profile(codec, "", pix_fmt, interlaced=interlaced)
     if profile is not None:
         context.options = {"profile": profile}
     elif codec == "libx265":

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from vidrestore.errors import VideoWriteError, nearest
 
-__all__ = ["AUTO_ORDER", "CONTAINERS", "Container", "container_of", "ending_of"]
+__all__ = ["AUTO_ORDER", "CONSTANT_RATE", "CONTAINERS", "Container", "container_of", "ending_of"]
 
 AUTO_ORDER = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1")
 """Codecs that `auto` tries in this order, for sources of no special kind; see `source_kind`."""
+
+
+CONSTANT_RATE = ("avi", "mxf")
+"""Writers of containers without times: pictures lie one after the other, from 0 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ _MKV = Container(
 _WEBM = Container("webm", ("libvpx-vp9", "libsvtav1"), rotation=True, chapters=True, vp9_alpha=True)
 _TS = Container("mpegts", AUTO_ORDER[:2])
 _M2TS = Container("mpegts", AUTO_ORDER[:2], is_blu_ray=True)
+_MXF = Container("mxf", ("libx264", "mpeg2video", "ffv1", "prores_ks", "dnxhd"))
 
 CONTAINERS = {
     ".mp4": _MP4,
@@ -67,6 +72,7 @@ CONTAINERS = {
     ".mts": _M2TS,
     ".avi": Container("avi", ("libx264", "ffv1")),
     ".flv": Container("flv", ("libx264",)),
+    ".mxf": _MXF,
     ".3gp": Container("3gp", ("libx264",), rotation=True, negative_times=True),
     ".nut": Container("nut", AUTO_ORDER, chapters=True),
 }

@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
 
 from vidrestore.config import EncodeConfig
 from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.write.containers import CONSTANT_RATE
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.source_kind import encoder_profile
 from vidrestore.video.write.x264 import X264_THREADS, set_x264_threads, x264_options
 
-__all__ = ["encoder_options", "has_constant_rate", "muxer_options", "reorder_delay", "set_threads"]
+__all__ = [
+    "PARAMETERS",
+    "encoder_options",
+    "has_constant_rate",
+    "master_parameters",
+    "muxer_options",
+    "reorder_delay",
+    "set_threads",
+]
+
+PARAMETERS = {
+    "libx264": "x264-params",
+    "libx265": "x265-params",
+    "libsvtav1": "svtav1-params",
+}
+"""FFmpeg's option that hands an encoder parameters of its own."""
+
+_MASTER_NAMES = {
+    "libx264": ("mastering-display", "cll"),
+    "libx265": ("master-display", "max-cll"),
+    "libsvtav1": ("mastering-display", "content-light"),
+}
+"""Their names of the HDR master's display and of its light level."""
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
+
+_MPEG_QUALITY, _LAMBDA = 2, 118
+"""Quantiser at which the loss is hard to see, and FFmpeg's unit of it; else its encoders of MPEG
+take 200 kbit/s."""
 
 _THREADS = X264_THREADS
 """Of encoders whose bytes may depend on it, whatever the machine has."""
@@ -45,20 +73,27 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
     if plan.codec == "libx264":
         options |= {"preset": config.speed}
         options |= {"bf": "0"} if plan.container.muxer == "avi" else {}
-        options |= x264_options(*_x264_master(source))
+        options |= x264_options(*master_parameters(plan.codec, source))
     elif plan.codec == "libx265":
         options |= {"preset": config.speed, "a53cc": "1"}
-        options |= {"x265-params": ":".join([*_X265_PARAMS, *_x265_master(source)])}
+        options |= {
+            "x265-params": ":".join([*_X265_PARAMS, *master_parameters(plan.codec, source)])
+        }
     elif plan.codec == "libvpx-vp9":
         options |= {"b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
         # Frames that are never shown have no alpha.
         options |= {"auto-alt-ref": "0"} if plan.pix_fmt.startswith("yuva") else {}
     elif plan.codec == "libsvtav1":
-        options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": "lp=2"}
+        told = ":".join(["lp=2", *master_parameters(plan.codec, source)])
+        options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": told}
+    elif plan.codec in ("mpeg2video", "mpeg1video", "mpeg4"):
+        options |= {"flags": "+qscale", "global_quality": str(_MPEG_QUALITY * _LAMBDA)}
     elif plan.codec == "ffv1":
         options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
     profile = plan.wanted.encoder_profile
-    profile = profile or encoder_profile(plan.codec, source.profile, plan.pix_fmt)
+    profile = profile or encoder_profile(
+        plan.codec, source.profile, plan.pix_fmt, interlaced=source.interlaced
+    )
     if profile is not None:
         options["profile"] = profile
     if plan.codec == "prores_ks":
@@ -108,29 +143,48 @@ def reorder_delay(context: av.VideoCodecContext, codec: str) -> int:
 
 def has_constant_rate(plan: OutputPlan, source: VideoInfo) -> bool:
     """Whether frames can only lie on the beat of the frame rate."""
-    if plan.container.muxer == "avi" or plan.codec in ("mpeg1video", "mpeg2video"):
+    if plan.container.muxer in CONSTANT_RATE or plan.codec in ("mpeg1video", "mpeg2video"):
         return True
     return plan.codec == "mpeg4" and source.time_base.denominator > 65535
 
 
-def _master_display(mastering: tuple[Fraction, ...]) -> str:
-    """G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min), in units of 0.00002 and 0.0001 cd/m² (SMPTE ST 2086)."""
+def master_parameters(codec: str, source: VideoInfo) -> list[str]:
+    """The HDR master's display and light level as parameters of an encoder's own.
+
+    Args:
+        codec: FFmpeg's name of the encoder; others than those of `PARAMETERS` have none.
+        source: the input, as probed.
+    """
+    if codec not in PARAMETERS:
+        return []
+    display, light = _MASTER_NAMES[codec]
+    told = []
+    if source.mastering is not None:
+        shown = _in_units if codec != "libsvtav1" else _in_numbers
+        told.append(f"{display}={_master_display(source.mastering, shown)}")
+    if source.light_level is not None:
+        told.append(f"{light}={_light_level(source.light_level)}")
+    return told
+
+
+def _master_display(mastering: tuple[Fraction, ...], shown: Callable[[Fraction, int], str]) -> str:
+    """G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min), of SMPTE ST 2086."""
     red, green, blue, white = (
-        tuple(round(value * 50000) for value in mastering[i : i + 2]) for i in (0, 2, 4, 6)
+        tuple(shown(value, 50000) for value in mastering[i : i + 2]) for i in (0, 2, 4, 6)
     )
-    least, most = (round(value * 10000) for value in mastering[8:])
+    least, most = (shown(value, 10000) for value in mastering[8:])
     points = zip(("G", "B", "R", "WP"), (green, blue, red, white), strict=True)
     return "".join(f"{name}({x},{y})" for name, (x, y) in points) + f"L({most},{least})"
 
 
-def _x264_master(source: VideoInfo) -> list[str]:
-    parts = [f"mastering-display={_master_display(source.mastering)}"] if source.mastering else []
-    return parts + ([f"cll={_light_level(source.light_level)}"] if source.light_level else [])
+def _in_units(value: Fraction, units: int) -> str:
+    """In units of 0.00002, and of 0.0001 cd/m²."""
+    return str(round(value * units))
 
 
-def _x265_master(source: VideoInfo) -> list[str]:
-    parts = [f"master-display={_master_display(source.mastering)}"] if source.mastering else []
-    return parts + ([f"max-cll={_light_level(source.light_level)}"] if source.light_level else [])
+def _in_numbers(value: Fraction, units: int) -> str:
+    """In whole units, as numbers with a point."""
+    return f"{round(value * units) / units:.5f}"
 
 
 def _light_level(level: tuple[int, int]) -> str:
@@ -142,6 +196,7 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     muxer = plan.container.muxer
     if muxer in ("mp4", "mov", "3gp"):
         unusual = any(key.lower() not in _TAGS_OF_MP4 for key in source.metadata)
+        unusual |= bool(source.reel_name)
         return {
             "movflags": "+faststart" + ("+use_metadata_tags" if unusual else ""),
             "movie_timescale": str(_movie_timescale(source.time_base)),
@@ -149,6 +204,8 @@ def muxer_options(plan: OutputPlan, source: VideoInfo) -> dict[str, str]:
     if muxer in ("matroska", "webm"):
         # Random identifiers would make two runs differ; inferred flags, input and output.
         return {"fflags": "+bitexact", "default_mode": "passthrough"}
+    if muxer == "mxf":
+        return {"fflags": "+bitexact"}  # no random identifiers
     if muxer == "mpegts":
         return {"mpegts_m2ts_mode": "1" if plan.container.is_blu_ray else "0"}
     return {}

@@ -9,7 +9,7 @@ from av.stream import Disposition
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.write.presentation import STEREO_IN_MP4
 
-__all__ = ["CAPTION_CODECS", "picture_losses"]
+__all__ = ["CAPTION_CODECS", "picture_losses", "tag_losses"]
 
 _LOST = {
     "DOVI_METADATA": "Dolby Vision metadata",
@@ -33,13 +33,44 @@ _TELLING = ("mp4", "mov", "matroska", "webm")
 """Writers of containers that tell how a picture is shown."""
 
 
-def picture_losses(source: VideoInfo, codec: str, muxer: str) -> Iterator[str]:
+_TELL_TAGS = ("mp4", "mov", "matroska", "webm", "flv", "nut")
+"""Writers of containers that hold tags of any name."""
+
+_BROADCAST_WAVE = (
+    *("originator", "originator_reference", "origination_date", "origination_time"),
+    *("time_reference", "coding_history", "umid"),
+)
+"""Tags of a WAV file's broadcast extension (EBU Tech 3285)."""
+
+
+def tag_losses(source: VideoInfo, muxer: str) -> Iterator[str]:
+    """What of broadcast's and film's own tags gets lost, one note each.
+
+    Args:
+        source: the input, as probed.
+        muxer: FFmpeg's name of the container's writer.
+    """
+    tells = muxer in _TELL_TAGS
+    if source.timecode and not tells and muxer not in ("mxf", "avi", "dpx"):
+        yield f"the timecode {source.timecode} cannot be told in this container and will be lost"
+    if source.reel_name and not tells and muxer != "mxf":
+        yield f"the reel name {source.reel_name} cannot be told in this container and will be lost"
+    held = [key for key in source.metadata if key.lower() in _BROADCAST_WAVE]
+    if held and not tells:
+        names = ", ".join(held)
+        yield f"tags of Broadcast Wave ({names}) cannot be told in this container and will be lost"
+
+
+def picture_losses(
+    source: VideoInfo, codec: str, muxer: str, *, through_pipe: bool = False
+) -> Iterator[str]:
     """What of the picture's own data gets lost, one note each.
 
     Args:
         source: the input, as probed.
         codec: FFmpeg's name of the encoder.
         muxer: FFmpeg's name of the container's writer.
+        through_pipe: whether pictures go to another program, without what lies beside samples.
     """
     yield from _presentation_losses(source, codec, muxer)
     info = next(one for one in source.streams if one.index == source.stream_index)
@@ -52,9 +83,10 @@ def picture_losses(source: VideoInfo, codec: str, muxer: str) -> Iterator[str]:
         if name in source.side_data:
             kept = "; the HDR colours below it are kept" if name in _HDR_LEFT else ""
             yield f"{words} cannot be written and will be lost{kept}"
-    if "A53_CC" in source.side_data and codec not in CAPTION_CODECS:
+    if "A53_CC" in source.side_data and (through_pipe or codec not in CAPTION_CODECS):
+        who = "--sink ffmpeg" if through_pipe else codec
         yield (
-            f"closed captions inside the picture stream will be lost: {codec} cannot write them; "
+            f"closed captions inside the picture stream will be lost: {who} cannot write them; "
             "--codec libx264 and libx265 do"
         )
 

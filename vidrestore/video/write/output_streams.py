@@ -66,7 +66,10 @@ class OutputStreams:
             borders: frames at which a segment begins; see `PictureEncoder`.
         """
         container = self._container
-        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
+        pairs = list(zip(self.plan.streams, self._source.streams, strict=True))
+        if self.plan.container.muxer == "mxf":  # takes a picture first only
+            pairs.sort(key=lambda pair: pair[0].action != "encode")
+        for planned, info in pairs:
             if planned.action == "encode":
                 self.encoder = PictureEncoder(
                     container, self.plan, self._source, config, window, threads, borders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from av import VideoCodecContext
@@ -23,7 +24,7 @@ from vidrestore.video.write.segment_encoder import (
     SegmentEncoder,
     has_global_header,
 )
-from vidrestore.video.write.tags import stream_tags
+from vidrestore.video.write.tags import picture_tags
 
 __all__ = ["PictureEncoder"]
 
@@ -59,20 +60,34 @@ class PictureEncoder:
         """In the output."""
         self.last_pts: int | None = None
         """Of the last frame, in the encoder's ticks; None before the first."""
+        self._step = 1
+        """From the frame before the last to the last one."""
         self._segment: SegmentEncoder | None = None
         """What is being encoded."""
         self._decoding_times: DecodingTimes | None = None
         self.lost_captions = 0
         """Frames of closed segments whose closed captions the codec cannot hold."""
+        self.unmarked = 0
+        """Interlaced frames of closed segments in a file that is coded as progressive."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the pictures got lost on the way, and was not foreseen."""
-        lost = self.lost_captions
-        if not lost or "A53_CC" in self._source.side_data:
-            return ()
-        codec = self._settings.plan.codec
-        return (f"closed captions of {counted(lost, 'frame')} lost: {codec} has none",)
+        lost, notes = self.lost_captions, list[str]()
+        if lost and "A53_CC" not in self._source.side_data:
+            codec = self._settings.plan.codec
+            notes.append(f"closed captions of {counted(lost, 'frame')} lost: {codec} has none")
+        if self.unmarked:
+            notes.append(
+                f"{counted(self.unmarked, 'interlaced frame')} in a progressive file: its fields "
+                "are kept, but players are not told of them"
+            )
+        return tuple(notes)
+
+    @property
+    def end_s(self) -> Fraction:
+        """When the last frame ends in the output."""
+        return ((self.last_pts or 0) + self._step) * self._settings.time_base
 
     def encode(self, frame: Frame | None) -> list[Packet[Any]]:
         """Encode a frame's picture at its time, or (None) give what the encoder still holds.
@@ -137,10 +152,12 @@ class PictureEncoder:
         if segment is None:
             return []
         self.lost_captions += segment.lost_captions
+        self.unmarked += segment.unmarked
         return segment.encode(None)
 
     def _add_frame(self, pts: int | None) -> None:
         assert pts is not None
+        self._step = 1 if self.last_pts is None else pts - self.last_pts
         self.last_pts = pts
         self._times.add_frame(pts)
 
@@ -164,7 +181,7 @@ class PictureEncoder:
         assert isinstance(stream, VideoStream)
         settings.apply(stream.codec_context)
         info = next(one for one in source.streams if one.index == source.stream_index)
-        stream.metadata.update(stream_tags(info, encoded=True))
+        stream.metadata.update(picture_tags(source, plan.container.muxer))
         if plan.codec == "libvpx-vp9" and plan.pix_fmt.startswith("yuva"):
             stream.metadata["alpha_mode"] = "1"
         stream.disposition = Disposition(info.disposition)

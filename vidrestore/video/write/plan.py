@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,17 +16,26 @@ import av
 from av.container import InputContainer
 
 from vidrestore.config import EncodeConfig
-from vidrestore.errors import UsageError, VideoDecodeError, VideoWriteError, nearest
+from vidrestore.errors import (
+    UsageError,
+    VideoDecodeError,
+    VideoWriteError,
+    VidRestoreError,
+    nearest,
+)
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
+from vidrestore.video.ffmpeg.arguments import check_arguments
+from vidrestore.video.ffmpeg.choice import ffmpeg_choice
 from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.read.probe import VideoInfo, open_input
 from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
 from vidrestore.video.write.containers import Container, container_of
-from vidrestore.video.write.losses import picture_losses
+from vidrestore.video.write.losses import picture_losses, tag_losses
 from vidrestore.video.write.profiles import Wanted, apply_profile
 from vidrestore.video.write.refusal import Option, Refusal, advise
+from vidrestore.video.write.source_kind import PICTURES
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
 
 __all__ = ["OutputPlan", "plan_output"]
@@ -72,6 +81,8 @@ class OutputPlan:
     """Cover art that becomes an attachment: (name, MIME type, data) by the input's stream."""
     notes: tuple[str, ...]
     """What a person should know: streams dropped."""
+    statement: str = ""
+    """What the file's tags say about its being restored; '' for nothing."""
 
     def action(self, index: int) -> str:
         """What becomes of the input's stream `index`."""
@@ -99,6 +110,7 @@ def plan_output(
     if source is None and info.carrier is not None:
         with open_input(info.carrier) as opened:
             return plan_output(info, destination, config, opened)
+    check_arguments(config)
     destination = Path(destination)
     container_of(destination)
     check_outputs([destination], inputs=[info.path], overwrite=config.overwrite)
@@ -111,7 +123,21 @@ def plan_output(
         return _settle(info, destination, config, source)
     except Refusal as refusal:
         ways = advise(refusal, destination.suffix, config, attempt)
+        ways += _progressive_way(info, destination, config, source)
         raise VideoWriteError(f"{refusal}; {ways}") from refusal
+
+
+def _progressive_way(
+    info: VideoInfo, destination: Path, config: EncodeConfig, source: InputContainer | None
+) -> str:
+    """One more way out of a refusal, where a progressive picture would not be refused."""
+    if not info.interlaced:
+        return ""
+    try:
+        _settle(replace(info, interlaced=False), destination, config, source)
+    except VidRestoreError:
+        return ""
+    return ", or make it progressive with --deinterlace bwdif"
 
 
 def _settle(
@@ -125,8 +151,12 @@ def _settle(
     """
     container = container_of(destination)
     config, wanted = apply_profile(info, config)
-    choice = _choose(info, wanted, destination, container, config)
-    _check_quality(choice.codec, config)
+    is_ours = config.sink == "file"
+    if is_ours:
+        choice = _choose(info, wanted, destination, container, config)
+        _check_quality(choice.codec, config)
+    else:
+        choice = ffmpeg_choice(info, destination, config)
     _check_turn(info, destination, container)
     streams, notes = plan_streams(source, info, destination, container, config)
     with_chapters = bool(info.chapters) and container.chapters
@@ -144,7 +174,8 @@ def _settle(
             "writes; --codec ffv1 keeps them"
         )
     notes += wanted.notes
-    notes += picture_losses(info, choice.codec, container.muxer)
+    notes += picture_losses(info, choice.codec, container.muxer, through_pipe=not is_ours)
+    notes += tag_losses(info, container.muxer)
     clock_s = _broadcast_clock_s(info, container)
     if clock_s:
         notes.append(f"times begin at 0 instead of {float(clock_s):.3f} s, the broadcast's clock")
@@ -170,6 +201,8 @@ def _choose(
     container: Container,
     config: EncodeConfig,
 ) -> CodecChoice:
+    if info.interlaced and (wanted.encoder_profile or "").startswith("dnxhr"):
+        raise Refusal(f"{destination}: DNxHR has no interlaced pictures")
     try:
         return choose_codec(
             container,
@@ -177,7 +210,7 @@ def _choose(
             *wanted.size,
             config.codec,
             interlaced=info.interlaced,
-            source_codec=info.codec,
+            source_codec=info.codec if info.sequence is None else PICTURES,
         )
     except NoCodecError as error:
         others = [name for name in (*container.codecs, "auto") if name != config.codec]

@@ -38,6 +38,11 @@ class Shown:
     mastering: tuple[Fraction, ...] | None = None
     """As in `VideoInfo`."""
     light_level: tuple[int, int] | None = None
+    matrix: tuple[int, ...] | None = None
+    """How the picture is turned, as in `VideoInfo.display_matrix`, where another program writes the
+    file; else PyAV tells FFmpeg's writers."""
+    rotation: int = 0
+    """The same in degrees counter-clockwise."""
 
 
 def shown_of(source: VideoInfo, size: tuple[int, int], sar: Fraction) -> Shown:
@@ -89,7 +94,7 @@ def elements_for(shown: Shown) -> tuple[Element, ...]:
     return (
         *_display_elements(shown.size, shown.sar, shown.presentation.aperture),
         *([] if told.stereo is None else [Element.of_uint(0x53B8, told.stereo)]),
-        *([] if told.projection is None else [_projection_element(told.projection)]),
+        *_projection_elements(replace(shown, presentation=told)),
         *_colour_elements(shown),
     )
 
@@ -106,6 +111,16 @@ def _display_elements(
         width, height = display_size(size[0] - left - right, size[1] - top - bottom, sar)
         yield Element.of_uint(0x54B0, width)
         yield Element.of_uint(0x54BA, height)
+
+
+def _projection_elements(shown: Shown) -> Iterator[Element]:
+    told = shown.presentation
+    if told.projection is not None:
+        yield _projection_element(told.projection)
+    elif shown.matrix is not None and shown.rotation:
+        roll = Element(0x7675, struct.pack(">d", (shown.rotation + 180) % 360 - 180))
+        content = Element.of_uint(0x7671, 0).to_bytes() + roll.to_bytes()  # 0: rectangular
+        yield Element(0x7670, content)
 
 
 def _projection_element(projection: Projection) -> Element:

@@ -182,6 +182,11 @@ class StreamCopier:
             return False
         return sample_count(read_movie(self._path), stream.id) == 0
 
+    def end_s(self, index: int) -> Fraction | None:
+        """When the last packet of an input's stream ends in the output; None where none came."""
+        end_s = self.ledger.streams[index].end_s
+        return None if end_s is None else end_s - self._origin_s
+
     def went_back(self, index: int) -> int:
         """Packets of an input's stream whose times went back, so that they were moved."""
         return self._streams[index].went_back

@@ -12,6 +12,7 @@ from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
+from vidrestore.video.picture.field_order import with_field_order
 from vidrestore.video.picture.side_data import side_data_names
 from vidrestore.video.read.probe import VideoInfo
 from vidrestore.video.read.window import Window
@@ -25,6 +26,7 @@ from vidrestore.video.write.encoder_options import (
     set_threads,
 )
 from vidrestore.video.write.losses import CAPTION_CODECS
+from vidrestore.video.write.one_order import require_one_order
 from vidrestore.video.write.plan import OutputPlan
 
 __all__ = ["EncoderSettings", "SegmentEncoder", "has_global_header"]
@@ -150,6 +152,8 @@ class SegmentEncoder:
         """Of the last frame, in ticks."""
         self.lost_captions = 0
         """Frames whose closed captions the codec cannot hold."""
+        self.unmarked = 0
+        """Interlaced frames, where the file is coded as progressive."""
         self._step = 0
 
     def encode(self, frame: Frame | None) -> list[EncodedPacket]:
@@ -188,6 +192,7 @@ class SegmentEncoder:
             self.lost_captions += "A53_CC" in side_data_names(picture.handle)
         wanted = plan.wanted
         out = for_encoder(picture, plan.pix_fmt, wanted.size, interlaced=source.interlaced)
+        out = self._in_order(out, frame)
         out.pts, out.time_base = pts, settings.time_base
         out.duration = self._duration(picture.handle, frame)
         out.pict_type = 0
@@ -196,6 +201,13 @@ class SegmentEncoder:
         out.colorspace, out.color_primaries = colour.space, colour.primaries
         out.color_trc = colour.transfer
         return out
+
+    def _in_order(self, out: av.VideoFrame, frame: Frame) -> av.VideoFrame:
+        """The frame flagged with the file's one order of fields; progressive ones are too."""
+        source = self._settings.source
+        self.unmarked += not require_one_order(frame, source, self._settings.window)
+        order = source.first_field
+        return out if order is None else with_field_order(out, order)
 
     def _duration(self, handle: av.VideoFrame, frame: Frame) -> int:
         if handle.duration and handle.time_base == frame.time_base == self._settings.time_base:

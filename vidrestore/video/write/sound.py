@@ -19,7 +19,7 @@ from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.write.containers import Container
 from vidrestore.video.write.copied_stream import usual_layout
 
-__all__ = ["SoundConverter", "add_converted_stream", "sound_encoder"]
+__all__ = ["SoundConverter", "add_converted_stream", "mxf_holds", "sound_encoder"]
 
 _PCM = {
     "u8": "pcm_u8",
@@ -29,6 +29,9 @@ _PCM = {
     "dbl": "pcm_f64le",
 }
 """Encoders that keep decoded samples, by FFmpeg's name of the interleaved sample format."""
+
+_MXF_RATE = 48000
+"""Samples a second of sound in MXF."""
 
 _LONGEST_FILL_S = 10
 """A longer gap between packets is no gap of the sound but another clock, and is not filled."""
@@ -50,6 +53,8 @@ def sound_encoder(stream: Stream, wanted: str, container: Container) -> str | No
     ):
         return None
     encoder = "flac" if wanted == "flac" else _pcm_encoder(context)
+    if container.muxer == "mxf":
+        return _mxf_encoder(context) if wanted == "pcm" else None
     output = av.open(io.BytesIO(), "w", format=container.muxer)
     try:
         add_converted_stream(output, stream, encoder)
@@ -57,6 +62,22 @@ def sound_encoder(stream: Stream, wanted: str, container: Container) -> str | No
     except (av.FFmpegError, ValueError):
         return None
     return encoder
+
+
+def mxf_holds(stream: Stream) -> bool:
+    """Whether MXF takes a stream as it is; its writer takes a header with a picture only."""
+    context = stream.codec_context
+    return (
+        isinstance(context, AudioCodecContext)
+        and context.name in ("pcm_s16le", "pcm_s24le")
+        and context.sample_rate == _MXF_RATE
+    )
+
+
+def _mxf_encoder(context: AudioCodecContext) -> str | None:
+    if context.sample_rate != _MXF_RATE:
+        return None
+    return "pcm_s16le" if context.format.packed.name in ("u8", "s16") else "pcm_s24le"
 
 
 def _pcm_encoder(context: AudioCodecContext) -> str:
@@ -88,7 +109,7 @@ def add_converted_stream(output: OutputContainer, template: Stream, encoder: str
 def _format_for(encoder: str, source: AudioCodecContext) -> str:
     if encoder == "flac":
         return "s16" if source.format.packed.name in ("u8", "s16") else "s32"
-    return {"pcm_s24le": "s32"}.get(encoder, source.format.packed.name)
+    return {"pcm_s16le": "s16", "pcm_s24le": "s32"}.get(encoder, source.format.packed.name)
 
 
 class SoundConverter:

@@ -14,7 +14,17 @@ from collections.abc import Sequence
 
 import av
 
-__all__ = ["LOSSLESS_ENCODERS", "SAME_FAMILY", "codec_order", "encoder_profile", "reason"]
+__all__ = [
+    "LOSSLESS_ENCODERS",
+    "PICTURES",
+    "SAME_FAMILY",
+    "codec_order",
+    "encoder_profile",
+    "reason",
+]
+
+PICTURES = "pictures"
+"""Stands for the codec of a sequence of pictures, of whatever kind."""
 
 LOSSLESS_ENCODERS = frozenset({"ffv1", "utvideo", "v210", "png", "tiff", "dpx"})
 """Encoders that lose nothing of the formats they take."""
@@ -27,7 +37,7 @@ _LOSSLESS = frozenset({
     "012v", "apng", "ayuv", "bitpacked", "bmp", "cllc", "cscd", "dpx", "ffv1", "ffvhuff",
     "flashsv", "fraps", "huffyuv", "hymt", "lagarith", "loco", "magicyuv", "mwsc", "png", "qtrle",
     "r10k", "r210", "rawvideo", "rscc", "sgi", "screenpresso", "targa", "tiff", "utvideo", "v308",
-    "v408", "v410", "vble", "wrapped_avframe", "y41p", "ylc", "yuv4", "zlib", "zmbv",
+    PICTURES, "v408", "v410", "vble", "wrapped_avframe", "y41p", "ylc", "yuv4", "zlib", "zmbv",
 })
 # fmt: on
 """Codecs of sources that lose nothing, by FFmpeg's names."""
@@ -77,18 +87,23 @@ def reason(source_codec: str, pix_fmt: str) -> str:
     return f"{bits}-bit source" if bits > 8 else ""
 
 
-def encoder_profile(codec: str, source_profile: str, pix_fmt: str) -> str | None:
+def encoder_profile(
+    codec: str, source_profile: str, pix_fmt: str, *, interlaced: bool = False
+) -> str | None:
     """The encoder's profile: the source's, where that holds the format; None where it has none.
 
     Args:
         codec: FFmpeg's name of the encoder.
         source_profile: FFmpeg's name of the source's profile, such as 'DNXHR HQX', or ''.
         pix_fmt: format that is encoded.
+        interlaced: whether frames are coded as two fields.
     """
     is_444 = "444" in pix_fmt or pix_fmt.startswith("gbr")
     if codec == "prores_ks":
         profile = _PRORES.get(source_profile, "4444" if is_444 else "hq")
         return profile if is_444 == profile.startswith("4444") else "4444" if is_444 else "hq"
+    if codec == "dnxhd" and interlaced:
+        return "dnxhd"
     if codec == "dnxhd":
         if is_444:
             return "dnxhr_444"

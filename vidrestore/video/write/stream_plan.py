@@ -20,7 +20,7 @@ from vidrestore.video.write.acm_sound import wave_header
 from vidrestore.video.write.containers import Container
 from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.refusal import Option, Refusal
-from vidrestore.video.write.sound import sound_encoder
+from vidrestore.video.write.sound import mxf_holds, sound_encoder
 
 __all__ = ["StreamPlan", "plan_streams", "stream_name"]
 
@@ -111,7 +111,7 @@ def _kept(av_stream: Stream, encoder: str) -> str:
     """What conversion keeps: lossy codecs decode to fractions, which FLAC does not hold."""
     assert isinstance(av_stream, AudioStream)
     name = av_stream.format.name
-    if encoder == "flac" and name.startswith(("flt", "dbl")):
+    if encoder in ("flac", "pcm_s24le") and name.startswith(("flt", "dbl")):
         return "its decoded fractions rounded to 24 bits"
     return "losing nothing"
 
@@ -152,6 +152,8 @@ def _holds_packets(stream: Stream, info: StreamInfo, container: Container) -> bo
     """Whether the container's writer accepts a header with this stream in it."""
     if container.muxer == "mpegts" and info.codec not in _TS_CODECS:
         return info.codec == "pcm_bluray" and container.is_blu_ray
+    if container.muxer == "mxf":
+        return mxf_holds(stream)
     if info.type in ("data", "unknown") and container.muxer != "mpegts":
         return False  # muxers take such tracks and write descriptions that nobody can read
     output = av.open(io.BytesIO(), "w", format=container.muxer)

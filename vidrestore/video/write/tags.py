@@ -12,11 +12,18 @@ from vidrestore.video.write.timecode import advance_timecode
 if TYPE_CHECKING:
     from av.container.core import Chapter as AvChapter
 
-__all__ = ["chapters_for", "container_tags", "stream_tags"]
+__all__ = ["chapters_for", "container_tags", "picture_tags", "stream_tags"]
 
 _WRITTEN_ANEW = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id")
 )
+
+_MXF_WRITTEN_ANEW = (
+    *("uid", "generation_uid", "product_", "toolkit_version", "application_platform"),
+    *("company_name", "operational_pattern_ul", "material_package_umid", "file_package_umid"),
+    "reel_umid",
+)
+"""Beginnings of tags by which FFmpeg tells of an MXF file's writer and of its identifiers."""
 
 _OF_PICTURE = ("alpha_mode", "stereo_mode")
 """Tags by which Matroska's elements about a picture are read and written."""
@@ -27,16 +34,39 @@ _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics_")
 _MILLISECONDS = Fraction(1, 1000)
 
 
-def container_tags(source: VideoInfo, window: Window) -> dict[str, str]:
-    """Tags of the whole file, the timecode of the first frame written among them."""
-    tags = {key: text for key, text in source.metadata.items() if key.lower() not in _WRITTEN_ANEW}
+def container_tags(source: VideoInfo, window: Window, statement: str = "") -> dict[str, str]:
+    """Tags of the whole file, the timecode of the first frame written among them.
+
+    Args:
+        source: the input.
+        window: the part that is written.
+        statement: added to the comment, the one free tag that most containers keep.
+    """
+    tags = {
+        key: text
+        for key, text in source.metadata.items()
+        if not _is_written_anew(key) and key.lower() not in ("timecode", "reel_name")
+    }
+    if source.reel_name:
+        tags["reel_name"] = source.reel_name
     if source.timecode:
-        tags = {key: text for key, text in tags.items() if key.lower() != "timecode"}
         tags["timecode"] = source.timecode
         if window.first_s is not None and source.average_rate:
             skipped = round((window.first_s - source.start_s) * source.average_rate)
             tags["timecode"] = advance_timecode(source.timecode, skipped, source.average_rate)
-    return tags
+    return _with_statement(tags, statement) if statement else tags
+
+
+def _with_statement(tags: dict[str, str], statement: str) -> dict[str, str]:
+    key = next((key for key in tags if key.lower() == "comment"), "comment")
+    before = tags.get(key, "").strip()
+    if statement in before:
+        return tags
+    return tags | {key: f"{before}; {statement}" if before else statement}
+
+
+def _is_written_anew(key: str) -> bool:
+    return key.lower() in _WRITTEN_ANEW or key.lower().startswith(_MXF_WRITTEN_ANEW)
 
 
 def stream_tags(stream: StreamInfo, *, encoded: bool) -> dict[str, str]:
@@ -49,14 +79,29 @@ def stream_tags(stream: StreamInfo, *, encoded: bool) -> dict[str, str]:
     tags = {
         key: text
         for key, text in stream.metadata.items()
-        if key.lower() not in _WRITTEN_ANEW
-        and key.lower() not in ("timecode", *(_OF_PICTURE if encoded else ()))
+        if not _is_written_anew(key)
+        and key.lower() not in ("timecode", "reel_name", *(_OF_PICTURE if encoded else ()))
         and not key.lower().startswith(_STATISTICS)
     }
     if not encoded and "encoder" in stream.metadata:
         tags["encoder"] = stream.metadata["encoder"]
     if "title" not in tags and "name" in tags:
         tags["title"] = tags["name"]  # MP4 reads a title as "name", and writes "title" as one
+    return tags
+
+
+def picture_tags(source: VideoInfo, muxer: str) -> dict[str, str]:
+    """Tags of the picture's stream, which is encoded anew.
+
+    Args:
+        source: the input, as probed.
+        muxer: FFmpeg's name of the container's writer; that of MP4 and MOV puts the reel's name
+            into the timecode track.
+    """
+    info = next(one for one in source.streams if one.index == source.stream_index)
+    tags = stream_tags(info, encoded=True)
+    if source.reel_name and muxer in ("mp4", "mov"):
+        tags["reel_name"] = source.reel_name
     return tags
 
 

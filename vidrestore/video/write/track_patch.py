@@ -7,6 +7,7 @@ tracks moves.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ class TrackPatch:
     """Of MP4's track."""
     elements: tuple[Element, ...] = ()
     """Of Matroska's element Video."""
+    matrix: tuple[int, ...] | None = None
+    """Of MP4's track header: how the picture is turned."""
     track_elements: tuple[Element, ...] = ()
     """Of Matroska's track, in place of those of the same numbers."""
 
@@ -68,12 +71,13 @@ def make_patch(number: int, title: str, shown: Shown, muxer: str) -> TrackPatch 
     """
     if muxer in MP4:
         boxes, track_boxes = boxes_for(shown)
-        patch = TrackPatch(number, title, boxes=boxes, track_boxes=track_boxes)
+        patch = TrackPatch(number, title, boxes=boxes, track_boxes=track_boxes, matrix=shown.matrix)
     elif muxer in MATROSKA:
         patch = TrackPatch(number, title, elements=elements_for(shown))
     else:
         return None
-    return patch if patch.boxes or patch.track_boxes or patch.elements else None
+    is_needed = patch.boxes or patch.track_boxes or patch.elements or patch.matrix
+    return patch if is_needed else None
 
 
 def apply_patches(path: Path, muxer: str, patches: Sequence[TrackPatch]) -> None:
@@ -119,8 +123,16 @@ def _patched_track(track: bytes, patch: TrackPatch) -> bytes:
                 continue
         elif box.kind == b"mdia":
             content = _with_boxes(content, (b"minf", b"stbl", b"stsd"), patch.boxes)
+        elif box.kind == b"tkhd" and patch.matrix is not None:
+            content = _turned(content, patch.matrix)
         changed += Box(box.kind, content).to_bytes()
     return changed + b"".join(box.to_bytes() for box in patch.track_boxes)
+
+
+def _turned(header: bytes, matrix: Sequence[int]) -> bytes:
+    """A track header with another matrix (ISO/IEC 14496-12, section 8.3.2)."""
+    at = 52 if header[0] == 1 else 40
+    return header[:at] + struct.pack(">9i", *matrix) + header[at + 36 :]
 
 
 def _renamed(udta: bytes, patch: TrackPatch) -> bytes:

@@ -24,7 +24,7 @@ from vidrestore.video.read.window import Window
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.writer import VideoWriter
 
-__all__ = ["try_output"]
+__all__ = ["empty_frames", "try_output"]
 
 
 def try_output(
@@ -104,10 +104,11 @@ def _write_and_remove(
         with contextlib.suppress(av.FFmpegError):
             wind(opened, 0)
     with VideoWriter(plan, source, config, window=window, inputs=inputs, opened=opened) as writer:
-        writer.try_out(_empty_frames(plan, source))
+        writer.try_out(empty_frames(plan, source))
 
 
-def _empty_frames(plan: OutputPlan, source: VideoInfo) -> Iterator[Frame]:
+def empty_frames(plan: OutputPlan, source: VideoInfo) -> Iterator[Frame]:
+    """Two black frames such as the input's, for a trial."""
     first = round(plan.clock_s / source.time_base)
     step = max(1, round(1 / ((source.average_rate or Fraction(25)) * source.time_base)))
     for index in range(2):

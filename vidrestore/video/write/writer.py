@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,7 +31,7 @@ from vidrestore.runtime.output_file import OutputFile
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
-from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoded_packet import EncodedPacket
@@ -241,8 +242,20 @@ class VideoWriter:
                     f"{back} packets of {stream_name(info)} moved, for their times went back "
                     "(parts doubled or joined)"
                 )
+            if self.plan.container.muxer == "mxf":
+                self._moved += self._beyond_picture(info)
         if self.is_damaged and not self._config.keep_damaged:
             refuse_damaged(self._source.path, self._shortfalls, self._max_broken)
+
+    def _beyond_picture(self, info: StreamInfo) -> list[str]:
+        """What of a stream of sound MXF leaves out, since it ends with the picture."""
+        assert self._copier is not None
+        end_s, picture_s = self._copier.end_s(info.index), self._encoder.end_s
+        late_s = Fraction(0) if end_s is None else end_s - picture_s
+        if late_s * (self._source.average_rate or 25) <= 1:
+            return []
+        what = f"{float(late_s):.2f} s of {stream_name(info)} after the last picture"
+        return [f"{what} left out: MXF ends with the picture; .mov and .mkv hold them"]
 
     def abort(self) -> None:
         """Give up: deletes what was written."""
@@ -264,7 +277,7 @@ class VideoWriter:
             container_options=muxer_options(plan, source),
         )
         self._stack.callback(self._container.close)
-        self._container.metadata.update(container_tags(source, self._window))
+        self._container.metadata.update(container_tags(source, self._window, plan.statement))
         streams = self._streams = OutputStreams(self._container, self._input, plan, source)
         streams.add(self._config, self._window, self._threads, self._borders)
         self._encoder = streams.encoder

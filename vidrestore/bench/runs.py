@@ -9,7 +9,6 @@ counts.
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 import statistics
 import subprocess
@@ -18,12 +17,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from vidrestore.errors import UsageError, VidRestoreError
+from vidrestore.errors import UsageError, VidRestoreError, WeightsError
+from vidrestore.runtime.machine import describe_machine
 
-__all__ = ["BenchResult", "Run", "bench", "describe"]
+__all__ = ["BenchResult", "Case", "NetworkSpeed", "Run", "bench"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +36,90 @@ class Run:
     seconds: float
     frames_per_s: float
     peak_memory_mib: float | None
+    peak_device_memory_mib: float | None
+    """Of the GPU; 0 where there is none, None where it is not known."""
     stage_ms_per_frame: dict[str, float]
+    """Time inside each stage; "wait for …" is time in which the later stages had nothing to do."""
+    model: str = ""
+
+    @property
+    def faces_per_s(self) -> float:
+        """Faces restored a second."""
+        return self.faces / max(self.frames, 1) * self.frames_per_s
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpeed:
+    """How fast the restoring network ran, against what the machine can do."""
+
+    gflop_per_face: float
+    """Of matrix products and convolutions as the network computes them, multiply-adds twice."""
+    gflop_per_s: float
+    """In the time that the stage `restore` took."""
+    ceiling_gflop_per_s: float
+    """Of a large matrix product on the same device, measured."""
+
+    @property
+    def share(self) -> float:
+        """Share of the ceiling."""
+        return self.gflop_per_s / max(self.ceiling_gflop_per_s, 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Runs of both programs on one device over a number of frames, in the order they were made."""
+
+    device: str
+    frames: int
+    ours: tuple[Run, ...]
+    theirs: tuple[Run, ...]
+    network: NetworkSpeed | None = None
+    """None where the model is none of the zoo's networks, or there was no face."""
+
+    @property
+    def speed(self) -> float:
+        """Median frames a second of our runs."""
+        return statistics.median(run.frames_per_s for run in self.ours)
+
+    @property
+    def ratio(self) -> float | None:
+        """Our median speed over theirs; None without another program."""
+        if not self.theirs:
+            return None
+        return self.speed / statistics.median(run.frames_per_s for run in self.theirs)
+
+    @property
+    def median_run(self) -> Run:
+        """Our run of the median speed."""
+        return sorted(self.ours, key=lambda run: run.frames_per_s)[len(self.ours) // 2]
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """Runs of both programs, in the order they were made."""
+    """All cases of one benchmark."""
 
     source: str
-    hardware: str
-    ours: dict[int, tuple[Run, ...]]
-    """Our runs for each number of frames asked for."""
-    theirs: dict[int, tuple[Run, ...]]
+    machine: dict[str, str]
+    """See `describe_machine`."""
+    cases: tuple[Case, ...]
 
-    def speed(self, frames: int) -> float:
-        """Median frames per second of our runs."""
-        return statistics.median(run.frames_per_s for run in self.ours[frames])
-
-    def ratio(self, frames: int) -> float | None:
-        """Our median speed over theirs; None without another program."""
-        if not self.theirs[frames]:
+    def memory_growth(self, device: str) -> float | None:
+        """Peak memory of the longest runs over that of the shortest; None with one length."""
+        cases = sorted((c for c in self.cases if c.device == device), key=lambda c: c.frames)
+        if len(cases) < 2:
             return None
-        return self.speed(frames) / statistics.median(r.frames_per_s for r in self.theirs[frames])
-
-    def memory_growth(self) -> float | None:
-        """Peak memory of the longest run over that of the shortest; None with one length."""
-        if len(self.ours) < 2:
-            return None
-        peaks = {
-            frames: statistics.median(run.peak_memory_mib or 0.0 for run in runs)
-            for frames, runs in self.ours.items()
-        }
-        return peaks[max(peaks)] / peaks[min(peaks)]
+        shortest, longest = (
+            statistics.median(run.peak_memory_mib or 0.0 for run in case.ours)
+            for case in (cases[0], cases[-1])
+        )
+        return longest / max(shortest, 1e-9)
 
 
 def bench(
     source: Path,
     *,
     frames: Sequence[int],
+    devices: Sequence[str] = ("auto",),
     options: Sequence[str] = (),
     against: str | None = None,
     repeat: int = 1,
@@ -81,7 +128,8 @@ def bench(
 
     Args:
         source: a video.
-        frames: numbers of frames to restore, one run each.
+        frames: numbers of frames to restore.
+        devices: where to run; every number of frames is restored on every one.
         options: command-line options for our runs.
         against: another command; {input}, {output} and {frames} are filled in.
         repeat: how often each run is made.
@@ -91,46 +139,20 @@ def bench(
         VidRestoreError: if a run fails; the message holds its last words.
     """
     times = _frame_times(source)
-    ours: dict[int, list[Run]] = {count: [] for count in frames}
-    theirs: dict[int, list[Run]] = {count: [] for count in frames}
     for count in frames:
         if count > len(times):
             raise UsageError(f"--frames {count}: {source} holds {len(times)} frames")
+    cases = []
+    for device, count in product(devices, frames):
         end = [] if count == len(times) else ["--end", repr((times[count - 1] + times[count]) / 2)]
+        ours, theirs = [], []
         for _ in range(repeat):
-            ours[count].append(_run_ours(source, [*options, *end]))
+            ours.append(_run_ours(source, [*options, "--device", device, *end]))
             if against:
-                theirs[count].append(_run_theirs(source, against, count))
-    return BenchResult(
-        source=str(source),
-        hardware=_hardware(),
-        ours={count: tuple(runs) for count, runs in ours.items()},
-        theirs={count: tuple(runs) for count, runs in theirs.items()},
-    )
-
-
-def describe(result: BenchResult) -> list[str]:
-    """The result as lines of a table for a person."""
-    lines = [f"{result.source} on {result.hardware}"]
-    for count, runs in result.ours.items():
-        best = sorted(runs, key=lambda run: run.frames_per_s)[len(runs) // 2]
-        lines.append(
-            f"{count} frames: {result.speed(count):.3f} frames/s, {best.faces} faces, "
-            f"peak {best.peak_memory_mib or 0:.0f} MiB"
-        )
-        lines += [
-            f"  {name:<18}{ms:9.1f} ms a frame" for name, ms in best.stage_ms_per_frame.items()
-        ]
-        for run in result.theirs[count]:
-            lines.append(f"  against: {run.frames_per_s:.3f} frames/s, {run.faces} faces")
-        ratio = result.ratio(count)
-        if ratio is not None:
-            lines.append(f"  ratio: {ratio:.2f} times the other program's frames per second")
-    growth = result.memory_growth()
-    if growth is not None:
-        longest, shortest = max(result.ours), min(result.ours)
-        lines.append(f"peak memory, {longest} frames over {shortest}: {100 * (growth - 1):+.1f} %")
-    return lines
+                theirs.append(_run_theirs(source, against, count))
+        case = Case(device, count, tuple(ours), tuple(theirs))
+        cases.append(Case(device, count, case.ours, case.theirs, _network_speed(case)))
+    return BenchResult(str(source), describe_machine(), tuple(cases))
 
 
 def _frame_times(source: Path) -> list[float]:
@@ -163,10 +185,12 @@ def _run_ours(source: Path, options: Sequence[str]) -> Run:
         seconds=record["seconds"],
         frames_per_s=record["frames_per_s"],
         peak_memory_mib=record["peak_memory_mib"],
+        peak_device_memory_mib=record["peak_device_memory_mib"],
         stage_ms_per_frame={
             name: round(1000 * seconds / max(1, record["frames"]), 2)
             for name, seconds in record["stage_seconds"].items()
         },
+        model=record["model"],
     )
 
 
@@ -195,6 +219,7 @@ def _run_theirs(source: Path, command: str, frames: int) -> Run:
         seconds=float(said.get("seconds", seconds)),
         frames_per_s=float(said.get("frames_per_s", frames / seconds)),
         peak_memory_mib=said.get("peak_rss_mb"),
+        peak_device_memory_mib=None,
         stage_ms_per_frame={},
     )
 
@@ -215,10 +240,21 @@ def _last_words(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1] if lines else f"exit code {done.returncode}"
 
 
-def _hardware() -> str:
-    import torch
+def _network_speed(case: Case) -> NetworkSpeed | None:
+    from vidrestore.models.cost import measure_ceiling, measure_cost
+    from vidrestore.models.load import outline_restorer, resolve_device
 
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return (
-        f"{platform.machine()}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+    run = case.median_run
+    seconds = run.stage_ms_per_frame.get("restore", 0.0) * run.frames / 1e3
+    if not run.faces or not seconds:
+        return None
+    try:
+        network, size_px = outline_restorer(run.model)
+    except (UsageError, WeightsError):  # A network of the user's own, or none.
+        return None
+    cost = measure_cost(network, crops=1, size_px=size_px)
+    return NetworkSpeed(
+        gflop_per_face=cost.flops / 1e9,
+        gflop_per_s=cost.flops * run.faces / seconds / 1e9,
+        ceiling_gflop_per_s=measure_ceiling(resolve_device(case.device)) / 1e9,
     )

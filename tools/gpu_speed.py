@@ -1,0 +1,98 @@
+"""Speed of the networks alone, and of whole runs, on a device; one JSON file.
+
+    python tools/gpu_speed.py --out gpu_check.json [--device cuda:0]
+
+Networks have random weights. Faces a second are those of full batches that lie on the device, the
+median of several calls; the share is that of a large matrix product measured on the same device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from vidrestore.bench.runs import bench
+from vidrestore.demo.crowd import make_crowd
+from vidrestore.models.cost import measure_ceiling, measure_cost
+from vidrestore.models.load import outline_restorer
+from vidrestore.models.registry import build
+from vidrestore.models.restorers.precision import fast_precision, run_network
+from vidrestore.models.restorers.prepare import prepare_for_inference
+from vidrestore.models.zoo import find
+from vidrestore.runtime.machine import describe_machine
+
+NETWORKS = ("gfpgan-1.4", "gpen-512")
+
+
+def network_speed(name: str, device: torch.device, crops: int, calls: int) -> dict[str, float]:
+    """Faces a second of one network, and its share of the ceiling."""
+    [spec] = find(name, "restorer")
+    precision = fast_precision(device)
+    network = prepare_for_inference(build(spec.arch, **spec.hyperparameters), device, precision)
+    pictures = torch.rand(crops, 3, 512, 512, device=device)
+    seconds = []
+    for _ in range(calls + 2):
+        begun = time.perf_counter()
+        run_network(network, pictures)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - begun)
+    outline, size_px = outline_restorer(name)
+    flops = measure_cost(outline, crops=crops, size_px=size_px).flops
+    taken = statistics.median(seconds[2:])
+    return {
+        "crops": crops,
+        "faces_per_s": crops / taken,
+        "tflop_per_s": flops / taken / 1e12,
+        "share_of_ceiling": flops / taken / measure_ceiling(device),
+    }
+
+
+def whole_runs(device: str, frames: int, size: tuple[int, int]) -> dict[str, Any]:
+    """A run of one face from file to file, with random weights of GFP-GAN 1.4."""
+    [spec] = find("gfpgan-1.4", "restorer")
+    with tempfile.TemporaryDirectory() as folder:
+        weights, clip = Path(folder) / "random.safetensors", Path(folder) / "clip.mp4"
+        save_file(build(spec.arch, **spec.hyperparameters).state_dict(), weights)
+        make_crowd(clip, *size, 1, frames)
+        options = ["--model", str(weights)]
+        result = bench(clip, frames=[frames], devices=[device], options=options)
+    return dataclasses.asdict(result)
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--crops", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--calls", type=int, default=10)
+    parser.add_argument("--frames", type=int, default=250)
+    parser.add_argument("--size", type=int, nargs=2, default=[1920, 1080])
+    parser.add_argument("--tests-code", type=int, help="exit code of the tests, kept in the file")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    found: dict[str, Any] = {"machine": describe_machine(), "tests_code": given.tests_code}
+    found["ceiling_tflop_per_s"] = measure_ceiling(device) / 1e12
+    found["networks"] = {
+        name: [network_speed(name, device, crops, given.calls) for crops in given.crops]
+        for name in NETWORKS
+    }
+    found["run"] = whole_runs(given.device, given.frames, tuple(given.size))
+    given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({k: found[k] for k in ("ceiling_tflop_per_s", "networks")}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Many videos: a state folder, leases, and workers that may run on several machines."""

@@ -1,0 +1,267 @@
+"""A worker: claims one video after the other and restores it, until all are done or failed.
+
+Any number of workers, on any machines that share the folder, do a batch together. One that finds
+nothing to claim while others still work waits, since they may die.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from vidrestore.batch.attempt import (
+    Sessions,
+    published_record,
+    restore_claimed,
+)
+from vidrestore.batch.leases import Lease, LeaseLostError
+from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_json
+from vidrestore.config import resolve_config
+from vidrestore.errors import OutputInUseError, VidRestoreError
+from vidrestore.run import Progress
+from vidrestore.runtime.utc import utc_now
+from vidrestore.structs import RestoreReport
+
+__all__ = ["FullDiskError", "Stopped", "Worker"]
+
+_LOOK_EVERY_S = 2.0
+"""How often a worker without a video looks for one."""
+
+_TELL_EVERY_S = 1.0
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+class Stopped(BaseException):
+    """The worker was asked to end."""
+
+
+class FullDiskError(Exception):
+    """No video can be written: all would fail."""
+
+
+class Worker:
+    """One worker of a batch.
+
+    Args:
+        folder: of the batch.
+        device: that the networks run on.
+        threads: CPU threads; 0 for all, unless the batch's options say it.
+        should_stop: asked after every frame.
+        waits: whether to go on when all videos are done, since more may come.
+    """
+
+    def __init__(
+        self,
+        folder: BatchFolder,
+        device: str = "auto",
+        *,
+        threads: int = 0,
+        should_stop: Callable[[], bool] = lambda: False,
+        waits: bool = False,
+    ) -> None:
+        self.done = self.failed = 0
+        self._folder, self._device, self._threads = folder, device, threads
+        self._should_stop, self._waits = should_stop, waits
+        self._settings = folder.settings()
+        self._sessions = Sessions()
+        self._ended: set[str] = set()
+        self._told_at = 0.0
+        self._name = f"{os.getpid()}-{secrets.token_hex(3)}"
+
+    def run(self) -> None:
+        """Work until all videos are done or failed.
+
+        Raises:
+            Stopped: the worker was asked to end; its video waits for another one.
+            FullDiskError: the disk is full; its video waits.
+        """
+        try:
+            while True:
+                worked, open_left = self._pass()
+                if not worked and not open_left and not self._waits:
+                    return
+                if not worked:
+                    self._pause()
+        finally:
+            self._sessions.close()
+            self._file.unlink(missing_ok=True)
+
+    def run_one(self, key: str) -> None:
+        """Work on one video until it is done, failed, or held by another; networks stay loaded."""
+        try:
+            while self._try(key, most_before=self._settings.max_attempts):
+                pass
+        finally:
+            self._file.unlink(missing_ok=True)
+
+    @property
+    def _file(self) -> Path:
+        return self._folder.root / "workers" / f"{self._name}.json"
+
+    def _pass(self) -> tuple[bool, bool]:
+        """Go once over all videos; those that failed before come last.
+
+        Returns:
+            Whether any was worked on, and whether some are neither done nor failed.
+        """
+        worked = False
+        for most_before in range(self._settings.max_attempts + 1):
+            for key in self._folder.ids():
+                if key not in self._ended:
+                    worked |= self._try(key, most_before)
+        return worked, any(key not in self._ended for key in self._folder.ids())
+
+    def _try(self, key: str, most_before: int) -> bool:
+        """Claim a video and work on it; whether it was so.
+
+        Args:
+            key: its id.
+            most_before: a video with more attempts is left for later.
+        """
+        self._check_stop()
+        video = self._folder.read(key)
+        if video.status != "waiting":
+            self._ended.add(key)
+            return False
+        if len(video.attempts) > most_before:
+            return False
+        lease = self._folder.leases.claim(key)
+        if lease is None:
+            return False
+        with lease:
+            self._folder.remove_left_behind(key, lease)
+            video = self._folder.read(key)  # as its last holder left it
+            if video.status == "waiting":
+                with contextlib.suppress(LeaseLostError):
+                    self._attempt(video, lease)
+                return True
+        return False
+
+    def _attempt(self, video: Video, lease: Lease) -> None:
+        if video.attempts and (record := published_record(self._folder, video)):
+            self._finish(video, lease, video.attempts[-1], record["report"]["frames"])
+            return
+        if len(video.attempts) >= self._settings.max_attempts:  # the last one died without a word
+            self._folder.write(replace(video, status="failed"), lease)
+            self._ended.add(video.id)
+            self.failed += 1
+            return
+        begun = Attempt(utc_now(), lease.holder.host.name, lease.holder.process, self._device)
+        tried = replace(video, attempts=(*video.attempts, begun))
+        self._folder.write(tried, lease)
+        started = time.monotonic()
+        try:
+            report = self._restore(video, lease)
+        except VidRestoreError as error:
+            if isinstance(error, OutputInUseError) or _is_full(error):
+                self._folder.write(video, lease)  # no attempt: it is not to blame
+                if _is_full(error):
+                    raise FullDiskError(str(error)) from error
+                self._pause()
+                return
+            self._fail(tried, lease, time.monotonic() - started, self._reason(error, video))
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            named = f"unexpected error, {type(error).__name__}: {error}"
+            self._fail(tried, lease, time.monotonic() - started, " ".join(named.split()))
+        except BaseException:  # asked to end: no attempt either
+            self._folder.write(video, lease)
+            raise
+        else:
+            ended = replace(begun, seconds=round(time.monotonic() - started, 3))
+            self._finish(tried, lease, ended, report.frames)
+
+    def _restore(self, video: Video, lease: Lease) -> RestoreReport:
+        config = self._folder.config_of(video, self._settings)
+        own = {"run.device": self._device} if self._device != "auto" else {}
+        threads = {"run.threads": self._threads} if not config.run.threads else {}
+        config = resolve_config(config, own | threads)
+        _limit_threads(config.run.threads)
+
+        restored = 0
+
+        def progress(now: Progress) -> None:
+            nonlocal restored
+            restored = now.frames
+            self._check_stop()
+            self._tell(video, "restoring", restored)
+
+        def step() -> None:
+            self._check_stop()
+            self._tell(video, "checking", restored)
+
+        return restore_claimed(self._folder, video, lease, config, self._sessions, progress, step)
+
+    def _finish(self, video: Video, lease: Lease, last: Attempt, frames: int) -> None:
+        attempts = (*video.attempts[:-1], replace(last, seconds=last.seconds or 0.0))
+        done = replace(video, status="done", attempts=attempts, frames_written=frames)
+        self._folder.write(done, lease)
+        self._ended.add(video.id)
+        self.done += 1
+
+    def _fail(self, tried: Video, lease: Lease, seconds: float, reason: str) -> None:
+        last = replace(tried.attempts[-1], seconds=round(seconds, 3), problem=reason)
+        attempts = (*tried.attempts[:-1], last)
+        is_last = len(attempts) >= self._settings.max_attempts
+        status: Status = "failed" if is_last else "waiting"
+        self._folder.write(replace(tried, attempts=attempts, status=status), lease)
+        if is_last:
+            self._ended.add(tried.id)
+            self.failed += 1
+
+    def _reason(self, error: VidRestoreError, video: Video) -> str:
+        growing = str(self._folder.work_path(video))
+        return str(error).replace(growing, str(self._folder.output / video.output))
+
+    def _check_stop(self) -> None:
+        if self._should_stop():
+            raise Stopped
+
+    def _pause(self) -> None:
+        until = time.monotonic() + _LOOK_EVERY_S
+        while (left := until - time.monotonic()) > 0:
+            self._check_stop()
+            time.sleep(min(0.2, left))
+
+    def _tell(self, video: Video, what: str, frames: int) -> None:
+        """Say how far the worker is, about once a second."""
+        now = time.monotonic()
+        if now - self._told_at < _TELL_EVERY_S:
+            return
+        self._told_at = now
+        with contextlib.suppress(OSError):
+            record = {
+                "video": video.id,
+                "does": what,
+                "frames": frames,
+                "device": self._device,
+                "told": utc_now(),
+            }
+            temporary = self._file.with_name(f".{self._name}.tmp")
+            write_json(self._file, record, temporary=temporary)
+
+
+def _limit_threads(threads: int) -> None:
+    if threads:
+        import cv2
+        import torch
+
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    return any(getattr(one, "errno", None) in _FULL for one in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,0 +1,120 @@
+"""`vidrestore batch status`, `retry` and `verify`: commands on a batch that there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vidrestore.cli.progress import show_work
+from vidrestore.cli.terminal import echo
+from vidrestore.errors import BatchFailedError, UsageError, nearest
+from vidrestore.runtime.words import counted
+
+if TYPE_CHECKING:
+    from vidrestore.batch.state import BatchFolder, Video
+
+__all__ = ["retry", "status", "verify"]
+
+_output = click.argument("output", metavar="OUT_DIR", type=click.Path(path_type=Path))
+
+
+@click.command()
+@_output
+@click.option("--json", "as_json", is_flag=True, help="one JSON object on one line")
+@click.option("--videos", "with_videos", is_flag=True, help="a line for each video, too")
+def status(output: Path, as_json: bool, with_videos: bool) -> None:
+    """Tell how far the batch in OUT_DIR is, and why videos failed.
+
+    The exit code is 3 where some failed.
+    """
+    from vidrestore.batch.index import write_index
+    from vidrestore.batch.overview import Watcher
+
+    folder = _opened(output)
+    watcher = Watcher(folder)
+    now = watcher.look()
+    write_index(folder)
+    if as_json:
+        videos = [dataclasses.asdict(one) for one in folder.videos()] if with_videos else None
+        echo(json.dumps(now.record() | ({"items": videos} if with_videos else {})))
+    else:
+        echo(
+            f"{counted(now.videos, 'video')}: {now.done} done, {now.in_work} in work, "
+            f"{now.waiting} waiting, {now.failed} failed"
+        )
+        for video in folder.videos() if with_videos else ():
+            echo(f"{video.output}: {_told(folder, video)}")
+        for video in watcher.failed:
+            echo(f"{video.output}: {'; '.join(dict.fromkeys(video.problems))}")
+    if now.failed:
+        raise BatchFailedError(
+            f"{now.failed} of {counted(now.videos, 'video')} failed; try them again: "
+            f"vidrestore batch retry {output}"
+        )
+
+
+@click.command()
+@_output
+@click.argument("videos", metavar="[VIDEO…]", nargs=-1)
+def retry(output: Path, videos: tuple[str, ...]) -> None:
+    """Let failed videos of OUT_DIR be tried again: all, or those named by their outputs.
+
+    `vidrestore batch run OUT_DIR` then does them.
+    """
+    folder = _opened(output)
+    by_name = {video.output: video for video in folder.videos()}
+    for name in videos:
+        if name not in by_name:
+            raise UsageError(f"the batch has no output {name!r}{nearest(name, by_name)}")
+        if by_name[name].status != "failed":
+            raise UsageError(f"{name} has not failed; it is {_told(folder, by_name[name])}")
+    chosen = [by_name[name] for name in videos] or list(by_name.values())
+    count = 0
+    for video in chosen:
+        lease = folder.leases.claim(video.id) if video.status == "failed" else None
+        if lease is not None:
+            with lease:
+                folder.retry(video, lease)
+                count += 1
+    echo(f"{counted(count, 'video')} will be tried again; vidrestore batch run {output}")
+
+
+@click.command()
+@_output
+@click.option("--frames", is_flag=True, help="decode the outputs, too, and check every frame")
+def verify(output: Path, frames: bool) -> None:
+    """Check the outputs in OUT_DIR against the checksums of their records.
+
+    The exit code is 3 where some have changed or are missing.
+    """
+    from vidrestore.batch.verify import verify_batch
+
+    folder = _opened(output)
+    with show_work() as show:
+        right, wrong = verify_batch(
+            folder, frames=frames, step=lambda done, total: show("verifying", done, total)
+        )
+    for name, problem in wrong.items():
+        echo(f"{name} {problem}")
+    echo(f"{counted(right, 'output')} as written, {len(wrong)} not")
+    if wrong:
+        raise BatchFailedError(f"{counted(len(wrong), 'output')} not as written")
+
+
+def _opened(output: Path) -> BatchFolder:
+    from vidrestore.batch.state import BatchFolder
+
+    folder = BatchFolder(output)
+    folder.settings()
+    return folder
+
+
+def _told(folder: BatchFolder, video: Video) -> str:
+    holder = folder.leases.holder(video.id) if video.status == "waiting" else None
+    if holder is None:
+        return video.status
+    return f"in work by process {holder.process} on {holder.host.name} since {holder.since}"
