@@ -49,10 +49,10 @@ def check_space(output: Path, folder: Path, segments: int, whole: int) -> None:
         free = shutil.disk_usage(place).free
         if free < needed:
             raise VideoWriteError(
-                f"{place}: about {_mib(needed)} more are needed (segments and the output), and "
-                f"{_mib(free)} are free; free some, or keep the segments elsewhere by --work"
+                f"{place}: about {_told(needed)} more are needed (segments and the output), and "
+                f"{_told(free)} are free; free some, or keep the segments elsewhere by --work"
             )
 
 
-def _mib(count: int) -> str:
-    return f"{max(1, round(count / 2**20))} MiB"
+def _told(count: int) -> str:
+    return f"{count >> 20} MiB" if count >= 10 << 20 else f"{max(1, count >> 10)} KiB"
