@@ -5,11 +5,12 @@ neither of its neighbours, moved along with the face, is dirt, and the neighbour
 (`_defects`). A line down the whole face that stands still in the frame is a scratch along the film,
 and what it adds is subtracted (`_scratches`). Only the crop is changed; blending takes the dirt out
 of the frame too, under the face's mask. One frame of delay; nothing is looked at across a cut or
-beyond the end of a track.
+beyond the end of a track. A field has those of its own lines for neighbours.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -72,44 +73,74 @@ class _Crop:
         return cls(picture, luma, np.asarray(np.rint(luma * 255), np.uint8), ridges)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A frame with its crops by track."""
+
+    frame: Frame | None
+    """None once it has been given: its picture is not kept alive."""
+    first_line: int | None
+    """Of a field; None for a whole frame."""
+    crops: dict[int, _Crop]
+
+    def shows_lines_of(self, other: _Seen) -> bool:
+        """Whether it has the lines that another one has: the two fields of a frame differ in all
+        detail that is as fine as their lines, which is no dirt.
+        """
+        return None in (self.first_line, other.first_line) or self.first_line == other.first_line
+
+
 class _Window:
-    """One frame of a shot that waits, with its neighbours' crops by track."""
+    """Frames of a shot that wait, and those given last: fields have two, frames one of each."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._waiting: Frame | None = None
-        self._before: dict[int, _Crop] = {}
-        self._own: dict[int, _Crop] = {}
+        self._past: deque[_Seen] = deque(maxlen=2)
+        self._waiting: deque[_Seen] = deque()
 
     def add(self, frame: Frame) -> Iterator[Frame]:
-        """Take the next frame; give the one before it."""
+        """Take the next frame; give those whose neighbours are there."""
         frame = with_source_crops(frame, self._size)
         crops = {
             face.track_id: _Crop.of(face, frame)
             for face in frame.faces
             if face.source_crop is not None
         }
-        yield from self._give(crops)
-        self._waiting, self._before, self._own = frame, self._own, crops
+        first_line = None if frame.field is None else frame.field.first_line
+        self._waiting.append(_Seen(frame, first_line, crops))
+        while self._after() is not None:
+            yield self._give()
 
     def finish(self) -> Iterator[Frame]:
-        """Give the last frame."""
-        yield from self._give({})
+        """Give the rest."""
+        while self._waiting:
+            yield self._give()
 
-    def _give(self, after: dict[int, _Crop]) -> Iterator[Frame]:
-        if self._waiting is None:
-            return
+    def _after(self) -> _Seen | None:
+        """The neighbour of the first frame that waits."""
+        now, *later = self._waiting
+        return next((one for one in later if one.shows_lines_of(now)), None)
+
+    def _give(self) -> Frame:
+        after = self._after()
+        now = self._waiting.popleft()
+        frame = now.frame
+        assert frame is not None
+        before = next((one for one in reversed(self._past) if one.shows_lines_of(now)), None)
+        sides = [{} if one is None else one.crops for one in (before, after)]
         faces = tuple(
-            self._concealed(face, self._before.get(face.track_id), after.get(face.track_id))
-            if face.track_id in self._own
+            self._concealed(
+                face, now.crops[face.track_id], *(one.get(face.track_id) for one in sides)
+            )
+            if face.track_id in now.crops
             else face
-            for face in self._waiting.faces
+            for face in frame.faces
         )
-        yield replace(self._waiting, faces=faces) if faces else self._waiting
+        self._past.append(replace(now, frame=None))
+        return replace(frame, faces=faces) if faces else frame
 
-    def _concealed(self, face: Face, before: _Crop | None, after: _Crop | None) -> Face:
-        own = self._own[face.track_id]
+    def _concealed(self, face: Face, own: _Crop, before: _Crop | None, after: _Crop | None) -> Face:
         neighbours = [one for one in (before, after) if one is not None]
         picture = _without_scratches(own, neighbours)
         if before is not None and after is not None:
