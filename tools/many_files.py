@@ -31,7 +31,7 @@ MOST_GROWTH_MIB = 24
 
 def make_batch(place: Path, count: int) -> BatchFolder:
     (place / "in").mkdir()
-    clip = write_clip(place / "clip.mp4", face_frames(6, width=160, height=120))
+    clip = write_clip(place / "clip.mp4", face_frames(4, width=128, height=96))
     for number in range(count):
         (place / "in" / f"N_{number:04}.mp4").write_bytes(clip.read_bytes())
     return planned(place / "out", place / "in", **{"restore.model": "embedded"})

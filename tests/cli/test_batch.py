@@ -110,6 +110,6 @@ def test_the_guide_names_options_that_there_are() -> None:
     known = {flag for one in (*commands, restore) for p in one.params for flag in p.opts}
     named = set()
     for line in guide.read_text(encoding="utf-8").replace("\n--", " --").splitlines():
-        for part in line.split("vidrestore ")[1:]:
+        for part in re.split(r"(?<![=\w/-])vidrestore ", line)[1:]:
             named |= set(re.findall(r"(?<![\w-])--[a-z][a-z.-]*", part))
     assert len(named) > 10 and named <= known
