@@ -12,7 +12,7 @@ Without a PART all are run:
 
   fuzz      restores damaged files and judges every result   (tools/fuzz_damage.py, about 2 h)
   hostile   runs on hostile inputs, options and weights      (tools/hostile_table.py, about 10 min)
-  kills     kills runs at random moments                     (tools/kill_runs.py, about 10 min)
+  kills     kills runs at random moments, and goes on        (tools/kill_runs.py, about 20 min)
   clock     hours of variable frame rate without drift       (tools/long_clock.py, about 5 min)
   many      a hundred files in one process without growth    (tools/many_files.py, about 5 min)
   sums      sums the decoded output of a dozen runs          (tools/decoded_sums.py, about 5 min)

@@ -176,13 +176,18 @@ def fill(folder: Path) -> None:
             return
 
 
-def test_a_full_disk_leaves_nothing(
+def test_a_full_disk_keeps_what_is_done(
     clip: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = run(capsys, clip, small_disk / "out.mp4", "--crf", "0", "--model", "debug")
+    output, arguments = small_disk / "out.mp4", ("--crf", "0", "--model", "debug")
+    code, said = run(capsys, clip, output, *arguments)
     assert code == 1
     assert "No space left on device" in said.splitlines()[-1]
-    assert os.listdir(small_disk) == []
+    assert "the same command goes on" in said.splitlines()[-1]
+    assert [path.suffix for path in small_disk.iterdir()] == [".job"]
+    code, said = run(capsys, clip, output, *arguments, "--restart", "--no-resume")
+    assert code == 1 and "No space left on device" in said.splitlines()[-1]
+    assert not output.exists()
 
 
 @pytest.mark.parametrize("option", ["--report", "--preview"])
