@@ -164,7 +164,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs the right to mount a small file system")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True, capture_output=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
 
 
 def fill(folder: Path) -> None:
