@@ -36,7 +36,7 @@ def known_of(job: Job) -> KnownAnalysis:
             repaired += [frame.index] * frame.repaired
             if len(pts) == MOST_FRAMES:
                 break
-    chunk = builder.finish({}, None)
+    chunk = builder.finish({})
     store.write("analysis/00000", write_chunk(chunk))
     summary = KnownAnalysis.summary(
         pts=pts,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from clips import empty_frames, face_frames, write_clip
+from interlaced import fields_of, woven, write_frames
+from moving_face import pan
 from styled_network import write_styled_network
 
 from vidrestore import JobError, RestoreReport, restore_video
@@ -99,7 +101,14 @@ class StopError(Exception):
     """Raised by progress."""
 
 
-@pytest.mark.parametrize(("step", "frame"), [("analysis", 21), ("analysis", 43), ("restoring", 20)])
+@pytest.mark.parametrize(
+    ("step", "frame"),
+    [
+        pytest.param("analysis", 21, marks=pytest.mark.soak),
+        ("analysis", 43),
+        ("restoring", 20),
+    ],
+)
 def test_a_stopped_run_goes_on(
     clip: Path,
     tmp_path: Path,
@@ -125,3 +134,19 @@ def test_a_stopped_run_goes_on(
     assert output.read_bytes() == whole[1]
     assert (report.tracks, report.cuts) == (whole[0].tracks, whole[0].cuts)
     assert not folder.exists()
+
+
+@pytest.mark.soak
+def test_fields_in_any_order_too(tmp_path: Path, config: RestoreConfig) -> None:
+    """Two fields of a frame go through the network by themselves."""
+    fields = fields_of(pan(72, 1.5), 320, 240)
+    clip = write_frames(tmp_path / "in.mkv", woven(fields, "top"))
+    output = tmp_path / "whole.mkv"
+    report = restore_video(clip, output, config=config)
+    assert report.scans == {"top_field_first": 36}
+    folder = prepare(clip, tmp_path / "apart.mkv", config)
+    analyse(folder)
+    for number in reversed(range(count_segments(folder))):
+        assert restore_segment(folder, number)
+    join(folder)
+    assert (tmp_path / "apart.mkv").read_bytes() == output.read_bytes()

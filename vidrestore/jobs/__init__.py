@@ -17,8 +17,8 @@ The folder lies beside the output (`.vr-<hash of the output's name>.job`), or in
 
     plan.json                 input's identity, configuration, models, backend, version, codec
     analysis/00000.json, ...  chunks of at most ten seconds: tracks, cuts, times and a hash of every
-                              decoded frame, noise, and the state that detecting and tracking go on
-                              from
+                              decoded frame, and noise
+    state.json                what detecting and tracking go on from behind the last chunk
     analysis.json             written once the analysis is complete: what it found in all
     segments.json             the borders, by number of frame
     segments/00000.packets    a restored segment: encoded packets and what was counted; its being

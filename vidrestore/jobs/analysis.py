@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vidrestore.config import RestoreConfig
-from vidrestore.errors import VideoDecodeError
+from vidrestore.errors import JobError, VideoDecodeError
 from vidrestore.job import Job
 from vidrestore.jobs.chunks import Chunk, ChunkBuilder, NoiseKey, read_chunk, write_chunk
 from vidrestore.jobs.hashing import picture_hash
@@ -247,7 +247,7 @@ class Analysis:
             for frame in frames:
                 shot = frame.index if frame.is_cut else shot
                 self._take_noise(frame, shot, first)
-        self._save(None)
+        self._save()
         summary = KnownAnalysis.summary(
             pts=self._pts,
             chunks=self._chunks,
@@ -261,24 +261,22 @@ class Analysis:
         return KnownAnalysis(self._store, summary, self._time_base)
 
     def _resume(self) -> None:
-        """Take what is stored, up to the last chunk that there is."""
+        """Take what is stored: the chunks that the state is behind of."""
+        stored = self._store.read("state")
+        if stored is None:
+            return
         chunks: list[Chunk] = []
-        while (record := self._store.read(f"analysis/{len(self._chunks):05d}")) is not None:
+        for number in range(stored["chunks"]):
+            record = self._store.read(f"analysis/{number:05d}")
+            if record is None:
+                raise JobError(f"chunk {number} of the analysis is missing; add --restart")
             chunk = read_chunk(record)
-            if chunk.state is None:
-                break
             self._remember(chunk)
             chunks = [*chunks, chunk][-64:]
-        if chunks:
-            state = chunks[-1].state
-            assert state is not None
-            self._state, self._decoded, self._measured = (
-                state["follower"],
-                state["decoded"],
-                state["measured"],
-            )
-            self._stored_noise = len(self._noise)
-            self._old = chunks
+        self._old = chunks
+        self._stored_noise = len(self._noise)
+        self._state, self._decoded = stored["follower"], stored["decoded"]
+        self._measured = stored["measured"]
 
     def _remember(self, chunk: Chunk) -> None:
         self._chunks.append((chunk.first, chunk.end))
@@ -357,18 +355,20 @@ class Analysis:
             self._begun_at_pts = frame.pts
         lasts = (frame.pts - self._begun_at_pts) * frame.time_base
         if lasts >= min(CHUNK_S, self._config.job.segment_s) and self._builder.last is not None:
+            self._save()
             state = {
+                "chunks": len(self._chunks),
                 "follower": self._follower.state(),
                 "decoded": frame.index + 1,
                 "measured": self._measured,
             }
-            self._save(state)
+            self._store.write("state", state)  # last: it tells which chunks count
             self._begun_at_pts = frame.pts
 
-    def _save(self, state: dict[str, Any] | None) -> None:
+    def _save(self) -> None:
         new = dict(list(self._noise.items())[self._stored_noise :])
         self._stored_noise = len(self._noise)
-        chunk = self._builder.finish(new, state)
+        chunk = self._builder.finish(new)
         self._store.write(f"analysis/{len(self._chunks):05d}", write_chunk(chunk))
         self._chunks.append((chunk.first, chunk.end))
         self._builder = ChunkBuilder(chunk.end, self._builder.last)

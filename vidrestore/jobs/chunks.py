@@ -1,6 +1,6 @@
-"""Chunks of an analysis: what was found in some frames, and what goes on behind them.
+"""Chunks of an analysis: what was found in some frames.
 
-    analysis/00000.json    frames [first, end): times, hashes, tracks; noise; state
+    analysis/00000.json    frames [first, end): times, hashes, tracks; noise
 
 Tracks are in the format of a tracks file (`vidrestore.track_file`). A chunk that begins within a
 track holds the frame before once more, since places are written as differences.
@@ -39,8 +39,6 @@ class Chunk:
     tracks: Tracks
     noise: dict[NoiseKey, NoiseModel | None]
     """What was measured since the chunk before."""
-    state: dict[str, Any] | None
-    """What the analysis goes on from; None behind the last frame."""
     _faces: dict[int, tuple[Face, ...]] | None = field(default=None, repr=False)
     _looked: set[int] = field(default_factory=set, repr=False)
 
@@ -94,9 +92,7 @@ class ChunkBuilder:
         self._add_faces(frame)
         self.end, self.last = frame.index + 1, frame
 
-    def finish(
-        self, noise: Mapping[NoiseKey, NoiseModel | None], state: dict[str, Any] | None
-    ) -> Chunk:
+    def finish(self, noise: Mapping[NoiseKey, NoiseModel | None]) -> Chunk:
         """Close the chunk."""
         tracks = self._tracks.finish(source="", start=None, detector="")
         for track in tracks.tracks:
@@ -110,7 +106,6 @@ class ChunkBuilder:
             self._ignored,
             tracks,
             dict(noise),
-            state,
         )
 
     def _add_faces(self, frame: Frame) -> None:
@@ -129,7 +124,6 @@ def write_chunk(chunk: Chunk) -> dict[str, Any]:
         "ignored": sorted(chunk.ignored.items()),
         "tracks": chunk.tracks.to_record(),
         "noise": [[*key, noise_to_plain(model)] for key, model in chunk.noise.items()],
-        "state": chunk.state,
     }
 
 
@@ -144,7 +138,6 @@ def read_chunk(record: dict[str, Any]) -> Chunk:
         dict(record["ignored"]),
         Tracks.from_record(record["tracks"]),
         {(shot, track): noise_from_plain(model) for shot, track, model in record["noise"]},
-        record["state"],
     )
 
 
