@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from clips import face_frames, write_clip
 
+import vidrestore.jobs.analysis as analysis
+import vidrestore.jobs.readers as readers
+import vidrestore.jobs.whole as whole_module
 import vidrestore.pipeline as pipeline
-import vidrestore.run as run_module
 from vidrestore.cli import main
 
 LONG = 220
@@ -65,23 +67,33 @@ def test_an_exception_in_any_stage_ends_the_run(
     at: int,
 ) -> None:
     if stage == "read":
-        broken = failing_after(at, run_module.VideoReader.frames)
-        monkeypatch.setattr(run_module.VideoReader, "frames", broken)
+        broken = failing_after(at, readers.VideoReader.frames)
+        monkeypatch.setattr(readers.VideoReader, "frames", broken)
+    elif stage in ("detect", "track"):
+        part, name = {"detect": (analysis.Looker, "see"), "track": (analysis.Tracker, "add")}[stage]
+        whole_step = getattr(part, name)
+
+        def step(self: Any, frame: Any) -> Any:
+            if frame.index == at:
+                raise RuntimeError("the stage broke")
+            return whole_step(self, frame)
+
+        monkeypatch.setattr(part, name, step)
     elif stage == "write":
-        whole = run_module.VideoWriter.write
+        whole = whole_module.VideoWriter.write
 
         def write(self: Any, frame: Any) -> None:
             if frame.index == at:
                 raise RuntimeError("the stage broke")
             whole(self, frame)
 
-        monkeypatch.setattr(run_module.VideoWriter, "write", write)
+        monkeypatch.setattr(whole_module.VideoWriter, "write", write)
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
     quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]
     quick += ["--temporal-filter.reach-frames", "1", "--restore.measure-noise", "false"]
     quick += ["--restore.conceal-defects", "false", "--align.window-s", "0.2"]
-    code, said = run(capsys, clip, tmp_path / "out.mp4", *quick)
+    code, said = run(capsys, clip, tmp_path / "out.mp4", *quick, "--no-resume")
     assert code == 1
     assert len([line for line in said if line.startswith("vidrestore:")]) == 1
     assert "the stage broke" in said[-1]

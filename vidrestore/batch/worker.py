@@ -25,6 +25,7 @@ from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_js
 from vidrestore.config import resolve_config
 from vidrestore.errors import OutputInUseError, VidRestoreError
 from vidrestore.run import Progress
+from vidrestore.runtime.memory import give_back_freed_memory
 from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
 
@@ -140,6 +141,7 @@ class Worker:
             if video.status == "waiting":
                 with contextlib.suppress(LeaseLostError):
                     self._attempt(video, lease)
+                give_back_freed_memory()
                 return True
         return False
 

@@ -136,7 +136,7 @@ def _check_borders(path: Path, borders: Sequence[int], frames: int, output: Path
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             for border in borders[1:]:
-                container.seek(shown[border - 1], stream=stream)
+                container.seek(shown[border], stream=stream)  # where an encoder began
                 seen = (frame.pts for frame in container.decode(stream))
                 for pts in seen:
                     if pts is not None and bisect_left(shown, pts) >= border:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import JobError
 from vidrestore.jobs.chunks import Chunk, NoiseKey, read_chunk
 from vidrestore.jobs.store import Store
 from vidrestore.plain import noise_from_plain, noise_to_plain
@@ -44,6 +45,7 @@ class KnownAnalysis:
             (shot, track): noise_from_plain(model) for shot, track, model in summary["noise"]
         }
         self._chunks: dict[int, Chunk] = {}
+        self._turn = threading.Lock()
 
     @staticmethod
     def summary(
@@ -109,13 +111,15 @@ class KnownAnalysis:
 
     def _chunk(self, frame: int) -> Chunk:
         number = bisect_right(self._firsts, frame) - 1
-        if number not in self._chunks:
-            record = self._store.read(f"analysis/{number:05d}")
-            if record is None:
-                raise VideoWriteError(
-                    f"chunk {number} of the analysis is missing from the job; add --restart"
-                )
-            while len(self._chunks) >= _CHUNKS_KEPT:
-                del self._chunks[next(iter(self._chunks))]
-            self._chunks[number] = read_chunk(record)
-        return self._chunks[number]
+        with self._turn:  # decoding and restoring ask from a thread each
+            if number not in self._chunks:
+                while len(self._chunks) >= _CHUNKS_KEPT:
+                    del self._chunks[next(iter(self._chunks))]
+                self._chunks[number] = self._read(number)
+            return self._chunks[number]
+
+    def _read(self, number: int) -> Chunk:
+        record = self._store.read(f"analysis/{number:05d}")
+        if record is None:
+            raise JobError(f"chunk {number} of the analysis is missing; add --restart")
+        return read_chunk(record)

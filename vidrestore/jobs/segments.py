@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -52,7 +52,7 @@ def plan_segments(
 def _next_border(pts: Sequence[int], cuts: Sequence[int], first: int, length: Fraction) -> int:
     begin = pts[first]
     low = max(bisect_left(pts, begin + _LEAST * length), first + 1)
-    high = bisect_left(pts, begin + _MOST * length)
+    high = bisect_right(pts, begin + _MOST * length)
     near = cuts[bisect_left(cuts, low) : bisect_left(cuts, high)]
     if near:
         return min(near, key=lambda cut: abs(pts[cut] - begin - length))

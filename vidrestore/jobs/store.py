@@ -62,6 +62,10 @@ class FolderStore:
         Raises:
             VideoWriteError: that fails.
         """
+        if self.folder.is_symlink():
+            raise VideoWriteError(
+                f"{self.folder}: is a link where a job's folder belongs; remove it"
+            )
         try:
             for part in ("analysis", "segments"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -103,6 +107,7 @@ class FolderStore:
         """Remove the folder; its own files only, and never through a link."""
         if self.folder.is_symlink() or self.folder.suffix != JOB_ENDING:
             return
+        self._path("plan").unlink(missing_ok=True)  # without it the rest is nothing
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import (
+    JobError,
     ModelError,
     NotEnoughMemoryError,
     UsageError,
@@ -95,11 +96,15 @@ def restore_whole(
             known, borders = _analysed(MemoryStore(), job, networks, clock, callbacks)
             restoring = Restoring(job, known, borders, networks, clock)
             joined = _written(restoring, lock, callbacks)
+            FolderStore(job_folder(output, config.job.work)).remove()  # of a run before
             return Whole(joined, known, networks, len(known), loaded)
         store = FolderStore(job_folder(output, config.job.work))
-        goes_on = check_plan(store, plan_of(job, networks), restart=config.job.restart)
-        store.remove_leftovers()
         with _kept_for_later(store):
+            goes_on = check_plan(store, plan_of(job, networks), restart=config.job.restart)
+            store.remove_leftovers()
+            if not goes_on and job.expected_frames:
+                least = estimate_bytes(job, job.expected_frames)
+                check_space(output, store.folder, least, least)
             known, borders = _analysed(store, job, networks, clock, callbacks)
             restoring = Restoring(job, known, borders, networks, clock)
             restored = _stored(store, restoring, goes_on, callbacks)
@@ -113,6 +118,8 @@ def _kept_for_later(store: FolderStore) -> Iterator[None]:
     """Keep the job's folder if the same command can go on, and say so; else remove it."""
     try:
         yield
+    except JobError:
+        raise
     except BaseException as error:
         told = error
         if isinstance(error, OSError) and not isinstance(error, VidRestoreError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+import struct
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from videos import Audio, make_video
 from vidrestore.config import DecodeConfig, resolve_config
 from vidrestore.errors import VideoDecodeError
 from vidrestore.job import Job, make_job
+from vidrestore.video.container.mp4 import Box, boxes_in, read_movie, sample_descriptions
 from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.write.writer import VideoWriter
@@ -86,6 +90,84 @@ def test_a_size_that_changes_is_refused_before_work(tmp_path: Path) -> None:
         planned(source, tmp_path / "out.mp4")
     assert written(source, tmp_path / "1.mp4", end=1.0)[:3] == (25, 64, 48)
     assert written(source, tmp_path / "2.mp4", start=1.0)[:3] == (25, 96, 48)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_parameters_inside_mp4_are_told_before_work(
+    tmp_path: Path, codec: str, system_ffmpeg: str
+) -> None:
+    both, source = broadcast(tmp_path, codec, size=(96, 48)), tmp_path / "in.mp4"
+    command = [system_ffmpeg, "-v", "error", "-copyts", "-i", str(both), "-c", "copy", str(source)]
+    subprocess.run(command, check=True)
+    with pytest.raises(VideoDecodeError, match=r"changes from 64x48.* to 96x48.*--end 1\.000"):
+        planned(source, tmp_path / "out.mkv")
+    assert written(source, tmp_path / "1.mkv", end=1.0)[:3] == (25, 64, 48)
+    assert written(source, tmp_path / "2.mkv", start=1.0)[:3] == (25, 96, 48)
+
+
+def test_descriptions_of_a_track_are_told_before_work(tmp_path: Path, system_ffmpeg: str) -> None:
+    both, plain = broadcast(tmp_path, "libx264", size=(96, 48)), tmp_path / "plain.mp4"
+    command = [system_ffmpeg, "-v", "error", "-copyts", "-i", str(both), "-c", "copy", str(plain)]
+    subprocess.run(command, check=True)
+    source = tmp_path / "in.mp4"
+    source.write_bytes(with_second_description(plain.read_bytes(), first=25, width=96))
+    assert list(sample_descriptions(read_movie(source), 1)) == [(25, (64, 48)), (25, (96, 48))]
+    [change] = probe(source).changes
+    assert (change.at_s, change.after.width) == (1, 96)
+
+
+def with_second_description(data: bytes, first: int, width: int) -> bytes:
+    """An MP4 file, its index at the end, whose samples from a number on have another description.
+
+    All samples get a chunk each, so that the table of chunks is told by one row a description.
+    """
+    at = data.index(b"moov") - 4
+    samples = packets_in(data)
+
+    def changed(box: Box) -> Box:
+        if box.kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+            inner = b"".join(changed(one).to_bytes() for one in boxes_in(box.content))
+            return Box(box.kind, inner)
+        if box.kind == b"stsd":
+            entry = next(boxes_in(box.content[8:]))
+            other = entry.content[:24] + width.to_bytes(2, "big") + entry.content[26:]
+            entries = entry.to_bytes() + Box(entry.kind, other).to_bytes()
+            return Box(b"stsd", bytes(4) + (2).to_bytes(4, "big") + entries)
+        if box.kind == b"stsc":
+            return Box(b"stsc", struct.pack(">2I6I", 0, 2, 1, 1, 1, first + 1, 1, 2))
+        if box.kind == b"stco":
+            return Box(b"stco", struct.pack(f">2I{len(samples)}I", 0, len(samples), *samples))
+        return box
+
+    return data[:at] + b"".join(changed(one).to_bytes() for one in boxes_in(data[at:]))
+
+
+def packets_in(data: bytes) -> list[int]:
+    """Where each packet of the picture begins."""
+    with av.open(io.BytesIO(data)) as container:
+        return [entry.pos for entry in container.streams.video[0].index_entries]
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_sizes_of_a_live_recording_are_told_before_work(tmp_path: Path, codec: str) -> None:
+    """Browsers record what a call sends, without an index."""
+    parts = [
+        make_video(tmp_path / f"{width}.webm", codec=codec, size=(width, 48), pts=range(25))
+        for width in (64, 96)
+    ]
+    source = tmp_path / "in.webm"
+    with av.open(str(source), "w", container_options={"live": "1"}) as out:
+        for number, path in enumerate(parts):
+            with av.open(str(path)) as container:
+                if not number:
+                    stream = out.add_stream_from_template(container.streams.video[0])
+                for packet in container.demux(video=0):
+                    if packet.size:
+                        packet.pts = packet.dts = (packet.pts or 0) + 1000 * number
+                        packet.stream = stream
+                        out.mux(packet)
+    with pytest.raises(VideoDecodeError, match=r"changes from 64x48.* to 96x48.*--end 1\.000"):
+        planned(source, tmp_path / "out.mkv")
 
 
 def test_a_format_that_returns_is_found_again(tmp_path: Path) -> None:

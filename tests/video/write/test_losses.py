@@ -45,6 +45,24 @@ def test_captions_stay_in_every_frame(shared: Path, tmp_path: Path, codec: str) 
     assert captioned(tmp_path / "out.mkv") == captioned(source) == 30
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+def test_captions_that_begin_later_are_named_before_work(
+    shared: Path, tmp_path: Path, ending: str
+) -> None:
+    whole = shared / "cases" / "captions_lost_outside_x264" / "captions.mp4"
+    late, source = tmp_path / "late.mp4", tmp_path / f"in{ending}"
+    late.write_bytes(whole.read_bytes().replace(b"GA94", b"none", 3))
+    with av.open(str(late)) as container, av.open(str(source), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    output = plan_job(source, tmp_path / "out.mkv", codec="ffv1").output
+    assert output is not None
+    assert "closed captions" in output.notes[0]
+
+
 def test_captions_that_a_codec_lacks_are_named_before_work(shared: Path, tmp_path: Path) -> None:
     source = shared / "cases" / "captions_lost_outside_x264" / "captions.mp4"
     job = plan_job(source, tmp_path / "out.mkv", codec="ffv1")

@@ -20,6 +20,7 @@ __all__ = [
     "locate_movie",
     "read_movie",
     "sample_count",
+    "sample_descriptions",
     "sample_kinds",
     "track_number",
 ]
@@ -114,6 +115,41 @@ def track_number(track: Box) -> int | None:
         return None
     at = 20 if header.content[0] == 1 else 12
     return int.from_bytes(header.content[at : at + 4], "big")
+
+
+def sample_descriptions(movie: bytes, number: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """(samples, (width, height)) of each run of samples with one description, in order.
+
+    Args:
+        movie: content of the box `moov`.
+        number: of a track of pictures; nothing comes of one with a single description.
+    """
+    for track in boxes_in(movie):
+        if track.kind != b"trak" or track_number(track) != number:
+            continue
+        table = find_path(track.content, b"mdia", b"minf", b"stbl")
+        boxes = {} if table is None else {box.kind: box.content for box in boxes_in(table.content)}
+        entries = list(boxes_in(boxes.get(b"stsd", b"")[8:]))
+        offsets = boxes.get(b"stco") or boxes.get(b"co64") or b""
+        if len(entries) < 2 or len(offsets) < 8:
+            return
+        sizes = [(int.from_bytes(one.content[24:26], "big"),
+                  int.from_bytes(one.content[26:28], "big")) for one in entries]  # fmt: skip
+        yield from _runs(boxes.get(b"stsc", b""), int.from_bytes(offsets[4:8], "big"), sizes)
+
+
+def _runs(
+    table: bytes, chunks: int, sizes: list[tuple[int, int]]
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Of the table that tells how many samples each chunk has (`stsc`)."""
+    rows = [
+        tuple(int.from_bytes(table[at + place : at + place + 4], "big") for place in (0, 4, 8))
+        for at in range(8, len(table) - 11, 12)
+    ]
+    for row, following in zip(rows, [*rows[1:], (chunks + 1, 0, 0)], strict=True):
+        first, samples, description = row
+        if 1 <= description <= len(sizes) and first <= following[0] <= chunks + 1:
+            yield (following[0] - first) * samples, sizes[description - 1]
 
 
 def sample_kinds(movie: bytes) -> dict[int, str]:

@@ -7,6 +7,7 @@ nothing, and a key frame is decoded only where they are new.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -17,15 +18,30 @@ from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.picture.field_order import FieldOrder, field_order_of
+from vidrestore.video.read.h264 import units_with_lengths
 
-__all__ = ["OTHER_ORDER_WAY", "ChangeFinder", "FormatChange", "PictureFormat", "split_advice"]
+__all__ = [
+    "CAPTIONS",
+    "OTHER_ORDER_WAY",
+    "ChangeFinder",
+    "FormatChange",
+    "PictureFormat",
+    "format_of",
+    "split_advice",
+]
 
 Packet: TypeAlias = "AvPacket[Any]"
+
+CAPTIONS = b"GA94"
+"""The mark of closed captions in what pictures carry beside samples (ATSC A/53, part 4)."""
 
 _MOST_HEADERS = 500
 """Different headers that are looked at; more is a stream that varies without end."""
 
 _H264_SEQUENCE, _HEVC_SEQUENCE = 7, 33
+_WITH_HEADERS = ("mpeg2video", "mpeg1video", "h264", "hevc", "vp8", "vp9")
+_VP8_HEAD, _VP9_HEAD = slice(3, 10), slice(0, 9)
+"""Bytes of a key frame that tell its size (RFC 6386, section 9.1; VP9 bitstream, section 6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +99,49 @@ class ChangeFinder:
     def __init__(self, stream: VideoStream) -> None:
         self._codec = stream.codec_context.name
         self._kind = stream.codec_context.codec.canonical_name
+        self._extradata = stream.codec_context.extradata or b""
+        self._length_bytes = _length_bytes(self._extradata, self._kind)
         self._known: dict[bytes, PictureFormat | None] = {}
         self._last: PictureFormat | None = None
         self._number = 0
+        self.has_captions = False
+        """Whether any of the packets brings closed captions (A53)."""
         self.found: list[tuple[int, Fraction, PictureFormat, PictureFormat]] = []
         """(number of the packet, its time in the file, format before, format after)."""
 
     def add(self, packet: Packet) -> None:
         """Look at the next packet of the stream."""
         number, self._number = self._number, self._number + 1
-        if not packet.is_keyframe or packet.pts is None or len(self._known) > _MOST_HEADERS:
-            return
-        data = bytes(packet)
-        header = _header(data, self._kind)
-        if not header:
+        if not self.has_captions:
+            self.has_captions = CAPTIONS in bytes(packet)
+        if packet.is_keyframe and packet.pts is not None:
+            self.look(bytes(packet), number, packet.pts * packet.time_base)
+
+    @property
+    def reads_headers(self) -> bool:
+        """Whether key frames of the stream's codec tell of their format."""
+        return self._kind in _WITH_HEADERS
+
+    def is_new(self, data: bytes) -> bool:
+        """Whether the headers of a key frame were not met yet.
+
+        Args:
+            data: its beginning, at least.
+        """
+        header = _header(data, self._kind, self._length_bytes)
+        return bool(header) and header not in self._known
+
+    def look(self, data: bytes, number: int, at: Fraction) -> None:
+        """Look at a key frame.
+
+        Args:
+            data: of the packet; its beginning suffices, unless its headers are new.
+            number: of the packet.
+            at: its time, which is handed on.
+        """
+        self.has_captions |= CAPTIONS in data
+        header = _header(data, self._kind, self._length_bytes)
+        if not header or len(self._known) > _MOST_HEADERS:
             return
         if header not in self._known:
             self._known[header] = self._decode(data)
@@ -104,7 +149,7 @@ class ChangeFinder:
         if now is None:
             return
         if self._last is not None and now != self._last:
-            self.found.append((number, packet.pts * packet.time_base, self._last, now))
+            self.found.append((number, at, self._last, now))
         self._last = now
 
     def _decode(self, data: bytes) -> PictureFormat | None:
@@ -112,36 +157,63 @@ class ChangeFinder:
             context = av.CodecContext.create(self._codec, "r")
             assert isinstance(context, av.VideoCodecContext)
             context.thread_count = 1
+            if self._extradata:
+                context.extradata = self._extradata
             frames = [*context.decode(av.Packet(data)), *context.decode(None)]
             frame = frames[0]
         except (*AV_ERRORS, EOFError):
             return None
-        sar = context.sample_aspect_ratio or Fraction(1)
-        return PictureFormat(
-            frame.width,
-            frame.height,
-            frame.format.name,
-            sar if sar > 0 else Fraction(1),
-            bool(frame.interlaced_frame),
-            field_order_of(frame),
-        )
+        return format_of(frame, context)
 
 
-def _header(data: bytes, codec: str) -> bytes:
+def format_of(frame: av.VideoFrame, teller: VideoStream | av.VideoCodecContext) -> PictureFormat:
+    """The format of a decoded frame.
+
+    Args:
+        frame: the frame.
+        teller: who knows the shape of its pixels.
+    """
+    sar = teller.sample_aspect_ratio or Fraction(1)
+    return PictureFormat(
+        frame.width,
+        frame.height,
+        frame.format.name,
+        sar if sar > 0 else Fraction(1),
+        bool(frame.interlaced_frame),
+        field_order_of(frame),
+    )
+
+
+def _length_bytes(extradata: bytes, codec: str) -> int:
+    """Of the length before each unit, as MP4 and Matroska have it; 0 in a byte stream."""
+    if extradata[:1] != b"\1":
+        return 0
+    place = {"h264": 4, "hevc": 21}.get(codec)
+    return (extradata[place] & 3) + 1 if place is not None and len(extradata) > place else 0
+
+
+def _header(data: bytes, codec: str, length_bytes: int) -> bytes:
     """The headers of a key frame that tell its format; empty where it has none."""
     if codec in ("mpeg2video", "mpeg1video"):
         begin = data.find(b"\0\0\1\xb3")
         end = min((at for at in _ends(data, begin) if at >= 0), default=len(data))
         return data[begin:end] if begin >= 0 else b""
-    at, parts = data.find(b"\0\0\1"), list[bytes]()
+    if codec in ("vp8", "vp9"):
+        return data[_VP8_HEAD if codec == "vp8" else _VP9_HEAD]
+    units = units_with_lengths(data, length_bytes) if length_bytes else _whole_units(data)
+    if codec == "h264":
+        return b"".join(unit for unit in units if unit[0] & 0x1F == _H264_SEQUENCE)
+    if codec == "hevc":
+        return b"".join(unit for unit in units if unit[0] >> 1 & 0x3F == _HEVC_SEQUENCE)
+    return b""
+
+
+def _whole_units(data: bytes) -> Iterator[bytes]:
+    at = data.find(b"\0\0\1")
     while at >= 0 and at + 3 < len(data):
         following = data.find(b"\0\0\1", at + 3)
-        kind = data[at + 3]
-        is_h264 = codec == "h264" and kind & 0x1F == _H264_SEQUENCE
-        if is_h264 or (codec == "hevc" and kind >> 1 & 0x3F == _HEVC_SEQUENCE):
-            parts.append(data[at : following if following >= 0 else None])
+        yield data[at + 3 : following if following >= 0 else None]
         at = following
-    return b"".join(parts)
 
 
 def _ends(data: bytes, begin: int) -> tuple[int, int]:

@@ -108,6 +108,10 @@ class Retimer:
         self._seen: dict[int, int] = {}
         self._passed: dict[int, int] = {}
 
+    def is_behind_join(self, index: int) -> bool:
+        """Whether a stream's last packet lies behind a join."""
+        return self._passed.get(index, 0) > 0
+
     def move(self, packet: Packet) -> bool:
         """Set a packet's times; whether it is the first of its stream after a join."""
         if not self._joins:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from av.video.stream import VideoStream
 
@@ -21,9 +21,11 @@ __all__ = [
     "has_cut_index",
     "is_cut_off",
     "is_open_ended",
+    "joined_behind",
     "promised_streams",
 ]
 
+_EBML = b"\x1a\x45\xdf\xa3"
 _CLUSTER = b"\x1f\x43\xb6\x75"
 _BEFORE_CLUSTERS = frozenset(
     bytes.fromhex(name)
@@ -79,6 +81,26 @@ def is_open_ended(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
     return head[:4] == b"RIFF" and int.from_bytes(head[4:], "little") in (0, 0xFFFFFFFF)
+
+
+def joined_behind(path: Path) -> Literal["read", "unread"] | None:
+    """Whether another file lies behind a Matroska, MP4 or MOV file, joined to it byte by byte.
+
+    FFmpeg reads on in Matroska and in MP4 that is written in fragments, with times that start anew;
+    of others it reads the first file only.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if head[4:8] in _FIRST_BOXES:
+            kinds = [kind for kind, _ in _boxes(file)]
+            if kinds.count(b"moov") < 2:
+                return None
+            return "read" if b"moof" in kinds else "unread"
+        segment = _segment(head)
+        if segment is None or segment[1] is None:
+            return None
+        file.seek(segment[1])
+        return "read" if file.read(4) == _EBML else None
 
 
 def has_cut_index(path: Path) -> bool:
@@ -195,7 +217,7 @@ def _segment(head: bytes) -> tuple[int, int | None] | None:
 
     The end is None where the file does not tell; all is None where it is no Matroska file.
     """
-    header = _element_size(head, 4) if head[:4] == b"\x1a\x45\xdf\xa3" else None
+    header = _element_size(head, 4) if head[:4] == _EBML else None
     if header is None:
         return None
     at = header[0] + header[1]

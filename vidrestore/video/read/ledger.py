@@ -185,7 +185,10 @@ class Ledger:
         for packet in self._demuxed(self._counted_streams(wanted)):
             if packet.size == 0:  # asks decoders to flush
                 continue
-            self._count(packet, is_joined=self._retimer.move(packet))
+            is_joined = self._retimer.move(packet)
+            if packet.is_discard and self._retimer.is_behind_join(packet.stream.index):
+                packet = _undiscarded(packet)
+            self._count(packet, is_joined=is_joined)
             if packet.stream.index in wanted:
                 yield packet
 
@@ -344,6 +347,8 @@ class Ledger:
 
     def _count(self, packet: Packet, *, is_joined: bool = False) -> None:
         tally = self.streams[packet.stream.index]
+        if is_joined:  # the headers of the next part are no hole
+            self._read_to = None
         if packet.is_corrupt:
             self.corrupt += 1
         if packet.pts is not None and packet.dts is not None:
@@ -364,6 +369,15 @@ class Ledger:
             self.holes += 1
             self.lacks_beginning |= self._at < 0
         self._at, self._read_to = at, at + size
+
+
+def _undiscarded(packet: Packet) -> Packet:
+    """A packet that is shown: of joined MP4, FFmpeg would drop what it takes for times gone by."""
+    shown: Packet = AvPacket(bytes(packet))
+    shown.stream, shown.time_base = packet.stream, packet.time_base
+    shown.pts, shown.dts, shown.duration = packet.pts, packet.dts, packet.duration
+    shown.is_keyframe = packet.is_keyframe
+    return shown
 
 
 _LONGEST_DELAY_S = 60

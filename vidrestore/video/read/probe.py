@@ -31,10 +31,11 @@ from vidrestore.video.picture.display import display_of, matrix_of_frame, rotati
 from vidrestore.video.picture.field_order import FieldOrder, field_order_of
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data, side_data_names
-from vidrestore.video.read.changes import ChangeFinder, FormatChange
+from vidrestore.video.read.changes import CAPTIONS, ChangeFinder, FormatChange, format_of
 from vidrestore.video.read.clock import Clock, find_joins
-from vidrestore.video.read.damage import is_open_ended
+from vidrestore.video.read.damage import is_open_ended, joined_behind
 from vidrestore.video.read.decoders import decoder_of
+from vidrestore.video.read.indexed_changes import indexed_changes
 from vidrestore.video.read.opening import open_container
 from vidrestore.video.read.presentation import read_presentation
 from vidrestore.video.read.rate import believed_rate
@@ -151,7 +152,8 @@ class VideoInfo:
     light_level: tuple[int, int] | None
     """Of HDR masters: maximum content and frame-average light levels, in cd/m²."""
     side_data: frozenset[str]
-    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC'."""
+    """FFmpeg's names of what the first frame carries beside its samples, such as 'A53_CC', which
+    counts also where it comes later."""
     presentation: Presentation
     """What the container says about showing the picture, beside `sar` and `display_matrix`."""
     streams: tuple[StreamInfo, ...]
@@ -167,6 +169,8 @@ class VideoInfo:
     """Of the whole file, where its own jumps."""
     changes: tuple[FormatChange, ...] = ()
     """Of the picture's format, as far as the file was read."""
+    lacks_joined: bool = False
+    """Whether another file is joined behind it, byte by byte, which nobody reads."""
     sequence: PictureSequence | None = None
     """Its pictures, where it is no file but a sequence of them."""
     sound: Path | None = None
@@ -211,13 +215,19 @@ class VideoInfo:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before the video is restored."""
-        return tuple(self.clock.notes(self.start_s))
+        told = [_UNREAD_WARNING] if self.lacks_joined else []
+        return (*told, *self.clock.notes(self.start_s))
 
     @property
     def attachments(self) -> tuple[StreamInfo, ...]:
         """Fonts and other files inside the file."""
         return tuple(stream for stream in self.streams if stream.type == "attachment")
 
+
+_UNREAD_WARNING = (
+    "another file is joined behind this one byte by byte, and is left out: no program reads it so; "
+    "cut it off and restore it by itself"
+)
 
 _UNSTEADY = ("mpegts", "mpeg", "flv")
 """Formats whose parts can be joined byte by byte, so that the clock jumps where one begins."""
@@ -252,16 +262,33 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     """
     stream = select_video(container, path)
     name = container.format.name
-    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path)
-    clock, changes = read_clock(path, stream.index) if is_counted else (Clock(), ())
+    is_counted = name in (*_UNSTEADY, *_UNTIMED) or is_open_ended(path) or _is_live(container)
+    joined = joined_behind(path)
+    is_counted |= joined == "read"
+    clock, captioned = Clock(), False
+    changes: tuple[FormatChange, ...] = ()
+    if is_counted:
+        clock, changes, captioned = read_clock(path, stream.index)
     rate = stream.average_rate or stream.guessed_rate
     if not name.startswith(("mov", "avi")):  # their steps are those of an index
         told = None if name in _UNTIMED else rate  # FFmpeg's default
-        rate = _rate_of_packets(path, stream.index, told) or rate
+        believed, is_captioned = _look_at_packets(path, stream.index, told)
+        rate, captioned = believed or rate, captioned or is_captioned
     colour = _told_colour(stream)
     frame = _first_frame(container, stream, path)
     info = _gather(path, container, stream, frame, rate, clock)
-    return replace(info, colour=_colour(colour, frame), changes=changes)
+    if name.startswith("mov"):
+        first = format_of(frame, stream)
+        changes, captioned = indexed_changes(container, stream, path, first)
+    if joined == "unread":
+        info = replace(info, lacks_joined=True)
+    beside = info.side_data | ({"A53_CC"} if captioned else set())
+    return replace(info, colour=_colour(colour, frame), changes=changes, side_data=beside)
+
+
+def _is_live(container: InputContainer) -> bool:
+    """Whether a Matroska file was written as it was recorded, without a length and an index."""
+    return container.format.name == "matroska,webm" and not container.duration
 
 
 def _told_colour(stream: VideoStream) -> ColourTags:
@@ -275,18 +302,22 @@ def _told_colour(stream: VideoStream) -> ColourTags:
     )
 
 
-def _rate_of_packets(path: Path, index: int, told: Fraction | None) -> Fraction | None:
-    """Frames per second by the first packets, where the header's number is none of theirs."""
+def _look_at_packets(path: Path, index: int, told: Fraction | None) -> tuple[Fraction | None, bool]:
+    """Of the first packets: frames per second, where the header's number is none of theirs, and
+    whether they bring closed captions.
+    """
     with open_input(path) as container:
         stream = container.streams[index]
         first = islice((one for one in read_packets(container, stream) if one.size), _SAMPLED)
-        seen = [(one.pts, one.duration) for one in first]
+        seen = [(one.pts, one.duration, CAPTIONS in bytes(one)) for one in first]
         base = Fraction(stream.time_base or 1)
-        return believed_rate(told, base, (pts for pts, _ in seen), (one for _, one in seen))
+        rate = believed_rate(told, base, (one[0] for one in seen), (one[1] for one in seen))
+        return rate, any(one[2] for one in seen)
 
 
-def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...]]:
-    """Read all packets of a file: where its clock jumps, and where the picture's format changes.
+def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...], bool]:
+    """Read all packets of a file: where its clock jumps, where the picture's format changes, and
+    whether any picture brings closed captions.
 
     Args:
         path: the file.
@@ -309,10 +340,11 @@ def read_clock(path: Path, picture: int) -> tuple[Clock, tuple[FormatChange, ...
                 yield packet
 
         clock = find_joins(seen(), kinds, picture)
-    return clock, tuple(
+    changes = tuple(
         FormatChange(at_s + clock.shift_s(picture, number), before, after)
         for number, at_s, before, after in finder.found
     )
+    return clock, changes, finder.has_captions
 
 
 @contextmanager
