@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clips import empty_frames, write_clip
 
-from vidrestore import VidRestoreError
+from vidrestore import VideoOpenError, VidRestoreError
 from vidrestore.config import resolve_config
 from vidrestore.job import Job, make_job
 from vidrestore.jobs.chunks import ChunkBuilder, write_chunk
@@ -94,7 +94,10 @@ def test_all_files_at_hand(shared: Path, folder: str) -> None:
             job_of(path)
         except VidRestoreError:
             continue
-        unlike, _ = check(path, (0.01, 0.4, 0.8))
+        try:
+            unlike, _ = check(path, (0.01, 0.4, 0.8))
+        except VideoOpenError:  # of a kind of samples that cannot be restored
+            continue
         looked += 1
         unsteady |= {path.name: unlike} if unlike else {}
     assert looked
