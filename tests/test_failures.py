@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import threading
@@ -54,9 +55,16 @@ def failing_after(count: int, stage: Callable[..., Iterator[Any]]) -> Callable[.
     return broken
 
 
-@pytest.mark.parametrize("at", [0, 24])
+STAGES = ("detect", "track", "align", "restore", "temporal_filter", "blend", "read", "write")
+BRIEFLY = {("detect", 24), ("restore", 24), ("read", 24), ("write", 24), ("blend", 0), ("track", 0)}
+
+
 @pytest.mark.parametrize(
-    "stage", ["detect", "track", "align", "restore", "temporal_filter", "blend", "read", "write"]
+    ("stage", "at"),
+    [
+        pytest.param(*one, marks=() if one in BRIEFLY else pytest.mark.soak)
+        for one in itertools.product(STAGES, (0, 24))
+    ],
 )
 def test_an_exception_in_any_stage_ends_the_run(
     clip: Path,
