@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import threading
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 from clips import face_frames, write_clip
 
+import vidrestore.jobs.analysis as analysis
+import vidrestore.jobs.readers as readers
+import vidrestore.jobs.whole as whole_module
 import vidrestore.pipeline as pipeline
-import vidrestore.run as run_module
 from vidrestore.cli import main
 
 LONG = 220
@@ -52,9 +55,16 @@ def failing_after(count: int, stage: Callable[..., Iterator[Any]]) -> Callable[.
     return broken
 
 
-@pytest.mark.parametrize("at", [0, 24])
+STAGES = ("detect", "track", "align", "restore", "temporal_filter", "blend", "read", "write")
+BRIEFLY = {("detect", 24), ("restore", 24), ("read", 24), ("write", 24), ("blend", 0), ("track", 0)}
+
+
 @pytest.mark.parametrize(
-    "stage", ["detect", "track", "align", "restore", "temporal_filter", "blend", "read", "write"]
+    ("stage", "at"),
+    [
+        pytest.param(*one, marks=() if one in BRIEFLY else pytest.mark.soak)
+        for one in itertools.product(STAGES, (0, 24))
+    ],
 )
 def test_an_exception_in_any_stage_ends_the_run(
     clip: Path,
@@ -65,23 +75,33 @@ def test_an_exception_in_any_stage_ends_the_run(
     at: int,
 ) -> None:
     if stage == "read":
-        broken = failing_after(at, run_module.VideoReader.frames)
-        monkeypatch.setattr(run_module.VideoReader, "frames", broken)
+        broken = failing_after(at, readers.VideoReader.frames)
+        monkeypatch.setattr(readers.VideoReader, "frames", broken)
+    elif stage in ("detect", "track"):
+        part, name = {"detect": (analysis.Looker, "see"), "track": (analysis.Tracker, "add")}[stage]
+        whole_step = getattr(part, name)
+
+        def step(self: Any, frame: Any) -> Any:
+            if frame.index == at:
+                raise RuntimeError("the stage broke")
+            return whole_step(self, frame)
+
+        monkeypatch.setattr(part, name, step)
     elif stage == "write":
-        whole = run_module.VideoWriter.write
+        whole = whole_module.VideoWriter.write
 
         def write(self: Any, frame: Any) -> None:
             if frame.index == at:
                 raise RuntimeError("the stage broke")
             whole(self, frame)
 
-        monkeypatch.setattr(run_module.VideoWriter, "write", write)
+        monkeypatch.setattr(whole_module.VideoWriter, "write", write)
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
     quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]
     quick += ["--temporal-filter.reach-frames", "1", "--restore.measure-noise", "false"]
     quick += ["--restore.conceal-defects", "false", "--align.window-s", "0.2"]
-    code, said = run(capsys, clip, tmp_path / "out.mp4", *quick)
+    code, said = run(capsys, clip, tmp_path / "out.mp4", *quick, "--no-resume")
     assert code == 1
     assert len([line for line in said if line.startswith("vidrestore:")]) == 1
     assert "the stage broke" in said[-1]

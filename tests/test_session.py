@@ -202,7 +202,10 @@ def test_a_run_opens_its_input_four_times(
     monkeypatch.setattr(av, "open", counting)
     arguments = [str(clips[0]), str(tmp_path / "out.mp4"), "--model", "debug", *extra]
     assert main([*arguments, "--report", str(tmp_path / "report.json")]) == 0
-    assert opened == {str(clips[0].resolve()): 4}
+    own = str(tmp_path / ".vr-")  # the output, which is read back before it gets its name
+    assert {k: n for k, n in opened.items() if not k.startswith(own)} == {
+        str(clips[0].resolve()): 4
+    }
     opened.clear()
     assert main(["inspect", str(clips[0]), "--out", str(tmp_path / "tracks.json")]) == 0
     assert opened == {str(clips[0].resolve()): 3}

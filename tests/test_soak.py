@@ -30,6 +30,7 @@ def test_usage_names_every_part_and_its_tool() -> None:
         "hostile_table.py",
         "kill_runs.py",
         "long_clock.py",
+        "many_files.py",
         "decoded_sums.py",
     }
     assert all((ROOT / "tools" / tool).is_file() for tool in tools)

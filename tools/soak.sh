@@ -14,6 +14,7 @@ Without a PART all are run:
   hostile   runs on hostile inputs, options and weights      (tools/hostile_table.py, about 10 min)
   kills     kills runs at random moments, and goes on        (tools/kill_runs.py, about 20 min)
   clock     hours of variable frame rate without drift       (tools/long_clock.py, about 5 min)
+  many      a hundred files in one process without growth    (tools/many_files.py, about 5 min)
   sums      sums the decoded output of a dozen runs          (tools/decoded_sums.py, about 5 min)
   tests     long variants of the tests                       (pytest -m soak, about 5 min)
 
@@ -47,11 +48,11 @@ while [ $# -gt 0 ]; do
             esac
             printf -v "${1#--}" %s "$2"
             shift 2 ;;
-        fuzz | hostile | kills | clock | sums | tests) parts+=("$1"); shift ;;
+        fuzz | hostile | kills | clock | many | sums | tests) parts+=("$1"); shift ;;
         *) refuse "there is no part or option '$1'" ;;
     esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(fuzz hostile kills clock sums tests)
+[ ${#parts[@]} -gt 0 ] || parts=(fuzz hostile kills clock many sums tests)
 [ -z "$sums" ] || [ -f "$sums" ] || refuse "--sums $sums is no file"
 
 shared=${VIDRESTORE_SHARED:-../shared}
@@ -69,6 +70,7 @@ hostile() {
 }
 kills() { python tools/kill_runs.py --count $(((count + 9) / 10)) --seed "$seed"; }
 clock() { python tools/long_clock.py --seed "$seed"; }
+many() { python tools/many_files.py; }
 sums() {
     python tools/decoded_sums.py "$shared/clips" || return 1
     [ -z "$sums" ] || diff "$sums" "$out/sums.log"

@@ -116,6 +116,20 @@ def test_a_video_that_ends_its_worker_each_time_fails(folder: BatchFolder) -> No
         folder.write(replace(video, attempts=(died, died)), lease)
     Worker(folder).run()
     assert only(folder).status == "failed" and "without a word" in only(folder).problems[0]
+    record = json.loads(folder.file_of("records", video, ".json").read_text())
+    assert record["status"] == "failed" and "without a word" in record["problem"]
+
+
+def test_a_damaged_video_that_is_kept_fails_once(tmp_path: Path, clip: bytes) -> None:
+    source = tmp_path / "in" / "tape.mkv"
+    source.parent.mkdir()
+    source.write_bytes(clip[: len(clip) * 3 // 5])
+    folder = planned(tmp_path / "out", source, **{"encode.keep_damaged": True})
+    Worker(folder).run()
+    video = only(folder)
+    assert video.status == "failed" and len(video.attempts) == 1
+    assert "is damaged; the output holds what there is" in video.problems[0]
+    assert 0 < len(decoded_planes(folder.output / "tape.mkv")) < 4
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from clips import face_frames, write_clip
 from vidrestore.batch.state import BatchFolder
 from vidrestore.batch.worker import Worker
 from vidrestore.cli import main
+from vidrestore.cli.batch import batch
+from vidrestore.cli.restore import restore
 
 QUICK = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]
 
@@ -99,3 +102,14 @@ def test_a_batch_from_end_to_end(
     assert main(["batch", "retry", str(out)]) == 0
     assert main(line) == 0
     assert (out / "N_1_02of02.mkv").read_bytes() == (out / "N_1_01of02.mkv").read_bytes()
+
+
+def test_the_guide_names_options_that_there_are() -> None:
+    guide = Path(__file__).parents[2] / "docs" / "batch.md"
+    commands = [batch.commands[name] for name in batch.commands]
+    known = {flag for one in (*commands, restore) for p in one.params for flag in p.opts}
+    named = set()
+    for line in guide.read_text(encoding="utf-8").replace("\n--", " --").splitlines():
+        for part in re.split(r"(?<![=\w/-])vidrestore ", line)[1:]:
+            named |= set(re.findall(r"(?<![\w-])--[a-z][a-z.-]*", part))
+    assert len(named) > 10 and named <= known

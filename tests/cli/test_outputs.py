@@ -165,7 +165,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs the right to mount a small file system")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True, capture_output=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
 
 
 def fill(folder: Path) -> None:
@@ -183,8 +183,9 @@ def test_a_full_disk_keeps_what_is_done(
     output, arguments = small_disk / "out.mp4", ("--crf", "0", "--model", "debug")
     code, said = run(capsys, clip, output, *arguments)
     assert code == 1
-    assert re.search(r"No space left on device|\d KiB more are needed", said.splitlines()[-1])
-    assert "the same command goes on" in said.splitlines()[-1]
+    last = said.splitlines()[-1]
+    assert "No space left on device" in last or "more are needed" in last
+    assert "the same command goes on" in last
     assert [path.suffix for path in small_disk.iterdir()] == [".job"]
     code, said = run(capsys, clip, output, *arguments, "--restart", "--no-resume")
     assert code == 1 and "No space left on device" in said.splitlines()[-1]

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 from clips import face_frames, write_clip
 
@@ -19,6 +20,7 @@ from vidrestore.config import resolve_config
 from vidrestore.errors import VideoWriteError
 from vidrestore.job import Job
 from vidrestore.records.fixity import read_back, sha256_of
+from vidrestore.records.samples import FaceSamples
 
 QUICK: dict[str, Any] = {
     "restore.model": "debug",
@@ -34,6 +36,17 @@ def restored(source: Path, output: Path, **options: Any) -> Job:
         job = session.plan(source, output)
         session.run(job)
     return job
+
+
+class Seen(FaceSamples):
+    """Regions of faces that a test chooses."""
+
+    def __init__(self, boxes: list[npt.NDArray[np.int32]]) -> None:
+        super().__init__()
+        self._chosen = boxes
+
+    def regions(self) -> list[npt.NDArray[np.int32]]:
+        return self._chosen
 
 
 def lines(path: Path) -> list[str]:
@@ -68,11 +81,15 @@ def test_a_change_outside_of_faces_is_found(tmp_path: Path) -> None:
     spoilt[2][10:14, 20:25] ^= 255
     spoilt[4][40:42, 70:80] ^= 255
     other = write_clip(tmp_path / "c.mkv", spoilt, codec="ffv1", pix_fmt="yuv444p")
-    regions = [np.zeros((0, 4), np.int32)] * 4 + [np.array([[60, 30, 90, 50]], np.int32)] * 26
-    _, difference = read_back(other, tmp_path / "sums", job, regions)
+    seen = Seen([np.zeros((0, 4), np.int32)] * 4 + [np.array([[60, 30, 90, 50]], np.int32)] * 26)
+    _, difference = read_back(other, tmp_path / "sums", job, seen)
     assert difference is not None and difference.identical == 28
     assert difference.rectangles == ((2, 2, ((20, 10, 5, 4),)), (4, 4, ((70, 40, 10, 2),)))
-    assert difference.outside_faces == 1
+    assert difference.outside_faces == 1 and difference.unrepeatable == 0
+    seen.sums.extend([0] * 3)  # as if these had been decoded to other samples in the run
+    _, difference = read_back(other, tmp_path / "sums", job, seen)
+    assert difference is not None and difference.unrepeatable == 3
+    assert (difference.identical, difference.outside_faces) == (26, 0)
 
 
 def test_a_frame_too_few_is_told(tmp_path: Path) -> None:

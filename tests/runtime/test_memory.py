@@ -20,7 +20,7 @@ from vidrestore.errors import NotEnoughMemoryError
 from vidrestore.memory_estimate import check_memory, estimate_memory_mib
 from vidrestore.runtime import memory
 from vidrestore.runtime.memory import available_memory_mib, is_out_of_memory, peak_memory_mib
-from vidrestore.video.write.writer import VideoWriter
+from vidrestore.video.write.segment_encoder import SegmentEncoder
 
 FAULTS = """
 import resource, sys
@@ -137,13 +137,12 @@ def test_every_librarys_error_is_known():
     assert not is_out_of_memory(RuntimeError("the stage broke"))
 
 
-def said_of(error, clip, tmp_path, capsys, monkeypatch):
-    def write(self, frame):
-        with self._told():
-            raise error
+def said_of(error, clip, tmp_path, capsys, monkeypatch, *options):
+    def encode(self, frame):
+        raise error
 
-    monkeypatch.setattr(VideoWriter, "write", write)
-    assert main([str(clip), str(tmp_path / "out.mkv"), "--model", "debug"]) == 1
+    monkeypatch.setattr(SegmentEncoder, "encode", encode)
+    assert main([str(clip), str(tmp_path / "out.mkv"), "--model", "debug", *options]) == 1
     assert list(tmp_path.iterdir()) == []
     return capsys.readouterr().err.splitlines()[-1]
 
@@ -156,8 +155,9 @@ def said_of(error, clip, tmp_path, capsys, monkeypatch):
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_out_of_memory_never_blames_the_disk(clip, tmp_path, capsys, monkeypatch, error):
-    said = said_of(error, clip, tmp_path, capsys, monkeypatch)
+@pytest.mark.parametrize("options", [[], ["--no-resume"]], ids=["stored", "not stored"])
+def test_out_of_memory_never_blames_the_disk(clip, tmp_path, capsys, monkeypatch, error, options):
+    said = said_of(error, clip, tmp_path, capsys, monkeypatch, *options)
     assert "out of memory" in said
     assert "space" not in said and "unexpected" not in said
 
@@ -170,8 +170,8 @@ def test_a_full_disk_is_not_called_memory(clip, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("width", "height", "frames", "measured_mib"),
     [
-        (640, 360, 60, 1015),
-        (1280, 720, 60, 1260),
+        (640, 360, 60, 1107),
+        (1280, 720, 60, 1422),
         (3840, 2160, 45, 3377),
         (8000, 8000, 12, 8073),
     ],

@@ -23,7 +23,6 @@ from vidrestore import adapt_restorer
 from vidrestore.config import AlignConfig, BlendConfig, GateConfig, TrackConfig
 from vidrestore.geometry import apply, invert
 from vidrestore.models.interfaces import FaceRestorer
-from vidrestore.models.load import load_restorer
 from vidrestore.models.templates import landmark_template
 from vidrestore.stages.align import align
 from vidrestore.stages.blend import blend, face_changes, face_mask
@@ -124,11 +123,11 @@ def test_fields_are_nearer_to_the_truth_and_keep_their_shift(sharpener: FaceRest
 
 @pytest.mark.parametrize("order", ["top", "bottom"])
 @pytest.mark.parametrize("format", ["yuv420p", "yuv422p10le", "nv12"])
-def test_samples_outside_stay_bit_for_bit(order: str, format: str) -> None:
+def test_samples_outside_stay_bit_for_bit(sharpener: FaceRestorer, order: str, format: str) -> None:
     path = moves(12)
     source = woven(fields_of(path, WIDTH, HEIGHT, noise=3, format=format), order)  # type: ignore[arg-type]
-    debug = load_restorer("debug", device="cpu")
-    for frame, given in zip(restored(source, frame_moves(path), debug), source, strict=True):
+    done = restored(source, frame_moves(path), sharpener)
+    for frame, given in zip(done, source, strict=True):
         assert frame.source is given.picture
         assert (frame.pts, frame.time_base, frame.index) == (
             given.pts,
@@ -173,7 +172,10 @@ SCANS = {
     "film flagged interlaced": (lambda fields: whole(fields, "top"), {"progressive"}),
     "film": (lambda fields: whole(fields, None), {"progressive"}),
     "fields flagged progressive": (lambda fields: woven(fields, "top", None), {"top"}),
-    "bottom flagged progressive": (lambda fields: woven(fields, "bottom", None), {"bottom"}),
+    "fields, bottom first, flagged progressive": (
+        lambda fields: woven(fields, "bottom", None),
+        {"bottom"},
+    ),
     "flagged in the wrong order": (lambda fields: woven(fields, "top", "bottom"), {"top"}),
 }
 
@@ -208,12 +210,11 @@ def test_what_stands_still_is_restored_as_flagged() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, REACH + 1, 2 * REACH])
-def test_one_frame_leaves_for_each_whatever_shots_hold(count: int) -> None:
+def test_one_frame_leaves_for_each_whatever_shots_hold(sharpener: FaceRestorer, count: int) -> None:
     path = moves(2 * count)
     frames = woven(fields_of(path, WIDTH, HEIGHT), "top")
     frames = [replace(frame, is_cut=frame.index in (0, count - 1)) for frame in frames]
-    debug = load_restorer("debug", device="cpu")
-    out = restored(frames, frame_moves(path), debug)
+    out = restored(frames, frame_moves(path), sharpener)
     assert [(one.index, one.pts, one.is_cut) for one in out] == [
         (one.index, one.pts, one.is_cut) for one in frames
     ]

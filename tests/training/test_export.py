@@ -136,6 +136,7 @@ def average(checkpoint: Path) -> dict[str, torch.Tensor]:
     return dict(read_checkpoint(checkpoint).state["average"])
 
 
+@pytest.mark.soak
 def test_an_onnx_prior_draws_the_same(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "prior.onnx"

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidrestore.batch.leases import Lease
+from vidrestore.batch.leases import Lease, LeaseLostError
 from vidrestore.batch.state import BatchFolder, Video, read_json, write_json
 from vidrestore.config import RestoreConfig, resolve_config
-from vidrestore.errors import VideoDecodeError, VidRestoreError
+from vidrestore.errors import VidRestoreError
 from vidrestore.job import Job, make_job
 from vidrestore.records.fixity import sha256_of
 from vidrestore.records.page import render_video
@@ -28,7 +28,7 @@ from vidrestore.runtime.utc import utc_now
 from vidrestore.session import Session
 from vidrestore.structs import RestoreReport
 
-__all__ = ["Sessions", "published_record", "restore_claimed"]
+__all__ = ["Sessions", "describe_failure", "published_record", "record_failure", "restore_claimed"]
 
 _OF_NETWORKS = {"restore": ("noise", "measure_noise", "conceal_defects"), "detect": ("detector",)}
 
@@ -90,7 +90,7 @@ def restore_claimed(
         step: called after each frame that is read back.
 
     Raises:
-        VidRestoreError: it failed; the record says why.
+        Exception: it failed; the record says why.
         LeaseLostError: somebody else has taken it over; nothing of it was published.
     """
     source, final = Path(video.source), folder.output / video.output
@@ -109,13 +109,12 @@ def restore_claimed(
         final.parent.mkdir(parents=True, exist_ok=True)
         lease.require()
         publish(growing, final, overwrite=config.encode.overwrite)
-        _refuse_damaged(done, final)
         return done.report
-    except VidRestoreError as error:
-        record |= {"status": "failed", "problem": _told(error, growing, final)}
-        record["ended"] = utc_now()
+    except LeaseLostError:
+        raise
+    except Exception as error:
         lease.require()
-        _write_record(folder, video, record, None)
+        record_failure(folder, video, record, describe_failure(error, growing, final))
         raise
     finally:
         if lease.is_held():
@@ -163,13 +162,15 @@ def _write_record(
     page.write_text(render_video(record, samples), encoding="utf-8")
 
 
-def _refuse_damaged(done: _Done, final: Path) -> None:
-    if done.report.damaged:
-        raise VideoDecodeError(
-            f"{done.report.source} is damaged; {final} holds what there is, as --keep-damaged asks"
-        )
+def record_failure(folder: BatchFolder, video: Video, record: dict[str, Any], problem: str) -> None:
+    """Write the record and page of a video that failed, with what was known by then."""
+    record = record | {"status": "failed", "problem": problem, "ended": utc_now()}
+    _write_record(folder, video, record, None)
 
 
-def _told(error: VidRestoreError, growing: Path, final: Path) -> str:
-    """What is wrong, with the name that people know."""
-    return str(error).replace(str(growing), str(final))
+def describe_failure(error: Exception, growing: Path, final: Path) -> str:
+    """What is wrong, on one line, with the name of the output that people know."""
+    told = str(error).replace(str(growing), str(final))
+    if not isinstance(error, VidRestoreError):
+        told = f"unexpected error, {type(error).__name__}: {told}"
+    return " ".join(told.split())

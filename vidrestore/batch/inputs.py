@@ -18,7 +18,7 @@ __all__ = ["VIDEO_ENDINGS", "list_inputs"]
 VIDEO_ENDINGS = frozenset(CONTAINERS) | {
     ".asf", ".divx", ".dv", ".f4v", ".gxf", ".m1v", ".m2v", ".mjpeg", ".mjpg", ".mpe", ".mpeg",
     ".mpg", ".mxf", ".ogm", ".ogv", ".rm", ".rmvb", ".tod", ".vob", ".wmv", ".y4m", ".h264",
-    ".264", ".hevc", ".265", ".avc", ".amv", ".mod", ".3g2", ".dvr-ms", ".wtv",
+    ".264", ".hevc", ".265", ".avc", ".amv", ".mod", ".3g2", ".dvr-ms", ".wtv", ".ps", ".trp",
 }  # fmt: skip
 """Of files in folders that are taken for videos."""
 

@@ -165,7 +165,9 @@ def _work(output: str, device: str, threads: int, waits: bool, verbose: int) -> 
     def end(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent tells
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):  # of a terminal: the parent tells
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
     logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.WARNING)
     keep_freed_memory()

@@ -17,14 +17,18 @@ from pathlib import Path
 
 from vidrestore.batch.attempt import (
     Sessions,
+    describe_failure,
     published_record,
+    record_failure,
     restore_claimed,
 )
 from vidrestore.batch.leases import Lease, LeaseLostError
 from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_json
 from vidrestore.config import resolve_config
-from vidrestore.errors import OutputInUseError, VidRestoreError
+from vidrestore.errors import OutputInUseError
+from vidrestore.records.record import begin_record
 from vidrestore.run import Progress
+from vidrestore.runtime.memory import give_back_freed_memory
 from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
 
@@ -140,6 +144,7 @@ class Worker:
             if video.status == "waiting":
                 with contextlib.suppress(LeaseLostError):
                     self._attempt(video, lease)
+                give_back_freed_memory()
                 return True
         return False
 
@@ -148,9 +153,7 @@ class Worker:
             self._finish(video, lease, video.attempts[-1], record["report"]["frames"])
             return
         if len(video.attempts) >= self._settings.max_attempts:  # the last one died without a word
-            self._folder.write(replace(video, status="failed"), lease)
-            self._ended.add(video.id)
-            self.failed += 1
+            self._give_up(video, lease)
             return
         begun = Attempt(utc_now(), lease.holder.host.name, lease.holder.process, self._device)
         tried = replace(video, attempts=(*video.attempts, begun))
@@ -158,25 +161,38 @@ class Worker:
         started = time.monotonic()
         try:
             report = self._restore(video, lease)
-        except VidRestoreError as error:
+        except LeaseLostError:
+            raise
+        except Exception as error:
             if isinstance(error, OutputInUseError) or _is_full(error):
                 self._folder.write(video, lease)  # no attempt: it is not to blame
                 if _is_full(error):
                     raise FullDiskError(str(error)) from error
                 self._pause()
                 return
-            self._fail(tried, lease, time.monotonic() - started, self._reason(error, video))
-        except LeaseLostError:
-            raise
-        except Exception as error:
-            named = f"unexpected error, {type(error).__name__}: {error}"
-            self._fail(tried, lease, time.monotonic() - started, " ".join(named.split()))
+            final = self._folder.output / video.output
+            told = describe_failure(error, self._folder.work_path(video), final)
+            self._fail(tried, lease, time.monotonic() - started, told)
         except BaseException:  # asked to end: no attempt either
             self._folder.write(video, lease)
             raise
         else:
-            ended = replace(begun, seconds=round(time.monotonic() - started, 3))
-            self._finish(tried, lease, ended, report.frames)
+            seconds = time.monotonic() - started
+            if report.damaged:
+                told = f"{video.source} is damaged; the output holds what there is"
+                self._fail(tried, lease, seconds, told, is_last=True)
+            else:
+                ended = replace(begun, seconds=round(seconds, 3))
+                self._finish(tried, lease, ended, report.frames)
+
+    def _give_up(self, video: Video, lease: Lease) -> None:
+        """End a video whose last attempt died without a word."""
+        config = self._folder.config_of(video, self._settings)
+        record = begin_record(Path(video.source), config, None)
+        record_failure(self._folder, video, record, video.problems[-1])
+        self._folder.write(replace(video, status="failed"), lease)
+        self._ended.add(video.id)
+        self.failed += 1
 
     def _restore(self, video: Video, lease: Lease) -> RestoreReport:
         config = self._folder.config_of(video, self._settings)
@@ -206,19 +222,17 @@ class Worker:
         self._ended.add(video.id)
         self.done += 1
 
-    def _fail(self, tried: Video, lease: Lease, seconds: float, reason: str) -> None:
+    def _fail(
+        self, tried: Video, lease: Lease, seconds: float, reason: str, *, is_last: bool = False
+    ) -> None:
         last = replace(tried.attempts[-1], seconds=round(seconds, 3), problem=reason)
         attempts = (*tried.attempts[:-1], last)
-        is_last = len(attempts) >= self._settings.max_attempts
+        is_last = is_last or len(attempts) >= self._settings.max_attempts
         status: Status = "failed" if is_last else "waiting"
         self._folder.write(replace(tried, attempts=attempts, status=status), lease)
         if is_last:
             self._ended.add(tried.id)
             self.failed += 1
-
-    def _reason(self, error: VidRestoreError, video: Video) -> str:
-        growing = str(self._folder.work_path(video))
-        return str(error).replace(growing, str(self._folder.output / video.output))
 
     def _check_stop(self) -> None:
         if self._should_stop():

@@ -7,7 +7,7 @@ the same lines.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,6 +21,8 @@ import numpy.typing as npt
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.job import Job
 from vidrestore.jobs.readers import open_reader
+from vidrestore.records.samples import FaceSamples, sum_of
+from vidrestore.structs import Picture
 from vidrestore.video.boundary import av_boundary
 from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.probe import open_input, select_video
@@ -38,7 +40,6 @@ _JOINED_PX = 8
 """Changed samples nearer than this are one rectangle."""
 
 Mask = npt.NDArray[np.uint8]
-Regions = Sequence[npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Difference:
     rectangles: tuple[tuple[int, int, tuple[tuple[int, int, int, int], ...]], ...]
     """(first frame, last frame, rectangles as x, y, width, height in coded pixels): outside of
     these, no sample of these frames differs. Frames that are not listed are identical."""
+    unrepeatable: int
+    """Frames of a damaged input that were decoded to other samples when it was read again, so that
+    nothing can be said of them: neither identical nor listed."""
     outside_faces: int | None
     """Frames with a difference outside of the regions of restored faces; None if not checked."""
 
@@ -81,7 +85,7 @@ def read_back(
     written: Path,
     framemd5: Path,
     job: Job | None = None,
-    regions: Regions | None = None,
+    samples: FaceSamples | None = None,
     step: Callable[[], None] | None = None,
 ) -> tuple[int, Difference | None]:
     """Decode a file that was written: store its frames' checksums, compare it with the input.
@@ -90,7 +94,7 @@ def read_back(
         written: the file.
         framemd5: where the checksums go.
         job: by which it was written; None compares nothing.
-        regions: where its restored faces are, of each frame.
+        samples: what the run showed: where faces were restored, and the sums of decoded frames.
         step: called after each frame; what it raises ends the reading.
 
     Returns:
@@ -105,7 +109,7 @@ def read_back(
     if job is not None and job.output is not None:
         size = (job.filtered.width, job.filtered.height)
         if is_comparable(job.output, job.filtered.pix_fmt, size):
-            comparison = _Comparison(job.output, regions)
+            comparison = _Comparison(job.output, samples)
     count = 0
     if comparison is None or job is None:
         for _ in frames:
@@ -151,16 +155,21 @@ def _decoded(path: Path, framemd5: Path) -> Iterator[av.VideoFrame]:
 class _Comparison:
     """Compare frame by frame; rectangles are gathered over spans of frames."""
 
-    def __init__(self, plan: OutputPlan, regions: Regions | None) -> None:
-        self._plan, self._regions = plan, regions
-        self._frames = self._identical = self._outside = 0
+    def __init__(self, plan: OutputPlan, samples: FaceSamples | None) -> None:
+        self._plan, self._samples = plan, samples
+        self._regions = [] if samples is None else samples.regions()
+        self._frames = self._identical = self._unrepeatable = self._outside = 0
         self._spans: list[tuple[int, int, tuple[tuple[int, int, int, int], ...]]] = []
         self._mask: Mask | None = None
         self._first = 0
 
-    def add(self, before: Any, after: av.VideoFrame) -> None:
-        mask = _changed(for_encoder(before, self._plan.pix_fmt), after)
+    def add(self, before: Picture, after: av.VideoFrame) -> None:
         index, self._frames = self._frames, self._frames + 1
+        if not self._is_repeated(before, index):
+            self._unrepeatable += 1
+            self._end_span(index)
+            return
+        mask = _changed(for_encoder(before, self._plan.pix_fmt), after)
         if mask is None:
             self._identical += 1
             self._end_span(index)
@@ -175,11 +184,21 @@ class _Comparison:
 
     def finish(self) -> Difference:
         self._end_span(self._frames)
-        outside = None if self._regions is None else self._outside
-        return Difference(self._frames, self._identical, tuple(self._spans), outside)
+        return Difference(
+            self._frames,
+            self._identical,
+            tuple(self._spans),
+            self._unrepeatable,
+            None if self._samples is None else self._outside,
+        )
+
+    def _is_repeated(self, picture: Picture, index: int) -> bool:
+        """Whether a frame was decoded to the same samples as in the run."""
+        known = () if self._samples is None else self._samples.sums
+        return index >= len(known) or known[index] == sum_of(picture)
 
     def _is_outside(self, mask: Mask, index: int) -> bool:
-        if self._regions is None:
+        if self._samples is None:
             return False
         rest = mask.copy()
         boxes = self._regions[index] if index < len(self._regions) else ()

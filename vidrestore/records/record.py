@@ -124,9 +124,15 @@ def fixity_record(
     if difference is not None:
         compared |= asdict(difference)
         compared["statement"] = (
-            f"{difference.identical} of {difference.frames} frames are identical to the input, "
-            "in the others only these rectangles differ"
+            f"{difference.identical} of {difference.frames} frames are identical to the input"
         )
+        if difference.rectangles:
+            compared["statement"] += ", in the others only these rectangles differ"
+        if difference.unrepeatable:
+            compared["statement"] += (
+                f"; {difference.unrepeatable} frames of the damaged input are decoded to other "
+                "samples each time, and are not compared"
+            )
     return {
         "input_sha256": sha256_of(source) if source.is_file() else None,
         "output_sha256": sha256_of(output),

@@ -71,7 +71,7 @@ def check_output(
     """
     assert job.output is not None
     output = job.output.destination
-    frames, difference = read_back(output, framemd5, job, samples.regions(), step)
+    frames, difference = read_back(output, framemd5, job, samples, step)
     if frames != report.frames:
         raise VideoWriteError(
             f"{output}: {report.frames} frames were written and {frames} can be decoded; "

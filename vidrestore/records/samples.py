@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from dataclasses import dataclass, field
 
@@ -10,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrestore.geometry import apply, invert
-from vidrestore.structs import Face, Frame
+from vidrestore.structs import Face, Frame, Picture
 from vidrestore.video.picture.samples import shown_rgb
 
-__all__ = ["Curve", "FaceSamples", "Sample", "crop_around"]
+__all__ = ["Curve", "FaceSamples", "Sample", "crop_around", "sum_of"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -70,6 +71,8 @@ class FaceSamples:
         self.cuts_s: list[float] = []
         self.length_s = 0.0
         self._strength = strength
+        self.sums = array("I")
+        """Of each frame as decoded, by `sum_of`."""
         self._counts = array("I")
         self._boxes = array("i")
 
@@ -79,6 +82,7 @@ class FaceSamples:
         self.length_s = max(self.length_s, time_s)
         if frame.is_cut and frame.index:
             self.cuts_s.append(time_s)
+        self.sums.append(sum_of(frame.source or frame.picture))
         changed = [
             face
             for face in frame.faces
@@ -106,6 +110,14 @@ class FaceSamples:
         self.best[face.track_id] = Sample(face.track_id, time_s, side, *pair)
         if len(self.best) > _MOST_PEOPLE:
             del self.best[min(self.best, key=lambda track: self.best[track].side_px)]
+
+
+def sum_of(picture: Picture) -> int:
+    """A checksum (CRC-32) of all samples, to see whether a frame is decoded to the same again."""
+    total = 0
+    for plane in picture.planes:
+        total = zlib.crc32(np.ascontiguousarray(plane.cpu().numpy()).data, total)
+    return total
 
 
 def crop_around(

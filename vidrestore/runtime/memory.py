@@ -17,6 +17,7 @@ except ImportError:  # Windows
 __all__ = [
     "available_memory_mib",
     "current_memory_mib",
+    "give_back_freed_memory",
     "is_out_of_memory",
     "keep_freed_memory",
     "peak_memory_mib",
@@ -171,3 +172,15 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def give_back_freed_memory() -> None:
+    """Let the C library give freed blocks back to the system, where it can.
+
+    Between the videos of a long-lived process: each thread that comes and goes leaves some, and
+    with `keep_freed_memory` they would add up.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return

@@ -1,7 +1,7 @@
 """Measure the noise of the recording around each face, from the first frames of its track.
 
 A track's noise is measured once in a shot, over at most `FRAMES` frames, and stays: what is decided
-by it does not change from frame to frame.
+by it does not change from frame to frame. Of interlaced frames the top field's lines tell.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from vidrestore.geometry import apply, invert
+from vidrestore.geometry import apply, compose, identity, invert
 from vidrestore.noise_measurement import measured_noise
 from vidrestore.stages._windows import by_shot
 from vidrestore.stages.temporal_filter import COMPARED_PX, COMPARED_SIGMA
 from vidrestore.structs import Array, Frame, NoiseModel, Picture
-from vidrestore.video.picture.samples import Rect, aligned_rect
+from vidrestore.video.picture.fields import combing, top_field
+from vidrestore.video.picture.samples import Rect, aligned_rect, luma_region
 
 __all__ = ["FRAMES", "measure_noise"]
 
@@ -31,6 +32,11 @@ _SURROUNDINGS = 1.4
 """Side of what is looked at, over that of the crop."""
 _LEAST_PX, _MOST_PX = 160, 640
 """Least and greatest side of what is looked at."""
+_LEAST_LINES = 8
+_COMBED = 1.1
+"""Of `fields.combing`: more than noise has."""
+_FRAME_FROM_FIELD = (identity(), np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]]))
+"""(2, 3) from a picture of all lines, and of the top field's lines alone."""
 _FINE_PX = 1.5
 """Blur that takes the finest detail away, in pixels of the frame or of the crop, the larger."""
 
@@ -96,22 +102,34 @@ class _Window:
         return self._known[track]
 
     def _measured(self, track: int) -> NoiseModel | None:
+        first = _alignment(self._frames[0], track)
+        assert first is not None
+        by_field = self._is_interlaced(self._frames[0], first)
         pictures: list[Picture] = []
         regions, faces = [], []
         for frame in self._frames:
             crop_from_frame = _alignment(frame, track)
             if crop_from_frame is None:
                 break
-            pictures.append(frame.picture)
-            regions.append(_surroundings(frame.picture, crop_from_frame, self._crop_px))
-            faces.append(_face(frame.picture, crop_from_frame, self._crop_px))
-        first = _alignment(self._frames[0], track)
-        assert first is not None
+            picture = top_field(frame.picture) if by_field else frame.picture
+            crop_from_picture = compose(crop_from_frame, _FRAME_FROM_FIELD[by_field])
+            pictures.append(picture)
+            regions.append(_surroundings(picture, crop_from_picture, self._crop_px))
+            faces.append(_face(picture, crop_from_picture, self._crop_px))
+        first = compose(first, _FRAME_FROM_FIELD[by_field])
         crop_pixel_px = float(np.sqrt(abs(np.linalg.det(invert(first)[:, :2]))))
         compared_px = COMPARED_SIGMA * self._crop_px / COMPARED_PX * crop_pixel_px
         return measured_noise(
             pictures, regions, faces, _FINE_PX * max(1.0, crop_pixel_px), max(compared_px, 0.3)
         )
+
+    def _is_interlaced(self, frame: Frame, crop_from_frame: Array) -> bool:
+        """Whether the lines of a face are of two moments, whose combs would count as noise."""
+        picture = frame.picture
+        if picture.handle.interlaced_frame:
+            return True
+        face = _face(picture, crop_from_frame, self._crop_px)
+        return face.height >= _LEAST_LINES and combing(luma_region(picture, *face)) > _COMBED
 
 
 def _alignment(frame: Frame, track: int) -> Array | None:

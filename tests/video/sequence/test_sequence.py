@@ -306,6 +306,39 @@ def test_sound_goes_with_the_pictures(tmp_path: Path) -> None:
     assert len(late) == pytest.approx(0.6 * len(data), abs=8192) and data.endswith(late)
 
 
+def test_prores_becomes_dpx_with_its_timecode(tmp_path: Path) -> None:
+    source = make_video(
+        tmp_path / "in.mov",
+        codec="prores_ks",
+        pix_fmt="yuv422p10le",
+        pts=range(4),
+        metadata={"timecode": "10:00:00:24"},
+    )
+    report = restored(source, tmp_path / "out" / "f_%06d.dpx")
+    files = sorted((tmp_path / "out").iterdir())
+    headers = [read_header(one.read_bytes()) for one in files]
+    assert report.frames == len(files) == 4
+    assert [one.timecode for one in headers if one] == [
+        "10:00:00:24", "10:00:01:00", "10:00:01:01", "10:00:01:02"
+    ]  # fmt: skip
+    assert all(one is not None and one.bits == 10 for one in headers)
+    with av.open(str(source)) as container:
+        truth = [frame.to_ndarray(format="rgb48le") for frame in container.decode(video=0)]
+    for file, expected in zip(files, truth, strict=True):
+        written = decode_picture(file).to_ndarray(format="rgb48le")
+        assert np.abs(written.astype(int) - expected).mean() < 0.012 * 65535
+
+
+def test_dpx_and_wave_become_a_film(tmp_path: Path) -> None:
+    source = film_dpx(tmp_path / "in")
+    wave = make_wave(tmp_path / "sound.wav", {})
+    report = restored(source, tmp_path / "film.mkv", encode__audio=str(wave))
+    assert report.frames == 3 and samples_in(source) == samples_in(tmp_path / "film.mkv")
+    told = probe(tmp_path / "film.mkv")
+    assert (told.codec, told.timecode, told.average_rate) == ("ffv1", "01:02:03:00", 24)
+    assert [one.codec for one in told.streams] == ["ffv1", "pcm_s24le"]
+
+
 def test_tags_of_broadcast_wave_go_with_the_pictures(tmp_path: Path) -> None:
     source = write(tmp_path / "in", ".png", "rgb24")
     heard = {"time_reference": "172800000", "originator_reference": "USID1"}

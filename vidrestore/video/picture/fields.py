@@ -10,6 +10,7 @@ to fields by turns as those of luma do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import av
@@ -23,7 +24,14 @@ from vidrestore.video.picture.filter_graph import FilterGraph
 from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.picture.samples import copy_picture, luma_region, picture_from_av
 
-__all__ = ["Seen", "combing", "deinterlaced_fields", "look_at_scan", "with_changed_fields"]
+__all__ = [
+    "Seen",
+    "combing",
+    "deinterlaced_fields",
+    "look_at_scan",
+    "top_field",
+    "with_changed_fields",
+]
 
 Seen: TypeAlias = Literal["progressive", "top", "bottom"] | None
 """How pictures look that follow each other: of one moment each, or of two with that field first;
@@ -114,6 +122,12 @@ def with_changed_fields(
             added = own[changed].astype(np.int32) + now[changed] - was[changed].astype(np.int32)
             own[changed] = added.clip(0, most)
     return whole
+
+
+def top_field(picture: Picture) -> Picture:
+    """The lines of the top field alone, half as many; shares the samples."""
+    lines = tuple(plane[::2] for plane in picture.planes)
+    return replace(picture, planes=lines, height=(picture.height + 1) // 2)
 
 
 def _filtered(
