@@ -11,7 +11,7 @@ from interlaced import fields_of, woven, write_frames
 from moving_face import pan
 from styled_network import write_styled_network
 
-from vidrestore import JobError, RestoreReport, restore_video
+from vidrestore import JobError, Progress, RestoreReport, restore_video
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.jobs.analysis import analyse
 from vidrestore.jobs.join import join
@@ -101,31 +101,20 @@ class StopError(Exception):
     """Raised by progress."""
 
 
-@pytest.mark.parametrize(
-    ("step", "frame"),
-    [
-        pytest.param("analysis", 21, marks=pytest.mark.soak),
-        ("analysis", 43),
-        ("restoring", 20),
-    ],
-)
 def test_a_stopped_run_goes_on(
-    clip: Path,
-    tmp_path: Path,
-    config: RestoreConfig,
-    whole: tuple[RestoreReport, bytes],
-    step: str,
-    frame: int,
+    clip: Path, tmp_path: Path, config: RestoreConfig, whole: tuple[RestoreReport, bytes]
 ) -> None:
+    """It is stopped in its first chunk and its last one, and in its second segment."""
     output = tmp_path / "out.mkv"
+    for at in (("analysis", 21), ("analysis", 43), ("restoring", 20)):
 
-    def stop(progress: object) -> None:
-        if (progress.step, progress.frames) == (step, frame):  # type: ignore[attr-defined]
-            raise StopError
+        def stop(progress: Progress, at: tuple[str, int] = at) -> None:
+            if (progress.step, progress.frames) == at:
+                raise StopError
 
-    with pytest.raises(StopError) as stopped:
-        restore_video(clip, output, config=config, progress=stop)
-    assert "the same command goes on" in "".join(stopped.value.__notes__)
+        with pytest.raises(StopError) as stopped:
+            restore_video(clip, output, config=config, progress=stop)
+        assert "the same command goes on" in "".join(stopped.value.__notes__)
     folder = job_folder(output, None)
     assert folder.is_dir() and not output.exists()
     with pytest.raises(JobError, match=r"blend.strength 1.0 became 0.5; add --restart"):

@@ -14,7 +14,7 @@ from clips import face_frames, write_clip
 from vidrestore.jobs.store import job_folder
 
 OPTIONS = [
-    *("--model", "debug", "--job.segment-s", "0.4", "--detect.size-px", "128"),
+    *("--model", "debug", "--job.segment-s", "0.3", "--detect.size-px", "128"),
     *("--temporal-filter.reach-frames", "1", "--detect.refine-passes", "0"),
     *("--detect.rotated", "false", "--threads", "1"),
 ]
@@ -56,7 +56,7 @@ ENCODERS = [
 @pytest.mark.parametrize(("ending", "more"), ENCODERS)
 def test_a_killed_run_goes_on(tmp_path: Path, ending: str, more: tuple[str, ...]) -> None:
     pix_fmt = "yuv422p10le" if ending == ".mov" else "yuv420p"
-    images = face_frames(32, width=96, height=64)
+    images = face_frames(28, width=96, height=64)
     clip = write_clip(tmp_path / "in.mkv", images, codec="ffv1", pix_fmt=pix_fmt)
     whole, output = tmp_path / f"whole{ending}", tmp_path / f"out{ending}"
     more = more or ("--codec", "libx264")
