@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import JobError, VideoDecodeError
 from vidrestore.job import Job
 from vidrestore.jobs.chunks import Chunk, ChunkBuilder, NoiseKey, read_chunk, write_chunk
+from vidrestore.jobs.following import Follower, Given, Seeker
 from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks, load_networks
@@ -30,8 +31,6 @@ from vidrestore.models.interfaces import FaceDetector
 from vidrestore.pipeline import analysed_frames
 from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.stages.apply_tracks import KnownTracks
-from vidrestore.stages.detect import Looker
-from vidrestore.stages.track import Tracker
 from vidrestore.structs import Array, Frame, NoiseModel
 from vidrestore.tracks import Tracks
 from vidrestore.video.read.prefilter import prefiltered
@@ -98,61 +97,6 @@ def complete_analysis(
     return known, segments["first_frames"]
 
 
-class _Follower(Protocol):
-    """What gives frames their faces, and can go on from what it put down."""
-
-    def add(self, frame: Frame) -> Iterator[Frame]: ...
-
-    def finish(self) -> Iterator[Frame]: ...
-
-    def state(self) -> dict[str, Any]: ...
-
-    def go_on(self, state: dict[str, Any], frames: dict[int, Frame]) -> None: ...
-
-
-class _Seeker:
-    """Detect and track."""
-
-    def __init__(self, detector: FaceDetector, config: RestoreConfig, clock: StageClock) -> None:
-        self._looker = Looker(detector, config.detect)
-        self._tracker = Tracker(config.track)
-        self._clock = clock
-
-    def add(self, frame: Frame) -> Iterator[Frame]:
-        seen = self._clock.call("detect", lambda: self._looker.see(frame), inside="track")
-        yield from self._tracker.add(seen)
-
-    def finish(self) -> Iterator[Frame]:
-        yield from self._tracker.finish()
-
-    def state(self) -> dict[str, Any]:
-        tracker = self._tracker.state()
-        return {"frames": tracker["frames"], "tracker": tracker, "looker": self._looker.state()}
-
-    def go_on(self, state: dict[str, Any], frames: dict[int, Frame]) -> None:
-        self._tracker.go_on(state["tracker"], frames)
-        self._looker.go_on(state["looker"])
-
-
-class _Given:
-    """Put known tracks in the place of both."""
-
-    def __init__(self, known: KnownTracks) -> None:
-        self._known = known
-
-    def add(self, frame: Frame) -> Iterator[Frame]:
-        yield self._known.apply(frame)
-
-    def finish(self) -> Iterator[Frame]:
-        yield from ()
-
-    def state(self) -> dict[str, Any]:
-        return {"frames": []}
-
-    def go_on(self, state: dict[str, Any], frames: dict[int, Frame]) -> None:
-        pass
-
-
 class Analysis:
     """One analysis, begun or gone on with.
 
@@ -176,12 +120,12 @@ class Analysis:
     ) -> None:
         self._store, self._config, self._time_base = store, config, time_base
         self._clock = clock or StageClock()
-        self._follower: _Follower
+        self._follower: Follower
         if tracks is None:
-            self._follower = _Seeker(detector, config, self._clock)
+            self._follower = Seeker(detector, config, self._clock)
         else:
             name = str(config.track.file or "given")
-            self._follower = _Given(KnownTracks(tracks, config.decode.start, name))
+            self._follower = Given(KnownTracks(tracks, config.decode.start, name))
         self._pts: list[int] = []
         self._hashes: dict[int, str] = {}
         """Of decoded frames that are not settled."""
