@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 from batches import planned
-from clips import decoded_planes
+from clips import decoded_planes, face_frames, write_clip
 
 from vidrestore.batch import worker as worker_module
 from vidrestore.batch.leases import LeaseLostError
 from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.batch.verify import verify_batch
 from vidrestore.batch.worker import FullDiskError, Stopped, Worker
+from vidrestore.config import resolve_config
 from vidrestore.errors import OutputInUseError, VideoWriteError
+from vidrestore.job import make_job
+from vidrestore.jobs import whole as whole_module
+from vidrestore.session import Session
 
 
 @pytest.fixture
@@ -174,3 +178,38 @@ def test_edited_tracks_are_taken(folder: BatchFolder) -> None:
     record = json.loads(folder.file_of("records", only(folder), ".json").read_text())
     assert record["report"]["faces"] == 0 and record["report"]["faces_left_alone"] == 4
     assert record["fixity"]["picture"]["identical"] == 4
+
+
+def test_an_attempt_goes_on_where_a_killed_one_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its segments are there; what it restored itself is compared as far as it is known."""
+    (tmp_path / "in").mkdir()
+    frames = face_frames(12, width=160, height=120)
+    write_clip(tmp_path / "in" / "tape.mkv", frames, codec="ffv1")
+    once = planned(tmp_path / "whole", tmp_path / "in", **{"job.segment_s": 0.2})
+    Worker(once).run()
+
+    folder = planned(tmp_path / "out", tmp_path / "in", **{"job.segment_s": 0.2})
+    video = only(folder)
+    growing = folder.work_path(video)
+    growing.parent.mkdir(parents=True)
+
+    def die(store: object, restoring: object, number: int) -> None:
+        if number == 1:
+            raise SystemExit("killed")
+
+    config = folder.config_of(video, folder.settings())
+    of_work = resolve_config(config, {"encode.overwrite": True})
+    with monkeypatch.context() as patched, Session(config) as session:
+        patched.setattr(whole_module, "_check_space", die)
+        with pytest.raises(SystemExit):
+            session.run(make_job(Path(video.source), growing, of_work))
+    [stored] = growing.parent.iterdir()
+    assert len(list((stored / "segments").iterdir())) == 1
+    Worker(folder).run()
+    video = only(folder)
+    assert video.status == "done", video.problems
+    assert (folder.output / "tape.mkv").read_bytes() == (once.output / "tape.mkv").read_bytes()
+    record = json.loads(folder.file_of("records", video, ".json").read_text())
+    assert record["fixity"]["picture"]["lossless"] and record["report"]["frames"] == 12

@@ -142,7 +142,7 @@ def _restore(
 ) -> _Done:
     """Restore into the growing file; what is known is put into `record` as it becomes known."""
     source = Path(video.source)
-    of_work = resolve_config(config, {"encode.overwrite": True})
+    of_work = resolve_config(config, {"encode.overwrite": True, "job.restart": True})
     job = make_job(source, growing, of_work)
     record |= begin_record(source, config, job)
     session, samples = sessions.get(config), FaceSamples(config.blend.strength)
