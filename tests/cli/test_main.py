@@ -126,3 +126,13 @@ def test_python_m_vidrestore_is_the_program() -> None:
     command = [sys.executable, "-m", "vidrestore", "--version"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and vidrestore.__version__ in done.stdout
+
+
+@pytest.mark.parametrize("command", [(), ("train",), ("degrade",), ("export",), ("evaluate",)])
+def test_examples_in_help_have_a_line_each(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "\\b" not in said
+    assert any(line.strip().startswith("vidrestore ") for line in said.splitlines())

@@ -89,7 +89,7 @@ def degrade(
     verbose: int,
     **values: Any,
 ) -> None:
-    r"""Degrade INPUT, a picture, a folder of pictures or a video, into OUTPUT.
+    """Degrade INPUT, a picture, a folder of pictures or a video, into OUTPUT.
 
     A video keeps its frames' times and size, and all other streams. The same seed gives the same
     result. A report holds what was drawn, for each picture in the form of a recipe.
@@ -97,7 +97,7 @@ def degrade(
     \b
     vidrestore degrade good.mp4 old.mp4 --recipe old_film --seed 3
     vidrestore degrade faces/ worse/ --recipe gfpgan
-    """
+    """  # noqa: D301 - click wants the very character
     start_logging(verbose)
     config = resolve_config(None, given_options(values))
     if source.is_dir():

@@ -139,7 +139,7 @@ __all__ = ["evaluate"]
 @verbose_option
 @click.pass_context
 def evaluate(ctx: click.Context, /, **options: Any) -> None:
-    r"""Compare restorers on faces or videos: degrade, restore, measure.
+    """Compare restorers on faces or videos: degrade, restore, measure.
 
     \b
     vidrestore evaluate --model embedded --model gfpgan-1.4 --data faces --out report
@@ -150,7 +150,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     The input itself is always measured too. FOLDER gets index.html (whole in itself), summary.json
     and results.jsonl; the same command gives the same results. What a metric needs and is not here
     is named, and where to get it; for one of --metrics that is an error.
-    """
+    """  # noqa: D301 - click wants the very character
     start_logging(options.pop("verbose"))
     if ctx.invoked_subcommand is None:
         _refuse_idle(ctx, _DATA_ONLY, options["data"] is None, "needs the --data it is about")

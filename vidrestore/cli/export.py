@@ -36,7 +36,7 @@ def export(
     overwrite: bool,
     verbose: int,
 ) -> None:
-    r"""Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
+    """Turn CHECKPOINT, of `vidrestore train`, into FILE: .safetensors or .onnx.
 
     \b
     vidrestore export runs/compact/best.pt compact.safetensors --half
@@ -45,7 +45,7 @@ def export(
 
     The running average of the weights is taken. An ONNX file takes and gives RGB in [-1, 1], (N, 3,
     S, S), and is compared with torch before it is kept.
-    """
+    """  # noqa: D301 - click wants the very character
     start_logging(verbose)
     if half and destination.suffix == ".onnx":
         raise UsageError("--half: is for .safetensors; an ONNX file is written in float32")

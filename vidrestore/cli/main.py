@@ -72,12 +72,12 @@ class _Commands(click.Group):
 )
 @click.version_option(vidrestore.__version__, prog_name="vidrestore")
 def cli() -> None:
-    r"""Restore the faces in a video: steady over time, in sync, all else carried over.
+    """Restore the faces in a video: steady over time, in sync, all else carried over.
 
     \b
     vidrestore tape.mp4 restored.mp4
     vidrestore tape.mp4 restored.mp4 --strength 0.7 --preview before_after.png
-    """
+    """  # noqa: D301 - click wants the very character
 
 
 def main(arguments: list[str] | None = None) -> int:

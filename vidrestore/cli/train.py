@@ -105,7 +105,7 @@ def train(
     processes: int,
     verbose: int,
 ) -> None:
-    r"""Train a network as CONFIG says: the name of one that ships, or a YAML file by its path.
+    """Train a network as CONFIG says: the name of one that ships, or a YAML file by its path.
 
     \b
     vidrestore train compact_generator --data faces --out runs/compact
@@ -113,7 +113,7 @@ def train(
     vidrestore export runs/compact/best.pt compact.safetensors
 
     A run that was broken off goes on with --resume, and gives what it would have given.
-    """
+    """  # noqa: D301 - click wants the very character
     start_logging(verbose)
     from vidrestore.training.config_files import load_training_config
     from vidrestore.training.inputs import require_inputs
