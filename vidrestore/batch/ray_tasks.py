@@ -53,7 +53,8 @@ def run_ray(
             raise NotAvailableError(
                 f"ray: {error}; start a cluster, or unset RAY_ADDRESS"
             ) from error
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cluster: Any = ray  # typed or not, as its version is
+    resources: dict[str, float] = cluster.cluster_resources()
     device, gpus = _device(devices, resources)
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(_restore_one)
     watcher = Watcher(folder)
