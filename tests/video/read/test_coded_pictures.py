@@ -78,6 +78,23 @@ def test_packed_b_frames_play_at_their_speed(tmp_path: Path, threads: int) -> No
     assert notes == ()
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_packed_b_frames_that_were_copied_elsewhere_play_alike(tmp_path: Path, ending: str) -> None:
+    """Each packet has the time of its place, as FFmpeg copies it from AVI."""
+    chunks = packed(mpeg4_chunks(tmp_path, b_frames=1))
+    original = write_avi(tmp_path / "packed.avi", chunks, fourcc=b"DX50")
+    copy = tmp_path / f"copy{ending}"
+    with av.open(str(original)) as source, av.open(str(copy), "w") as sink:
+        stream = sink.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.pts, packet.stream = packet.dts, stream
+                sink.mux(packet)
+    (times, notes), (others, _) = times_and_notes(original), times_and_notes(copy)
+    assert [time - others[0] for time in others] == [time - times[0] for time in times]
+    assert len(others) == 25 and notes == ()
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_planes_that_are_not_coded_are_no_loss(tmp_path: Path, threads: int) -> None:
     chunks = mpeg4_chunks(tmp_path, b_frames=0, count=20)

@@ -7,11 +7,12 @@ promises is read from its own headers where they tell, so that a packet without 
 damage by itself.
 
 AVI has no times but the order of its chunks: a picture's time is that of the chunk with which the
-decoder gives it.
+decoder gives it. So it is with packed B-frames that were copied into another container.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ Packet: TypeAlias = "AvPacket[Any]"
 
 _HIDDEN_FRAMES = frozenset({"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"})
 """Decoders of codecs that have packets which show nothing."""
+
+_PACKS = re.compile(rb"DivX\d+(?:Build|b)\d+p")
+"""In the user's data of streams by DivX's encoders that pack."""
 
 _CONCEALS = ("mpegts", "mpeg")
 """Formats that flag a packet as corrupt when a part is lost; the decoder makes the best of it.
@@ -70,12 +74,14 @@ class PacketDecoder:
         self._decoder = decoder_of(stream)
         self._is_indexed = container.format.name.startswith("mov")
         self._conceals = container.format.name in _CONCEALS
-        self._by_chunk = container.format.name == "avi"
+        self._is_avi = self._by_chunk = container.format.name == "avi"
         context = stream.codec_context
         codec = context.codec.canonical_name
         self._counter = picture_counter(codec, context.extradata)
         # By chunks, a picture that is late cannot be told from one that is lost, until the end.
         self._hides = context.name in _HIDDEN_FRAMES or (self._by_chunk and self._counter.is_exact)
+        self._is_packed = not self._is_avi and bool(_PACKS.search(context.extradata or b""))
+        """Whether it is DivX that may pack two pictures into one packet."""
         self._waiting: list[int] = []
         self._silent: list[int] = []
         self._of_two: set[int | None] = set()
@@ -88,6 +94,7 @@ class PacketDecoder:
         self._promised = 0
         self._given = 0
         self._last_chunk: int | None = None
+        self._chunk_step = 1
         self._began = False
         self._ended = False
         self.errors = 0
@@ -121,10 +128,13 @@ class PacketDecoder:
     def _time(self, frame: av.VideoFrame) -> int | None:
         if not self._by_chunk:
             return frame.pts if frame.pts is not None else frame.dts
-        if frame.dts is not None or self._last_chunk is None:
-            self._last_chunk = frame.dts if frame.dts is not None else frame.pts
+        before, told = self._last_chunk, frame.dts if frame.dts is not None else frame.pts
+        if frame.dts is not None or before is None:
+            self._last_chunk = told
+            if told is not None and before is not None and told > before:
+                self._chunk_step = told - before
         else:  # what the decoder held at the end
-            self._last_chunk += 1
+            self._last_chunk = before + (1 if self._is_avi else self._chunk_step)
         return self._last_chunk
 
     def _packets(self) -> Iterator[Packet | None]:
@@ -139,7 +149,7 @@ class PacketDecoder:
                 if not self._is_indexed:  # else the index has told of it
                     self._expect(packet, 1)
                 return []
-            self._expect(packet, self._count(packet))
+            self._expect(packet, self._promised_by(packet))
         try:
             return self._decoder.decode(packet)
         except EOFError:
@@ -148,8 +158,22 @@ class PacketDecoder:
             self.errors += 1
             return []
 
-    def _count(self, packet: Packet) -> int:
-        return self._counter.count(bytes(packet)) if self._counter.is_exact else 1
+    def _promised_by(self, packet: Packet) -> int:
+        """Pictures that a packet promises.
+
+        Packed B-frames in another container than AVI have the times of their packets, too: those of
+        decoding.
+        """
+        if not self._counter.is_exact:
+            return 1
+        data = bytes(packet)
+        if not self._sent and not self._is_avi:
+            self._is_packed |= bool(_PACKS.search(data))
+        count = self._counter.count(data)
+        self._by_chunk |= self._is_packed and count > 1
+        if self._is_packed and self._by_chunk and packet.pts is not None:
+            self._hides, packet.dts = True, packet.pts
+        return count
 
     def _expect(self, packet: Packet, promised: int) -> None:
         if packet.is_discard:
