@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from clips import face_frames, write_clip
 
-import vidrestore.jobs.analysis as analysis
+import vidrestore.jobs.following as following
 import vidrestore.jobs.readers as readers
 import vidrestore.jobs.whole as whole_module
 import vidrestore.pipeline as pipeline
@@ -78,7 +78,9 @@ def test_an_exception_in_any_stage_ends_the_run(
         broken = failing_after(at, readers.VideoReader.frames)
         monkeypatch.setattr(readers.VideoReader, "frames", broken)
     elif stage in ("detect", "track"):
-        part, name = {"detect": (analysis.Looker, "see"), "track": (analysis.Tracker, "add")}[stage]
+        part, name = {"detect": (following.Looker, "see"), "track": (following.Tracker, "add")}[
+            stage
+        ]
         whole_step = getattr(part, name)
 
         def step(self: Any, frame: Any) -> Any:

@@ -101,18 +101,18 @@ def test_bench_beside_another_command(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = "import json; print(json.dumps({'frames': 5, 'faces': 5, 'frames_per_s': 0.5}))"
-    arguments = ["bench", str(clip), "--frames", "5", "--frames", "8", "--model", "debug"]
+    arguments = ["bench", str(clip), "--frames", "5", "--model", "debug"]
     arguments += ["--against", f'"{sys.executable}" -c "{other}"']
     code = main([*arguments, "--out", str(tmp_path / "bench.json")])
     said = capsys.readouterr()
     assert code == 0, said.err
     record = json.loads((tmp_path / "bench.json").read_text())
-    five, eight = record["cases"]
+    [five] = record["cases"]
     assert five["ours"][0]["frames"] == 5
-    assert eight["ours"][0]["peak_memory_mib"] > 100
+    assert five["ours"][0]["peak_memory_mib"] > 100
     assert five["theirs"][0]["frames_per_s"] == 0.5
     assert record["machine"]["torch"]
-    assert "ratio" in said.out and "peak memory" in said.out
+    assert "ratio" in said.out and "peak" in said.out
 
 
 def test_bench_refuses_more_frames_than_there_are(

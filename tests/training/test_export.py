@@ -151,6 +151,7 @@ def test_an_onnx_prior_draws_the_same(checkpoints: dict[str, Path], tmp_path: Pa
         np.testing.assert_allclose(found, network(vectors).numpy(), atol=1e-4)
 
 
+@pytest.mark.soak
 def test_an_onnx_detector_holds_both_networks(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = tmp_path / "detector.onnx"

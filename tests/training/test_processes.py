@@ -38,7 +38,7 @@ def still(task: str, identity: Path, **changes: Any) -> TrainingConfig:
 
 
 @pytest.mark.parametrize(
-    "places", [[1, 4], pytest.param([0, 2, 3, 5, 6], marks=pytest.mark.soak)], ids=str
+    "places", [[1], pytest.param([0, 2, 3, 4, 5, 6], marks=pytest.mark.soak)], ids=str
 )
 def test_two_processes_give_the_gradients_of_one(
     places: list[int], shared: Path, tmp_path: Path
