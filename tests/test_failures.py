@@ -17,7 +17,7 @@ from clips import face_frames, write_clip
 
 import vidrestore.jobs.following as following
 import vidrestore.jobs.readers as readers
-import vidrestore.jobs.whole as whole_module
+import vidrestore.jobs.writers as writers
 import vidrestore.pipeline as pipeline
 from vidrestore.cli import main
 
@@ -90,14 +90,14 @@ def test_an_exception_in_any_stage_ends_the_run(
 
         monkeypatch.setattr(part, name, step)
     elif stage == "write":
-        whole = whole_module.VideoWriter.write
+        whole = writers.VideoWriter.write
 
         def write(self: Any, frame: Any) -> None:
             if frame.index == at:
                 raise RuntimeError("the stage broke")
             whole(self, frame)
 
-        monkeypatch.setattr(whole_module.VideoWriter, "write", write)
+        monkeypatch.setattr(writers.VideoWriter, "write", write)
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
     quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]

@@ -19,6 +19,7 @@ from vidrestore.job import Job
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.readers import open_reader
 from vidrestore.jobs.whole import Callbacks, restore_whole
+from vidrestore.jobs.writers import open_video_writer
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import peak_device_memory_mib, resolve_device
 from vidrestore.pipeline import restored_frames, tracked_frames
@@ -34,7 +35,6 @@ from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
 from vidrestore.video.write.sink import FrameSink
-from vidrestore.video.write.writer import VideoWriter
 from vidrestore.visual.before_after import Preview
 
 __all__ = ["Progress", "give_frames", "inspect_job", "open_writer", "run_job", "single_frame"]
@@ -293,15 +293,7 @@ def open_writer(job: Job) -> FrameSink:
         return FfmpegWriter(
             job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs
         )
-    return VideoWriter(
-        job.output,
-        job.filtered,
-        job.config.encode,
-        window=job.window,
-        threads=job.config.run.threads,
-        max_broken=job.config.decode.max_broken,
-        inputs=job.inputs,
-    )
+    return open_video_writer(job)
 
 
 def _progress(frames: int, total: int | None, seconds: float) -> Progress:

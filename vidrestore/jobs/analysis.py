@@ -148,11 +148,6 @@ class Analysis:
         """Chunks that lead in, of an analysis that goes on."""
         self._resume()
 
-    @property
-    def frames_known(self) -> int:
-        """Frames that were found in chunks."""
-        return self._decoded
-
     def run(
         self,
         source: FrameSource,

@@ -15,11 +15,11 @@ from vidrestore.job import Job
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.plan import job_of
 from vidrestore.jobs.store import FolderStore
+from vidrestore.jobs.writers import open_video_writer
 from vidrestore.report import Tally, check_failures
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.write.packet_file import PacketFile
-from vidrestore.video.write.writer import VideoWriter
 
 __all__ = ["Joined", "join", "join_segments"]
 
@@ -84,7 +84,7 @@ def join_segments(
         tally.join(Tally.from_plain(file.record["tally"]))
         notes += file.record["notes"]
     check_failures(tally, job.config)
-    with _writer(job, lock) as writer:
+    with open_video_writer(job, lock=lock) as writer:
         frames = 0
         for number, (first, file) in enumerate(zip(borders, files, strict=True)):
             if file.record["first"] != first or frames != first:
@@ -102,20 +102,6 @@ def join_segments(
         writer.publish()
         all_notes = (*writer.notes, *dict.fromkeys(notes))
         return Joined(tally, writer.codec, all_notes, writer.is_damaged)
-
-
-def _writer(job: Job, lock: OutputLock) -> VideoWriter:
-    assert job.output is not None
-    return VideoWriter(
-        job.output,
-        job.filtered,
-        job.config.encode,
-        window=job.window,
-        threads=job.config.run.threads,
-        max_broken=job.config.decode.max_broken,
-        inputs=job.inputs,
-        lock=lock,
-    )
 
 
 def _check_borders(path: Path, borders: Sequence[int], frames: int, output: Path) -> None:

@@ -28,13 +28,13 @@ from vidrestore.jobs.plan import check_plan, plan_of
 from vidrestore.jobs.restoring import Restoring
 from vidrestore.jobs.space import check_space, estimate_bytes
 from vidrestore.jobs.store import FolderStore, MemoryStore, Store, job_folder
+from vidrestore.jobs.writers import open_video_writer
 from vidrestore.report import Tally, check_failures
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
-from vidrestore.video.write.writer import VideoWriter
 
 __all__ = ["Callbacks", "Whole", "restore_whole"]
 
@@ -200,17 +200,7 @@ def _written(restoring: Restoring, lock: OutputLock, callbacks: Callbacks) -> Jo
     assert job.output is not None
     tally = Tally(job.config.blend.strength)
     with (
-        VideoWriter(
-            job.output,
-            job.filtered,
-            job.config.encode,
-            window=job.window,
-            threads=job.config.run.threads,
-            max_broken=job.config.decode.max_broken,
-            inputs=job.inputs,
-            borders=frozenset(restoring.borders),
-            lock=lock,
-        ) as writer,
+        open_video_writer(job, lock=lock, borders=frozenset(restoring.borders)) as writer,
         closing(restoring.frames(0, len(restoring.known))) as frames,
     ):
         for frame in frames:

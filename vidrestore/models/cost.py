@@ -154,7 +154,7 @@ def measure_cost(
         precision: number format of its feature maps.
 
     Raises:
-        RuntimeError, NotImplementedError: the network asks for the value of a tensor.
+        RuntimeError: the network asks for the value of a tensor.
     """
     prepared = prepare_for_inference(copy.deepcopy(network).to("meta"), "meta", precision)
     pictures = torch.empty(crops, 3, size_px, size_px, device="meta")
