@@ -17,9 +17,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Aperture": "vidrestore.video.picture.presentation",
     "BatchFailedError": "vidrestore.errors",
-    "Chapter": "vidrestore.video.read.probe",
+    "Chapter": "vidrestore.video.read.info",
     "Clock": "vidrestore.video.read.clock",
-    "ColourTags": "vidrestore.video.read.probe",
+    "ColourTags": "vidrestore.video.read.info",
     "ComponentNoise": "vidrestore.structs",
     "ConfigLike": "vidrestore.config",
     "CropKey": "vidrestore.models.interfaces",
@@ -58,7 +58,7 @@ _HOMES = {
     "RestoreReport": "vidrestore.structs",
     "RestorerRun": "vidrestore.models.interfaces",
     "Session": "vidrestore.session",
-    "StreamInfo": "vidrestore.video.read.probe",
+    "StreamInfo": "vidrestore.video.read.info",
     "StreamPlan": "vidrestore.video.write.stream_plan",
     "Track": "vidrestore.tracks",
     "Tracks": "vidrestore.tracks",
@@ -66,7 +66,7 @@ _HOMES = {
     "UsageError": "vidrestore.errors",
     "VidRestoreError": "vidrestore.errors",
     "VideoDecodeError": "vidrestore.errors",
-    "VideoInfo": "vidrestore.video.read.probe",
+    "VideoInfo": "vidrestore.video.read.info",
     "VideoOpenError": "vidrestore.errors",
     "VideoWriteError": "vidrestore.errors",
     "WeightsError": "vidrestore.errors",
@@ -204,7 +204,7 @@ if TYPE_CHECKING:
     from vidrestore.video.picture.presentation import Aperture, Presentation, Projection
     from vidrestore.video.read.changes import FormatChange, PictureFormat
     from vidrestore.video.read.clock import Clock, Join
-    from vidrestore.video.read.probe import Chapter, ColourTags, StreamInfo, VideoInfo
+    from vidrestore.video.read.info import Chapter, ColourTags, StreamInfo, VideoInfo
     from vidrestore.video.read.source import FrameSource
     from vidrestore.video.read.window import Window
     from vidrestore.video.sequence.files import PictureSequence

@@ -26,7 +26,9 @@ from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.printable import well_formed
 from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.filter_trial import filters_of, try_filters
-from vidrestore.video.read.probe import VideoInfo, open_input, read_info
+from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.opening import open_input
+from vidrestore.video.read.probe import read_info
 from vidrestore.video.read.scan import with_scan
 from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence

@@ -19,7 +19,7 @@ from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import VideoDecodeError, VideoOpenError, VidRestoreError
 from vidrestore.video.boundary import av_boundary, unexpected
 from vidrestore.video.read.damage import cut_within_packets
-from vidrestore.video.read.probe import open_input
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.write.remux import StreamCopier
 from vidrestore.video.write.writer import VideoWriter

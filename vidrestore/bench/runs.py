@@ -157,7 +157,8 @@ def bench(
 
 def _frame_times(source: Path) -> list[float]:
     """Presentation times in seconds of all frames, from the start of the file, by packets alone."""
-    from vidrestore.video.read.probe import open_input, probe
+    from vidrestore.video.read.opening import open_input
+    from vidrestore.video.read.probe import probe
 
     info = probe(source)
     with open_input(source) as container:

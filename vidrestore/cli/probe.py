@@ -29,14 +29,14 @@ def probe(source: Path, verbose: int, **values: Any) -> None:
     """Show what INPUT holds: picture, timing, colour, streams, chapters."""
     start_logging(verbose)
     if is_sequence(source):
-        from vidrestore.video.read.probe import describe
+        from vidrestore.video.read.describe import describe
         from vidrestore.video.sequence.info import sequence_info
 
         decode = resolve_config(None, given_options(values)).decode
         echo(*describe(sequence_info(source, decode)))
         return
     check_video(source)
-    from vidrestore.video.read.probe import describe
+    from vidrestore.video.read.describe import describe
     from vidrestore.video.read.probe import probe as look
 
     echo(*describe(look(source)))

@@ -144,7 +144,7 @@ def _plan_lines(job: Job) -> Iterator[str]:
     """What would be done, for `--dry-run`."""
     import yaml
 
-    from vidrestore.video.read.probe import describe
+    from vidrestore.video.read.describe import describe
 
     assert job.output is not None
     yield from describe(job.info)

@@ -15,9 +15,9 @@ from vidrestore.job import Job
 from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.structs import Frame, Picture
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.pictures import PictureStream, open_stream
 from vidrestore.video.read.prefilter import prefiltered
-from vidrestore.video.read.probe import open_input
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.read.window import Window
 

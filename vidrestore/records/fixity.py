@@ -24,8 +24,9 @@ from vidrestore.jobs.readers import open_reader
 from vidrestore.records.samples import FaceSamples, sum_of
 from vidrestore.structs import Picture
 from vidrestore.video.boundary import av_boundary
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.prefilter import prefiltered
-from vidrestore.video.read.probe import open_input, select_video
+from vidrestore.video.read.streams import select_video
 from vidrestore.video.write.codecs import equal_layouts
 from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.plan import OutputPlan

@@ -22,7 +22,8 @@ from vidrestore.records.fixity import Difference, sha256_of
 from vidrestore.runtime.printable import well_formed, well_formed_record
 from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
-from vidrestore.video.read.probe import VideoInfo, probe
+from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.probe import probe
 
 __all__ = ["FORMAT", "VERSION", "begin_record", "finish_record", "fixity_record"]
 

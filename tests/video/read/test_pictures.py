@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from videos import Audio, make_video, planes_of
 
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.pictures import (
     PictureStream,
     TimedPicture,
@@ -18,7 +19,7 @@ from vidrestore.video.read.pictures import (
     nominal_step,
     open_stream,
 )
-from vidrestore.video.read.probe import open_input, probe
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.window import Window, window_of
 
 Given = list[TimedPicture]

@@ -10,7 +10,8 @@ import pytest
 from videos import Audio, Chapter, Colour, Subtitle, make_video
 
 from vidrestore.errors import VideoOpenError
-from vidrestore.video.read.probe import describe, probe
+from vidrestore.video.read.describe import describe
+from vidrestore.video.read.probe import probe
 
 
 def test_tells_what_the_file_holds(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from vidrestore.job import make_job
 from vidrestore.structs import Display, Frame
 from vidrestore.video.picture.field_order import FieldOrder, field_order_of, with_field_order
 from vidrestore.video.picture.samples import picture_from_av
-from vidrestore.video.read.probe import describe, probe
+from vidrestore.video.read.describe import describe
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 
 SIZE = (64, 48)

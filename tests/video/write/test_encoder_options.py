@@ -16,7 +16,8 @@ from videos import make_video, planes_of
 
 from vidrestore.config import EncodeConfig
 from vidrestore.video.picture.samples import picture_from_av
-from vidrestore.video.read.probe import VideoInfo, probe
+from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.probe import probe
 from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.encoder_options import (
     encoder_options,

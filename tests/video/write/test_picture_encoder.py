@@ -17,7 +17,7 @@ from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import VideoWriteError
 from vidrestore.structs import Frame
 from vidrestore.video.picture.samples import picture_from_av
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.picture_encoder import PictureEncoder

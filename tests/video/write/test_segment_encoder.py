@@ -13,7 +13,8 @@ from clips import empty_frames, write_clip
 
 from vidrestore.config import EncodeConfig
 from vidrestore.structs import Frame
-from vidrestore.video.read.probe import VideoInfo, probe
+from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import DecodeConfig, VideoReader
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoded_packet import EncodedPacket

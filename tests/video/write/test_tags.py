@@ -13,7 +13,8 @@ from rewriting import plan_job, rewrite
 from videos import Audio, make_video
 from videos import Chapter as MadeChapter
 
-from vidrestore.video.read.probe import Chapter, StreamInfo, VideoInfo, probe
+from vidrestore.video.read.info import Chapter, StreamInfo, VideoInfo
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.tags import chapters_for, container_tags, stream_tags
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError
 from vidrestore.video.ffmpeg.arguments import parse_arguments, video_encoder
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.write.codecs import PROGRESSIVE_ONLY, CodecChoice, equal_layouts
 
 __all__ = ["ffmpeg_choice"]

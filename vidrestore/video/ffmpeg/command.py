@@ -15,7 +15,7 @@ from typing import Any
 
 from vidrestore.config import EncodeConfig
 from vidrestore.video.ffmpeg.arguments import parse_arguments, video_encoder
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoder_options import PARAMETERS, master_parameters, muxer_options
 from vidrestore.video.write.plan import OutputPlan

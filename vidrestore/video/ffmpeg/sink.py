@@ -26,7 +26,7 @@ from vidrestore.structs import Frame
 from vidrestore.video.boundary import UNEXPECTED, reason_of
 from vidrestore.video.ffmpeg.command import ffmpeg_command
 from vidrestore.video.ffmpeg.program import EncoderProcess, require_ffmpeg
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.conversion import for_encoder
 from vidrestore.video.write.one_order import require_one_order

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from av.video.stream import VideoStream
 
 if TYPE_CHECKING:
-    from vidrestore.video.read.probe import VideoInfo
+    from vidrestore.video.read.info import VideoInfo
     from vidrestore.video.read.window import Window
 
 __all__ = [

@@ -21,7 +21,7 @@ from vidrestore.video.picture.filter_graph import FilterError, FilterGraph
 from vidrestore.video.picture.filter_text import parse_filters
 
 if TYPE_CHECKING:
-    from vidrestore.video.read.probe import ColourTags, VideoInfo
+    from vidrestore.video.read.info import ColourTags, VideoInfo
 
 __all__ = ["filters_of", "last_filter", "shape_after", "try_filters"]
 

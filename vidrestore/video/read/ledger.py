@@ -11,7 +11,6 @@ Two passes are made, one for the picture and one for what is copied; each keeps 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,10 +30,11 @@ from vidrestore.video.read.damage import (
     is_open_ended,
     promised_streams,
 )
-from vidrestore.video.read.probe import is_cover
+from vidrestore.video.read.streams import is_cover
+from vidrestore.video.read.tally import StreamTally
 from vidrestore.video.read.transport import LateStream, late_streams
 
-__all__ = ["READ_WHOLE", "Ledger", "StreamTally", "is_indexed"]
+__all__ = ["READ_WHOLE", "Ledger", "is_indexed"]
 
 Packet: TypeAlias = "AvPacket[Any]"
 
@@ -44,72 +44,14 @@ _TILED = ("matroska,webm", "flv")
 READ_WHOLE = (*_TILED, "mpegts", "mpeg")
 """Formats without an index: all their streams are read, for each is a witness of the others."""
 
-_WILD_S = 60
-"""A step so far ahead, and many times all that came before, is a damaged time and no gap."""
-
 _LEAST_HOLE = 128
 """Bytes between two packets that no headers between them explain."""
-
-_ROUNDING_S = Fraction(1, 100)
-"""Times of sound may be off by so much, where a format counts milliseconds or frames."""
 
 _LEAST_UNREAD = 0.02
 """Share of a file that may lie behind its last packet."""
 
 _MOST_STRAYS = 10_000
 """Errors of PyAV itself, as for streams it does not know; after more than that, it has failed."""
-
-
-@dataclass(slots=True)
-class StreamTally:
-    """One stream's packets, so far."""
-
-    is_sound: bool = False
-    """Whether each packet begins where the one before ends."""
-    packets: int = 0
-    """Whole packets."""
-    cut_off: int = 0
-    """Packets of which the end of the file cuts off a part."""
-    first_ticks: int | None = None
-    """Decoding times of the first and last packet."""
-    last_ticks: int | None = None
-    first_s: Fraction | None = None
-    """Presentation times, on the container's clock."""
-    end_s: Fraction | None = None
-    """The latest end of a packet."""
-    missing_s: Fraction = Fraction(0)
-    """Time that lies in gaps between packets."""
-    gap_at_s: Fraction | None = None
-    """Where the first gap begins."""
-    length_s: Fraction = Fraction(0)
-    """Sum of the packets' own durations."""
-
-    def add(self, packet: Packet, *, is_joined: bool = False) -> None:
-        """Count a packet; between joined parts nothing is missing."""
-        self.packets += 1
-        ticks = packet.dts if packet.dts is not None else packet.pts
-        self.first_ticks = ticks if self.first_ticks is None else self.first_ticks
-        self.last_ticks = ticks if ticks is not None else self.last_ticks
-        pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None:
-            return
-        start_s = pts * packet.time_base
-        length_s = Fraction(packet.duration or 0) * packet.time_base
-        self.first_s = start_s if self.first_s is None else min(self.first_s, start_s)
-        gap_s = start_s - self.end_s if self.end_s is not None else Fraction(0)
-        if gap_s > max(Fraction(_WILD_S), 10 * self.length_s):
-            return
-        if self.is_sound and length_s and not is_joined and gap_s > max(length_s / 2, _ROUNDING_S):
-            assert self.end_s is not None
-            self.missing_s += start_s - self.end_s
-            self.gap_at_s = self.end_s if self.gap_at_s is None else self.gap_at_s
-        self.end_s = max(self.end_s or start_s, start_s + length_s)
-        self.length_s += length_s
-
-    @property
-    def step_s(self) -> Fraction:
-        """Mean duration of a packet; 0 where the file does not tell."""
-        return self.length_s / self.packets if self.packets else Fraction(0)
 
 
 class Ledger:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from vidrestore.runtime.inputs import require_file
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-__all__ = ["check_input", "open_container"]
+__all__ = ["check_input", "open_container", "open_input"]
 
 _VIDEO = (
     "3g2 3gp 4xm amv apng apv asf asf_o av1 avi avs avs2 avs3 bethsoftvid bfi bink brstm c93 "
@@ -99,6 +101,22 @@ def open_container(path: Path) -> InputContainer:
     except (*AV_ERRORS, OSError) as error:
         told = f"{path}: cannot be opened as a video ({reason_of(error)})"
         raise VideoOpenError(told) from error
+
+
+@contextmanager
+def open_input(path: Path) -> Iterator[InputContainer]:
+    """Open a file for reading, with errors that say what to do.
+
+    Streams must not be used once the container is closed: that ends the interpreter.
+
+    Raises:
+        VideoOpenError: if it cannot be opened.
+    """
+    container = open_container(path)
+    try:
+        yield container
+    finally:
+        container.close()
 
 
 def _open(path: Path, options: dict[str, str]) -> InputContainer:

@@ -28,9 +28,11 @@ from vidrestore.video.boundary import av_boundary, wind
 from vidrestore.video.picture.field_order import with_field_order
 from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.read.changes import split_advice
+from vidrestore.video.read.frame_format import with_format
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.packets import Decoded, PacketDecoder
-from vidrestore.video.read.probe import VideoInfo, open_input, with_format
 from vidrestore.video.read.window import Window
 
 __all__ = ["PictureStream", "TimedPicture", "info_in", "new_ledger", "nominal_step", "open_stream"]

@@ -23,7 +23,9 @@ from vidrestore.config import DecodeConfig
 from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Frame
 from vidrestore.video.read.damage import frames_beyond_end
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.ledger import Ledger
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.pictures import (
     PictureStream,
     info_in,
@@ -31,7 +33,7 @@ from vidrestore.video.read.pictures import (
     nominal_step,
     open_stream,
 )
-from vidrestore.video.read.probe import VideoInfo, open_input, probe
+from vidrestore.video.read.probe import probe
 from vidrestore.video.read.promise import missing_frames
 from vidrestore.video.read.shortfall import FrameTimes, Shortfall, refuse_damaged
 from vidrestore.video.read.shot_cuts import CutDetector

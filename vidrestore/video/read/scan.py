@@ -23,7 +23,7 @@ from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.h264 import H264Pictures
 
 if TYPE_CHECKING:
-    from vidrestore.video.read.probe import VideoInfo
+    from vidrestore.video.read.info import VideoInfo
 
 __all__ = ["NUMBERS", "ORDERS", "with_scan"]
 

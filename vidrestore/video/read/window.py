@@ -17,7 +17,8 @@ from vidrestore.errors import VideoDecodeError, VideoOpenError
 from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.read.changes import OTHER_ORDER_WAY, split_advice
 from vidrestore.video.read.clock import Retimer
-from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.opening import open_input
 
 __all__ = ["Window", "change_warnings", "window_of"]
 

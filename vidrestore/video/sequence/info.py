@@ -16,7 +16,9 @@ from vidrestore.structs import Display
 from vidrestore.video.picture.layouts import native_format
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.picture.side_data import side_data_names
-from vidrestore.video.read.probe import ColourTags, StreamInfo, VideoInfo, open_input, stream_infos
+from vidrestore.video.read.info import ColourTags, StreamInfo, VideoInfo
+from vidrestore.video.read.opening import open_input
+from vidrestore.video.read.streams import stream_infos
 from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.dpx import read_header
 from vidrestore.video.sequence.files import ENDINGS, PictureSequence, find_sequence

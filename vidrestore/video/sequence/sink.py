@@ -20,7 +20,7 @@ from vidrestore.config import EncodeConfig
 from vidrestore.errors import UsageError, VideoOpenError, VideoWriteError
 from vidrestore.structs import Frame, Picture
 from vidrestore.video.ffmpeg.arguments import check_arguments
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.dpx import with_fields_of, with_timecode
 from vidrestore.video.sequence.files import ENDINGS, pattern_of

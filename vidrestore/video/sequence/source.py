@@ -10,7 +10,7 @@ from vidrestore.errors import VideoDecodeError
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame, Picture
 from vidrestore.video.picture.samples import picture_from_av
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.shot_cuts import CutDetector
 from vidrestore.video.read.window import Window

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 
 from vidrestore.config import EncodeConfig
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.write.containers import CONSTANT_RATE
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.source_kind import encoder_profile

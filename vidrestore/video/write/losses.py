@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from av.stream import Disposition
 
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.write.presentation import STEREO_IN_MP4
 
 __all__ = ["CAPTION_CODECS", "picture_losses", "tag_losses"]

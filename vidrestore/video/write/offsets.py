@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.write.containers import CONSTANT_RATE
 from vidrestore.video.write.plan import OutputPlan
 from vidrestore.video.write.stream_plan import stream_name

@@ -8,7 +8,7 @@ from vidrestore.errors import VideoWriteError
 from vidrestore.structs import Frame
 from vidrestore.video.picture.field_order import field_order_of
 from vidrestore.video.read.changes import OTHER_ORDER_WAY, split_advice
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 
 __all__ = ["require_one_order"]

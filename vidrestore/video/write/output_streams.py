@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.video.picture.presentation import Presentation
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.acm_sound import acm_elements, add_acm_stream, wave_header
 from vidrestore.video.write.copied_stream import add_copied_stream

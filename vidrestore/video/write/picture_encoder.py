@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from vidrestore.config import EncodeConfig
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoded_packet import DecodingTimes, EncodedPacket
 from vidrestore.video.write.plan import OutputPlan

@@ -29,7 +29,8 @@ from vidrestore.video.boundary import av_boundary, read_packets, wind
 from vidrestore.video.ffmpeg.arguments import check_arguments
 from vidrestore.video.ffmpeg.choice import ffmpeg_choice
 from vidrestore.video.picture.layouts import layout_of
-from vidrestore.video.read.probe import VideoInfo, open_input
+from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
 from vidrestore.video.write.containers import Container, container_of
 from vidrestore.video.write.losses import picture_losses, tag_losses

@@ -14,8 +14,8 @@ from fractions import Fraction
 from vidrestore.video.container.matroska import Element
 from vidrestore.video.container.mp4 import Box
 from vidrestore.video.picture.presentation import Aperture, Presentation, Projection, display_size
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.presentation import SPHERICAL_UUID, xml_as_version_2
-from vidrestore.video.read.probe import VideoInfo
 
 __all__ = ["COLOUR", "STEREO_IN_MP4", "Shown", "boxes_for", "elements_for", "shown_of"]
 

@@ -13,7 +13,7 @@ from typing import Literal
 import av
 
 from vidrestore.config import EncodeConfig
-from vidrestore.video.read.probe import ColourTags, VideoInfo
+from vidrestore.video.read.info import ColourTags, VideoInfo
 
 __all__ = ["PROFILES", "Profile", "Wanted", "apply_profile", "as_decoded"]
 

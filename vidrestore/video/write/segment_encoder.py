@@ -14,7 +14,7 @@ from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
 from vidrestore.video.picture.field_order import with_field_order
 from vidrestore.video.picture.side_data import side_data_names
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.codecs import set_interlaced
 from vidrestore.video.write.conversion import for_encoder

@@ -15,7 +15,7 @@ from av.stream import Stream
 
 from vidrestore.config import EncodeConfig
 from vidrestore.errors import UsageError
-from vidrestore.video.read.probe import StreamInfo, VideoInfo
+from vidrestore.video.read.info import StreamInfo, VideoInfo
 from vidrestore.video.write.acm_sound import wave_header
 from vidrestore.video.write.containers import Container
 from vidrestore.video.write.copied_stream import add_copied_stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vidrestore.video.read.probe import StreamInfo, VideoInfo
+from vidrestore.video.read.info import StreamInfo, VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.timecode import advance_timecode
 

@@ -19,7 +19,7 @@ from vidrestore.config import EncodeConfig
 from vidrestore.errors import VideoWriteError, VidRestoreError
 from vidrestore.structs import Frame, Picture
 from vidrestore.video.boundary import reason_of, wind
-from vidrestore.video.read.probe import VideoInfo
+from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.writer import VideoWriter

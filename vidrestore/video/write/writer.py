@@ -31,7 +31,8 @@ from vidrestore.runtime.output_file import OutputFile
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.structs import Frame
 from vidrestore.video.boundary import unexpected
-from vidrestore.video.read.probe import StreamInfo, VideoInfo, open_input
+from vidrestore.video.read.info import StreamInfo, VideoInfo
+from vidrestore.video.read.opening import open_input
 from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoded_packet import EncodedPacket
