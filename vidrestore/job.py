@@ -33,7 +33,7 @@ from vidrestore.video.read.scan import with_scan
 from vidrestore.video.read.window import Window, change_warnings, window_of
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.sequence.info import sequence_info, sequence_window
-from vidrestore.video.sequence.sink import SEQUENCE, plan_sequence
+from vidrestore.video.sequence.plan import SEQUENCE, plan_sequence
 from vidrestore.video.write.offsets import offset_notes
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.trial import empty_frames, try_output
@@ -198,7 +198,7 @@ def _plan(
         return None
     is_folder = info.sequence is not None and not Path(destination).suffix
     if is_folder or is_sequence(Path(destination)):
-        return plan_sequence(info, Path(destination), config.encode)
+        return plan_sequence(info, Path(destination), config.encode, container)
     return plan_output(info, destination, config.encode, container)
 
 

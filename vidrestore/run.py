@@ -33,7 +33,8 @@ from vidrestore.tracks import Tracks, TracksBuilder
 from vidrestore.video.picture.samples import picture_from_rgb
 from vidrestore.video.read.prefilter import prefiltered
 from vidrestore.video.read.source import FrameSource
-from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
+from vidrestore.video.sequence.plan import SEQUENCE
+from vidrestore.video.sequence.sink import SequenceWriter
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.visual.before_after import Preview
 
@@ -286,7 +287,10 @@ def open_writer(job: Job) -> FrameSink:
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
     if job.output.container is SEQUENCE:
-        return SequenceWriter(job.output, job.filtered, job.config.encode, job.window)
+        config = job.config
+        return SequenceWriter(
+            job.output, job.filtered, config.encode, job.window, config.decode.max_broken
+        )
     if job.config.encode.sink == "ffmpeg":
         from vidrestore.video.ffmpeg.sink import FfmpegWriter
 

@@ -22,7 +22,8 @@ from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.info import sequence_info
-from vidrestore.video.sequence.sink import SequenceWriter, plan_sequence
+from vidrestore.video.sequence.plan import plan_sequence
+from vidrestore.video.sequence.sink import SequenceWriter
 from vidrestore.video.sequence.source import SequenceReader
 from vidrestore.video.write.plan import plan_output
 from vidrestore.video.write.sink import FrameSink

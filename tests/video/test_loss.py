@@ -436,7 +436,7 @@ def without_encoding(source: Path, part: dict[str, float]) -> tuple[int, list[ob
         streams = {one.index: out.add_stream_from_template(one, opaque=True) for one in known}
         if streams:
             out.start_encoding()
-            copier = StreamCopier(container, out, streams, window, Fraction(0), source)
+            copier = StreamCopier(container, streams, window, Fraction(0), source)
             copier.advance(None)
             told += [one for i in streams if (one := copier.shortfall(i, f"stream {i}"))]
             told += [i for i in streams if copier.went_back(i)]

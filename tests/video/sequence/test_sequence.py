@@ -26,7 +26,8 @@ from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.dpx import read_header, repack
 from vidrestore.video.sequence.files import ENDINGS
 from vidrestore.video.sequence.pictures import decode_picture, encode_picture, size_of
-from vidrestore.video.sequence.sink import SEQUENCE, SequenceWriter
+from vidrestore.video.sequence.plan import SEQUENCE
+from vidrestore.video.sequence.sink import SequenceWriter
 from vidrestore.video.sequence.source import SequenceReader
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter

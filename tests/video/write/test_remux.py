@@ -32,7 +32,7 @@ def copy(
     written = []
     with av.open(str(source)) as given, av.open(str(output), "w") as out:
         streams = {i: out.add_stream_from_template(given.streams[i], opaque=True) for i in (1, 2)}
-        copier = StreamCopier(given, out, streams, window or Window(), origin_s, source)
+        copier = StreamCopier(given, streams, window or Window(), origin_s, source)
         for step in [*steps, None]:
             copier.advance(None if step is None else Fraction(str(step)))
             written.append(sum(copied.written for copied in copier._streams.values()))

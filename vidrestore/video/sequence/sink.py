@@ -1,6 +1,7 @@
 """Write frames as numbered pictures: `out_%06d.dpx`, or a folder with the input's own names.
 
-All pictures grow in a hidden folder beside their place and move there at `commit`.
+The sound goes into files beside them (`sound.py`). All of it grows in a hidden folder beside its
+place and moves there at `commit`.
 """
 
 from __future__ import annotations
@@ -16,27 +17,23 @@ from types import TracebackType
 import av
 from av.video.reformatter import Colorspace
 
-from vidrestore.config import EncodeConfig
-from vidrestore.errors import UsageError, VideoOpenError, VideoWriteError
+from vidrestore.config import DecodeConfig, EncodeConfig
+from vidrestore.errors import VideoWriteError
 from vidrestore.structs import Frame, Picture
-from vidrestore.video.ffmpeg.arguments import check_arguments
 from vidrestore.video.read.info import VideoInfo
+from vidrestore.video.read.shortfall import Shortfall, refuse_damaged
 from vidrestore.video.read.window import Window
 from vidrestore.video.sequence.dpx import with_fields_of, with_timecode
-from vidrestore.video.sequence.files import ENDINGS, pattern_of
-from vidrestore.video.sequence.pictures import encode_picture, fitting_picture_format, read_head
-from vidrestore.video.write.containers import Container
+from vidrestore.video.sequence.files import pattern_of
+from vidrestore.video.sequence.pictures import encode_picture, read_head
+from vidrestore.video.sequence.plan import before_number, folder_of
+from vidrestore.video.sequence.sound import SoundFiles, sound_file_names
 from vidrestore.video.write.conversion import for_encoder
-from vidrestore.video.write.losses import tag_losses
 from vidrestore.video.write.plan import OutputPlan
-from vidrestore.video.write.profiles import as_decoded
-from vidrestore.video.write.stream_plan import StreamPlan, stream_name
 from vidrestore.video.write.timecode import advance_timecode
 
-__all__ = ["SEQUENCE", "SequenceWriter", "plan_sequence"]
+__all__ = ["SequenceWriter"]
 
-SEQUENCE = Container("image2", tuple(dict.fromkeys(ENDINGS.values())), negative_times=True)
-"""Numbered pictures as a container."""
 
 _MATRICES = {
     "bt709": Colorspace.ITU709,
@@ -47,107 +44,6 @@ _MATRICES = {
 }
 """Of YUV, by `Picture.matrix`."""
 
-_RGB_OF_DEPTH = {8: "rgb24", 10: "gbrp10be", 12: "gbrp12be", 16: "rgb48be"}
-"""What YUV of each depth becomes: one picture file format holds no chroma at its own place."""
-
-
-def plan_sequence(info: VideoInfo, destination: Path, config: EncodeConfig) -> OutputPlan:
-    """Settle how frames are written as pictures, before work.
-
-    Raises:
-        UsageError: it is asked for FFmpeg.
-        VideoWriteError: the kind of file cannot hold the samples, or pictures exist already.
-    """
-    check_arguments(config)
-    if config.sink == "ffmpeg":
-        raise UsageError(f"{destination}: pictures are not written by --sink ffmpeg; leave it out")
-    ending = _ending(info, destination)
-    codec = ENDINGS[ending]
-    pix_fmt, notes = _picture_format(info, destination, codec)
-    if info.sequence is None or len(info.streams) > 1:
-        left = [one for one in info.streams if one.index != info.stream_index]
-        notes += [f"{stream_name(one)} left out: pictures hold no other streams" for one in left]
-        notes += ["chapters left out: pictures hold none"] if info.chapters else []
-    notes += tag_losses(info, codec)
-    _check_place(info, destination, overwrite=config.overwrite)
-    return OutputPlan(
-        destination=destination,
-        container=SEQUENCE,
-        codec=codec,
-        pix_fmt=pix_fmt,
-        why="",
-        wanted=as_decoded(info),
-        streams=tuple(
-            StreamPlan(one.index, "encode" if one.index == info.stream_index else "drop")
-            for one in info.streams
-        ),
-        with_chapters=False,
-        clock_s=Fraction(0),
-        covers={},
-        notes=tuple(notes),
-    )
-
-
-def _ending(info: VideoInfo, destination: Path) -> str:
-    if destination.suffix.lower() in ENDINGS:
-        try:
-            pattern_of(destination)
-        except VideoOpenError as error:
-            raise VideoWriteError(str(error)) from error
-        return destination.suffix.lower()
-    if destination.suffix or info.sequence is None:
-        raise VideoWriteError(
-            f"{destination}: name the pictures by a pattern, such as {destination}/frame_%06d.dpx "
-            f"({', '.join(ENDINGS)})"
-        )
-    return info.sequence.ending
-
-
-def _picture_format(info: VideoInfo, destination: Path, codec: str) -> tuple[str, list[str]]:
-    """The format that the files hold, and a note where samples have to be converted for it."""
-    fitting = fitting_picture_format(codec, info.pix_fmt)
-    if fitting is not None:
-        return fitting, []
-    form = av.VideoFormat(info.pix_fmt)
-    if codec == "mjpeg":
-        own = info.pix_fmt.replace("yuv4", "yuvj4")
-        fitting = fitting_picture_format(codec, own) or "yuvj444p"
-        fitting = fitting if info.bit_depth == 8 else None
-    elif not form.is_rgb and form.is_planar and len(form.components) == 3:
-        fitting = fitting_picture_format(codec, _RGB_OF_DEPTH.get(info.bit_depth, ""))
-    if fitting is None:
-        raise VideoWriteError(
-            f"{destination}: {destination.suffix} holds no {info.pix_fmt} ({info.bit_depth} bit) "
-            "without loss; write .dpx, or a video such as .mkv with --codec ffv1"
-        )
-    return fitting, [f"{info.pix_fmt} is converted to {fitting} for {codec}"]
-
-
-def _check_place(info: VideoInfo, destination: Path, *, overwrite: bool) -> None:
-    is_folder = destination.suffix.lower() not in ENDINGS
-    folder = destination if is_folder else destination.parent
-    if not folder.absolute().parent.is_dir():
-        raise VideoWriteError(f"the folder {folder.parent} does not exist; create it first")
-    if info.sequence is not None and folder.exists():
-        sources = {one.parent.resolve() for one in info.sequence.files}
-        if folder.resolve() in sources and (is_folder or destination == info.path):
-            raise VideoWriteError(f"{destination} is the input itself; choose another folder")
-    held = [] if not folder.is_dir() else _existing(folder, destination, is_folder=is_folder)
-    if held and not overwrite:
-        raise VideoWriteError(
-            f"{destination}: {held[0].name} exists there; choose another name, or add --overwrite"
-        )
-
-
-def _existing(folder: Path, destination: Path, *, is_folder: bool) -> list[Path]:
-    before = "" if is_folder else destination.name.split("%")[0]
-    endings = ENDINGS if is_folder else {destination.suffix.lower()}
-    return sorted(
-        one
-        for one in folder.iterdir()
-        if one.suffix.lower() in endings and one.name.startswith(before) and one.name[0] != "."
-    )
-
 
 class SequenceWriter:
     """A sequence that is written.
@@ -157,13 +53,25 @@ class SequenceWriter:
         source: the input, as probed.
         config: whether pictures that exist are replaced.
         window: the part of the input that is written.
+        max_broken: share of a stream of sound that may be missing, as in `DecodeConfig`.
     """
 
     def __init__(
-        self, plan: OutputPlan, source: VideoInfo, config: EncodeConfig, window: Window
+        self,
+        plan: OutputPlan,
+        source: VideoInfo,
+        config: EncodeConfig,
+        window: Window,
+        max_broken: float | None = None,
     ) -> None:
+        self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self.plan, self._source, self._config, self._window = plan, source, config, window
         self._count = 0
+        self._sounds = sound_file_names(plan.streams, before_number(plan.destination))
+        self._sound: SoundFiles | None = None
+        self._begin_s = Fraction(0)
+        self._heard: list[str] = []
+        self._shortfalls: list[Shortfall] = []
         self._last_pts: int | None = None
         self._steps: set[int] = set()
         self._temporary: Path | None = None
@@ -179,12 +87,12 @@ class SequenceWriter:
         """What a person should know."""
         uneven = len(self._steps) > 1 and max(self._steps) > 1.5 * min(self._steps)
         varies = ["times vary in the input; pictures have none"] if uneven else []
-        return (*self.plan.notes, *varies)
+        return (*self.plan.notes, *varies, *self._heard, *map(str, self._shortfalls))
 
     @property
     def is_damaged(self) -> bool:
-        """Never: nothing is copied."""
-        return False
+        """Whether more of the sound is missing than accepted; known once committed."""
+        return any(one.is_beyond(self._max_broken) for one in self._shortfalls)
 
     def __enter__(self) -> SequenceWriter:
         parent = self._folder.absolute().parent
@@ -198,6 +106,8 @@ class SequenceWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._sound is not None:
+            self._sound.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -220,25 +130,53 @@ class SequenceWriter:
         with self._told():
             (self._temporary / self._name(self._count)).write_bytes(data)
         self._count += 1
+        self._write_sound(frame.pts * frame.time_base)
+
+    def _write_sound(self, until_s: Fraction) -> None:
+        if not self._sounds:
+            return
+        assert self._temporary is not None
+        with self._told():
+            if self._sound is None:
+                self._begin_s = until_s
+                origin_s = until_s + (self._window.first_s or 0)  # a part's times begin at 0
+                self._sound = SoundFiles(
+                    self.plan, self._source, self._sounds, self._temporary, self._window, origin_s
+                )
+            self._sound.advance(until_s - self._begin_s)
+
+    def _finish_sound(self) -> None:
+        """Write the rest of the sound and compare it with what the input promised."""
+        if self._sound is None:
+            return
+        with self._told():
+            self._sound.advance(None)
+            self._heard, self._shortfalls = self._sound.account()
+            self._sound.close()
+        if self.is_damaged and not self._config.keep_damaged:
+            refuse_damaged(self._source.path, self._shortfalls, self._max_broken)
 
     def commit(self) -> None:
-        """Move the pictures to their place.
+        """Move pictures and sound to their place.
 
         Raises:
             VideoWriteError: that fails, or no frame was written.
+            VideoDecodeError: too much of the sound is missing in the input.
         """
         if not self._count:
             raise VideoWriteError(f"{self.plan.destination}: no frame was written")
         assert self._temporary is not None
+        self._finish_sound()
         with self._told():
             self._folder.mkdir(exist_ok=True)
             for number in range(self._count):
                 (self._temporary / self._name(number)).replace(self._folder / self._name(number))
+            for name in self._sounds.values():
+                (self._temporary / name).replace(self._folder / name)
 
     @property
     def _folder(self) -> Path:
-        destination = self.plan.destination
-        return destination.parent if destination.suffix else destination
+        return folder_of(self.plan.destination)
 
     def _name(self, count: int) -> str:
         """The name of a picture: the input's own number, or counted from 1."""
@@ -270,9 +208,10 @@ class SequenceWriter:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
             raise VideoWriteError(
-                f"{self.plan.destination}: cannot be written ({error.strerror}); check the space "
+                f"{self.plan.destination}: cannot be written ({reason}); check the space "
                 "and permissions of its folder"
             ) from error
 

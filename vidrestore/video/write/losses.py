@@ -9,7 +9,7 @@ from av.stream import Disposition
 from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.write.presentation import STEREO_IN_MP4
 
-__all__ = ["CAPTION_CODECS", "picture_losses", "tag_losses"]
+__all__ = ["BROADCAST_WAVE", "CAPTION_CODECS", "picture_losses", "tag_losses"]
 
 _LOST = {
     "DOVI_METADATA": "Dolby Vision metadata",
@@ -36,27 +36,28 @@ _TELLING = ("mp4", "mov", "matroska", "webm")
 _TELL_TAGS = ("mp4", "mov", "matroska", "webm", "flv", "nut")
 """Writers of containers that hold tags of any name."""
 
-_BROADCAST_WAVE = (
+BROADCAST_WAVE = (
     *("originator", "originator_reference", "origination_date", "origination_time"),
     *("time_reference", "coding_history", "umid"),
 )
 """Tags of a WAV file's broadcast extension (EBU Tech 3285)."""
 
 
-def tag_losses(source: VideoInfo, muxer: str) -> Iterator[str]:
+def tag_losses(source: VideoInfo, muxer: str, *, with_sound: bool = False) -> Iterator[str]:
     """What of broadcast's and film's own tags gets lost, one note each.
 
     Args:
         source: the input, as probed.
         muxer: FFmpeg's name of the container's writer.
+        with_sound: whether files of sound, which hold tags, are written beside pictures.
     """
     tells = muxer in _TELL_TAGS
     if source.timecode and not tells and muxer not in ("mxf", "avi", "dpx"):
         yield f"the timecode {source.timecode} cannot be told in this container and will be lost"
     if source.reel_name and not tells and muxer != "mxf":
         yield f"the reel name {source.reel_name} cannot be told in this container and will be lost"
-    held = [key for key in source.metadata if key.lower() in _BROADCAST_WAVE]
-    if held and not tells:
+    held = [key for key in source.metadata if key.lower() in BROADCAST_WAVE]
+    if held and not (tells or with_sound):
         names = ", ".join(held)
         yield f"tags of Broadcast Wave ({names}) cannot be told in this container and will be lost"
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import av
 from av import CodecContext
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.packet import Packet as AvPacket
 from av.stream import Discard, Stream
 
@@ -36,6 +36,9 @@ Packet: TypeAlias = "AvPacket[Any]"
 _REPEATS = ("matroska", "webm", "nut")
 """Formats in which two packets of a stream may have the same time."""
 
+_LEAD_S = Fraction(1, 10)
+"""Sound that decoders hear before the first sample that counts."""
+
 
 @dataclass(slots=True)
 class _Copied:
@@ -44,6 +47,10 @@ class _Copied:
     output: Stream
     is_video: bool
     is_subtitle: bool
+    repeats: bool
+    """Whether two packets may have the same time."""
+    cuts_samples: bool
+    """Whether its converter leaves out samples, so that it wants the packets before a part, too."""
     pads_gaps: bool
     """Whether the muxer itself writes the empty samples between lines (timed text of MP4)."""
     started: bool = False
@@ -60,8 +67,7 @@ class StreamCopier:
 
     Args:
         source: the open input, of its own; the copier reads it from its beginning.
-        output: the open output; its header may be unwritten.
-        streams: output stream by index of the input's stream.
+        streams: stream of an open output by index of the input's stream; headers may be unwritten.
         window: the part to copy. Audio is cut at packet bounds; video streams begin at a key frame.
         origin_s: subtracted from all times, in seconds.
         path: of the input.
@@ -72,7 +78,6 @@ class StreamCopier:
     def __init__(
         self,
         source: InputContainer,
-        output: OutputContainer,
         streams: dict[int, Stream],
         window: Window,
         origin_s: Fraction,
@@ -82,13 +87,12 @@ class StreamCopier:
     ) -> None:
         self._converters = converters or {}
         self._source = source
-        self._output = output
         self._window = window
         self._origin_s = origin_s
         self._streams = {
-            index: _copied(source.streams[index], stream) for index, stream in streams.items()
+            index: _copied(source.streams[index], stream, self._converters.get(index))
+            for index, stream in streams.items()
         }
-        self._repeats = output.format.name in _REPEATS
         self._reads_all = source.format.name in READ_WHOLE
         self._is_indexed = is_indexed(source)
         self._path = path
@@ -116,7 +120,7 @@ class StreamCopier:
 
     def _copy_next(self, packet: Packet) -> None:
         with unexpected(VideoWriteError, f"{self._path}: a packet cannot be copied"):
-            self._output.mux(packet)
+            packet.stream.container.mux(packet)
         self._next = next(self._packets, None)
 
     def _read(self) -> Iterator[tuple[Fraction, Packet]]:
@@ -126,8 +130,10 @@ class StreamCopier:
                 stream.discard = Discard.all
         if self._window.first_s is not None and self._winds:
             # Else all is read, and what lies before the part is left out one by one.
+            cuts = any(copied.cuts_samples for copied in self._streams.values())
+            first_s = self._window.first_s - (_LEAD_S if cuts else 0)
             with contextlib.suppress(av.FFmpegError):
-                wind(self._source, int(self._window.first_s * av.time_base))
+                wind(self._source, int(first_s * av.time_base))
         wanted = [self._source.streams[index] for index in self._streams]
         for packet in self.ledger.packets(wanted):
             copied = self._streams[packet.stream.index]
@@ -150,6 +156,24 @@ class StreamCopier:
         if packet.is_corrupt and self._is_indexed:  # the end of the file cuts it off
             return False
         return packet.size > 0 and not (copied.pads_gaps and bytes(packet) == b"\0\0")
+
+    def account(self, index: int, kind: str, name: str) -> tuple[list[str], list[Shortfall]]:
+        """Give notes about an input's stream, and what is missing of it, once all is copied.
+
+        Args:
+            index: of the stream.
+            kind: 'audio', 'subtitle' or another type of stream.
+            name: as messages call it.
+        """
+        notes = self._converters[index].notes(name) if index in self._converters else []
+        back = self.went_back(index)
+        if back and kind == "audio":
+            notes.append(
+                f"{back} packets of {name} moved, for their times went back (parts doubled or "
+                "joined)"
+            )
+        missing = self.shortfall(index, name)
+        return notes, [missing] if missing else []
 
     def shortfall(self, index: int, name: str) -> Shortfall | None:
         """What is missing of an input's stream, once all is copied; None where nothing is.
@@ -202,7 +226,7 @@ class StreamCopier:
         assert packet.dts is not None
         if copied.last_dts is not None:
             copied.went_back += packet.dts < copied.last_dts - (packet.duration or 0)
-            packet.dts = max(packet.dts, copied.last_dts + (not self._repeats))
+            packet.dts = max(packet.dts, copied.last_dts + (not copied.repeats))
         copied.last_dts = packet.dts
         if packet.pts is not None and packet.pts < packet.dts:
             packet.pts = packet.dts
@@ -223,6 +247,8 @@ class StreamCopier:
             return copied.started
         if copied.is_subtitle and pts_s < first_s:
             return self._shorten(packet, first_s)
+        if copied.cuts_samples:
+            return pts_s + (packet.duration or 0) * packet.time_base >= first_s - _LEAD_S
         return pts_s >= first_s
 
     def _shorten(self, packet: Packet, first_s: Fraction) -> bool:
@@ -249,7 +275,14 @@ class StreamCopier:
         return packet
 
 
-def _copied(source: Stream, output: Stream) -> _Copied:
+def _copied(source: Stream, output: Stream, converter: SoundConverter | None) -> _Copied:
     context: CodecContext | None = source.codec_context
     is_timed_text = context is not None and context.codec.canonical_name == "mov_text"
-    return _Copied(output, source.type == "video", source.type == "subtitle", is_timed_text)
+    return _Copied(
+        output,
+        is_video=source.type == "video",
+        is_subtitle=source.type == "subtitle",
+        repeats=output.container.format.name in _REPEATS,
+        cuts_samples=converter is not None and converter.cuts_samples,
+        pads_gaps=is_timed_text,
+    )

@@ -33,7 +33,7 @@ _PCM = {
 _MXF_RATE = 48000
 """Samples a second of sound in MXF."""
 
-_LONGEST_FILL_S = 10
+_LONGEST_FILL_S = 3600
 """A longer gap between packets is no gap of the sound but another clock, and is not filled."""
 
 
@@ -119,6 +119,9 @@ class SoundConverter:
         output: the stream made by `add_converted_stream`.
     """
 
+    cuts_samples = False
+    """Whether it leaves out what lies before time 0."""
+
     def __init__(self, output: AudioStream) -> None:
         self._output = output
         self._rate = output.codec_context.sample_rate
@@ -152,16 +155,24 @@ class SoundConverter:
             yield from self._output.encode(None)
 
     def _encode(self, frame: AudioFrame) -> Iterator[Packet[Any]]:
-        assert frame.time_base is not None
-        start = round((frame.pts or 0) * frame.time_base * self._rate)
+        start = self._start_of(frame)
         gap = 0 if self._end is None else start - self._end
         if abs(gap) <= self._rate // 50 or gap < 0 or gap > _LONGEST_FILL_S * self._rate:
             start = start if self._end is None else self._end
         else:
-            self.filled += gap
-            yield from self._output.encode(self._silence(frame, gap))
-            start = self._end or start
+            yield from self._fill(frame, gap)
         yield from self._output.encode(self._timed(frame, start))
+
+    def _start_of(self, frame: AudioFrame) -> int:
+        assert frame.time_base is not None
+        return round((frame.pts or 0) * frame.time_base * self._rate)
+
+    def _fill(self, like: AudioFrame, samples: int) -> Iterator[Packet[Any]]:
+        """Encode silence, a second at a time."""
+        self.filled += samples
+        for done in range(0, samples, self._rate):
+            part = min(self._rate, samples - done)
+            yield from self._output.encode(self._silence(like, part))
 
     def _silence(self, like: AudioFrame, samples: int) -> AudioFrame:
         silence = AudioFrame(like.format.name, like.layout.name, samples)

@@ -22,7 +22,7 @@ from vidrestore.video.write.copied_stream import add_copied_stream
 from vidrestore.video.write.refusal import Option, Refusal
 from vidrestore.video.write.sound import mxf_holds, sound_encoder
 
-__all__ = ["StreamPlan", "plan_streams", "stream_name"]
+__all__ = ["StreamPlan", "check_numbers", "kept_by", "plan_streams", "stream_name"]
 
 # fmt: off
 _TS_CODECS = frozenset({
@@ -60,7 +60,7 @@ def plan_streams(
         UsageError: `config.drop` names a stream that is not there, or the picture.
         Refusal: the container cannot hold a stream.
     """
-    _check_numbers(info, config.drop)
+    check_numbers(info, config.drop)
     plans: list[StreamPlan] = []
     notes: list[str] = []
     for stream in info.streams:
@@ -99,7 +99,7 @@ def _plan_stream(
     if kind == "audio":
         encoder = sound_encoder(av_stream, config.audio, container)
         if encoder is not None:
-            told = f"{stream_name(stream)} is converted to {encoder}, {_kept(av_stream, encoder)}"
+            told = f"{stream_name(stream)} is converted to {encoder}, {kept_by(av_stream, encoder)}"
             return StreamPlan(index, "convert", encoder), told
     if kind == "data" or kind in config.drop:
         told = f"{stream_name(stream)} left out: this container cannot hold it"
@@ -107,8 +107,8 @@ def _plan_stream(
     return None, ""
 
 
-def _kept(av_stream: Stream, encoder: str) -> str:
-    """What conversion keeps: lossy codecs decode to fractions, which FLAC does not hold."""
+def kept_by(av_stream: Stream, encoder: str) -> str:
+    """Say what conversion keeps: lossy codecs decode to fractions, which FLAC does not hold."""
     assert isinstance(av_stream, AudioStream)
     name = av_stream.format.name
     if encoder in ("flac", "pcm_s24le") and name.startswith(("flt", "dbl")):
@@ -116,7 +116,8 @@ def _kept(av_stream: Stream, encoder: str) -> str:
     return "losing nothing"
 
 
-def _check_numbers(info: VideoInfo, drop: Sequence[str]) -> None:
+def check_numbers(info: VideoInfo, drop: Sequence[str]) -> None:
+    """Raise `UsageError` where `drop` names a stream that is not there, or the picture."""
     for number in (int(word) for word in drop if word.isdecimal()):
         if number == info.stream_index:
             raise UsageError(f"--drop {number}: is the picture that is restored")

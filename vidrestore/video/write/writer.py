@@ -229,20 +229,14 @@ class VideoWriter:
 
     def _compare_copied(self) -> None:
         """Compare what was copied with what the input promised."""
-        for planned, info in zip(self.plan.streams, self._source.streams, strict=True):
-            if planned.action not in ("copy", "convert") or self._copier is None:
+        if self._copier is None:
+            return
+        for info in self._source.streams:
+            if self.plan.action(info.index) not in ("copy", "convert"):
                 continue
-            if planned.index in self._streams.converters:
-                converter = self._streams.converters[planned.index]
-                self._moved += converter.notes(stream_name(info))
-            missing = self._copier.shortfall(info.index, stream_name(info))
-            self._shortfalls += [missing] if missing else []
-            back = self._copier.went_back(info.index)
-            if back and info.type == "audio":
-                self._moved.append(
-                    f"{back} packets of {stream_name(info)} moved, for their times went back "
-                    "(parts doubled or joined)"
-                )
+            notes, missing = self._copier.account(info.index, info.type, stream_name(info))
+            self._moved += notes
+            self._shortfalls += missing
             if self.plan.container.muxer == "mxf":
                 self._moved += self._beyond_picture(info)
         if self.is_damaged and not self._config.keep_damaged:
@@ -292,7 +286,6 @@ class VideoWriter:
             return
         self._copier = StreamCopier(
             self._input,
-            self._container,
             streams.copied,
             self._window,
             origin_s,
