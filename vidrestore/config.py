@@ -336,7 +336,7 @@ class EncodeConfig(_Stage):
         "copy",
         description="what becomes of sound that the container cannot hold: copy (the run stops "
         "before work), flac or pcm (it is converted without loss); all other sound is always "
-        "copied. With a sequence of pictures as input also a file whose sound goes with it, such as "
+        "copied. With pictures as input also a file whose sound goes with them, such as "
         "sound.wav; with one as output sound goes into WAV, or FLAC, beside the pictures",
     )
     drop: tuple[str, ...] = Field(
