@@ -177,10 +177,13 @@ class _Window:
             weight = share * _agreement(own, other, flow)
             moved = _moved(_lent(other, kept), flow)
             weight = _enlarged(weight, lent.shape[0])
-            total += weight[..., None] * (moved - lent)
+            moved -= lent
+            moved *= weight[..., None]
+            total += moved
             weights += weight
         assert face.crop is not None
-        change = total / weights[..., None]
+        total /= weights[..., None]
+        change = total
         strength = self._strengths.setdefault(face.track_id, _Strength())
         change += strength.kept(self._given, lent, lent + change)
         return replace(face, crop=face.crop + torch.from_numpy(change.transpose(2, 0, 1).copy()))
@@ -327,22 +330,16 @@ def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
 def _moved(picture: _Floats, flow: _Floats) -> _Floats:
     """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `COMPARED_PX` pixels."""
     size = picture.shape[0]
-    flow = _enlarged(flow, size) * (size / COMPARED_PX)
-    x, y = _grid(size)
+    places = cv2.scaleAdd(_enlarged(flow, size), size / COMPARED_PX, _grid(size))
     method = cv2.INTER_CUBIC if size > COMPARED_PX else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.remap(
-            picture, x + flow[..., 0], y + flow[..., 1], method, borderMode=cv2.BORDER_REPLICATE
-        ),
-        np.float32,
-    )
+    moved = cv2.remap(picture, places, None, method, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 @lru_cache(maxsize=4)
-def _grid(size: int) -> tuple[_Floats, _Floats]:
-    """X and y of every pixel, (size, size) each; treat as read-only."""
-    y, x = np.mgrid[:size, :size].astype(np.float32)
-    return x, y
+def _grid(size: int) -> _Floats:
+    """(size, size, 2): x and y of every pixel; treat as read-only."""
+    return np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), axis=-1)
 
 
 def _enlarged(field_: _Floats, size: int) -> _Floats:
