@@ -424,6 +424,9 @@ class JobConfig(_Stage):
     restart: bool = Field(
         False, description="begin anew where a stopped run cannot go on as it was begun"
     )
+    same_device: bool = Field(
+        False, description="refuse segments that another kind of device would restore"
+    )
     verify: bool = Field(
         False, description="read the whole input to tell whether it is the one that was begun with"
     )

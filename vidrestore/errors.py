@@ -8,6 +8,7 @@
     │   └── OutputInUseError               another run writes it
     ├── ImageOpenError (OSError)           a picture that cannot be read
     ├── JobError (RuntimeError)            a stopped run cannot go on
+    │   └── SegmentDiffersError            a segment was restored twice, and came out differently
     ├── ModelError (RuntimeError)          a network cannot be built or run
     │   ├── UnknownModelError (KeyError)   no such name, a UsageError too; suggests the nearest
     │   ├── NotAvailableError              a metric's or loss's network or package is not here
@@ -35,6 +36,7 @@ __all__ = [
     "NotAvailableError",
     "NotEnoughMemoryError",
     "OutputInUseError",
+    "SegmentDiffersError",
     "UnknownModelError",
     "UsageError",
     "VidRestoreError",
@@ -79,6 +81,10 @@ class ImageOpenError(VidRestoreError, OSError):
 
 class JobError(VidRestoreError, RuntimeError):
     """A stopped run cannot go on as it was begun, or what it stored is damaged."""
+
+
+class SegmentDiffersError(JobError):
+    """A segment is stored already, with other packets."""
 
 
 class ModelError(VidRestoreError, RuntimeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,8 +16,10 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import UsageError
 from vidrestore.geometry import identity
 from vidrestore.job import Job
+from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.readers import open_reader
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.whole import Callbacks, restore_whole
 from vidrestore.jobs.writers import open_video_writer
 from vidrestore.models.interfaces import FaceDetector
@@ -38,7 +40,17 @@ from vidrestore.video.sequence.sink import SequenceWriter
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.visual.before_after import Preview
 
-__all__ = ["Progress", "give_frames", "inspect_job", "open_writer", "run_job", "single_frame"]
+__all__ = [
+    "Done",
+    "Progress",
+    "can_be_stopped",
+    "give_frames",
+    "inspect_job",
+    "make_report",
+    "open_writer",
+    "run_job",
+    "single_frame",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ def run_job(
     *,
     preview: str | Path | None,
     progress: Callable[[Progress], None] | None,
-    each: Callable[[Frame], None] | None,
+    samples: FaceSamples | None,
     source: FrameSource | None,
     sink: FrameSink | None,
     tell: Callable[[str], None] | None = None,
@@ -74,7 +86,7 @@ def run_job(
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame.
-        each: called with each frame that was written.
+        samples: takes in what the run shows of its people, segments stored before included.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
         tell: called with sentences for a person, such as where a stopped run goes on.
@@ -85,39 +97,69 @@ def run_job(
     begun = time.perf_counter()
     config = job.config
     clock, best = StageClock(), Preview()
+    take = _ignore if preview is None else best.consider
 
-    def take(frame: Frame) -> None:
-        if preview is not None:
-            best.consider(frame)
-        if each is not None:
-            each(frame)
-
-    if source is None and sink is None and _is_video(job):
+    if source is None and sink is None and _has_segments(job):
         seen = _Seen(job, progress)
         callbacks = Callbacks(take, seen.step, tell or _ignore)
         whole = restore_whole(job, load, clock, callbacks)
-        done = _Done(
+        if samples is not None:
+            samples.join(whole.joined.samples)
+            samples.hashes = whole.joined.samples.hashes
+        done = Done(
             whole.joined.tally,
-            whole.networks,
+            whole.networks.run.name,
+            whole.networks.detector.name,
             whole.frames_restored,
-            whole.loaded,
+            time.perf_counter() - whole.loaded,
             whole.joined.codec,
             (*whole.joined.notes, *whole.known.notes),
             whole.joined.damaged or whole.known.damaged,
         )
     else:
-        done = _in_one_pass(job, load, clock, take, progress, source, sink)
-    ended = time.perf_counter()
-    tally, networks = done.tally, done.networks
+        done = _in_one_pass(job, load, clock, take, samples, progress, source, sink)
+    seconds = time.perf_counter() - begun
     destination = None if job.output is None else job.output.destination
     if preview is not None:
         with after_writing(*([] if destination is None else [destination])):
             best.save(Path(preview), inputs=job.inputs, overwrite=config.encode.overwrite)
+    return make_report(job, done, seconds, clock.seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a run."""
+
+    tally: Tally
+    model: str
+    detector: str
+    frames: int
+    """Restored by this run."""
+    working_s: float
+    """Seconds that these took, loading excluded."""
+    codec: str
+    notes: tuple[str, ...]
+    damaged: bool
+
+
+def make_report(
+    job: Job, done: Done, seconds: float, stage_seconds: Mapping[str, float]
+) -> RestoreReport:
+    """The report of a run that ended.
+
+    Args:
+        job: of the run.
+        done: what came of it.
+        seconds: that it took.
+        stage_seconds: the same of each stage.
+    """
+    config, tally = job.config, done.tally
+    destination = None if job.output is None else job.output.destination
     return RestoreReport(
         source=well_formed(str(job.source)),
         output="" if destination is None else well_formed(str(destination)),
-        model=networks.run.name,
-        detector=networks.detector.name,
+        model=done.model,
+        detector=done.detector,
         device=str(resolve_device(config.run.device)),
         codec=done.codec,
         frames=tally.frames,
@@ -128,9 +170,9 @@ def run_job(
         frames_detected=tally.frames_detected,
         frames_repaired=len(tally.repaired_s),
         repaired_s=tuple(tally.repaired_s),
-        seconds=ended - begun,
-        frames_per_s=done.frames / max(ended - done.loaded, 1e-9),
-        stage_seconds={name: round(value, 4) for name, value in clock.seconds().items()},
+        seconds=seconds,
+        frames_per_s=done.frames / max(done.working_s, 1e-9),
+        stage_seconds={name: round(value, 4) for name, value in stage_seconds.items()},
         peak_memory_mib=peak_memory_mib(),
         peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
         tracks=tally.records(),
@@ -142,26 +184,16 @@ def run_job(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of a run."""
-
-    tally: Tally
-    networks: Networks
-    frames: int
-    """Restored by this run."""
-    loaded: float
-    """When the networks were there."""
-    codec: str
-    notes: tuple[str, ...]
-    damaged: bool
-
-
 def _ignore(_: object) -> None:
     """Do nothing."""
 
 
-def _is_video(job: Job) -> bool:
+def can_be_stopped(job: Job) -> bool:
+    """Whether a job's segments are stored, so that it can go on anywhere."""
+    return _has_segments(job) and not job.config.job.no_resume
+
+
+def _has_segments(job: Job) -> bool:
     """Whether a video is written from a video, so that both passes can be made."""
     is_written = job.output is not None and job.output.container is not SEQUENCE
     return is_written and job.info.sequence is None and job.config.encode.sink == "file"
@@ -191,10 +223,11 @@ def _in_one_pass(
     load: Callable[[RestoreConfig], Networks],
     clock: StageClock,
     each: Callable[[Frame], None],
+    samples: FaceSamples | None,
     progress: Callable[[Progress], None] | None,
     source: FrameSource | None,
     sink: FrameSink | None,
-) -> _Done:
+) -> Done:
     """Restore as frames come, for sources and sinks that cannot be gone back to."""
     config, tally = job.config, Tally(job.config.blend.strength)
     with ExitStack() as stack:
@@ -216,6 +249,9 @@ def _in_one_pass(
             clock.call("encode", lambda frame=frame: writer.write(frame))  # type: ignore[misc]
             tally.add(frame)
             each(frame)
+            if samples is not None:
+                samples.add(frame)
+                samples.hashes.append(int(picture_hash(frame.source or frame.picture), 16))
             if progress is not None:
                 seconds = time.perf_counter() - loaded
                 progress(_progress(tally.frames, job.expected_frames, seconds))
@@ -223,7 +259,17 @@ def _in_one_pass(
         clock.call("encode", writer.commit)
     notes = (*writer.notes, *reader.notes, *networks.run.notes)
     damaged = reader.is_damaged or writer.is_damaged
-    return _Done(tally, networks, tally.frames, loaded, writer.codec, notes, damaged)
+    working_s = time.perf_counter() - loaded
+    return Done(
+        tally,
+        networks.run.name,
+        networks.detector.name,
+        tally.frames,
+        working_s,
+        writer.codec,
+        notes,
+        damaged,
+    )
 
 
 def give_frames(job: Job, networks: Networks) -> Generator[Frame, None, None]:

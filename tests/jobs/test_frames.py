@@ -62,7 +62,7 @@ def check(path: Path, firsts: Sequence[float]) -> tuple[int, int]:
         assert [frame.index for frame in frames] == list(range(first, len(known)))
         assert [frame.pts for frame in frames] == list(known.pts[first:])
         unlike = sum(picture_hash(f.picture) != known.picture_hash(f.index) for f in frames)
-        assert unlike == source.differing
+        assert unlike == len(source.differing)
         unsteady += unlike
         anew += source.begun_anew
     return unsteady, anew

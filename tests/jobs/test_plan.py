@@ -47,7 +47,7 @@ def test_what_changed_is_named(clip: Path) -> None:
     other = before | {"version": "0.0", "backend": before["backend"] | {"device": "a GPU"}}
     assert list(changes(other, before)) == [
         f"version 0.0 of the program became {before['version']}",
-        "device a GPU became cpu",
+        f"device a GPU became {before['backend']['device']}",
     ]
 
 

@@ -19,8 +19,8 @@ from vidrestore.cli import main
 from vidrestore.config import resolve_config
 from vidrestore.errors import VideoWriteError
 from vidrestore.job import Job
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.records.fixity import read_back, sha256_of
-from vidrestore.records.samples import FaceSamples
 
 QUICK: dict[str, Any] = {
     "restore.model": "debug",
@@ -86,7 +86,7 @@ def test_a_change_outside_of_faces_is_found(tmp_path: Path) -> None:
     assert difference is not None and difference.identical == 28
     assert difference.rectangles == ((2, 2, ((20, 10, 5, 4),)), (4, 4, ((70, 40, 10, 2),)))
     assert difference.outside_faces == 1 and difference.unrepeatable == 0
-    seen.sums.extend([0] * 3)  # as if these had been decoded to other samples in the run
+    seen.hashes.extend([0] * 3)  # as if these had been decoded to other samples in the run
     _, difference = read_back(other, tmp_path / "sums", job, seen)
     assert difference is not None and difference.unrepeatable == 3
     assert (difference.identical, difference.outside_faces) == (26, 0)

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vidrestore.datasets.images import encode_jpeg
+from vidrestore.jobs.samples import Curve, FaceSamples, Sample
 from vidrestore.records.page import render_batch, render_video
-from vidrestore.records.samples import Curve, FaceSamples, Sample
 
 EVIL = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202ecod.\nb"
 
@@ -72,8 +73,8 @@ def record(name: str = "/in/a.mkv") -> dict[str, Any]:
 
 def samples() -> FaceSamples:
     found = FaceSamples()
-    before, after = (np.full((64, 64, 3), value, np.uint8) for value in (60, 200))
-    found.best[0] = Sample(0, 1.0, 40.0, before, after)
+    pair = (encode_jpeg(np.full((64, 64, 3), value, np.uint8), 90) for value in (60, 200))
+    found.best[0] = Sample(0, 1.0, 40.0, 64, 64, *pair)
     found.curves[0], found.length_s, found.cuts_s = Curve(), 4.0, [2.0]
     for number in range(1000):
         found.curves[0].add(number / 250, 40 + number / 100)

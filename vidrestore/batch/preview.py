@@ -19,7 +19,7 @@ from vidrestore.batch.state import BatchFolder, Settings, Video
 from vidrestore.config import resolve_config
 from vidrestore.datasets.images import encode_jpeg
 from vidrestore.job import Job, make_job
-from vidrestore.records.samples import crop_around
+from vidrestore.jobs.samples import crop_around
 from vidrestore.run import Progress, inspect_job
 from vidrestore.runtime.output_file import write_whole
 from vidrestore.runtime.words import counted

@@ -5,7 +5,7 @@
       videos/ID.json      one video: what becomes of it, and what became of it
       leases/ID.N         who works on it (`leases`)
       workers/ID.json     how far each worker is
-      work/ID/            what is being written; empty between runs
+      work/ID/            what is being written, and what a video that was stopped goes on from
       tracks/ previews/   of `batch plan --preview`
       records/ pages/     what an archive keeps, by the outputs' names
 
@@ -21,6 +21,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -239,6 +240,10 @@ class BatchFolder:
     def work_path(self, video: Video) -> Path:
         """Where the output grows: a folder of its own, and the name that it will have."""
         return self.root / "work" / video.id / Path(video.output).name
+
+    def remove_work(self, video: Video) -> None:
+        """Remove what is stored for a video until it is done."""
+        shutil.rmtree(self.work_path(video).parent, ignore_errors=True)
 
     def file_of(self, part: str, video: Video, ending: str) -> Path:
         """Where a part of the state keeps something about a video, by its output's name."""

@@ -1,33 +1,37 @@
 """A worker: claims one video after the other and restores it, until all are done or failed.
 
 Any number of workers, on any machines that share the folder, do a batch together. One that finds
-nothing to claim while others still work waits, since they may die.
+no video to claim helps with those in work (`helper`), and waits where it cannot, since others may
+die.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vidrestore.batch.attempt import (
+    Here,
     Sessions,
     describe_failure,
+    is_full,
     published_record,
     record_failure,
     restore_claimed,
 )
+from vidrestore.batch.helper import Helper
 from vidrestore.batch.leases import Lease, LeaseLostError
 from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_json
-from vidrestore.config import resolve_config
+from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import OutputInUseError
 from vidrestore.records.record import begin_record
-from vidrestore.run import Progress
 from vidrestore.runtime.memory import give_back_freed_memory
 from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
@@ -38,7 +42,6 @@ _LOOK_EVERY_S = 2.0
 """How often a worker without a video looks for one."""
 
 _TELL_EVERY_S = 1.0
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Stopped(BaseException):
@@ -74,6 +77,7 @@ class Worker:
         self._should_stop, self._waits = should_stop, waits
         self._settings = folder.settings()
         self._sessions = Sessions()
+        self._helper = Helper(folder, self._sessions, self._config_of, self._step)
         self._ended: set[str] = set()
         self._told_at = 0.0
         self._name = f"{os.getpid()}-{secrets.token_hex(3)}"
@@ -88,6 +92,7 @@ class Worker:
         try:
             while True:
                 worked, open_left = self._pass()
+                worked = worked or self._helper.help()
                 if not worked and not open_left and not self._waits:
                     return
                 if not worked:
@@ -164,9 +169,9 @@ class Worker:
         except LeaseLostError:
             raise
         except Exception as error:
-            if isinstance(error, OutputInUseError) or _is_full(error):
+            if isinstance(error, OutputInUseError) or is_full(error):
                 self._folder.write(video, lease)  # no attempt: it is not to blame
-                if _is_full(error):
+                if is_full(error):
                     raise FullDiskError(str(error)) from error
                 self._pause()
                 return
@@ -191,34 +196,35 @@ class Worker:
         record = begin_record(Path(video.source), config, None)
         record_failure(self._folder, video, record, video.problems[-1])
         self._folder.write(replace(video, status="failed"), lease)
+        self._folder.remove_work(video)
         self._ended.add(video.id)
         self.failed += 1
 
     def _restore(self, video: Video, lease: Lease) -> RestoreReport:
+        config = self._config_of(video)
+        _limit_threads(config.run.threads)
+        return restore_claimed(
+            self._folder, video, lease, config, lambda record: self._make(video, config, record)
+        )
+
+    def _make(self, video: Video, config: RestoreConfig, record: dict[str, Any]) -> RestoreReport:
+        """Leave growing file, record and page of a claimed video."""
+        step = partial(self._step, video)
+        here = Here(self._folder, video, config, self._sessions, step, self._pause)
+        return here.restore(record)
+
+    def _config_of(self, video: Video) -> RestoreConfig:
+        """A video's options, on this worker's device."""
         config = self._folder.config_of(video, self._settings)
         own = {"run.device": self._device} if self._device != "auto" else {}
         threads = {"run.threads": self._threads} if not config.run.threads else {}
-        config = resolve_config(config, own | threads)
-        _limit_threads(config.run.threads)
-
-        restored = 0
-
-        def progress(now: Progress) -> None:
-            nonlocal restored
-            restored = now.frames
-            self._check_stop()
-            self._tell(video, "restoring", restored)
-
-        def step() -> None:
-            self._check_stop()
-            self._tell(video, "checking", restored)
-
-        return restore_claimed(self._folder, video, lease, config, self._sessions, progress, step)
+        return resolve_config(config, own | threads)
 
     def _finish(self, video: Video, lease: Lease, last: Attempt, frames: int) -> None:
         attempts = (*video.attempts[:-1], replace(last, seconds=last.seconds or 0.0))
         done = replace(video, status="done", attempts=attempts, frames_written=frames)
         self._folder.write(done, lease)
+        self._folder.remove_work(video)
         self._ended.add(video.id)
         self.done += 1
 
@@ -231,8 +237,13 @@ class Worker:
         status: Status = "failed" if is_last else "waiting"
         self._folder.write(replace(tried, attempts=attempts, status=status), lease)
         if is_last:
+            self._folder.remove_work(tried)
             self._ended.add(tried.id)
             self.failed += 1
+
+    def _step(self, video: Video, what: str, frames: int) -> None:
+        self._check_stop()
+        self._tell(video, what, frames)
 
     def _check_stop(self) -> None:
         if self._should_stop():
@@ -269,13 +280,3 @@ def _limit_threads(threads: int) -> None:
 
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
-
-
-def _is_full(error: BaseException | None) -> bool:
-    return any(getattr(one, "errno", None) in _FULL for one in _causes(error))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

@@ -55,6 +55,7 @@ ALIASES = {
     "job.no_resume": "--no-resume",
     "job.restart": "--restart",
     "job.verify": "--verify",
+    "job.same_device": "--same-device",
     "detect.min_face_px": "--min-face",
     "detect.max_faces": "--max-faces",
 }

@@ -43,9 +43,9 @@ class AnalysedFrames:
         self, job: Job, known: KnownAnalysis, open_reader: Callable[[], FrameSource]
     ) -> None:
         self._job, self._known, self._open_reader = job, known, open_reader
-        self.differing = 0
-        """Pictures that came out otherwise than in the analysis even from the first frame on: the
-        decoder does not conceal damage alike each time."""
+        self.differing: dict[int, str] = {}
+        """Hashes, by frame, of pictures that came out otherwise than in the analysis even from the
+        first frame on: the decoder does not conceal damage alike each time."""
         self.begun_anew = 0
         """How often decoding began anew from further back."""
 
@@ -88,10 +88,12 @@ class AnalysedFrames:
                 return
             if pts < known.pts[index]:
                 continue
-            is_same = picture_hash(picture) == known.picture_hash(index)
+            found = picture_hash(picture)
+            is_same = found == known.picture_hash(index)
             if pts != known.pts[index] or not (is_same or accepts):
                 return
-            self.differing += not is_same
+            if not is_same:
+                self.differing[index] = found
             yield Frame(
                 index=index,
                 pts=pts,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -14,6 +17,7 @@ from vidrestore.errors import JobError, VideoWriteError
 from vidrestore.job import Job
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.plan import job_of
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.store import FolderStore
 from vidrestore.jobs.writers import open_video_writer
 from vidrestore.report import Tally, check_failures
@@ -21,7 +25,7 @@ from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.write.packet_file import PacketFile
 
-__all__ = ["Joined", "join", "join_segments"]
+__all__ = ["Joined", "decoded_hashes", "join", "join_segments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,16 @@ class Joined:
 
     tally: Tally
     """Of all segments."""
+    samples: FaceSamples
+    """What all segments show."""
     codec: str
     notes: tuple[str, ...]
     damaged: bool
     """Whether more of a copied stream is missing than accepted."""
+    origins: tuple[Mapping[str, Any], ...] = ()
+    """By what each segment was restored, in order; see `Restoring`."""
+    segment_seconds: float = 0.0
+    """That restoring took, all segments together."""
 
 
 def join(folder: Path) -> Joined:
@@ -78,11 +88,19 @@ def join_segments(
     missing = [n for n in range(len(borders)) if not store.segment(n).exists()]
     if missing:
         raise JobError(f"{store.folder}: segment {missing[0]} of {len(borders)} is not restored")
+    for path in sorted(store.folder.glob("segments/*.differs.json")):
+        raise JobError(str((store.read(f"segments/{path.stem}") or {}).get("problem", path)))
     files = [PacketFile(store.segment(number)) for number in range(len(borders))]
     tally, notes = Tally(job.config.blend.strength), []
+    samples, differing = FaceSamples(job.config.blend.strength), dict[int, str]()
     for file in files:
         tally.join(Tally.from_plain(file.record["tally"]))
+        samples.join(FaceSamples.from_plain(file.record["samples"]))
+        differing |= dict(file.record["differing"])
         notes += file.record["notes"]
+    samples.hashes = decoded_hashes(known, differing)
+    origins = tuple(file.record["origin"] for file in files)
+    notes += _check_kinds(job, origins)
     check_failures(tally, job.config)
     with open_video_writer(job, lock=lock) as writer:
         frames = 0
@@ -101,7 +119,41 @@ def join_segments(
         _check_borders(writer.temporary, borders, frames, job.output.destination)
         writer.publish()
         all_notes = (*writer.notes, *dict.fromkeys(notes))
-        return Joined(tally, writer.codec, all_notes, writer.is_damaged)
+        return Joined(
+            tally,
+            samples,
+            writer.codec,
+            all_notes,
+            writer.is_damaged,
+            origins,
+            sum(file.record["seconds"] for file in files),
+        )
+
+
+def decoded_hashes(known: KnownAnalysis, differing: Mapping[int, str]) -> array[int]:
+    """The hash of every frame as it was decoded for restoring.
+
+    Args:
+        known: the analysis.
+        differing: hashes of the frames that were decoded otherwise than in it.
+    """
+    hashes = (differing.get(n) or known.picture_hash(n) for n in range(len(known)))
+    return array("I", (int(one, 16) for one in hashes))
+
+
+def _check_kinds(job: Job, origins: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to tell where segments come from several kinds of device.
+
+    Raises:
+        JobError: `job.same_device` asks for one kind.
+    """
+    kinds = Counter(str(one["device"]) for one in origins)
+    if len(kinds) < 2:
+        return []
+    told = ", ".join(f"{count} on {kind}" for kind, count in sorted(kinds.items()))
+    if job.config.job.same_device:
+        raise JobError(f"segments come from several kinds of device ({told}); add --restart")
+    return [f"segments were restored on several kinds of device, which may round apart: {told}"]
 
 
 def _check_borders(path: Path, borders: Sequence[int], frames: int, output: Path) -> None:

@@ -23,7 +23,7 @@ from vidrestore.job import Job, make_job
 from vidrestore.jobs.identity import file_change, file_identity
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.store import FolderStore, job_folder
-from vidrestore.models.load import resolve_device
+from vidrestore.models.load import device_kind, resolve_device
 from vidrestore.models.weights.store import path_of, sha256_of
 from vidrestore.models.zoo import ModelSpec
 from vidrestore.tracks import Tracks
@@ -32,7 +32,7 @@ __all__ = ["changes", "check_plan", "job_of", "plan_of", "prepare"]
 
 _FREE = frozenset(
     {
-        *("job.work", "job.no_resume", "job.restart", "job.verify"),
+        *("job.work", "job.no_resume", "job.restart", "job.verify", "job.same_device"),
         *("run.threads", "run.queue_frames", "encode.overwrite", "encode.keep_damaged"),
         *("run.max_failed_faces", "decode.max_broken", "run.device"),
     }
@@ -71,8 +71,12 @@ def prepare(
     return store.folder
 
 
-def job_of(folder: Path) -> Job:
+def job_of(folder: Path, changed: Mapping[str, Any] | None = None) -> Job:
     """Make the job again that a folder is for.
+
+    Args:
+        folder: the job's.
+        changed: options that change no byte, {'stage.field': value}.
 
     Raises:
         JobError: the folder has no plan.
@@ -97,6 +101,7 @@ def job_of(folder: Path) -> Job:
     tracks_file = folder / "tracks.json"
     if tracks_file.exists():
         config = resolve_config(config, {"track.file": tracks_file})
+    config = resolve_config(config, dict(changed or {}))
     return make_job(plan["source"], plan["output"], config, again=True)
 
 
@@ -110,9 +115,7 @@ def plan_of(job: Job, networks: Networks | None = None) -> dict[str, Any]:
     assert job.output is not None
     config = job.config
     device = resolve_device(config.run.device)
-    backend = {"device": device.type, "torch": torch.__version__, "av": av.__version__}
-    if device.type == "cuda":
-        backend["device"] = torch.cuda.get_device_name(device)
+    backend = {"device": device_kind(device), "torch": torch.__version__, "av": av.__version__}
     if networks is not None:
         backend["precision"] = str(getattr(networks.restorer, "precision", ""))
         backend["batch_size"] = str(networks.run.batch_size)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import av
 
@@ -15,9 +17,10 @@ from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.reach import reach_before
 from vidrestore.jobs.readers import open_reader
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.store import FolderStore
 from vidrestore.models.interfaces import RestorerRun
-from vidrestore.models.load import resolve_device
+from vidrestore.models.load import device_kind, resolve_device
 from vidrestore.pipeline import restored_from_analysis
 from vidrestore.report import Tally
 from vidrestore.runtime.stage_clock import StageClock
@@ -79,11 +82,16 @@ class Restoring:
                     break
 
     @property
+    def differing(self) -> dict[int, str]:
+        """Hashes of those of the frames given last that were decoded otherwise than before."""
+        return {} if self._source is None else self._source.differing
+
+    @property
     def notes(self) -> list[str]:
         """What a person should know of the frames given last."""
         if self._run is None or self._source is None:
             return []
-        notes, differing = list(self._run.notes), self._source.differing
+        notes, differing = list(self._run.notes), len(self.differing)
         if differing:
             notes.append(
                 f"{counted(differing, 'frame')} decoded otherwise than in the analysis: the "
@@ -124,7 +132,9 @@ class Restoring:
         each: Callable[[Frame], None],
     ) -> None:
         first, end = self.bounds(number)
-        tally, times = Tally(self.job.config.blend.strength), []
+        begun, times = time.perf_counter(), list[int | None]()
+        strength = self.job.config.blend.strength
+        tally, samples = Tally(strength), FaceSamples(strength)
         encoder, context = self._encoder(first)
         with PacketFileWriter(store.segment(number)) as file:
             for frame in frames:
@@ -132,6 +142,7 @@ class Restoring:
                 file.add(packets)
                 times.append(encoder.last_pts)
                 tally.add(frame)
+                samples.add(frame)
                 each(frame)
                 if frame.index == end - 1:
                     break
@@ -144,9 +155,23 @@ class Restoring:
                 "unmarked": encoder.unmarked,
                 "tally": tally.to_plain(),
                 "notes": self.notes,
-                "device": str(resolve_device(self.job.config.run.device)),
+                "differing": [one for one in self.differing.items() if first <= one[0] < end],
+                "samples": samples.to_plain(),
+                "origin": self._origin(),
+                "seconds": round(time.perf_counter() - begun, 3),
             }
             file.publish(record)
+
+    def _origin(self) -> dict[str, Any]:
+        """By what a segment is restored."""
+        restorer = self.networks.restorer
+        return {
+            "model": self.networks.run.name,
+            "detector": self.networks.detector.name,
+            "device": device_kind(resolve_device(self.job.config.run.device)),
+            "precision": getattr(restorer, "precision", None),
+            "batch_size": self.networks.run.batch_size,
+        }
 
     def _encoder(self, first: int) -> tuple[SegmentEncoder, av.VideoCodecContext]:
         """A fresh encoder for the segment that begins with a frame."""

@@ -21,11 +21,12 @@ from vidrestore.errors import (
 )
 from vidrestore.job import Job
 from vidrestore.jobs.analysis import complete_analysis
-from vidrestore.jobs.join import Joined, join_segments
+from vidrestore.jobs.join import Joined, decoded_hashes, join_segments
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.plan import check_plan, plan_of
 from vidrestore.jobs.restoring import Restoring
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.space import check_space, estimate_bytes
 from vidrestore.jobs.store import FolderStore, MemoryStore, Store, job_folder
 from vidrestore.jobs.writers import open_video_writer
@@ -198,7 +199,8 @@ def _written(restoring: Restoring, lock: OutputLock, callbacks: Callbacks) -> Jo
     """Restore and encode all straight into the output; nothing is stored."""
     job, clock = restoring.job, restoring.clock
     assert job.output is not None
-    tally = Tally(job.config.blend.strength)
+    strength = job.config.blend.strength
+    tally, samples = Tally(strength), FaceSamples(strength)
     with (
         open_video_writer(job, lock=lock, borders=frozenset(restoring.borders)) as writer,
         closing(restoring.frames(0, len(restoring.known))) as frames,
@@ -206,8 +208,11 @@ def _written(restoring: Restoring, lock: OutputLock, callbacks: Callbacks) -> Jo
         for frame in frames:
             clock.call("encode", lambda one=frame: writer.write(one))  # type: ignore[misc]
             tally.add(frame)
+            samples.add(frame)
             callbacks.each(frame)
             callbacks.progress("restoring", tally.frames, 0)
         check_failures(tally, job.config)
         clock.call("encode", writer.commit)
-        return Joined(tally, writer.codec, (*writer.notes, *restoring.notes), writer.is_damaged)
+        samples.hashes = decoded_hashes(restoring.known, restoring.differing)
+        notes = (*writer.notes, *restoring.notes)
+        return Joined(tally, samples, writer.codec, notes, writer.is_damaged)

@@ -227,6 +227,19 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         raise UsageError(f"device {device}: not on this machine; try 'auto' or 'cpu'") from error
 
 
+def device_kind(device: torch.device) -> str:
+    """What a device is: networks may round differently on another kind.
+
+    Returns:
+        A GPU's name; of a CPU, the instructions that torch uses, too, such as "cpu (AVX512)".
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        return f"cpu ({torch.backends.cpu.get_cpu_capability()})"
+    return device.type
+
+
 def peak_device_memory_mib(device: torch.device) -> float:
     """Largest memory that this process's tensors took on a GPU so far, in MiB; 0 on the CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0

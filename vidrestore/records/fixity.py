@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.job import Job
+from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.readers import open_reader
-from vidrestore.records.samples import FaceSamples, sum_of
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.structs import Picture
 from vidrestore.video.boundary import av_boundary
 from vidrestore.video.read.opening import open_input
@@ -95,7 +96,7 @@ def read_back(
         written: the file.
         framemd5: where the checksums go.
         job: by which it was written; None compares nothing.
-        samples: what the run showed: where faces were restored, and the sums of decoded frames.
+        samples: what the run showed: where faces were restored, and the hashes of decoded frames.
         step: called after each frame; what it raises ends the reading.
 
     Returns:
@@ -195,8 +196,8 @@ class _Comparison:
 
     def _is_repeated(self, picture: Picture, index: int) -> bool:
         """Whether a frame was decoded to the same samples as in the run."""
-        known = () if self._samples is None else self._samples.sums
-        return index >= len(known) or known[index] == sum_of(picture)
+        known = () if self._samples is None else self._samples.hashes
+        return index >= len(known) or known[index] == int(picture_hash(picture), 16)
 
     def _is_outside(self, mask: Mask, index: int) -> bool:
         if self._samples is None:

@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vidrestore.datasets.images import encode_jpeg
 from vidrestore.records.track_chart import draw_tracks
 from vidrestore.runtime.printable import printable, well_formed_record
 from vidrestore.runtime.words import counted
 
 if TYPE_CHECKING:
-    from vidrestore.records.samples import FaceSamples, Image
+    from vidrestore.jobs.samples import FaceSamples
 
 __all__ = ["render_batch", "render_video"]
-
-_JPEG_QUALITY = 88
 
 
 def render_video(record: dict[str, Any], samples: FaceSamples | None) -> str:
@@ -156,8 +153,8 @@ def _people(record: dict[str, Any], samples: FaceSamples) -> list[dict[str, Any]
             "track": sample.track_id,
             "before": _uri(sample.before),
             "after": _uri(sample.after),
-            "width": sample.before.shape[1],
-            "height": sample.before.shape[0],
+            "width": sample.width,
+            "height": sample.height,
             "at": f"{sample.time_s:.2f} s",
             "about": _about(known.get(sample.track_id)),
         }
@@ -205,6 +202,5 @@ def _streams(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield stream | {"action": planned.get(stream["index"], {}).get("action", "")}
 
 
-def _uri(image: Image) -> str:
-    data = base64.b64encode(encode_jpeg(image, _JPEG_QUALITY)).decode("ascii")
-    return f"data:image/jpeg;base64,{data}"
+def _uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

@@ -6,6 +6,7 @@ It is written for videos that failed, too, with what was known by then.
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -25,7 +26,7 @@ from vidrestore.structs import RestoreReport
 from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.probe import probe
 
-__all__ = ["FORMAT", "VERSION", "begin_record", "finish_record", "fixity_record"]
+__all__ = ["FORMAT", "VERSION", "begin_record", "device_of", "finish_record", "fixity_record"]
 
 FORMAT, VERSION = "vidrestore record", 1
 
@@ -65,8 +66,26 @@ def begin_record(source: Path, config: RestoreConfig, job: Job | None) -> dict[s
     return _plain(record)
 
 
+def device_of(report: RestoreReport, network: object) -> dict[str, Any]:
+    """What a run was done on.
+
+    Args:
+        report: of the run.
+        network: the restorer, which may know its precision and batch size.
+    """
+    return {
+        "hardware": _hardware(report.device),
+        "precision": getattr(network, "precision", None),
+        "batch_size": getattr(network, "batch_size", None),
+    }
+
+
 def finish_record(
-    record: dict[str, Any], report: RestoreReport, output: Path, named: Path, network: object
+    record: dict[str, Any],
+    report: RestoreReport,
+    output: Path,
+    named: Path,
+    device: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What was done, added to what was known before.
 
@@ -75,7 +94,8 @@ def finish_record(
         report: of the run.
         output: the file that was written.
         named: its final name.
-        network: the restorer, which may know its precision and batch size.
+        device: what it was done on, see `device_of`; of a video that was done by segments also
+            their number by kind of device.
     """
     written = probe(output)
     promised = record["input"].get("frames_promised")
@@ -87,12 +107,7 @@ def finish_record(
         | {
             "status": "done",
             "ended": utc_now(),
-            "device": {
-                "name": report.device,
-                "hardware": _hardware(report.device),
-                "precision": getattr(network, "precision", None),
-                "batch_size": getattr(network, "batch_size", None),
-            },
+            "device": {"name": report.device, **device},
             "frames": {
                 "promised": promised,
                 "decoded": report.frames - report.frames_repaired,

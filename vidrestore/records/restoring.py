@@ -8,9 +8,9 @@ from typing import Any
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.job import Job
+from vidrestore.jobs.samples import FaceSamples
 from vidrestore.records.fixity import read_back
-from vidrestore.records.record import begin_record, finish_record, fixity_record
-from vidrestore.records.samples import FaceSamples
+from vidrestore.records.record import begin_record, device_of, finish_record, fixity_record
 from vidrestore.run import Progress
 from vidrestore.session import Session
 from vidrestore.structs import RestoreReport
@@ -45,8 +45,8 @@ def restore_with_record(
     assert job.output is not None
     output, samples = job.output.destination, FaceSamples(job.config.blend.strength)
     record = begin_record(job.source, job.config, job)
-    report = session.run(job, preview=preview, progress=progress, each=samples.add, tell=tell)
-    record = finish_record(record, report, output, output, session.restorer)
+    report = session.run(job, preview=preview, progress=progress, samples=samples, tell=tell)
+    record = finish_record(record, report, output, output, device_of(report, session.restorer))
     return report, {"record": record | {"fixity": check_output(job, report, framemd5, samples)}}
 
 
@@ -63,8 +63,7 @@ def check_output(
         job: by which it was written.
         report: of the run.
         framemd5: where the checksums of frames go.
-        samples: of the run. One that went on after a stop tells of fewer frames than the output
-            has; what differs from the input is found then, but not whether it lies in a face.
+        samples: of the run.
         step: called after each frame; what it raises ends the reading.
 
     Raises:
@@ -72,8 +71,7 @@ def check_output(
     """
     assert job.output is not None
     output = job.output.destination
-    known = samples if len(samples.sums) == report.frames else None
-    frames, difference = read_back(output, framemd5, job, known, step)
+    frames, difference = read_back(output, framemd5, job, samples, step)
     if frames != report.frames:
         raise VideoWriteError(
             f"{output}: {report.frames} frames were written and {frames} can be decoded; "

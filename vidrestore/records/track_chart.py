@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vidrestore.visual.palette import get_colour
 
 if TYPE_CHECKING:
-    from vidrestore.records.samples import FaceSamples
+    from vidrestore.jobs.samples import FaceSamples
 
 __all__ = ["draw_tracks"]
 

@@ -9,9 +9,9 @@ import os
 import secrets
 from pathlib import Path
 
-from vidrestore.runtime.output_file import sync_file, sync_folder
+from vidrestore.runtime.output_file import rename_new, sync_file, sync_folder
 
-__all__ = ["TEMPORARY_ENDING", "publish", "temporary_beside", "write_durably"]
+__all__ = ["TEMPORARY_ENDING", "publish", "publish_new", "temporary_beside", "write_durably"]
 
 TEMPORARY_ENDING = ".part"
 
@@ -29,6 +29,18 @@ def publish(temporary: Path, path: Path) -> None:
     """
     sync_file(temporary)
     os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def publish_new(temporary: Path, path: Path) -> None:
+    """Bring a file to the disk and give it its final name, which no file has.
+
+    Raises:
+        FileExistsError: one has it, and was not replaced.
+        OSError: that fails.
+    """
+    sync_file(temporary)
+    rename_new(temporary, path)
     sync_folder(path.parent)
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "check_outputs",
     "is_same_file",
     "publish",
+    "rename_new",
     "sync_file",
     "sync_folder",
     "write_whole",
@@ -327,11 +328,11 @@ def _rename(whole: Path, path: Path, overwrite: bool) -> None:
     if overwrite:
         os.replace(whole, path)
     else:
-        _rename_new(whole, path)
+        rename_new(whole, path)
     sync_folder(path.parent)
 
 
-def _rename_new(temporary: Path, path: Path) -> None:
+def rename_new(temporary: Path, path: Path) -> None:
     """Rename without replacing, in one step where the file system can.
 
     Raises:

@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from zlib import crc32
 
-from vidrestore.errors import VideoWriteError
-from vidrestore.runtime.durable import publish, temporary_beside
+from vidrestore.errors import SegmentDiffersError, VideoWriteError
+from vidrestore.runtime.durable import publish_new, temporary_beside
 from vidrestore.video.write.encoded_packet import EncodedPacket
 
 __all__ = ["PacketFile", "PacketFileWriter"]
 
-_FIRST_LINE = b"vidrestore packets 1\n"
+_FIRST_LINE = b"vidrestore packets 2\n"
 _PACKET = struct.Struct("<qqBHI")
 """Time, duration, whether it is a key, number of side data, bytes."""
 _SIDE = struct.Struct("<BI")
@@ -66,19 +66,38 @@ class PacketFileWriter:
             self._write(one.data)
 
     def publish(self, record: dict[str, Any]) -> None:
-        """Close the file with what is known of the packets, and give it its name."""
+        """Close the file with what is known of the packets, and give it its name.
+
+        A file that somebody else gave this name meanwhile stays, if it holds the same packets.
+
+        Raises:
+            SegmentDiffersError: it holds others.
+        """
         assert self._file is not None
         begin = self._size
+        record = record | {"packets_crc32": self._checksum}
         self._write(json.dumps(record, separators=(",", ":")).encode())
         self._file.write(_END.pack(begin, self._checksum))
         self._file.close()
-        publish(self._temporary, self._path)
+        try:
+            publish_new(self._temporary, self._path)
+        except FileExistsError:
+            there = PacketFile(self._path).record
+            if there["packets_crc32"] != record["packets_crc32"]:
+                raise SegmentDiffersError(
+                    f"{self._path}: was restored twice and came out differently, "
+                    f"on {_origin(there)} and on {_origin(record)}; add --restart and --same-device"
+                ) from None
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None
         self._file.write(data)
         self._checksum = crc32(data, self._checksum)
         self._size += len(data)
+
+
+def _origin(record: dict[str, Any]) -> str:
+    return str(record.get("origin", {}).get("device", "an unknown device"))
 
 
 class PacketFile:

@@ -1,24 +1,33 @@
-"""What a run shows of its people, gathered as frames pass by: pictures, sizes, changed regions."""
+"""What a run shows of its people, gathered as frames pass by: pictures, sizes, changed regions.
+
+Every segment keeps what its own frames show, so that the page of a video and the check of its
+samples are the same whoever restored its segments, and when.
+"""
 
 from __future__ import annotations
 
+import base64
 import zlib
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vidrestore.datasets.images import encode_jpeg
 from vidrestore.geometry import apply, invert
-from vidrestore.structs import Face, Frame, Picture
+from vidrestore.structs import Face, Frame
 from vidrestore.video.picture.samples import shown_rgb
 
-__all__ = ["Curve", "FaceSamples", "Sample", "crop_around", "sum_of"]
+__all__ = ["Curve", "FaceSamples", "Sample", "crop_around"]
 
 Image = npt.NDArray[np.uint8]
 
 _SIDE_PX = 320
+_JPEG_QUALITY = 88
 _MOST_PEOPLE = 40
 _MOST_POINTS = 240
 _MARGIN_PX = 4
@@ -33,9 +42,12 @@ class Sample:
     time_s: float
     side_px: float
     """Of the face in the video."""
-    before: Image
-    """(H, W, 3) RGB."""
-    after: Image
+    width: int
+    """Of the pictures, in pixels."""
+    height: int
+    before: bytes
+    """JPEG."""
+    after: bytes
 
 
 @dataclass(slots=True)
@@ -71,8 +83,8 @@ class FaceSamples:
         self.cuts_s: list[float] = []
         self.length_s = 0.0
         self._strength = strength
-        self.sums = array("I")
-        """Of each frame as decoded, by `sum_of`."""
+        self.hashes = array("I")
+        """Of each frame as decoded (`vidrestore.jobs.hashing`); set by who knows all frames."""
         self._counts = array("I")
         self._boxes = array("i")
 
@@ -82,7 +94,6 @@ class FaceSamples:
         self.length_s = max(self.length_s, time_s)
         if frame.is_cut and frame.index:
             self.cuts_s.append(time_s)
-        self.sums.append(sum_of(frame.source or frame.picture))
         changed = [
             face
             for face in frame.faces
@@ -93,31 +104,95 @@ class FaceSamples:
             self._boxes.extend(_region(face))
             side = _side_px(face)
             self.curves.setdefault(face.track_id, Curve()).add(time_s, side)
-            known = self.best.get(face.track_id)
-            if known is None or side > 1.1 * known.side_px:
-                self._keep(frame, face, time_s, side)
+            if self._is_better(face.track_id, side):
+                self._consider(_sample(frame, face, time_s, side))
 
     def regions(self) -> list[npt.NDArray[np.int32]]:
         """For each frame (N, 4) x0, y0, x1, y1 in coded pixels: where faces may have changed it."""
         boxes = np.array(self._boxes, np.int32).reshape(-1, 4)
         return np.split(boxes, np.cumsum(self._counts)[:-1]) if self._counts else []
 
-    def _keep(self, frame: Frame, face: Face, time_s: float, side: float) -> None:
-        before = shown_rgb(frame.source or frame.picture, frame.display)
-        after = shown_rgb(frame.picture, frame.display)
-        x0, y0, x1, y1 = crop_around(face, before.shape)
-        pair = (_sized(image[y0:y1, x0:x1]) for image in (before, after))
-        self.best[face.track_id] = Sample(face.track_id, time_s, side, *pair)
-        if len(self.best) > _MOST_PEOPLE:
-            del self.best[min(self.best, key=lambda track: self.best[track].side_px)]
+    def join(self, later: FaceSamples) -> None:
+        """Take what the frames that follow show."""
+        self.length_s = max(self.length_s, later.length_s)
+        self.cuts_s += later.cuts_s
+        self._counts.extend(later._counts)
+        self._boxes.extend(later._boxes)
+        for track, curve in later.curves.items():
+            ours = self.curves.setdefault(track, Curve())
+            for point in curve.points:
+                ours.add(*point)
+        for sample in later.best.values():
+            self._consider(sample)
+
+    def to_plain(self) -> dict[str, Any]:
+        """All but `hashes` as plain values, for JSON."""
+        return {
+            "best": [_sample_to_plain(one) for one in self.best.values()],
+            "curves": {
+                track: [(round(time_s, 3), round(side, 1)) for time_s, side in curve.points]
+                for track, curve in self.curves.items()
+            },
+            "cuts_s": self.cuts_s,
+            "length_s": self.length_s,
+            "counts": _packed(np.array(self._counts, "<i4")),
+            "boxes": _packed(np.array(self._boxes, "<i4")),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FaceSamples:
+        """Undo `to_plain`."""
+        found = cls()
+        found.best = {one[0]: _sample_from_plain(one) for one in plain["best"]}
+        found.curves = {
+            int(track): Curve([(time_s, side) for time_s, side in points])
+            for track, points in plain["curves"].items()
+        }
+        found.cuts_s, found.length_s = list(plain["cuts_s"]), plain["length_s"]
+        found._counts.extend(_unpacked(plain["counts"]))
+        found._boxes.extend(_unpacked(plain["boxes"]))
+        return found
+
+    def _is_better(self, track: int, side: float) -> bool:
+        known = self.best.get(track)
+        return known is None or side > 1.1 * known.side_px
+
+    def _consider(self, sample: Sample) -> None:
+        if self._is_better(sample.track_id, sample.side_px):
+            self.best[sample.track_id] = sample
+            if len(self.best) > _MOST_PEOPLE:
+                del self.best[min(self.best, key=lambda track: self.best[track].side_px)]
 
 
-def sum_of(picture: Picture) -> int:
-    """A checksum (CRC-32) of all samples, to see whether a frame is decoded to the same again."""
-    total = 0
-    for plane in picture.planes:
-        total = zlib.crc32(np.ascontiguousarray(plane.cpu().numpy()).data, total)
-    return total
+def _sample(frame: Frame, face: Face, time_s: float, side: float) -> Sample:
+    before = shown_rgb(frame.source or frame.picture, frame.display)
+    after = shown_rgb(frame.picture, frame.display)
+    x0, y0, x1, y1 = crop_around(face, before.shape)
+    one, other = (_sized(image[y0:y1, x0:x1]) for image in (before, after))
+    height, width = one.shape[:2]
+    before_jpeg, after_jpeg = (encode_jpeg(image, _JPEG_QUALITY) for image in (one, other))
+    return Sample(face.track_id, time_s, side, width, height, before_jpeg, after_jpeg)
+
+
+def _sample_to_plain(sample: Sample) -> list[Any]:
+    pair = [base64.b64encode(one).decode("ascii") for one in (sample.before, sample.after)]
+    numbers = (sample.track_id, sample.time_s, sample.side_px, sample.width, sample.height)
+    return [*numbers, *pair]
+
+
+def _sample_from_plain(plain: list[Any]) -> Sample:
+    track_id, time_s, side_px, width, height = plain[:5]
+    before, after = (base64.b64decode(one) for one in plain[5:])
+    return Sample(track_id, time_s, side_px, width, height, before, after)
+
+
+def _packed(numbers: npt.NDArray[np.int32]) -> str:
+    return base64.b64encode(zlib.compress(numbers.tobytes())).decode("ascii")
+
+
+def _unpacked(text: str) -> list[int]:
+    numbers = np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i4")
+    return [int(one) for one in numbers]
 
 
 def crop_around(
