@@ -2,18 +2,17 @@
 split_fields → conceal → restore → temporal_filter → blend → weave_fields.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
-networks through `prefetch`; no stage knows of threads. A run in two passes does the same stages:
-`analysed_frames` up to the noise, `restored_from_analysis` the rest, from any frame on. However the
-run ends, stages are closed from the last to the first, so that no thread and no open file is left
-behind.
+networks through `prefetch`; no stage knows of threads. A run that stores what it finds does the
+same stages: all at once, or `analysed_frames` up to the noise and `restored_from_analysis` the
+rest, from any frame on. However the run ends, stages are closed from the last to the first, so that
+no thread and no open file is left behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Protocol
 
 from vidrestore.config import RestoreConfig
@@ -34,10 +33,16 @@ from vidrestore.stages.split_fields import split_fields
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
 from vidrestore.stages.weave_fields import weave_fields
-from vidrestore.structs import Array, Frame, NoiseModel
+from vidrestore.structs import Array, Frame
 from vidrestore.tracks import Tracks
 
-__all__ = ["analysed_frames", "restored_frames", "restored_from_analysis", "tracked_frames"]
+__all__ = [
+    "Analysis",
+    "analysed_frames",
+    "restored_frames",
+    "restored_from_analysis",
+    "tracked_frames",
+]
 
 
 def restored_frames(
@@ -70,51 +75,45 @@ def restored_frames(
         yield from _restored(stage, frames, restorer, config, parser)
 
 
+class Analysis(Protocol):
+    """What is known of a video, or found as its frames come by."""
+
+    def with_faces(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+        """Give decoded frames their faces; some at the beginning may be left out."""
+        ...
+
+    def with_noise(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+        """Give aligned and gated frames the noise around their faces, if it is measured."""
+        ...
+
+
 def analysed_frames(
     decoded: Iterable[Frame],
-    follow: Callable[[Iterable[Frame]], Iterable[Frame]],
+    analysis: Analysis,
     config: RestoreConfig,
     template: Array,
-    crop_px: int,
     clock: StageClock | None = None,
-    *,
-    first: int = 0,
-    known: Mapping[int, NoiseModel | None] = MappingProxyType({}),
 ) -> Generator[Frame, None, None]:
     """Decoded frames with their faces, and the noise around them if it is measured.
 
     Args:
         decoded: frames of a source.
-        follow: gives frames their faces; it may leave frames at the beginning out.
+        analysis: follows faces and measures noise.
         config: options of every stage.
         template: of the restorer's crops, in their pixels.
-        crop_px: side of the restorer's crops.
         clock: books the time of each stage.
-        first: number of the frame from which on noise is measured.
-        known: the noise that is known of that frame's shot, by track.
     """
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
-        frames = stage("decode", decoded)
-        frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
-        frames = stage("track", follow(frames))
+        frames = _followed(stage, decoded, analysis, config)
         if config.restore.measure_noise:
             frames = _aligned(stage, frames, config, template)
-            frames = stage("measure_noise", measure_noise(frames, crop_px, first, known))
-        yield from frames
-
-
-class Known(Protocol):
-    """What an analysis found."""
-
-    def with_faces(self, frames: Iterable[Frame]) -> Iterable[Frame]: ...
-
-    def with_noise(self, frames: Iterable[Frame]) -> Iterable[Frame]: ...
+        yield from stage("measure_noise", analysis.with_noise(frames))
 
 
 def restored_from_analysis(
     decoded: Iterable[Frame],
-    known: Known,
+    analysis: Analysis,
     restorer: RestorerRun,
     config: RestoreConfig,
     clock: StageClock | None = None,
@@ -122,11 +121,11 @@ def restored_from_analysis(
     crops_from: int = 0,
     parser: FaceParser | None = None,
 ) -> Generator[Frame, None, None]:
-    """Restore decoded frames with what an analysis found; see `restored_frames`.
+    """Restore decoded frames with what an analysis has found or finds; see `restored_frames`.
 
     Args:
         decoded: frames, from any one on.
-        known: what was found.
+        analysis: knows faces and noise, or finds them now.
         restorer: a run of the network.
         config: options of every stage.
         clock: books the time of each stage.
@@ -135,15 +134,20 @@ def restored_from_analysis(
     """
     with ExitStack() as closing:
         stage = _Stages(clock or StageClock(), closing)
-        frames = stage("decode", decoded)
-        frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
-        frames = stage("known", known.with_faces(frames))
+        frames = _followed(stage, decoded, analysis, config)
         frames = _aligned(stage, frames, config, restorer.template)
         frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
+        frames = stage("measure_noise", analysis.with_noise(frames))
         frames = stage("leave out", _left_alone_before(frames, crops_from))
-        if config.restore.measure_noise:
-            frames = stage("known noise", known.with_noise(frames))
         yield from _restored(stage, frames, restorer, config, parser)
+
+
+def _followed(
+    stage: _Stages, decoded: Iterable[Frame], analysis: Analysis, config: RestoreConfig
+) -> Generator[Frame, None, None]:
+    frames = stage("decode", decoded)
+    frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
+    return stage("track", analysis.with_faces(frames))
 
 
 def _left_alone_before(frames: Iterable[Frame], first: int) -> Iterator[Frame]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.readers import open_reader
 from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.whole import Callbacks, restore_whole
-from vidrestore.jobs.writers import open_video_writer
+from vidrestore.jobs.writers import straight_writer
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import peak_device_memory_mib, resolve_device
 from vidrestore.pipeline import restored_frames, tracked_frames
@@ -58,14 +58,11 @@ class Progress:
     """How far a run is."""
 
     frames: int
-    """Frames done in this step."""
+    """Frames done, also by a run that was stopped."""
     total: int | None
     """Frames expected; None where the container does not tell."""
     frames_per_s: float
     seconds_left: float | None
-    """Of this step."""
-    step: str = "restoring"
-    """"analysis", which looks at all frames, or "restoring", which comes after it."""
 
 
 def run_job(
@@ -99,9 +96,9 @@ def run_job(
     clock, best = StageClock(), Preview()
     take = _ignore if preview is None else best.consider
 
-    if source is None and sink is None and _has_segments(job):
+    if source is None and sink is None and can_be_stopped(job):
         seen = _Seen(job, progress)
-        callbacks = Callbacks(take, seen.step, tell or _ignore)
+        callbacks = Callbacks(take, seen.add, tell or _ignore)
         whole = restore_whole(job, load, clock, callbacks)
         if samples is not None:
             samples.join(whole.joined.samples)
@@ -117,7 +114,7 @@ def run_job(
             whole.joined.damaged or whole.known.damaged,
         )
     else:
-        done = _in_one_pass(job, load, clock, take, samples, progress, source, sink)
+        done = _straight(job, load, clock, take, samples, progress, source, sink)
     seconds = time.perf_counter() - begun
     destination = None if job.output is None else job.output.destination
     if preview is not None:
@@ -189,36 +186,34 @@ def _ignore(_: object) -> None:
 
 
 def can_be_stopped(job: Job) -> bool:
-    """Whether a job's segments are stored, so that it can go on anywhere."""
-    return _has_segments(job) and not job.config.job.no_resume
+    """Whether what is done is stored, so that the job can go on after it was stopped."""
+    is_file = job.info.sequence is None and _writes_file(job)
+    is_named = job.model is not None and job.detector is not None
+    return is_file and is_named and not job.config.job.no_resume
 
 
-def _has_segments(job: Job) -> bool:
-    """Whether a video is written from a video, so that both passes can be made."""
-    is_written = job.output is not None and job.output.container is not SEQUENCE
-    return is_written and job.info.sequence is None and job.config.encode.sink == "file"
+def _writes_file(job: Job) -> bool:
+    """Whether a video is written, by the program itself."""
+    is_video = job.output is not None and job.output.container is not SEQUENCE
+    return is_video and job.config.encode.sink == "file"
 
 
 class _Seen:
-    """Progress over both passes."""
+    """Progress of a run that may go on with what was stored."""
 
     def __init__(self, job: Job, progress: Callable[[Progress], None] | None) -> None:
         self._job, self._progress = job, progress
-        self._step, self._begun = "", 0.0
+        self._begun: float | None = None
 
-    def step(self, step: str, frames: int, before: int) -> None:
-        """Take how many frames of a step are done, and were before the run."""
-        if step != self._step:
-            self._step, self._begun = step, time.perf_counter()
+    def add(self, frames: int, before: int) -> None:
+        """Take how many frames are done, and were before the run."""
+        self._begun = self._begun or time.perf_counter()
         if self._progress is not None:
             seconds = time.perf_counter() - self._begun
-            total = self._job.expected_frames
-            speed = (frames - before) / max(seconds, 1e-9)
-            left = None if total is None else max(0, total - frames) / max(speed, 1e-9)
-            self._progress(Progress(frames, total, speed, left, step))
+            self._progress(_progress(frames, self._job.expected_frames, seconds, before))
 
 
-def _in_one_pass(
+def _straight(
     job: Job,
     load: Callable[[RestoreConfig], Networks],
     clock: StageClock,
@@ -228,7 +223,7 @@ def _in_one_pass(
     source: FrameSource | None,
     sink: FrameSink | None,
 ) -> Done:
-    """Restore as frames come, for sources and sinks that cannot be gone back to."""
+    """Restore and encode all straight into the output; nothing is stored."""
     config, tally = job.config, Tally(job.config.blend.strength)
     with ExitStack() as stack:
         reader = stack.enter_context(source or open_reader(job))
@@ -328,8 +323,8 @@ def inspect_job(
     )
 
 
-def open_writer(job: Job) -> FrameSink:
-    """The sink that writes a job's output; not entered yet."""
+def open_writer(job: Job) -> AbstractContextManager[FrameSink]:
+    """The sink that writes a job's output, which nothing else stores; not entered yet."""
     if job.output is None:
         raise UsageError("this job has no output; plan it with one, or give a sink")
     if job.output.container is SEQUENCE:
@@ -343,12 +338,14 @@ def open_writer(job: Job) -> FrameSink:
         return FfmpegWriter(
             job.output, job.filtered, job.config.encode, job.window, inputs=job.inputs
         )
-    return open_video_writer(job)
+    return straight_writer(job)
 
 
-def _progress(frames: int, total: int | None, seconds: float) -> Progress:
-    speed = frames / max(seconds, 1e-9)
-    left = None if total is None else max(0, total - frames) / max(speed, 1e-9)
+def _progress(frames: int, total: int | None, seconds: float, before: int = 0) -> Progress:
+    speed = (frames - before) / max(seconds, 1e-9)
+    left = None
+    if total is not None and frames > before:
+        left = max(0, total - frames) / max(speed, 1e-9)
     return Progress(frames, total, speed, left)
 
 

@@ -16,7 +16,7 @@ from vidrestore.jobs.frames import AnalysedFrames
 from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.readers import open_reader
-from vidrestore.jobs.store import MemoryStore
+from vidrestore.jobs.store import FolderStore
 
 MOST_FRAMES = 300
 
@@ -25,10 +25,11 @@ def job_of(path: Path) -> Job:
     return make_job(path, None, resolve_config(None), own_restorer=True, own_detector=True)
 
 
-def known_of(job: Job) -> KnownAnalysis:
+def known_of(job: Job, folder: Path) -> KnownAnalysis:
     """An analysis without faces."""
-    store, builder, pts = MemoryStore(), ChunkBuilder(0, None), []
+    store, builder, pts = FolderStore(folder), ChunkBuilder(0, None), []
     repaired = []
+    store.create()
     with open_reader(job, keep_damaged=True) as reader:
         for frame in reader.frames():
             builder.add(frame, picture_hash(frame.picture))
@@ -50,10 +51,10 @@ def known_of(job: Job) -> KnownAnalysis:
     return KnownAnalysis(store, summary, job.info.time_base)
 
 
-def check(path: Path, firsts: Sequence[float]) -> tuple[int, int]:
+def check(path: Path, folder: Path, firsts: Sequence[float]) -> tuple[int, int]:
     """Frames whose picture no two readings share, and how often decoding began anew."""
     job = job_of(path)
-    known = known_of(job)
+    known = known_of(job, folder)
     unsteady = anew = 0
     for share in firsts:
         first = min(max(1, int(share * len(known))), len(known) - 1)
@@ -73,20 +74,20 @@ def test_groups_of_pictures_that_are_open(tmp_path: Path) -> None:
     images = empty_frames(40, width=64, height=48)
     options = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:scenecut=0"}
     clip = write_clip(tmp_path / "open.mkv", images, options=options)
-    assert check(clip, (0.26, 0.3, 0.5, 0.9))[0] == 0
+    assert check(clip, tmp_path / "job", (0.26, 0.3, 0.5, 0.9))[0] == 0
 
 
 DAMAGED = ["0136_insert_hevc.mp4", "0252_cross_h264.ts", "silent_0222_double_frag.mp4"]
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damaged_files(shared: Path, name: str) -> None:
-    assert check(shared / "damaged" / name, (0.5, 0.9))[0] == 0
+def test_damaged_files(shared: Path, tmp_path: Path, name: str) -> None:
+    assert check(shared / "damaged" / name, tmp_path, (0.5, 0.9))[0] == 0
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("folder", ["damaged", "media", "cases", "clips"])
-def test_all_files_at_hand(shared: Path, folder: str) -> None:
+def test_all_files_at_hand(shared: Path, tmp_path: Path, folder: str) -> None:
     """Decoders that fill what is damaged with whatever memory holds are counted, not hidden."""
     looked, unsteady = 0, {}
     for path in sorted(one for one in (shared / folder).rglob("*") if one.is_file()):
@@ -95,7 +96,7 @@ def test_all_files_at_hand(shared: Path, folder: str) -> None:
         except VidRestoreError:
             continue
         try:
-            unlike, _ = check(path, (0.01, 0.4, 0.8))
+            unlike, _ = check(path, tmp_path, (0.01, 0.4, 0.8))
         except VideoOpenError:  # of a kind of samples that cannot be restored
             continue
         looked += 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,9 @@ from vidrestore.jobs.join import join
 from vidrestore.jobs.plan import prepare
 from vidrestore.jobs.segment import restore_segment
 from vidrestore.jobs.segments import count_segments
-from vidrestore.jobs.store import job_folder
+from vidrestore.jobs.store import FolderStore, job_folder
+from vidrestore.stages.detect import Looker
+from vidrestore.structs import Frame
 
 OPTIONS = {
     "job.segment_s": 0.6,
@@ -104,12 +109,12 @@ class StopError(Exception):
 def test_a_stopped_run_goes_on(
     clip: Path, tmp_path: Path, config: RestoreConfig, whole: tuple[RestoreReport, bytes]
 ) -> None:
-    """It is stopped in its first chunk and its last one, and in its second segment."""
+    """It is stopped in its second segment, behind it, and in its last one."""
     output = tmp_path / "out.mkv"
-    for at in (("analysis", 21), ("analysis", 43), ("restoring", 20)):
+    for at in (17, 33, 41):
 
-        def stop(progress: Progress, at: tuple[str, int] = at) -> None:
-            if (progress.step, progress.frames) == at:
+        def stop(progress: Progress, at: int = at) -> None:
+            if progress.frames == at:
                 raise StopError
 
         with pytest.raises(StopError) as stopped:
@@ -126,6 +131,23 @@ def test_a_stopped_run_goes_on(
 
 
 @pytest.mark.soak
+def test_a_run_fills_the_gaps_behind_an_analysis(
+    clip: Path, tmp_path: Path, config: RestoreConfig, whole: tuple[RestoreReport, bytes]
+) -> None:
+    output = tmp_path / "out.mkv"
+    folder = prepare(clip, output, config)
+    analyse(folder)
+    restore_segment(folder, 1)
+    seen: list[int] = []
+    restore_video(
+        clip, output, config=config, progress=lambda progress: seen.append(progress.frames)
+    )
+    kept = 43 - (len(seen) - 1)
+    assert seen == list(range(kept, 44)) and 9 <= kept <= 15
+    assert output.read_bytes() == whole[1]
+
+
+@pytest.mark.soak
 def test_fields_in_any_order_too(tmp_path: Path, config: RestoreConfig) -> None:
     """Two fields of a frame go through the network by themselves."""
     fields = fields_of(pan(72, 1.5), 320, 240)
@@ -139,3 +161,75 @@ def test_fields_in_any_order_too(tmp_path: Path, config: RestoreConfig) -> None:
         assert restore_segment(folder, number)
     join(folder)
     assert (tmp_path / "apart.mkv").read_bytes() == output.read_bytes()
+
+
+def left_by_kills(monkeypatch: pytest.MonkeyPatch, folder: Path, into: Path) -> list[Path]:
+    """Copies of a job's folder as a kill would leave it before each file gets its name."""
+    copies: list[Path] = []
+    turn, rename = threading.Lock(), os.replace
+
+    def copying(old: Path, new: Path) -> None:
+        with turn:
+            if folder in Path(new).parents:
+                copies.append(into / f"{len(copies):02d}-{Path(new).name}.job")
+                shutil.copytree(folder, copies[-1])
+            rename(old, new)
+
+    monkeypatch.setattr(os, "replace", copying)
+    return copies
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The frames that come to the detector, or are passed over by its schedule."""
+    looked: list[int] = []
+    see = Looker.see
+
+    def counting(looker: Looker, frame: Frame) -> Frame:
+        looked.append(frame.index)
+        return see(looker, frame)
+
+    monkeypatch.setattr(Looker, "see", counting)
+    return looked
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("without_state", [False, True], ids=["as left", "chunks behind"])
+def test_whatever_a_kill_leaves_is_gone_on_with(
+    clip: Path,
+    tmp_path: Path,
+    config: RestoreConfig,
+    whole: tuple[RestoreReport, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    without_state: bool,
+) -> None:
+    """Segments may be ahead of the chunks, or behind them."""
+    output = tmp_path / "out.mkv"
+    folder = job_folder(output, None)
+    with monkeypatch.context() as patch:
+        copies = left_by_kills(patch, folder, tmp_path / "left")
+        restore_video(clip, output, config=config)
+    looked = looked_at(monkeypatch)
+    names = {path.name[3:] for path in copies}
+    assert {"state.json.job", "analysis.json.job", "segments.json.job"} <= names
+    for copy in copies[1:]:
+        output.unlink()
+        copy.rename(folder)
+        if without_state:
+            (folder / "state.json").unlink(missing_ok=True)
+        kept = len(list(folder.glob("segments/*.packets")))
+        state = FolderStore(folder).read("state")
+        is_complete = (folder / "analysis.json").exists()
+        seen: list[int] = []
+        looked.clear()
+        report = restore_video(
+            clip,
+            output,
+            config=config,
+            progress=lambda now, seen=seen: seen.append(now.frames),  # type: ignore[misc]
+        )
+        assert output.read_bytes() == whole[1], copy.name
+        assert (report.tracks, report.cuts) == (whole[0].tracks, whole[0].cuts)
+        assert not folder.exists()
+        assert len(seen) <= 44 - 9 * kept, copy.name
+        known = 43 if is_complete else state["decoded"] if state else 0
+        assert looked == list(range(known, 43)), copy.name

@@ -65,7 +65,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, ending: str, more: tuple[str, ...]
     kill_once_there(clip, output, folder / "analysis/00000.json", *more)
     kill_once_there(clip, output, folder / "segments/00001.packets", *more)
     told = run(clip, output, *more)
-    assert re.search(r"going on at segment \d of \d \([23] segments kept\)", told), told
+    assert re.search(r"going on at segment [34] \([23] segments kept\)", told), told
     assert output.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["in.mkv", output.name, whole.name]

@@ -105,8 +105,9 @@ def test_the_place_of_a_job(tmp_path: Path) -> None:
 def test_borders_lie_at_cuts_or_at_the_length() -> None:
     pts, base = list(range(0, 1000)), Fraction(1, 25)
     assert plan_segments(pts, base, [], 10) == [0, 250, 500, 750]
-    assert plan_segments(pts, base, [149, 240, 270, 580, 601], 10) == [0, 240, 580, 830]
-    assert plan_segments(pts, base, [150], 10) == [0, 150, 400, 650, 900]
+    assert plan_segments(pts, base, [149, 240, 270, 389, 580], 10) == [0, 240, 490, 740, 990]
+    assert plan_segments(pts, base, [150, 299], 10) == [0, 150, 400, 650, 900]
+    assert plan_segments(pts, base, [240, 390, 391], 10) == [0, 240, 390, 640, 890]
     assert plan_segments([0, 500, 1000], base, [], 1) == [0, 1, 2]
     assert plan_segments([7], base, [], 10) == [0]
 

@@ -175,8 +175,8 @@ class Here:
 
         def progress(now: Progress) -> None:
             nonlocal looked_at
-            self._frames = now.frames if now.step == "restoring" else self._frames
-            self._step(now.step, self._frames)
+            self._frames = now.frames
+            self._step("restoring", self._frames)
             if time.monotonic() - looked_at > _LOOK_EVERY_S:
                 looked_at = time.monotonic()
                 if is_wanted(self._growing.parent) and _is_worth_sharing(job, now):
@@ -205,10 +205,9 @@ def _is_worth_sharing(job: Job, now: Progress) -> bool:
     """Whether a run that is so far has enough left to be shared."""
     if not can_be_stopped(job):
         return False
-    done = now.frames if now.step == "restoring" else 0
     if job.expected_frames is None or job.info.average_rate is None:
         return True
-    left_s = (job.expected_frames - done) / job.info.average_rate
+    left_s = (job.expected_frames - now.frames) / job.info.average_rate
     return left_s >= _LEAST_SHARED_SEGMENTS * job.config.job.segment_s
 
 

@@ -52,7 +52,6 @@ def _json_lines() -> Callable[[Progress], None]:
             return
         said = now
         record = {
-            "step": progress.step,
             "frames": progress.frames,
             "total": progress.total,
             "frames_per_s": round(progress.frames_per_s, 3),
@@ -72,9 +71,8 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     with tqdm(unit=" frames", dynamic_ncols=True, smoothing=0.1) as bar:
 
         def report(progress: Progress) -> None:
-            if bar.desc != f"{progress.step}: ":
-                bar.reset()
-                bar.set_description(progress.step)
+            if not bar.n:  # what was done before says nothing of the speed
+                bar.initial = bar.n = progress.frames - 1
             bar.total = progress.total
             bar.update(progress.frames - bar.n)
 

@@ -8,16 +8,22 @@ track holds the frame before once more, since places are written as differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
+from vidrestore.errors import JobError
+from vidrestore.jobs.store import FolderStore
 from vidrestore.plain import noise_from_plain, noise_to_plain
 from vidrestore.structs import Face, Frame, NoiseModel
 from vidrestore.tracks import Tracks, TracksBuilder
 
-__all__ = ["Chunk", "ChunkBuilder", "NoiseKey", "read_chunk", "write_chunk"]
+__all__ = ["Chunk", "ChunkBuilder", "NoiseKey", "StoredChunks", "load_chunk", "write_chunk"]
+
+_CHUNKS_KEPT = 4
 
 NoiseKey = tuple[int, int]
 """First frame of the shot, and track."""
@@ -127,8 +133,15 @@ def write_chunk(chunk: Chunk) -> dict[str, Any]:
     }
 
 
-def read_chunk(record: dict[str, Any]) -> Chunk:
-    """Undo `write_chunk`."""
+def load_chunk(store: FolderStore, number: int) -> Chunk:
+    """Read a chunk that is stored.
+
+    Raises:
+        JobError: it is not there.
+    """
+    record = store.read(f"analysis/{number:05d}")
+    if record is None:
+        raise JobError(f"chunk {number} of the analysis is missing; add --restart")
     return Chunk(
         record["first"],
         record["end"],
@@ -139,6 +152,39 @@ def read_chunk(record: dict[str, Any]) -> Chunk:
         Tracks.from_record(record["tracks"]),
         {(shot, track): noise_from_plain(model) for shot, track, model in record["noise"]},
     )
+
+
+class StoredChunks:
+    """Chunks that are read when they are asked for; a few are kept.
+
+    Args:
+        store: where they are.
+        firsts: the first frame of each, rising.
+    """
+
+    def __init__(self, store: FolderStore, firsts: Sequence[int]) -> None:
+        self._store, self._firsts = store, firsts
+        self._chunks: dict[int, Chunk] = {}
+        self._turn = threading.Lock()
+
+    def of(self, frame: int) -> Chunk:
+        """The chunk that holds a frame.
+
+        Raises:
+            JobError: it is missing.
+        """
+        number = bisect_right(self._firsts, frame) - 1
+        with self._turn:  # decoding and restoring ask from a thread each
+            if number not in self._chunks:
+                while len(self._chunks) >= _CHUNKS_KEPT:
+                    del self._chunks[next(iter(self._chunks))]
+                self._chunks[number] = load_chunk(self._store, number)
+            return self._chunks[number]
+
+    def picture_hash(self, frame: int) -> str:
+        """Of the decoded picture; see `vidrestore.jobs.hashing`."""
+        chunk = self.of(frame)
+        return chunk.hashes[frame - chunk.first]
 
 
 def _steps(numbers: list[int]) -> Iterator[int]:

@@ -25,7 +25,7 @@ from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.write.packet_file import PacketFile
 
-__all__ = ["Joined", "decoded_hashes", "join", "join_segments"]
+__all__ = ["Joined", "join", "join_segments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def join_segments(
         samples.join(FaceSamples.from_plain(file.record["samples"]))
         differing |= dict(file.record["differing"])
         notes += file.record["notes"]
-    samples.hashes = decoded_hashes(known, differing)
+    samples.hashes = _decoded_hashes(known, differing)
     origins = tuple(file.record["origin"] for file in files)
     notes += _check_kinds(job, origins)
     check_failures(tally, job.config)
@@ -130,7 +130,7 @@ def join_segments(
         )
 
 
-def decoded_hashes(known: KnownAnalysis, differing: Mapping[int, str]) -> array[int]:
+def _decoded_hashes(known: KnownAnalysis, differing: Mapping[int, str]) -> array[int]:
     """The hash of every frame as it was decoded for restoring.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,15 +9,12 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Any
 
-from vidrestore.errors import JobError
-from vidrestore.jobs.chunks import Chunk, NoiseKey, read_chunk
-from vidrestore.jobs.store import Store
+from vidrestore.jobs.chunks import NoiseKey, StoredChunks
+from vidrestore.jobs.store import FolderStore
 from vidrestore.plain import noise_from_plain, noise_to_plain
-from vidrestore.structs import Frame, NoiseModel
+from vidrestore.structs import Face, Frame, NoiseModel
 
-__all__ = ["KnownAnalysis"]
-
-_CHUNKS_KEPT = 4
+__all__ = ["KnownAnalysis", "is_measured", "with_known_noise"]
 
 
 class KnownAnalysis:
@@ -30,8 +26,7 @@ class KnownAnalysis:
         time_base: of the frames' times, in seconds.
     """
 
-    def __init__(self, store: Store, summary: Mapping[str, Any], time_base: Fraction) -> None:
-        self._store = store
+    def __init__(self, store: FolderStore, summary: Mapping[str, Any], time_base: Fraction) -> None:
         self.time_base = time_base
         self.pts: Sequence[int] = list(accumulate(summary["pts"]))
         """Of every frame, in the reader's units."""
@@ -40,12 +35,10 @@ class KnownAnalysis:
         self.notes: tuple[str, ...] = tuple(summary["notes"])
         self.damaged: bool = summary["damaged"]
         self._repaired = set(summary["repaired"])
-        self._firsts = [first for first, _ in summary["chunks"]]
         self._noise = {
             (shot, track): noise_from_plain(model) for shot, track, model in summary["noise"]
         }
-        self._chunks: dict[int, Chunk] = {}
-        self._turn = threading.Lock()
+        self._chunks = StoredChunks(store, [first for first, _ in summary["chunks"]])
 
     @staticmethod
     def summary(
@@ -89,37 +82,34 @@ class KnownAnalysis:
 
     def picture_hash(self, frame: int) -> str:
         """Of the decoded picture; see `vidrestore.jobs.hashing`."""
-        chunk = self._chunk(frame)
-        return chunk.hashes[frame - chunk.first]
+        return self._chunks.picture_hash(frame)
 
     def with_faces(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give decoded frames their faces."""
         for frame in frames:
-            yield self._chunk(frame.index).apply(frame)
+            yield self._chunks.of(frame.index).apply(frame)
 
     def with_noise(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give aligned and gated frames the noise around their faces."""
         for frame in frames:
-            shot = self.shot(frame.index)
-            faces = tuple(
-                replace(face, noise=self._noise.get((shot, face.track_id)))
-                if face.crop_from_frame is not None and face.strength > 0
-                else face
-                for face in frame.faces
-            )
-            yield replace(frame, faces=faces) if faces else frame
+            yield with_known_noise(frame, self.shot(frame.index), self._noise)
 
-    def _chunk(self, frame: int) -> Chunk:
-        number = bisect_right(self._firsts, frame) - 1
-        with self._turn:  # decoding and restoring ask from a thread each
-            if number not in self._chunks:
-                while len(self._chunks) >= _CHUNKS_KEPT:
-                    del self._chunks[next(iter(self._chunks))]
-                self._chunks[number] = self._read(number)
-            return self._chunks[number]
 
-    def _read(self, number: int) -> Chunk:
-        record = self._store.read(f"analysis/{number:05d}")
-        if record is None:
-            raise JobError(f"chunk {number} of the analysis is missing; add --restart")
-        return read_chunk(record)
+def with_known_noise(frame: Frame, shot: int, noise: Mapping[NoiseKey, NoiseModel | None]) -> Frame:
+    """Give the faces of a frame that will be restored the noise that was measured around them.
+
+    Args:
+        frame: aligned and gated.
+        shot: the first frame of its shot.
+        noise: of all tracks.
+    """
+    faces = tuple(
+        replace(face, noise=noise.get((shot, face.track_id))) if is_measured(face) else face
+        for face in frame.faces
+    )
+    return replace(frame, faces=faces) if faces else frame
+
+
+def is_measured(face: Face) -> bool:
+    """Whether the noise around a face counts."""
+    return face.crop_from_frame is not None and face.strength > 0

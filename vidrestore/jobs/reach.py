@@ -14,7 +14,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
-from typing import NamedTuple
 
 from vidrestore.config import RestoreConfig
 from vidrestore.models.restorers.style_memory import WINDOW_FRAMES
@@ -22,37 +21,21 @@ from vidrestore.stages.restore import block_frames
 from vidrestore.stages.split_fields import REACH as FIELD_REACH
 from vidrestore.stages.temporal_filter import MEMORY_FRAMES
 
-__all__ = ["Reach", "reach_before", "strengths_before"]
+__all__ = ["crops_before", "shot_of", "strengths_before"]
 
 _PARSING_BLOCK_FRAMES = 8
 """See `stages._parsing_mask`."""
 
 
-class Reach(NamedTuple):
-    """Where a run has to begin so that frames from some number on come out right."""
-
-    decode_from: int
-    crops_from: int
-    """The first frame whose faces go through the network."""
-
-
-def reach_before(
-    frame: int,
-    config: RestoreConfig,
-    batch_size: int,
-    pts: Sequence[int],
-    time_base: Fraction,
-    cuts: Sequence[int],
-) -> Reach:
-    """Where to begin for frames from `frame` on.
+def crops_before(frame: int, config: RestoreConfig, batch_size: int, cuts: Sequence[int]) -> int:
+    """The first frame whose faces go through the network, so that `frame` comes out right.
 
     Args:
         frame: number of the first frame that is wanted.
         config: the run's.
         batch_size: of the network.
-        pts: times of all frames.
-        time_base: their unit, in seconds.
-        cuts: frames at which a shot begins, rising, without frame 0.
+        cuts: frames at which a shot begins, rising, without frame 0; where some are not known yet,
+            restoring only begins earlier.
     """
     window = config.temporal_filter
     averages = MEMORY_FRAMES - 1 + window.reach_frames if window.strength else 0
@@ -62,8 +45,7 @@ def reach_before(
     block = lcm(block_frames(batch_size, config.run.collect_faces), parsing)
     first -= first % block
     crops_from = max(first - 1, shot_of(first, cuts))
-    crops_from = max(crops_from - (FIELD_REACH + 1), shot_of(crops_from, cuts))
-    return Reach(strengths_before(crops_from, config, pts, time_base, cuts), crops_from)
+    return max(crops_from - (FIELD_REACH + 1), shot_of(crops_from, cuts))
 
 
 def strengths_before(
@@ -73,7 +55,15 @@ def strengths_before(
     time_base: Fraction,
     cuts: Sequence[int],
 ) -> int:
-    """Where to begin so that alignments and strengths are right from `frame` on."""
+    """The first frame that is decoded, so that alignments and strengths are right from `frame` on.
+
+    Args:
+        frame: number of the first frame that is wanted.
+        config: the run's.
+        pts: times of all frames up to it.
+        time_base: their unit, in seconds.
+        cuts: frames at which a shot begins, rising, without frame 0.
+    """
     fades = 4 * (config.gate.fade_frames // 2) + 1
     window = Fraction(config.align.window_s) / time_base
     first = frame

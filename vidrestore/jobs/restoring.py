@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
-
-import av
 
 from vidrestore.job import Job
 from vidrestore.jobs.frames import AnalysedFrames
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks
-from vidrestore.jobs.reach import reach_before
+from vidrestore.jobs.reach import crops_before, strengths_before
 from vidrestore.jobs.readers import open_reader
-from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.store import FolderStore
+from vidrestore.jobs.storing import Place, SegmentWriter, encoder_settings
 from vidrestore.models.interfaces import RestorerRun
-from vidrestore.models.load import device_kind, resolve_device
 from vidrestore.pipeline import restored_from_analysis
-from vidrestore.report import Tally
 from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.runtime.words import counted
 from vidrestore.structs import Frame
-from vidrestore.video.write.packet_file import PacketFileWriter
-from vidrestore.video.write.segment_encoder import (
-    EncoderSettings,
-    SegmentEncoder,
-    has_global_header,
-)
 
 __all__ = ["Restoring"]
 
@@ -62,16 +49,17 @@ class Restoring:
         """
         job, config, known = self.job, self.job.config, self.known
         run = self.networks.new_run(config)
-        reach = reach_before(first, config, run.batch_size, known.pts, known.time_base, known.cuts)
+        crops_from = crops_before(first, config, run.batch_size, known.cuts)
+        decode_from = strengths_before(crops_from, config, known.pts, known.time_base, known.cuts)
         source = AnalysedFrames(job, known, lambda: open_reader(job, keep_damaged=True))
         self._run, self._source = run, source
         frames = restored_from_analysis(
-            source.frames(reach.decode_from),
+            source.frames(decode_from),
             known,
             run,
             config,
             self.clock,
-            crops_from=reach.crops_from,
+            crops_from=crops_from,
             parser=self.networks.parser,
         )
         with closing(frames):
@@ -112,77 +100,34 @@ class Restoring:
             store: of the job.
             numbers: of the segments, without a gap.
             each: called with each frame.
-            before: called before each segment, with its number.
+            before: called before each segment, with the number of its first frame.
 
         Raises:
             VidRestoreError: for the input and the networks.
             OSError: a segment cannot be written; those before it are stored.
         """
         first, end = self.bounds(numbers[0])[0], self.bounds(numbers[-1])[1]
-        with closing(self.frames(first, end)) as frames:
-            for number in numbers:
-                before(number)
-                self._store_one(store, number, frames, each)
-
-    def _store_one(
-        self,
-        store: FolderStore,
-        number: int,
-        frames: Iterator[Frame],
-        each: Callable[[Frame], None],
-    ) -> None:
-        first, end = self.bounds(number)
-        begun, times = time.perf_counter(), list[int | None]()
-        strength = self.job.config.blend.strength
-        tally, samples = Tally(strength), FaceSamples(strength)
-        encoder, context = self._encoder(first)
-        with PacketFileWriter(store.segment(number)) as file:
-            for frame in frames:
-                packets = self.clock.call("encode", lambda one=frame: encoder.encode(one))  # type: ignore[misc]
-                file.add(packets)
-                times.append(encoder.last_pts)
-                tally.add(frame)
-                samples.add(frame)
-                each(frame)
-                if frame.index == end - 1:
-                    break
-            file.add(self.clock.call("encode", lambda: encoder.encode(None)))
-            record = {
-                "first": first,
-                "times": times,
-                "extradata": base64.b64encode(context.extradata or b"").decode("ascii"),
-                "lost_captions": encoder.lost_captions,
-                "unmarked": encoder.unmarked,
-                "tally": tally.to_plain(),
-                "notes": self.notes,
-                "differing": [one for one in self.differing.items() if first <= one[0] < end],
-                "samples": samples.to_plain(),
-                "origin": self._origin(),
-                "seconds": round(time.perf_counter() - begun, 3),
-            }
-            file.publish(record)
-
-    def _origin(self) -> dict[str, Any]:
-        """By what a segment is restored."""
-        restorer = self.networks.restorer
-        return {
-            "model": self.networks.run.name,
-            "detector": self.networks.detector.name,
-            "device": device_kind(resolve_device(self.job.config.run.device)),
-            "precision": getattr(restorer, "precision", None),
-            "batch_size": self.networks.run.batch_size,
-        }
-
-    def _encoder(self, first: int) -> tuple[SegmentEncoder, av.VideoCodecContext]:
-        """A fresh encoder for the segment that begins with a frame."""
-        job, known = self.job, self.known
-        assert job.output is not None
-        settings = EncoderSettings(
-            job.output, job.filtered, job.config.encode, job.window, job.config.run.threads
+        borders = frozenset(self.borders)
+        segments = SegmentWriter(
+            store,
+            self.job,
+            self.networks,
+            Place(numbers[0], first, self._ticks_before(first)),
+            begins=lambda frame: frame.index in borders,
+            before=before,
+            notes=lambda: self.notes,
+            differing=lambda: self.differing,
+            clock=self.clock,
         )
-        muxer = av.format.ContainerFormat(job.output.container.muxer, "w")
-        context = settings.new_context(global_header=has_global_header(muxer))
-        before = None
-        if first:
-            before = settings.ticks_at(known.pts[first - 1], known.time_base, first - 1)
-        return SegmentEncoder(settings, context, before), context
+        with segments, closing(self.frames(first, end)) as frames:
+            for frame in frames:
+                segments.add(frame)
+                each(frame)
+            segments.finish()
+
+    def _ticks_before(self, first: int) -> int | None:
+        """Time of the frame before a segment, in the encoder's ticks."""
+        known, before = self.known, first - 1
+        if not first:
+            return None
+        return encoder_settings(self.job).ticks_at(known.pts[before], known.time_base, before)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.job import Job
+from vidrestore.jobs.store import FolderStore
 from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
 
-__all__ = ["check_space", "estimate_bytes"]
+__all__ = ["check_space", "check_space_left", "estimate_bytes"]
 
 _BITS_PER_PIXEL = {"prores_ks": 3.0, "dnxhd": 3.0, "cfhd": 4.0}
 _LOSSY_BITS_PER_PIXEL = 0.1
@@ -25,6 +26,24 @@ def estimate_bytes(job: Job, frames: int) -> int:
     if codec in LOSSLESS_ENCODERS:
         return round(_LOSSLESS_SHARE * job.filtered.picture_bytes * frames)
     return round(_BITS_PER_PIXEL.get(codec, _LOSSY_BITS_PER_PIXEL) * pixels / 8 * frames)
+
+
+def check_space_left(store: FolderStore, job: Job, frames: int, total: int) -> None:
+    """Look on the way whether the disk holds what is to come.
+
+    Args:
+        store: of the job.
+        job: what is done.
+        frames: those of the segments that are stored.
+        total: those of the output, as far as known.
+
+    Raises:
+        VideoWriteError: it does not.
+    """
+    assert job.output is not None
+    size = sum(store.segment(one).stat().st_size for one in store.stored_segments())
+    whole = round(size / frames * total) if frames else estimate_bytes(job, total)
+    check_space(job.output.destination, store.folder, max(whole - size, 0), whole)
 
 
 def check_space(output: Path, folder: Path, segments: int, whole: int) -> None:

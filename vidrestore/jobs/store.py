@@ -1,4 +1,4 @@
-"""Where a run keeps what it found: in files that outlive it, or in memory."""
+"""Where a run keeps what it found: in files that outlive it."""
 
 from __future__ import annotations
 
@@ -6,48 +6,20 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.runtime.durable import TEMPORARY_ENDING, write_durably
 from vidrestore.runtime.output_lock import hashed_name
 
-__all__ = ["JOB_ENDING", "FolderStore", "MemoryStore", "Store", "job_folder"]
+__all__ = ["JOB_ENDING", "FolderStore", "job_folder"]
 
 JOB_ENDING = ".job"
 """Of the names of jobs' folders."""
 
 
-class Store(Protocol):
-    """JSON records by name, such as "analysis/00000"."""
-
-    def read(self, name: str) -> Any | None:
-        """Give a record; None where there is none."""
-        ...
-
-    def write(self, name: str, record: object) -> None:
-        """Keep a record, whole or not at all."""
-        ...
-
-
-class MemoryStore:
-    """Records of a run that stores nothing: kept as text, which is smaller than objects."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, str] = {}
-
-    def read(self, name: str) -> Any | None:
-        """See `Store`."""
-        text = self._records.get(name)
-        return None if text is None else json.loads(text)
-
-    def write(self, name: str, record: object) -> None:
-        """See `Store`."""
-        self._records[name] = json.dumps(record, separators=(",", ":"))
-
-
 class FolderStore:
-    """Records as JSON files of a job's folder.
+    """JSON records by name, such as "analysis/00000", as files of a job's folder.
 
     Args:
         folder: the folder; `create` makes it.
@@ -76,14 +48,14 @@ class FolderStore:
             ) from error
 
     def read(self, name: str) -> Any | None:
-        """See `Store`. A file that is no JSON counts as none: it is made anew."""
+        """Give a record; None where there is none. A file that is no JSON counts as none."""
         try:
             return json.loads(self._path(name).read_bytes())
         except (OSError, ValueError):
             return None
 
     def write(self, name: str, record: object) -> None:
-        """See `Store`.
+        """Keep a record, whole or not at all.
 
         Raises:
             OSError: it cannot be written; what was there before is still there.

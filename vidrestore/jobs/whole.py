@@ -1,10 +1,10 @@
-"""Restore a whole video in one process: analysis, segments, join; a stopped one goes on."""
+"""Restore a whole video in one process, and store what is done; a stopped run goes on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -20,17 +20,16 @@ from vidrestore.errors import (
     VidRestoreError,
 )
 from vidrestore.job import Job
-from vidrestore.jobs.analysis import complete_analysis
-from vidrestore.jobs.join import Joined, decoded_hashes, join_segments
+from vidrestore.jobs.analysis import known_analysis
+from vidrestore.jobs.join import Joined, join_segments
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks
+from vidrestore.jobs.one_pass import restore_in_one_pass
 from vidrestore.jobs.plan import check_plan, plan_of
 from vidrestore.jobs.restoring import Restoring
-from vidrestore.jobs.samples import FaceSamples
-from vidrestore.jobs.space import check_space, estimate_bytes
-from vidrestore.jobs.store import FolderStore, MemoryStore, Store, job_folder
-from vidrestore.jobs.writers import open_video_writer
-from vidrestore.report import Tally, check_failures
+from vidrestore.jobs.space import check_space_left
+from vidrestore.jobs.store import FolderStore, job_folder
+from vidrestore.jobs.storing import place_behind_stored
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.runtime.stage_clock import StageClock
@@ -62,8 +61,8 @@ class Callbacks:
 
     each: Callable[[Frame], None]
     """Each restored frame."""
-    progress: Callable[[str, int, int], None]
-    """The step, its frames that are done, and those of it that were done before the run."""
+    progress: Callable[[int, int], None]
+    """The frames that are done, and those that were done before the run."""
     tell: Callable[[str], None]
     """Sentences for a person."""
 
@@ -74,7 +73,8 @@ def restore_whole(
     """Restore a job's input into its output.
 
     Args:
-        job: what to do; its restorer and detector are named, or nothing is stored on the way.
+        job: what to do; its restorer and detector are named, so that a later run can tell whether
+            it restores with the same.
         load: gives the networks.
         clock: books the time of each stage.
         callbacks: what is told on the way.
@@ -85,7 +85,6 @@ def restore_whole(
     """
     assert job.output is not None
     config, output = job.config, job.output.destination
-    is_stored = not (config.job.no_resume or job.model is None or job.detector is None)
     check_outputs([output], inputs=job.inputs, overwrite=config.encode.overwrite)
     with ExitStack() as stack:
         lock = OutputLock(output)
@@ -93,30 +92,21 @@ def restore_whole(
         stack.callback(lock.release)
         networks = load(config)
         loaded = time.perf_counter()
-        if not is_stored:
-            known, borders = _analysed(MemoryStore(), job, networks, clock, callbacks)
-            restoring = Restoring(job, known, borders, networks, clock)
-            joined = _written(restoring, lock, callbacks)
-            FolderStore(job_folder(output, config.job.work)).remove()  # of a run before
-            return Whole(joined, known, networks, len(known), loaded)
         store = FolderStore(job_folder(output, config.job.work))
         with _kept_for_later(store):
             goes_on = check_plan(store, plan_of(job, networks), restart=config.job.restart)
             store.remove_leftovers()
-            if not goes_on and job.expected_frames:
-                least = estimate_bytes(job, job.expected_frames)
-                check_space(output, store.folder, least, least)
-            known, borders = _analysed(store, job, networks, clock, callbacks)
-            restoring = Restoring(job, known, borders, networks, clock)
-            restored = _stored(store, restoring, goes_on, callbacks)
+            run = _Run(store, job, networks, clock, callbacks, goes_on)
+            known, borders = run.restore()
             joined = clock.call("join", lambda: join_segments(store, job, known, borders, lock))
         store.remove()
-        return Whole(joined, known, networks, restored, loaded)
+        return Whole(joined, known, networks, run.restored, loaded)
 
 
 @contextmanager
 def _kept_for_later(store: FolderStore) -> Iterator[None]:
     """Keep the job's folder if the same command can go on, and say so; else remove it."""
+    kept = ("analysis/*.json", "segments/*.packets")
     try:
         yield
     except JobError:
@@ -128,7 +118,7 @@ def _kept_for_later(store: FolderStore) -> Iterator[None]:
                 f"{store.folder}: cannot be written ({error.strerror or error}); free some space"
             )
         will_fail = isinstance(error, _NEVER_BETTER) and not isinstance(error, NotEnoughMemoryError)
-        if will_fail or not any((store.folder / "analysis").glob("*.json")):
+        if will_fail or not any(path for one in kept for path in store.folder.glob(one)):
             store.remove()
         else:
             told.add_note("what was done is kept, and the same command goes on from there")
@@ -137,82 +127,83 @@ def _kept_for_later(store: FolderStore) -> Iterator[None]:
         raise told from error
 
 
-def _analysed(
-    store: Store, job: Job, networks: Networks, clock: StageClock, callbacks: Callbacks
-) -> tuple[KnownAnalysis, list[int]]:
-    return complete_analysis(
-        store, job, networks, clock, lambda frames: callbacks.progress("analysis", frames, 0)
-    )
+@dataclass(slots=True)
+class _Run:
+    """Restoring what is missing."""
 
+    store: FolderStore
+    job: Job
+    networks: Networks
+    clock: StageClock
+    callbacks: Callbacks
+    goes_on: bool
+    restored: int = 0
+    """Frames restored so far."""
+    _before: int = 0
+    """Frames of segments that were stored before."""
 
-def _stored(store: FolderStore, restoring: Restoring, goes_on: bool, callbacks: Callbacks) -> int:
-    """Restore the segments that are missing; how many frames those have."""
-    count = len(restoring.borders)
-    done = set(store.stored_segments())
-    undone = [number for number in range(count) if number not in done]
-    bounds = [restoring.bounds(number) for number in undone]
-    done_frames = len(restoring.known) - sum(end - first for first, end in bounds)
-    if goes_on and undone:
-        callbacks.tell(
-            f"going on at segment {undone[0] + 1} of {count}"
-            + (f" ({counted(count - len(undone), 'segment')} kept)" if done_frames else "")
-        )
-    restored = 0
+    def restore(self) -> tuple[KnownAnalysis, list[int]]:
+        """Store all segments; give the analysis, and the first frame of each segment."""
+        store, job = self.store, self.job
+        found = known_analysis(store, job)
+        if found is None:
+            place = place_behind_stored(store)
+            self._begin(place.number, place.number, place.frame, job.expected_frames)
+            restore_in_one_pass(store, job, self.networks, self.clock, place, self._each)
+            found = known_analysis(store, job)
+            assert found is not None
+        else:
+            self._restore_missing(*found)
+        return found
 
-    def each(frame: Frame) -> None:
-        nonlocal restored
-        restored += 1
-        callbacks.each(frame)
-        callbacks.progress("restoring", done_frames + restored, done_frames)
+    def _restore_missing(self, known: KnownAnalysis, borders: Sequence[int]) -> None:
+        """Restore segments with a complete analysis, wherever some are missing."""
+        store, total = self.store, len(known)
+        restoring = Restoring(self.job, known, borders, self.networks, self.clock)
+        done = set(store.stored_segments()) & set(range(len(borders)))
+        undone = [number for number in range(len(borders)) if number not in done]
+        if not undone:
+            return
 
-    for group in _in_a_row(undone):
-        restoring.store(
-            store, group, each, before=lambda number: _check_space(store, restoring, number)
-        )
-    return restored
+        def frames_stored() -> int:
+            stored = set(store.stored_segments()) & set(range(len(borders)))
+            bounds = map(restoring.bounds, stored)
+            return sum(end - first for first, end in bounds)
+
+        self._begin(undone[0], len(done), frames_stored(), total)
+        for group in _in_a_row(undone):
+            restoring.store(
+                store,
+                group,
+                self._each,
+                before=lambda _: check_space_left(store, self.job, frames_stored(), total),
+            )
+
+    def _begin(self, number: int, kept: int, frames: int, total: int | None) -> None:
+        """Say where the run goes on, and look whether the disk holds what is to come.
+
+        Args:
+            number: of the first segment that is missing.
+            kept: how many are stored.
+            frames: of these.
+            total: of the output, where it is known.
+        """
+        self._before = frames
+        if total:
+            check_space_left(self.store, self.job, frames, max(total, frames))
+        if self.goes_on:
+            told = f" ({counted(kept, 'segment')} kept)" if kept else ""
+            self.callbacks.tell(f"going on at segment {number + 1}{told}")
+        if frames:
+            self.callbacks.progress(frames, frames)
+
+    def _each(self, frame: Frame) -> None:
+        self.restored += 1
+        self.callbacks.each(frame)
+        self.callbacks.progress(self._before + self.restored, self._before)
 
 
 def _in_a_row(numbers: Sequence[int]) -> Iterator[list[int]]:
     """Numbers in groups without a gap."""
     for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
         yield [number for _, number in group]
-
-
-def _check_space(store: FolderStore, restoring: Restoring, number: int) -> None:
-    """Look before a segment whether the disk holds what is to come.
-
-    Raises:
-        VideoWriteError: it does not.
-    """
-    job, total = restoring.job, len(restoring.known)
-    assert job.output is not None
-    stored = store.stored_segments()
-    bounds = [restoring.bounds(one) for one in stored]
-    frames = sum(end - first for first, end in bounds)
-    size = sum(store.segment(one).stat().st_size for one in stored)
-    whole = round(size / frames * total) if frames else estimate_bytes(job, total)
-    left = whole - size if frames else whole
-    check_space(job.output.destination, store.folder, max(left, 0), whole)
-
-
-def _written(restoring: Restoring, lock: OutputLock, callbacks: Callbacks) -> Joined:
-    """Restore and encode all straight into the output; nothing is stored."""
-    job, clock = restoring.job, restoring.clock
-    assert job.output is not None
-    strength = job.config.blend.strength
-    tally, samples = Tally(strength), FaceSamples(strength)
-    with (
-        open_video_writer(job, lock=lock, borders=frozenset(restoring.borders)) as writer,
-        closing(restoring.frames(0, len(restoring.known))) as frames,
-    ):
-        for frame in frames:
-            clock.call("encode", lambda one=frame: writer.write(one))  # type: ignore[misc]
-            tally.add(frame)
-            samples.add(frame)
-            callbacks.each(frame)
-            callbacks.progress("restoring", tally.frames, 0)
-        check_failures(tally, job.config)
-        clock.call("encode", writer.commit)
-        samples.hashes = decoded_hashes(restoring.known, restoring.differing)
-        notes = (*writer.notes, *restoring.notes)
-        return Joined(tally, samples, writer.codec, notes, writer.is_damaged)

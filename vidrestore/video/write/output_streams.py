@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable
 from fractions import Fraction
 
 from av.container import InputContainer, OutputContainer
@@ -10,6 +10,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidrestore.config import EncodeConfig
+from vidrestore.structs import Frame
 from vidrestore.video.picture.presentation import Presentation
 from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.window import Window
@@ -55,7 +56,11 @@ class OutputStreams:
         """What is written into the finished file."""
 
     def add(
-        self, config: EncodeConfig, window: Window, threads: int, borders: Container[int] = ()
+        self,
+        config: EncodeConfig,
+        window: Window,
+        threads: int,
+        begins_segment: Callable[[Frame], bool],
     ) -> None:
         """Add all streams, in the input's order.
 
@@ -63,7 +68,7 @@ class OutputStreams:
             config: quality and speed of the encoder.
             window: the part of the input that is written.
             threads: for encoding, where it does not change the bytes; 0 takes all.
-            borders: frames at which a segment begins; see `PictureEncoder`.
+            begins_segment: whether a segment begins with a frame; see `PictureEncoder`.
         """
         container = self._container
         pairs = list(zip(self.plan.streams, self._source.streams, strict=True))
@@ -72,7 +77,7 @@ class OutputStreams:
         for planned, info in pairs:
             if planned.action == "encode":
                 self.encoder = PictureEncoder(
-                    container, self.plan, self._source, config, window, threads, borders
+                    container, self.plan, self._source, config, window, threads, begins_segment
                 )
                 self._keep_room(
                     self.encoder.stream,

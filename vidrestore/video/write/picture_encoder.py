@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -26,7 +26,12 @@ from vidrestore.video.write.segment_encoder import (
 )
 from vidrestore.video.write.tags import picture_tags
 
-__all__ = ["PictureEncoder"]
+__all__ = ["PictureEncoder", "one_segment"]
+
+
+def one_segment(_: Frame) -> bool:
+    """Let no segment begin but the first."""
+    return False
 
 
 class PictureEncoder:
@@ -39,7 +44,7 @@ class PictureEncoder:
         config: quality and preset.
         window: the part of the input that is written.
         threads: for encoding, where it does not change the bytes; 0 takes all.
-        borders: numbers of the frames at which a segment begins, besides the first frame.
+        begins_segment: whether a segment begins with a frame; asked of each, in order.
     """
 
     def __init__(
@@ -50,9 +55,9 @@ class PictureEncoder:
         config: EncodeConfig,
         window: Window,
         threads: int,
-        borders: Container[int] = (),
+        begins_segment: Callable[[Frame], bool] = one_segment,
     ) -> None:
-        self._borders = borders
+        self._begins_segment = begins_segment
         self._source = source
         self._settings = EncoderSettings(plan, source, config, window, threads)
         self._global_header = has_global_header(container.format)
@@ -97,7 +102,7 @@ class PictureEncoder:
                 or the encoder fails.
         """
         encoded: list[EncodedPacket] = []
-        if frame is None or frame.index in self._borders:
+        if frame is None or self._begins_segment(frame):
             encoded += self._end_segment()
         if frame is not None:
             self._segment = self._segment or self._new_segment()

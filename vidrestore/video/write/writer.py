@@ -13,7 +13,7 @@ anything fails before, the temporary is deleted. Two writers of one file exclude
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -38,7 +38,7 @@ from vidrestore.video.read.window import Window
 from vidrestore.video.write.encoded_packet import EncodedPacket
 from vidrestore.video.write.encoder_options import muxer_options
 from vidrestore.video.write.output_streams import OutputStreams
-from vidrestore.video.write.picture_encoder import PictureEncoder
+from vidrestore.video.write.picture_encoder import PictureEncoder, one_segment
 from vidrestore.video.write.plan import OutputPlan, plan_output
 from vidrestore.video.write.remux import StreamCopier
 from vidrestore.video.write.stream_plan import stream_name
@@ -63,7 +63,7 @@ class VideoWriter:
         max_broken: share of a copied stream's packets that may be missing, as in `DecodeConfig`.
         inputs: other files that are never replaced.
         opened: the input, open; None opens it.
-        borders: numbers of the frames at which a segment begins, besides the first frame.
+        begins_segment: whether a segment, with a fresh encoder, begins with a frame; asked of each.
         lock: of the output, where the caller holds it.
 
     Raises:
@@ -81,10 +81,10 @@ class VideoWriter:
         max_broken: float | None = None,
         inputs: Sequence[Path] = (),
         opened: InputContainer | None = None,
-        borders: Container[int] = (),
+        begins_segment: Callable[[Frame], bool] = one_segment,
         lock: OutputLock | None = None,
     ) -> None:
-        self._opened, self._borders = opened, borders
+        self._opened, self._begins_segment = opened, begins_segment
         self._max_broken = DecodeConfig().max_broken if max_broken is None else max_broken
         self._shortfalls: list[Shortfall] = []
         self._moved: list[str] = []
@@ -274,7 +274,7 @@ class VideoWriter:
         self._stack.callback(self._container.close)
         self._container.metadata.update(container_tags(source, self._window, plan.statement))
         streams = self._streams = OutputStreams(self._container, self._input, plan, source)
-        streams.add(self._config, self._window, self._threads, self._borders)
+        streams.add(self._config, self._window, self._threads, self._begins_segment)
         self._encoder = streams.encoder
         if plan.with_chapters:
             chapters = chapters_for(source, self._window, self.plan.clock_s)
