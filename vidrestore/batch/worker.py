@@ -36,7 +36,7 @@ from vidrestore.runtime.memory import give_back_freed_memory
 from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
 
-__all__ = ["FullDiskError", "Stopped", "Worker"]
+__all__ = ["FullDiskError", "Stopped", "Worker", "limit_threads"]
 
 _LOOK_EVERY_S = 2.0
 """How often a worker without a video looks for one."""
@@ -202,7 +202,7 @@ class Worker:
 
     def _restore(self, video: Video, lease: Lease) -> RestoreReport:
         config = self._config_of(video)
-        _limit_threads(config.run.threads)
+        limit_threads(config.run.threads)
         return restore_claimed(
             self._folder, video, lease, config, lambda record: self._make(video, config, record)
         )
@@ -273,7 +273,8 @@ class Worker:
             write_json(self._file, record, temporary=temporary)
 
 
-def _limit_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
+    """Let the networks and OpenCV use so many CPU threads; 0 leaves them."""
     if threads:
         import cv2
         import torch

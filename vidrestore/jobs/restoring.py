@@ -164,11 +164,12 @@ class Restoring:
 
     def _origin(self) -> dict[str, Any]:
         """By what a segment is restored."""
-        restorer = self.networks.restorer
+        restorer, device = self.networks.restorer, resolve_device(self.job.config.run.device)
         return {
             "model": self.networks.run.name,
             "detector": self.networks.detector.name,
-            "device": device_kind(resolve_device(self.job.config.run.device)),
+            "torch_device": str(device),
+            "device": device_kind(device),
             "precision": getattr(restorer, "precision", None),
             "batch_size": self.networks.run.batch_size,
         }
