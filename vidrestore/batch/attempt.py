@@ -27,6 +27,7 @@ from vidrestore.records.page import render_video
 from vidrestore.records.record import begin_record, device_of, finish_record
 from vidrestore.records.restoring import check_output
 from vidrestore.run import Progress, can_be_stopped
+from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.output_file import publish
 from vidrestore.runtime.utc import utc_now
 from vidrestore.session import Session
@@ -192,6 +193,7 @@ class Here:
         analysed = time.perf_counter()
         shared = SharedVideo(self._growing.parent, film.folder)
         opened = OpenedJob(film.folder, device=self._config.run.device, load=load)
+        limit_threads(opened.job.config.run.threads)  # those that the video was begun with
         while film.missing():
             if not shared.work(opened, self._count):
                 self._pause()

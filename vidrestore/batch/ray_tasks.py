@@ -21,6 +21,7 @@ from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.batch.worker import FullDiskError, Stopped, Worker
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import JobError, NotAvailableError, VideoWriteError
+from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.extras import require_extra
 from vidrestore.structs import RestoreReport
 
@@ -214,7 +215,6 @@ def _sessions() -> Sessions:
 
 def _film(output: str, key: str, config: RestoreConfig) -> tuple[BatchFolder, Video, Film]:
     from vidrestore.batch.film import Film
-    from vidrestore.batch.worker import limit_threads
 
     limit_threads(config.run.threads)
     folder = BatchFolder(Path(output))
@@ -233,7 +233,6 @@ def _analyse(output: str, key: str, config: RestoreConfig) -> tuple[str, int, di
 
 def _restore(job: str, number: int, config: RestoreConfig) -> int:
     """A task: restore a segment, unless it is stored; the number of frames."""
-    from vidrestore.batch.worker import limit_threads
     from vidrestore.jobs.segment import OpenedJob
     from vidrestore.jobs.store import FolderStore
     from vidrestore.structs import Frame
