@@ -103,10 +103,13 @@ def run_job(
         if samples is not None:
             samples.join(whole.joined.samples)
             samples.hashes = whole.joined.samples.hashes
+        device = resolve_device(config.run.device)
         done = Done(
             whole.joined.tally,
             whole.networks.run.name,
             whole.networks.detector.name,
+            str(device),
+            peak_device_memory_mib(device),
             whole.frames_restored,
             time.perf_counter() - whole.loaded,
             whole.joined.codec,
@@ -130,6 +133,9 @@ class Done:
     tally: Tally
     model: str
     detector: str
+    device: str
+    """Torch's name of it."""
+    peak_device_memory_mib: float
     frames: int
     """Restored by this run."""
     working_s: float
@@ -157,7 +163,7 @@ def make_report(
         output="" if destination is None else well_formed(str(destination)),
         model=done.model,
         detector=done.detector,
-        device=str(resolve_device(config.run.device)),
+        device=done.device,
         codec=done.codec,
         frames=tally.frames,
         faces=tally.faces,
@@ -171,7 +177,7 @@ def make_report(
         frames_per_s=done.frames / max(done.working_s, 1e-9),
         stage_seconds={name: round(value, 4) for name, value in stage_seconds.items()},
         peak_memory_mib=peak_memory_mib(),
-        peak_device_memory_mib=peak_device_memory_mib(resolve_device(config.run.device)),
+        peak_device_memory_mib=done.peak_device_memory_mib,
         tracks=tally.records(),
         cuts=tuple(tally.cuts),
         scans=dict(tally.scans),
@@ -254,11 +260,13 @@ def _straight(
         clock.call("encode", writer.commit)
     notes = (*writer.notes, *reader.notes, *networks.run.notes)
     damaged = reader.is_damaged or writer.is_damaged
-    working_s = time.perf_counter() - loaded
+    working_s, device = time.perf_counter() - loaded, resolve_device(config.run.device)
     return Done(
         tally,
         networks.run.name,
         networks.detector.name,
+        str(device),
+        peak_device_memory_mib(device),
         tally.frames,
         working_s,
         writer.codec,

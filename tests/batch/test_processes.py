@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -32,17 +31,16 @@ def make_batch(place: Path, clip: bytes, right: int, broken: int) -> BatchFolder
 
 
 def kill_one(folder: BatchFolder) -> tuple[Callable[[Overview], None], list[int]]:
-    """A callback that kills the process of the first restored frames that it sees, once."""
+    """A callback that kills the first process that it sees at work on a video, once."""
     killed: list[int] = []
 
     def each(now: Overview) -> None:
-        for path in (folder.root / "workers").glob("*.json"):
-            if not killed:
-                told = json.loads(path.read_text())
-                holder = folder.leases.holder(told["video"])
-                if holder is not None:
-                    os.kill(holder.process, signal.SIGKILL)
-                    killed.append(holder.process)
+        for video in folder.videos() if not killed else ():
+            holder = folder.leases.holder(video.id)
+            if holder is not None and video.attempts and video.status == "waiting":
+                os.kill(holder.process, signal.SIGKILL)
+                killed.append(holder.process)
+                break
 
     return each, killed
 

@@ -19,7 +19,7 @@ from vidrestore.batch.worker import FullDiskError, Stopped, Worker
 from vidrestore.config import resolve_config
 from vidrestore.errors import OutputInUseError, VideoWriteError
 from vidrestore.job import make_job
-from vidrestore.jobs import whole as whole_module
+from vidrestore.jobs import one_pass as one_pass_module
 from vidrestore.session import Session
 
 
@@ -183,7 +183,7 @@ def test_edited_tracks_are_taken(folder: BatchFolder) -> None:
 def test_an_attempt_goes_on_where_a_killed_one_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its segments are there; what it restored itself is compared as far as it is known."""
+    """Its segments are there, and tell what they show and where they may differ from the input."""
     (tmp_path / "in").mkdir()
     frames = face_frames(12, width=160, height=120)
     write_clip(tmp_path / "in" / "tape.mkv", frames, codec="ffv1")
@@ -195,14 +195,14 @@ def test_an_attempt_goes_on_where_a_killed_one_stopped(
     growing = folder.work_path(video)
     growing.parent.mkdir(parents=True)
 
-    def die(store: object, restoring: object, number: int) -> None:
-        if number == 1:
+    def die(store: object, job: object, frames: int, total: int) -> None:
+        if frames:
             raise SystemExit("killed")
 
     config = folder.config_of(video, folder.settings())
     of_work = resolve_config(config, {"encode.overwrite": True})
     with monkeypatch.context() as patched, Session(config) as session:
-        patched.setattr(whole_module, "_check_space", die)
+        patched.setattr(one_pass_module, "check_space_left", die)
         with pytest.raises(SystemExit):
             session.run(make_job(Path(video.source), growing, of_work))
     [stored] = growing.parent.iterdir()
@@ -211,5 +211,14 @@ def test_an_attempt_goes_on_where_a_killed_one_stopped(
     video = only(folder)
     assert video.status == "done", video.problems
     assert (folder.output / "tape.mkv").read_bytes() == (once.output / "tape.mkv").read_bytes()
-    record = json.loads(folder.file_of("records", video, ".json").read_text())
-    assert record["fixity"]["picture"]["lossless"] and record["report"]["frames"] == 12
+    record, wanted = (
+        json.loads(one.file_of("records", only(one), ".json").read_text()) for one in (folder, once)
+    )
+    assert record["fixity"]["picture"] == wanted["fixity"]["picture"]
+    assert record["fixity"]["picture"]["outside_faces"] == 0 and record["report"]["frames"] == 12
+    page, whole_page = (
+        one.file_of("pages", only(one), ".html").read_text().split("<h2>People</h2>")[1]
+        for one in (folder, once)
+    )
+    shown, wanted_shown = (text.split("<h2>Fixity</h2>")[0] for text in (page, whole_page))
+    assert shown == wanted_shown and shown.count("<img-comparison-slider ") == 1

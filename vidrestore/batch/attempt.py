@@ -27,6 +27,7 @@ from vidrestore.records.page import render_video
 from vidrestore.records.record import begin_record, device_of, finish_record
 from vidrestore.records.restoring import check_output
 from vidrestore.run import Progress, can_be_stopped
+from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.output_file import publish
 from vidrestore.runtime.utc import utc_now
 from vidrestore.session import Session
@@ -145,6 +146,7 @@ class Here:
         self._sessions, self._step, self._pause = sessions, step, pause
         self._growing = folder.work_path(video)
         self._frames = 0
+        self._begun = time.perf_counter()
 
     def restore(self, record: dict[str, Any]) -> RestoreReport:
         """Leave growing file, record and page.
@@ -186,15 +188,17 @@ class Here:
         return Restored(job, report, samples, device_of(report, session.restorer))
 
     def _by_segments(self, film: Film) -> Restored:
-        load = self._sessions.get(self._config).networks
+        load, begun = self._sessions.get(self._config).networks, time.perf_counter()
         film.analyse(load, lambda frames: self._step("analysis", self._frames))
+        analysed = time.perf_counter()
         shared = SharedVideo(self._growing.parent, film.folder)
         opened = OpenedJob(film.folder, device=self._config.run.device, load=load)
+        limit_threads(opened.job.config.run.threads)  # those that the video was begun with
         while film.missing():
             if not shared.work(opened, self._count):
                 self._pause()
         self._step("joining", self._frames)
-        return film.join()
+        return film.join(analysed - begun, time.perf_counter() - self._begun)
 
     def _count(self, frame: Frame) -> None:
         self._frames += 1

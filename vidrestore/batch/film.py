@@ -3,7 +3,7 @@
     film = Film(source, growing, config)
     film.analyse(session.networks)
     OpenedJob(film.folder).restore([0])   # or others do it, anywhere; see `sharing` and `ray_tasks`
-    restored = film.join()
+    restored = film.join(analysis_s, spent_s)
 
 All state is in the job's folder, so each step may be done by another process, and anew after a
 kill. Segments stay until the output has its name in the batch.
@@ -66,11 +66,9 @@ class Film:
     """
 
     def __init__(self, source: Path, growing: Path, config: RestoreConfig) -> None:
-        self._begun = time.perf_counter()
         self.job = make_job(source, growing, config_of_work(config))
         self._store = FolderStore(job_folder(growing, config.job.work))
         self._growing = growing
-        self._analysis_s = 0.0
 
     @property
     def folder(self) -> Path:
@@ -94,7 +92,7 @@ class Film:
         Raises:
             VidRestoreError: for files, weights and models.
         """
-        begun, job = time.perf_counter(), self.job
+        job = self.job
         plan, stored = plan_of(job), self._store.read("plan")
         if stored is not None and not job.config.job.same_device:  # others may do the rest
             plan["backend"]["device"] = stored.get("backend", {}).get("device")
@@ -102,7 +100,6 @@ class Film:
             least = estimate_bytes(job, job.expected_frames or 0)
             check_space(self._growing, self.folder, least, least)
         _, borders = complete_analysis(self._store, job, load(job.config), progress=progress)
-        self._analysis_s = time.perf_counter() - begun
         return len(borders)
 
     def missing(self) -> list[int]:
@@ -111,8 +108,12 @@ class Film:
         count = 0 if segments is None else len(segments["first_frames"])
         return sorted(set(range(count)) - set(self._store.stored_segments()))
 
-    def join(self) -> Restored:
+    def join(self, analysis_s: float, spent_s: float) -> Restored:
         """Write the growing file.
+
+        Args:
+            analysis_s: seconds that the analysis took, for the report.
+            spent_s: seconds that all took until now.
 
         Raises:
             JobError: segments are missing, do not belong together, or came out differently on
@@ -138,19 +139,18 @@ class Film:
             joined.tally,
             first["model"],
             first["detector"],
+            first["torch_device"],
+            0.0,
             joined.tally.frames,
             joined.segment_seconds,
             joined.codec,
             (*joined.notes, *known.notes),
             joined.damaged or known.damaged,
         )
-        ended = time.perf_counter()
-        spent = {
-            "analysis": self._analysis_s,
-            "restoring": joined.segment_seconds,
-            "join": ended - begun,
-        }
-        report = make_report(job, done, ended - self._begun, spent)
+        join_s = time.perf_counter() - begun
+        restoring_s = joined.segment_seconds
+        stages = {"analysis": analysis_s, "restoring": restoring_s, "join": join_s}
+        report = make_report(job, done, spent_s + join_s, stages)
         device = {
             "hardware": ", ".join(sorted(kinds)),
             "precision": first["precision"],

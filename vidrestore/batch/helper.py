@@ -12,6 +12,7 @@ from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.config import RestoreConfig
 from vidrestore.jobs.segment import OpenedJob
 from vidrestore.jobs.store import FolderStore, job_folder
+from vidrestore.runtime.cpu_threads import limit_threads
 
 __all__ = ["Helper"]
 
@@ -78,6 +79,7 @@ class Helper:
         try:
             load = self._sessions.get(config).networks
             opened = OpenedJob(job, device=config.run.device, load=load)
+            limit_threads(opened.job.config.run.threads)
             return SharedVideo(growing.parent, job).work(opened, lambda frame: self._count(video))
         except Exception as error:  # the holder does it itself, or fails for the same reason
             if self._is_there(video, job):

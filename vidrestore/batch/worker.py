@@ -32,6 +32,7 @@ from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_js
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import OutputInUseError
 from vidrestore.records.record import begin_record
+from vidrestore.runtime.cpu_threads import limit_threads, used_threads
 from vidrestore.runtime.memory import give_back_freed_memory
 from vidrestore.runtime.utc import utc_now
 from vidrestore.structs import RestoreReport
@@ -73,7 +74,8 @@ class Worker:
         waits: bool = False,
     ) -> None:
         self.done = self.failed = 0
-        self._folder, self._device, self._threads = folder, device, threads
+        self._folder, self._device = folder, device
+        self._threads = threads or used_threads()
         self._should_stop, self._waits = should_stop, waits
         self._settings = folder.settings()
         self._sessions = Sessions()
@@ -202,7 +204,7 @@ class Worker:
 
     def _restore(self, video: Video, lease: Lease) -> RestoreReport:
         config = self._config_of(video)
-        _limit_threads(config.run.threads)
+        limit_threads(config.run.threads)
         return restore_claimed(
             self._folder, video, lease, config, lambda record: self._make(video, config, record)
         )
@@ -214,11 +216,15 @@ class Worker:
         return here.restore(record)
 
     def _config_of(self, video: Video) -> RestoreConfig:
-        """A video's options, on this worker's device."""
+        """A video's options, on this worker's device.
+
+        Networks on a CPU round by their number of threads, so that it is said, and holds for all
+        who share the video.
+        """
         config = self._folder.config_of(video, self._settings)
         own = {"run.device": self._device} if self._device != "auto" else {}
-        threads = {"run.threads": self._threads} if not config.run.threads else {}
-        return resolve_config(config, own | threads)
+        threads = config.run.threads or self._threads
+        return resolve_config(config, own | {"run.threads": threads})
 
     def _finish(self, video: Video, lease: Lease, last: Attempt, frames: int) -> None:
         attempts = (*video.attempts[:-1], replace(last, seconds=last.seconds or 0.0))
@@ -271,12 +277,3 @@ class Worker:
             }
             temporary = self._file.with_name(f".{self._name}.tmp")
             write_json(self._file, record, temporary=temporary)
-
-
-def _limit_threads(threads: int) -> None:
-    if threads:
-        import cv2
-        import torch
-
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)

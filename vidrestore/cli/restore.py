@@ -25,6 +25,7 @@ from vidrestore.cli.terminal import echo
 from vidrestore.config import input_files, resolve_config
 from vidrestore.errors import UsageError, VideoDecodeError
 from vidrestore.models.zoo import ModelSpec
+from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.output_file import after_writing, check_outputs
 from vidrestore.runtime.words import counted
 from vidrestore.video.sequence.files import is_sequence
@@ -97,7 +98,7 @@ def restore(
         echo(*_plan_lines(job))
         return
     assert job.output is not None
-    _limit_threads(config.run.threads)
+    limit_threads(config.run.threads)
     echo(_first_line(job), *job.output.notes, err=True)
     pull_if_named(config.restore.model, "restorer")
     pull_if_named(config.detect.detector, "detector")
@@ -129,15 +130,6 @@ def restore(
         raise VideoDecodeError(
             f"{source} is damaged; {output} holds what there is, as --keep-damaged asks"
         )
-
-
-def _limit_threads(threads: int) -> None:
-    if threads:
-        import cv2
-        import torch
-
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
 
 
 def _plan_lines(job: Job) -> Iterator[str]:

@@ -59,7 +59,7 @@ def restore_in_one_pass(
         networks,
         place,
         begins=borders.begins_with,
-        before=lambda first: check_space_left(
+        before=lambda _, first: check_space_left(
             store, job, first, max(job.expected_frames or 0, first + 1)
         ),
         notes=lambda: run.notes,

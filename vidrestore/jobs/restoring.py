@@ -100,7 +100,7 @@ class Restoring:
             store: of the job.
             numbers: of the segments, without a gap.
             each: called with each frame.
-            before: called before each segment, with the number of its first frame.
+            before: called before each segment, with its number.
 
         Raises:
             VidRestoreError: for the input and the networks.
@@ -114,7 +114,7 @@ class Restoring:
             self.networks,
             Place(numbers[0], first, self._ticks_before(first)),
             begins=lambda frame: frame.index in borders,
-            before=before,
+            before=lambda number, _: before(number),
             notes=lambda: self.notes,
             differing=lambda: self.differing,
             clock=self.clock,

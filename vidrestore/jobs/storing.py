@@ -89,7 +89,7 @@ class SegmentWriter:
         networks: that restore it.
         place: where the first segment begins.
         begins: whether a segment begins with a frame; asked of each.
-        before: called before each segment, with the number of its first frame.
+        before: called before each segment, with its number and that of its first frame.
         notes: what a person should know of the frames so far.
         differing: hashes of frames so far that were decoded otherwise than in the analysis.
         clock: books the time of encoding.
@@ -107,7 +107,7 @@ class SegmentWriter:
         place: Place,
         *,
         begins: Callable[[Frame], bool],
-        before: Callable[[int], None],
+        before: Callable[[int, int], None],
         notes: Callable[[], Sequence[str]],
         differing: Callable[[], Mapping[int, str]],
         clock: StageClock,
@@ -139,7 +139,7 @@ class SegmentWriter:
         """Encode the next frame."""
         if self._begins(frame) or self._segment is None:
             self.finish()
-            self._before(frame.index)
+            self._before(self._number, frame.index)
             self._segment = self._new_segment(frame.index)
         segment = self._segment
         packets = self._clock.call("encode", lambda: segment.encoder.encode(frame))
@@ -179,11 +179,12 @@ class SegmentWriter:
 
     def _origin(self) -> dict[str, Any]:
         """By what a segment is restored."""
-        networks = self._networks
+        networks, device = self._networks, resolve_device(self._job.config.run.device)
         return {
             "model": networks.run.name,
             "detector": networks.detector.name,
-            "device": device_kind(resolve_device(self._job.config.run.device)),
+            "torch_device": str(device),
+            "device": device_kind(device),
             "precision": getattr(networks.restorer, "precision", None),
             "batch_size": networks.run.batch_size,
         }

@@ -151,12 +151,15 @@ class PacketDecoder:
                 return []
             self._expect(packet, self._promised_by(packet))
         try:
-            return self._decoder.decode(packet)
+            frames = self._decoder.decode(packet)
         except EOFError:
             return []
         except AV_ERRORS:
             self.errors += 1
             return []
+        for frame in frames:  # PyAV takes it from the packet, which those held to the end lack
+            frame.time_base = self._stream.time_base
+        return frames
 
     def _promised_by(self, packet: Packet) -> int:
         """Pictures that a packet promises.
