@@ -25,8 +25,8 @@ from vidrestore.batch.state import Attempt, BatchFolder, Video
 from vidrestore.batch.worker import Worker
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import JobError, SegmentDiffersError
-from vidrestore.jobs import storing as storing_module
 from vidrestore.jobs import segment as segment_module
+from vidrestore.jobs import storing as storing_module
 from vidrestore.jobs.segment import OpenedJob
 from vidrestore.jobs.store import FolderStore
 from vidrestore.video.write.packet_file import PacketFile, PacketFileWriter
