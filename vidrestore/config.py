@@ -411,8 +411,8 @@ class JobConfig(_Stage):
         10.0,
         ge=0.2,
         le=600,
-        description="seconds, about, that are restored and encoded as one; a stopped run loses no "
-        "more than one of them",
+        description="most seconds that are restored and encoded as one, fewer where a cut comes "
+        "once 0.6 of them have passed; a stopped run loses no more than these",
     )
     work: Path | None = Field(
         None,

@@ -85,7 +85,7 @@ def test_stopped_runs_are_listed_and_removed(clip: Path) -> None:
     output = clip.with_name("out.mp4")
     folder = prepare(clip, output, config)
     told = runner.invoke(jobs, [str(clip.parent)]).output
-    assert f"{clip} → {output}: stopped in its analysis" in told and folder.exists()
+    assert f"{clip} → {output}: no segment restored yet" in told and folder.exists()
     (lock := OutputLock(output)).acquire()
     refused = runner.invoke(jobs, [str(clip.parent), "--clean"])
     assert isinstance(refused.exception, VideoWriteError) and lock.path.exists()

@@ -24,7 +24,11 @@ The folder lies beside the output (`.vr-<hash of the output's name>.job`), or in
     segments/00000.packets    a restored segment: encoded packets and what was counted; its being
                               there means that it is done
 
-A run of one process (`vidrestore.run`) does the same steps under the output's lock, restores all
-segments that are missing in one go, and removes the folder once the output has its name. Executors
-that call the functions above hold the lock, or leases of their own, themselves.
+A run of one process (`vidrestore.jobs.whole`) holds the output's lock, and removes the folder once
+the output has its name. It makes one pass (`vidrestore.jobs.one_pass`): frames are restored and
+encoded as they are analysed, and chunks and segments stored as they are whole, in order, neither
+waiting for the other. `analysis.json` comes before the last segment. What it leaves when it is
+stopped, these functions go on with, and it with what they leave; where the analysis is complete, it
+restores the segments that are missing, wherever they are. Executors that call the functions above
+hold the lock, or leases of their own, themselves.
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vidrestore.jobs.store import JOB_ENDING, FolderStore
 from vidrestore.runtime.output_lock import OutputLock
+from vidrestore.runtime.words import counted
 
 __all__ = ["StoredJob", "list_jobs", "remove_job"]
 
@@ -56,7 +57,7 @@ def remove_job(job: StoredJob) -> None:
 def _done(folder: Path) -> str:
     store = FolderStore(folder)
     segments = store.read("segments")
-    if segments is None:
-        return "stopped in its analysis"
-    count = len(segments["first_frames"])
-    return f"{len(store.stored_segments())} of {count} segments restored"
+    done = len(store.stored_segments())
+    if segments is None:  # nobody knows yet how many there will be
+        return f"{counted(done, 'segment')} restored" if done else "no segment restored yet"
+    return f"{done} of {len(segments['first_frames'])} segments restored"
