@@ -18,10 +18,12 @@ QUICK: dict[str, Any] = {
 }
 
 
-def settings_of(*inputs: Path, max_attempts: int = 2, **options: Any) -> Settings:
+def settings_of(
+    *inputs: Path, max_attempts: int = 2, ending: str | None = None, **options: Any
+) -> Settings:
     """Of a quick batch."""
     config = resolve_config(None, QUICK | options)
-    return Settings(tuple(map(str, inputs)), config.record(), max_attempts=max_attempts)
+    return Settings(tuple(map(str, inputs)), config.record(), ending, max_attempts=max_attempts)
 
 
 def planned(output: Path, *inputs: Path, **options: Any) -> BatchFolder:

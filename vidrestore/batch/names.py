@@ -54,14 +54,19 @@ def choose_ending(source_ending: str, encode: EncodeConfig, wanted: str | None =
     return source_ending
 
 
-def output_name(relative: Path, encode: EncodeConfig, wanted: str | None = None) -> Path:
+def output_name(
+    relative: Path, encode: EncodeConfig, wanted: str | None = None, *, is_folder: bool = False
+) -> Path:
     """The output's path in the output folder.
 
     Args:
         relative: the source's path in the folder that was given, or its name.
         encode: see `choose_ending`.
         wanted: see `choose_ending`.
+        is_folder: whether the source is a folder of pictures, whose name has no ending.
     """
+    if is_folder:
+        return relative.with_name(relative.name + choose_ending("", encode, wanted))
     stem = relative.name[: -len(relative.suffix)] if relative.suffix else relative.name
     return relative.with_name(stem + choose_ending(relative.suffix, encode, wanted))
 

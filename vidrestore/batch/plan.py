@@ -16,6 +16,8 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import UsageError, VideoWriteError, VidRestoreError
 from vidrestore.job import Job, make_job
 from vidrestore.runtime.output_file import is_same_file
+from vidrestore.video.sequence.files import ENDINGS as PICTURE_ENDINGS
+from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.write.containers import container_of
 from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS, SAME_FAMILY
 
@@ -62,6 +64,11 @@ def plan_batch(
         VideoWriteError: an output exists or is an input, or the disk is too full.
     """
     if settings.ending is not None:
+        if settings.ending.lower() in PICTURE_ENDINGS:
+            raise UsageError(
+                f"--ending {settings.ending}: would be pictures, and a batch writes videos; take "
+                ".mkv, or restore each by itself: vidrestore IN OUT_FOLDER"
+            )
         container_of(f"a{settings.ending}")
     listed = list_inputs(settings.inputs, folder.output, short_names)
     if not listed and not folder.exists:
@@ -135,7 +142,11 @@ def check_videos(folder: BatchFolder, settings: Settings, listed: Iterable[Liste
     videos = []
     for one in listed:
         encode = resolve_config(config, one.options).encode
-        output = one.output or output_name(one.relative, encode, settings.ending)
+        is_folder = is_sequence(one.source)
+        output = one.output or output_name(
+            one.relative, encode, settings.ending, is_folder=is_folder
+        )
+        _refuse_pictures(one.source, output)
         container_of(output)
         size = one.source.stat().st_size if one.source.is_file() else 0
         videos.append(
@@ -150,6 +161,20 @@ def check_videos(folder: BatchFolder, settings: Settings, listed: Iterable[Liste
     check_names((Path(video.source), Path(video.output)) for video in videos)
     _check_outputs(folder, config, videos)
     return videos
+
+
+def _refuse_pictures(source: Path, output: Path) -> None:
+    """Refuse pictures as the output.
+
+    Raises:
+        UsageError: the batch's checksums, leases and names are those of single files.
+    """
+    if not output.suffix or output.suffix.lower() in PICTURE_ENDINGS:
+        raise UsageError(
+            f"{source}: its output {output} would be pictures, and a batch writes videos; name "
+            f"one, such as {output.with_suffix('.mkv').name}, or restore it by itself: "
+            f"vidrestore {source} {output}"
+        )
 
 
 def _check_outputs(folder: BatchFolder, config: RestoreConfig, videos: Sequence[Video]) -> None:

@@ -6,11 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from vidrestore.batch.inputs import list_inputs
 from vidrestore.batch.plan import check_videos, plan_new
 from vidrestore.batch.state import BatchFolder
 from vidrestore.errors import VidRestoreError
+from vidrestore.video.sequence.files import is_sequence
 
 __all__ = ["QUIET_S", "Watch"]
 
@@ -67,12 +69,21 @@ class Watch:
 
     def _is_quiet(self, path: str, now: float) -> bool:
         try:
-            found = os.stat(path)
+            state = _state_of(Path(path))
         except OSError:
             return False
-        state = (found.st_size, found.st_mtime_ns)
         seen = self._seen.get(path)
         if seen is None or seen[:2] != state:
             self._seen[path] = (*state, now)
             return False
         return now - seen[2] >= self._quiet_s
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Size and time of the last change; of a sequence those of all files of its folder."""
+    if not is_sequence(path):
+        found = os.stat(path)
+        return found.st_size, found.st_mtime_ns
+    with os.scandir(path if path.is_dir() else path.parent) as entries:
+        files = [entry.stat() for entry in entries]
+    return sum(one.st_size for one in files), max((one.st_mtime_ns for one in files), default=0)
