@@ -24,7 +24,6 @@ from vidrestore.errors import UsageError
 from vidrestore.job import make_job
 
 
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, frames = tmp_path_factory.mktemp("clips"), face_frames(6)

@@ -17,7 +17,6 @@ from vidrestore.cli import main
 from vidrestore.cli.options import ALIASES
 from vidrestore.config import dotted_fields
 
-
 COUNT = 6
 
 
