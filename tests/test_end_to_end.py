@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from clips import decoded_planes, empty_frames, face_frames, frame_times, write_clip
+from quick import QUICK
 from styled_network import write_styled_network
 
 from vidrestore import frame_to_rgb, restore_frames, restore_image, restore_video
@@ -18,7 +19,7 @@ from vidrestore.stages.blend import face_changes
 from vidrestore.video.picture.residual import planes_mask
 
 FORMATS = ["yuv420p", "yuv422p10le", "yuv444p", "gray", "bgr0"]
-QUICK = {"restore.model": "debug", "detect.refine_passes": 0, "detect.rotated": False}
+DEBUG = {"restore.model": "debug", **QUICK}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def lossless(folder: Path, pix_fmt: str, count: int) -> Path:
 def test_samples_outside_the_masks_are_the_inputs(tmp_path: Path, pix_fmt: str) -> None:
     source = lossless(tmp_path, pix_fmt, count=4)
     output = tmp_path / "out.mkv"
-    config = resolve_config(None, QUICK)
+    config = resolve_config(None, DEBUG)
     report = restore_video(source, output, config=config, codec="ffv1")
     assert report.faces >= report.frames == 4
     before, after = decoded_planes(source), decoded_planes(output)
@@ -73,14 +74,15 @@ def test_strength_zero_is_the_identity(tmp_path: Path, pix_fmt: str) -> None:
 def test_two_runs_give_the_same_bytes(clip: Path, tmp_path: Path, ending: str) -> None:
     outputs = [tmp_path / f"{name}.{ending}" for name in "ab"]
     for output in outputs:
-        restore_video(clip, output, config=resolve_config(None, QUICK), end=0.24)
+        restore_video(clip, output, config=resolve_config(None, DEBUG), end=0.24)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
 def test_queues_and_batches_do_not_change_a_pixel(clip: Path, network: Path) -> None:
     def pictures(**options: int) -> list[np.ndarray]:
         overrides = {f"run.{name}": value for name, value in options.items()}
-        config = resolve_config(None, {"restore.batch_size": 2, "decode.end": 0.48, **overrides})
+        wanted = {"restore.batch_size": 2, "decode.end": 0.48}
+        config = resolve_config(None, QUICK | wanted | overrides)
         frames = restore_frames(clip, model=network, config=config)
         return [frame_to_rgb(frame) for frame in frames]
 
@@ -126,7 +128,7 @@ def test_no_face_no_change(tmp_path: Path) -> None:
 
 def test_one_frame_out_for_each_in_at_its_own_time(clip: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
-    config = resolve_config(None, QUICK)
+    config = resolve_config(None, DEBUG)
     report = restore_video(clip, tmp_path / "out.mp4", config=config, progress=seen.append)
     assert frame_times(tmp_path / "out.mp4") == frame_times(clip)
     assert [p.frames for p in seen] == list(range(1, 101))
@@ -148,7 +150,7 @@ def test_start_and_end_give_the_frames_between(clip: Path, tmp_path: Path) -> No
 def test_leaving_restore_frames_early_closes_everything(clip: Path) -> None:
     import threading
 
-    frames = restore_frames(clip, config=resolve_config(None, QUICK))
+    frames = restore_frames(clip, config=resolve_config(None, DEBUG))
     next(frames)
     frames.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("vidrestore-")]

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from clips import face_frames, write_clip
+from quick import QUICK_ARGUMENTS
 
 import vidrestore.jobs.following as following
 import vidrestore.jobs.readers as readers
@@ -27,7 +28,7 @@ LONG = 220
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames = face_frames(20)
+    frames = face_frames(20, width=160, height=120)
     return write_clip(
         tmp_path_factory.mktemp("clips") / "face.mp4",
         [frames[abs(i % 38 - 19)] for i in range(LONG)],
@@ -100,8 +101,7 @@ def test_an_exception_in_any_stage_ends_the_run(
         monkeypatch.setattr(writers.VideoWriter, "write", write)
     else:
         monkeypatch.setattr(pipeline, stage, failing_after(at, getattr(pipeline, stage)))
-    quick = ["--model", "debug", "--detect.refine-passes", "0", "--detect.rotated", "false"]
-    quick += ["--temporal-filter.reach-frames", "1", "--restore.measure-noise", "false"]
+    quick = [*QUICK_ARGUMENTS, "--restore.measure-noise", "false"]
     quick += ["--restore.conceal-defects", "false", "--align.window-s", "0.2"]
     code, said = run(capsys, clip, tmp_path / "out.mp4", *quick, "--no-resume")
     assert code == 1
@@ -178,11 +178,11 @@ def test_an_existing_output_is_kept_unless_told(
 ) -> None:
     output = tmp_path / "out.mp4"
     output.write_bytes(b"precious")
-    code, said = run(capsys, clip, output, "--model", "debug", "--end", "0.2")
+    code, said = run(capsys, clip, output, *QUICK_ARGUMENTS, "--end", "0.2")
     assert code == 1
     assert "--overwrite" in said[-1]
     assert output.read_bytes() == b"precious"
-    code, _ = run(capsys, clip, output, "--model", "debug", "--end", "0.2", "--overwrite")
+    code, _ = run(capsys, clip, output, *QUICK_ARGUMENTS, "--end", "0.2", "--overwrite")
     assert code == 0
     assert output.stat().st_size > 1000
     assert left_in(tmp_path) == ["out.mp4"]

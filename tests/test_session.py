@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 from clips import face_frames, write_clip
+from quick import QUICK, QUICK_ARGUMENTS
 from styled_network import write_styled_network
 
 import vidrestore
 import vidrestore.session as session_module
 from vidrestore import Session
 from vidrestore.cli import main
+from vidrestore.config import resolve_config
 from vidrestore.errors import UsageError
 from vidrestore.job import make_job
-
-QUICK: dict[str, Any] = {"detect": {"refine_passes": 0, "rotated": False}}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def styled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(styled: Path) -> dict[str, Any]:
-    noise = {"restore": {"noise": "fresh", "precision": "float32"}}
-    return {"config": vidrestore.RestoreConfig(**QUICK, **noise), "model": styled}
+    noise = {"restore.noise": "fresh", "restore.precision": "float32"}
+    return {"config": resolve_config(None, QUICK | noise), "model": styled}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_two_videos_at_once_are_as_if_alone(
 
 
 def test_all_ways_through_one_session(clips: list[Path], tmp_path: Path) -> None:
-    with Session(QUICK, model="debug", strength=0.5) as session:
+    with Session(resolve_config(None, QUICK), model="debug", strength=0.5) as session:
         report = session.video(clips[0], tmp_path / "a.mkv", codec="ffv1")
         frames = list(session.frames(clips[0]))
         tracks = session.inspect(clips[0])
@@ -116,7 +116,7 @@ def test_all_ways_through_one_session(clips: list[Path], tmp_path: Path) -> None
 
 
 def test_options_of_one_run_do_not_stay(clips: list[Path], tmp_path: Path) -> None:
-    with Session(QUICK, model="debug") as session:
+    with Session(resolve_config(None, QUICK), model="debug") as session:
         first = session.video(clips[0], tmp_path / "a.mkv")
         session.video(clips[0], tmp_path / "b.mkv", strength=0.1, end=0.2)
         again = session.video(clips[0], tmp_path / "a.mkv", overwrite=True)
@@ -200,7 +200,7 @@ def test_a_run_opens_its_input_three_times(
         return whole(file, mode, *arguments, **keywords)
 
     monkeypatch.setattr(av, "open", counting)
-    arguments = [str(clips[0]), str(tmp_path / "out.mp4"), "--model", "debug", *extra]
+    arguments = [str(clips[0]), str(tmp_path / "out.mp4"), *QUICK_ARGUMENTS, *extra]
     assert main([*arguments, "--report", str(tmp_path / "report.json")]) == 0
     own = str(tmp_path / ".vr-")  # the output, which is read back before it gets its name
     assert {k: n for k, n in opened.items() if not k.startswith(own)} == {

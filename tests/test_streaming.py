@@ -119,6 +119,7 @@ def test_a_network_does_not_see_where_a_run_begins(clip: Path, tmp_path: Path) -
     assert_same(part[CUTS[0] - 4 :], whole[CUTS[0] :])
 
 
+@pytest.mark.soak
 def test_real_shots_do_not_depend_on_those_before(shared: Path) -> None:
     """Small faces at 30000/1001 frames a second; the first frame is at 0.85 s."""
     clip = shared / "clips" / "crowd_cuts.mp4"

@@ -12,6 +12,7 @@ import pytest
 from clips import face_frames, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from quick import QUICK
 
 from vidrestore import frame_to_rgb, inspect_video, restore_frames, restore_video, track_bounds
 from vidrestore.cli.main import main
@@ -22,7 +23,7 @@ from vidrestore.track_file import from_word, to_word
 from vidrestore.tracks import Tracks, load_tracks
 from vidrestore.video.read.reader import VideoReader
 
-OPTIONS = {"model": "debug"}
+OPTIONS = {"model": "debug", "config": resolve_config(None, QUICK)}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tracks(clip: Path) -> Tracks:
-    return inspect_video(clip)
+    return inspect_video(clip, config=OPTIONS["config"])
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_the_file_says_what_was_found(tracks: Tracks, file: Path) -> None:
 def test_a_run_with_the_file_gives_the_same_bytes(tmp_path: Path) -> None:
     clip, file = tmp_path / "clip.mkv", tmp_path / "tracks.json"
     write_clip(clip, face_frames(12), codec="ffv1")
-    file.write_text(inspect_video(clip).to_json(), encoding="utf-8")
+    file.write_text(inspect_video(clip, config=OPTIONS["config"]).to_json(), encoding="utf-8")
     looked, given = tmp_path / "looked.mkv", tmp_path / "given.mkv"
     restore_video(clip, looked, codec="ffv1", **OPTIONS)
     report = restore_video(clip, given, codec="ffv1", tracks=file, **OPTIONS)
@@ -125,6 +126,7 @@ def test_words_are_as_the_module_says() -> None:
     assert to_word([1, 0, -2, 26, -26]) == "A0bZz"
 
 
+@pytest.mark.soak
 def test_the_file_of_a_real_clip_is_compact(shared: Path) -> None:
     found = inspect_video(shared / "clips" / "old_tv_1.mp4", end=3)
     assert bytes_at_30_frames_a_second(found) <= 2000

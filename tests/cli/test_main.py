@@ -10,16 +10,19 @@ from pathlib import Path
 import cv2
 import pytest
 from clips import face_frames, frame_times, write_clip
+from quick import QUICK_ARGUMENTS
 
 import vidrestore
 from vidrestore.cli import main
 from vidrestore.cli.options import ALIASES
 from vidrestore.config import dotted_fields
 
+COUNT = 6
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "face.mp4", face_frames(15))
+    return write_clip(tmp_path_factory.mktemp("clips") / "face.mp4", face_frames(COUNT))
 
 
 def test_the_whole_program_is_two_names(
@@ -27,19 +30,19 @@ def test_the_whole_program_is_two_names(
 ) -> None:
     assert main([str(clip), str(tmp_path / "out.mkv"), "--faces", "largest"]) == 0
     said = capsys.readouterr().err
-    assert "15 faces" in said and "out.mkv" in said and "libx264" in said
-    assert len(frame_times(tmp_path / "out.mkv")) == 15
+    assert f"{COUNT} faces" in said and "out.mkv" in said and "libx264" in said
+    assert len(frame_times(tmp_path / "out.mkv")) == COUNT
 
 
 def test_report_and_preview(clip: Path, tmp_path: Path) -> None:
     report, preview = tmp_path / "report.json", tmp_path / "preview.png"
-    arguments = [str(clip), str(tmp_path / "out.mp4"), "--model", "debug", "--strength", "0.5"]
+    arguments = [str(clip), str(tmp_path / "out.mp4"), *QUICK_ARGUMENTS, "--strength", "0.5"]
     arguments += ["--faces", "largest"]
     assert main([*arguments, "--report", str(report), "--preview", str(preview)]) == 0
     record = json.loads(report.read_text())
-    assert (record["frames"], record["faces"], record["model"]) == (15, 15, "debug")
+    assert (record["frames"], record["faces"], record["model"]) == (COUNT, COUNT, "debug")
     assert record["config"]["blend"]["strength"] == 0.5
-    assert record["tracks"][0]["frames"] == 15
+    assert record["tracks"][0]["frames"] == COUNT
     assert cv2.imread(str(preview)).shape[1] == 1600
 
 
@@ -66,8 +69,8 @@ def test_a_file_named_like_a_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("probe").write_bytes(clip.read_bytes())
-    assert main(["./probe", "out.mp4", "--model", "debug"]) == 0
-    assert len(frame_times(Path("out.mp4"))) == 15
+    assert main(["./probe", "out.mp4", *QUICK_ARGUMENTS]) == 0
+    assert len(frame_times(Path("out.mp4"))) == COUNT
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,9 +93,9 @@ def test_help_of_the_program(arguments: list[str], capsys: pytest.CaptureFixture
 def test_the_demo_makes_a_video_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["demo", str(tmp_path / "restored.mp4"), "--seconds", "0.4"]) == 0
+    assert main(["demo", str(tmp_path / "restored.mp4"), "--seconds", "0.2"]) == 0
     said = capsys.readouterr().out
-    assert len(frame_times(tmp_path / "restored.mp4")) == 10
+    assert len(frame_times(tmp_path / "restored.mp4")) == 5
     assert cv2.imread(str(tmp_path / "restored_before_after.png")) is not None
     assert "restored.mp4" in said and "restored_before_after.png" in said
 
@@ -118,8 +121,8 @@ def test_bench_beside_another_command(
 def test_bench_refuses_more_frames_than_there_are(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bench", str(clip), "--frames", "16"]) == 2
-    assert "holds 15 frames" in capsys.readouterr().err
+    assert main(["bench", str(clip), "--frames", str(COUNT + 1)]) == 2
+    assert f"holds {COUNT} frames" in capsys.readouterr().err
 
 
 def test_python_m_vidrestore_is_the_program() -> None:

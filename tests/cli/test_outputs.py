@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from clips import face_frames, frame_times, write_clip
+from quick import QUICK_ARGUMENTS
 
 from vidrestore.cli import main
 from vidrestore.cli.outputs import write_json
@@ -19,7 +20,7 @@ from vidrestore.errors import VideoWriteError
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "face.mp4", face_frames(12))
+    return write_clip(tmp_path_factory.mktemp("clips") / "face.mp4", face_frames(6))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
@@ -35,7 +36,7 @@ def copy(clip: Path, name: Path) -> Path:
 def commands(clip: Path, master: Path) -> dict[str, list[object]]:
     """Every way to name an output beside or instead of the main one."""
     out = master.with_name("out.mp4")
-    quick = ["--model", "debug"]
+    quick = QUICK_ARGUMENTS
     return {
         "output": [clip, master, *quick],
         "report": [clip, out, *quick, "--report", master],
@@ -116,10 +117,10 @@ def test_overwriting_when_asked(
     output, report = tmp_path / "out.mp4", tmp_path / "report.json"
     output.write_text("old")
     report.write_text("old")
-    code, _ = run(capsys, clip, output, "--report", report, "--overwrite", "--model", "debug")
+    code, _ = run(capsys, clip, output, "--report", report, "--overwrite", *QUICK_ARGUMENTS)
     assert code == 0
-    assert len(frame_times(output)) == 12
-    assert json.loads(report.read_text())["frames"] == 12
+    assert len(frame_times(output)) == 6
+    assert json.loads(report.read_text())["frames"] == 6
 
 
 def test_an_input_called_like_a_temporary(
@@ -128,7 +129,8 @@ def test_an_input_called_like_a_temporary(
     names = [".out.partial.mp4", ".vr-0123456789ab.mp4"]
     for name in names:
         source = copy(clip, tmp_path / name)
-        assert run(capsys, source, tmp_path / "out.mp4", "--model", "debug", "--overwrite")[0] == 0
+        output = tmp_path / "out.mp4"
+        assert run(capsys, source, output, "--overwrite", *QUICK_ARGUMENTS)[0] == 0
         assert source.read_bytes() == clip.read_bytes()
 
 
@@ -136,9 +138,9 @@ def test_two_runs_to_one_output(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The second stops before work and names the first; what the first writes is whole."""
-    long = write_clip(tmp_path / "in.mp4", face_frames(12) * 4)
+    long = write_clip(tmp_path / "in.mp4", face_frames(6, width=160, height=120) * 8)
     output = tmp_path / "out.mp4"
-    command = [sys.executable, "-m", "vidrestore", str(long), str(output), "--model", "debug"]
+    command = [sys.executable, "-m", "vidrestore", str(long), str(output), *QUICK_ARGUMENTS]
     first = subprocess.Popen([*command, "--progress", "json"], stderr=subprocess.PIPE, text=True)
     assert first.stderr is not None
     for line in first.stderr:
@@ -179,7 +181,7 @@ def fill(folder: Path) -> None:
 def test_a_full_disk_keeps_what_is_done(
     clip: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output, arguments = small_disk / "out.mp4", ("--crf", "0", "--model", "debug")
+    output, arguments = small_disk / "out.mp4", ("--crf", "0", *QUICK_ARGUMENTS)
     code, said = run(capsys, clip, output, *arguments)
     assert code == 1
     last = said.splitlines()[-1]
@@ -198,11 +200,11 @@ def test_a_full_disk_after_the_video_says_that_the_video_is_complete(
     output = tmp_path / "out.mp4"
     (small_disk / "filler").write_bytes(bytes(60 << 10))  # room for a lock, not for more
     extra = small_disk / ("a.json" if option == "--report" else "a.png")
-    code, said = run(capsys, clip, output, "--model", "debug", option, extra)
+    code, said = run(capsys, clip, output, *QUICK_ARGUMENTS, option, extra)
     assert code == 1
     assert "No space left on device" in said
     assert f"{output} was written and complete" in said
-    assert len(frame_times(output)) == 12
+    assert len(frame_times(output)) == 6
     assert os.listdir(small_disk) == ["filler"]
 
 

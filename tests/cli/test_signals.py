@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from clips import face_frames, write_clip
+from quick import QUICK_ARGUMENTS
+
+from vidrestore.cli import main
 
 if not hasattr(signal, "SIGHUP"):
     pytest.skip("needs POSIX signals", allow_module_level=True)
@@ -24,7 +27,8 @@ ENDING = {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames = face_frames(20)
+    """Longer than any run is let go on."""
+    frames = face_frames(20, width=160, height=120)
     return write_clip(
         tmp_path_factory.mktemp("clips") / "face.mp4",
         [frames[abs(i % 38 - 19)] for i in range(400)],
@@ -37,11 +41,11 @@ def default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def started(clip: Path, output: Path, *, code: str = "") -> subprocess.Popen[str]:
+def started(clip: Path, output: Path, *more: str, code: str = "") -> subprocess.Popen[str]:
     """A run that has written its first frames."""
     program = f"import sys; {code}\nfrom vidrestore.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, str(clip), str(output)]
-    command += ["--model", "debug", "--progress", "json", "--detect.refine-passes", "0"]
+    command = [sys.executable, "-c", program, str(clip), str(output), *more]
+    command += [*QUICK_ARGUMENTS, "--progress", "json"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=default_signals
     )
@@ -75,7 +79,7 @@ import sys, time, vidrestore.pipeline as pipeline
 whole = pipeline.blend
 def blend(*arguments):
     for number, frame in enumerate(whole(*arguments)):
-        if number == 30:
+        if number == 3:
             print("stuck", file=sys.stderr, flush=True)
             time.sleep(600)
         yield frame
@@ -90,7 +94,7 @@ pipeline.blend = blend
 )
 def test_a_second_signal_ends_at_once(clip: Path, tmp_path: Path, second: signal.Signals) -> None:
     """The first one waits for a stage that is stuck; the second does not."""
-    process = started(clip, tmp_path / "out.mp4", code=f"exec({SLOW!r})")
+    process = started(clip, tmp_path / "out.mp4", "--end", "0.8", code=f"exec({SLOW!r})")
     assert process.stderr is not None
     while "stuck" not in process.stderr.readline():
         pass
@@ -112,9 +116,7 @@ def test_what_a_killed_run_leaves_goes_with_the_next(clip: Path, tmp_path: Path)
     process.kill()
     process.communicate()
     assert len(list(tmp_path.iterdir())) == 2 and not output.exists()
-    command = [sys.executable, "-m", "vidrestore", str(clip), str(output)]
-    command += ["--model", "debug", "--end", "0.4", "--restart"]
-    subprocess.run(command, check=True, capture_output=True)
+    assert main([str(clip), str(output), *QUICK_ARGUMENTS, "--end", "0.4", "--restart"]) == 0
     assert list(tmp_path.iterdir()) == [output]
 
 

@@ -18,8 +18,8 @@ from vidrestore.geometry import apply
 from vidrestore.metrics.openness import FACE_PX
 from vidrestore.models.templates import landmark_template
 
-FRAMES = 24
-BLINK = range(10, 13)
+FRAMES = 15
+BLINK = range(6, 9)
 SIZE = 512
 
 

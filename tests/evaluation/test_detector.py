@@ -165,7 +165,7 @@ def test_a_text_file_is_no_video(tmp_path: Path) -> None:
         next(display_frames(path))
 
 
-@pytest.mark.parametrize("every", [90, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("every", [150, pytest.param(20, marks=pytest.mark.soak)])
 def test_the_embedded_detector_is_what_its_card_says(shared: Path, every: int) -> None:
     """On few frames here; the command `vidrestore evaluate detector` takes every tenth."""
     reference = load_detector(shared / "weights" / "detection_mobilenet0.25_Final.pth")

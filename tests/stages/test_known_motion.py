@@ -29,10 +29,10 @@ COUNT = 30
 MOTIONS: dict[str, Moves] = {
     "still": still(20),
     "pan": pan(COUNT),
-    "zoom": zoom(COUNT),
+    "zoom": zoom(16),
     "shake": shake(COUNT),
     "turn": turn(COUNT),
-    "fast": pan(24, 10, x=120),
+    "fast": pan(16, 10, x=120),
 }
 PLUS_90 = np.array([[0.0, -1.0], [1.0, 0.0]])
 SHAPES: dict[str, tuple[float, Array | None]] = {

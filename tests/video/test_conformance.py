@@ -11,9 +11,10 @@ from typing import Self
 
 import pytest
 from clips import face_frames, frame_times, write_clip
+from quick import QUICK
 
 import vidrestore
-from vidrestore.config import DecodeConfig, EncodeConfig
+from vidrestore.config import DecodeConfig, EncodeConfig, resolve_config
 from vidrestore.errors import VideoWriteError, VidRestoreError
 from vidrestore.structs import Frame
 from vidrestore.video.ffmpeg.sink import FfmpegWriter
@@ -29,7 +30,7 @@ from vidrestore.video.write.plan import plan_output
 from vidrestore.video.write.sink import FrameSink
 from vidrestore.video.write.writer import VideoWriter
 
-COUNT = 12
+COUNT = 8
 
 
 class Entered:
@@ -212,9 +213,7 @@ def test_any_source_to_any_sink(
     clip: Path, tmp_path: Path, source_name: str, sink_name: str
 ) -> None:
     out = tmp_path / "out.mp4"
-    quick = {"detect": {"refine_passes": 0, "rotated": False}}
-    config = vidrestore.RestoreConfig(**quick)
-    with vidrestore.Session(config, model="debug") as session:
+    with vidrestore.Session(resolve_config(None, QUICK), model="debug") as session:
         one = SINKS[sink_name](clip, out)
         job = session.plan(clip)
         report = session.run(job, source=SOURCES[source_name](clip), sink=one)

@@ -13,10 +13,7 @@ __all__ = ["picture_hash"]
 
 
 def picture_hash(picture: Picture) -> str:
-    """Of all samples, and of what an encoder takes besides: duration, fields and captions.
-
-    Not of the unit of time, which frames lack that a decoder with several threads gives last.
-    """
+    """Of all samples, and of what an encoder takes besides: duration, fields and captions."""
     handle, number = picture.handle, 0
     for plane in picture.planes:
         number = crc32(np.ascontiguousarray(plane.numpy()).data, number)
