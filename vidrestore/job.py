@@ -9,7 +9,7 @@ the output will be, and removed, so that what cannot be written is refused befor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,6 +81,7 @@ def make_job(
     own_restorer: bool = False,
     own_detector: bool = False,
     again: bool = False,
+    watch: Callable[[float], None] | None = None,
 ) -> Job:
     """Decide everything about one input.
 
@@ -93,6 +94,7 @@ def make_job(
         own_restorer: whether a restorer was given, so that `restore.model` does not count.
         own_detector: whether a detector was given, so that `detect.detector` does not count.
         again: whether the job was made before, so that the output need not be tried.
+        watch: called with the share that was read of a video without an index, which takes long.
 
     Raises:
         UsageError: for tracks that cannot be used, unknown codecs and models.
@@ -112,7 +114,7 @@ def make_job(
         tracks = load_tracks(config.track.file)
     with ExitStack() as opened:
         container = None if is_sequence(source) else opened.enter_context(open_input(source))
-        info, window, changes = _look(source, container, config)
+        info, window, changes = _look(source, container, config, watch)
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
@@ -161,7 +163,10 @@ def _try(
 
 
 def _look(
-    source: Path, container: InputContainer | None, config: RestoreConfig
+    source: Path,
+    container: InputContainer | None,
+    config: RestoreConfig,
+    watch: Callable[[float], None] | None,
 ) -> tuple[VideoInfo, Window, tuple[str, ...]]:
     """What the input holds, the part that is restored, and warnings.
 
@@ -177,7 +182,7 @@ def _look(
             f"--audio {sound}: a sound file goes with a sequence of pictures only; the sound of "
             f"{source} is kept; copy, flac or pcm say how"
         )
-    info = read_info(container, source)
+    info = read_info(container, source, watch)
     window = window_of(info, config.decode.start, config.decode.end, container)
     info = with_scan(info, container, window.first_s, window.end_s)
     changes = change_warnings(info, window, deinterlaced=config.decode.deinterlace is not None)

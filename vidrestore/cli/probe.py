@@ -14,6 +14,7 @@ from vidrestore.cli.options import (
     start_logging,
     verbose_option,
 )
+from vidrestore.cli.progress import show_opening
 from vidrestore.cli.terminal import echo
 from vidrestore.config import resolve_config
 from vidrestore.video.sequence.files import is_sequence
@@ -39,4 +40,6 @@ def probe(source: Path, verbose: int, **values: Any) -> None:
     from vidrestore.video.read.describe import describe
     from vidrestore.video.read.probe import probe as look
 
-    echo(*describe(look(source)))
+    with show_opening() as watch:
+        info = look(source, watch)
+    echo(*describe(info))

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from vidrestore.batch.overview import Overview
     from vidrestore.run import Progress
 
-__all__ = ["progress_option", "show_batch", "show_progress", "show_work"]
+__all__ = ["progress_option", "show_batch", "show_opening", "show_progress", "show_work"]
+
+_QUICK_S = 1.0
+"""What takes no longer needs no bar."""
 
 _LINE_EVERY_S = 10.0
 """Without a terminal, work that goes on says so this often."""
@@ -40,6 +43,39 @@ def show_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:
             yield callback
     else:
         yield None
+
+
+@contextmanager
+def show_opening(kind: str = "auto") -> Iterator[Callable[[float], None] | None]:
+    """A callback for the share of a video that was read before work; a bar where it takes long."""
+    if kind == "json":
+        yield _json_lines_of_opening()
+    elif kind == "bar" or (kind == "auto" and sys.stderr.isatty()):
+        from tqdm import tqdm
+
+        form = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+        with tqdm(total=1.0, desc="opening", bar_format=form, delay=_QUICK_S, leave=False) as bar:
+
+            def show(share: float) -> None:
+                bar.update(share - bar.n)
+
+            yield show
+    else:
+        yield None
+
+
+def _json_lines_of_opening() -> Callable[[float], None]:
+    said = time.monotonic()
+
+    def report(share: float) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= 0.5:
+            said = now
+            record = {"step": "opening", "share": round(share, 3)}
+            print(json.dumps(record), file=sys.stderr, flush=True)
+
+    return report
 
 
 def _json_lines() -> Callable[[Progress], None]:

@@ -20,7 +20,7 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import write_json
-from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.progress import progress_option, show_opening, show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.config import input_files, resolve_config
 from vidrestore.errors import UsageError, VideoDecodeError
@@ -93,7 +93,8 @@ def restore(
     check_config_inputs(config)
     from vidrestore.job import make_job
 
-    job = make_job(source, output, config, extra_outputs=extra)
+    with show_opening(progress) as watch:
+        job = make_job(source, output, config, extra_outputs=extra, watch=watch)
     if dry_run:
         echo(*_plan_lines(job))
         return

@@ -15,7 +15,8 @@ from videos import Audio, make_video, packets_of, times_of
 
 from vidrestore.config import DecodeConfig, EncodeConfig
 from vidrestore.errors import VideoDecodeError
-from vidrestore.video.read.clock import Clock, Retimer, find_joins
+from vidrestore.video.read.clock import Clock, Retimer
+from vidrestore.video.read.joins import find_joins
 from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.write.writer import VideoWriter

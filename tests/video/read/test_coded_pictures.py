@@ -190,12 +190,15 @@ def test_a_second_field_is_told_by_its_header(packets: list[bytes], counts: list
 
 @pytest.mark.parametrize("data", [bytes(100), b"\0\0\1\x1f\0\0", b"\0\0\1\xe1\x88\0"])
 def test_what_is_no_code_of_a_picture_is_one_that_is_lost(data: bytes) -> None:
-    for codec in ("h264", "mpeg4", "hevc"):
+    for codec in ("h264", "mpeg4", "hevc", "mpeg2video", "vp9", "av1"):
         assert picture_counter(codec, stream_of(SEQUENCE, PICTURE)).count(data) == 1
 
 
+CODECS = ["h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vp9", "av1"]
+
+
 @settings(max_examples=200, deadline=None)
-@given(data=st.binary(max_size=200), codec=st.sampled_from(["h264", "hevc", "mpeg4"]))
+@given(data=st.binary(max_size=200), codec=st.sampled_from(CODECS))
 def test_any_bytes_are_counted(data: bytes, codec: str) -> None:
     counter = picture_counter(codec, data[:50])
     assert 0 <= counter.count(data) <= len(data) + 1
@@ -264,3 +267,93 @@ def test_damaged_slices_of_hevc_are_counted(open_groups: Path, tmp_path: Path) -
     path.write_bytes(data)
     with pytest.raises(VideoDecodeError, match="of 30 frames are missing or broken"):
         times_and_notes(path)
+
+
+def mpeg2_picture(number: int, structure: int) -> bytes:
+    """A picture's header and its extension, with the beginning of a slice."""
+    head = b"\0\0\1\0" + (number << 6 | 1 << 3).to_bytes(2, "big") + b"\xff\xf8"
+    return head + b"\0\0\1\xb5\x8f\xff" + bytes([0xF0 | structure, 0x80, 0]) + b"\0\0\1\1\x22"
+
+
+TOP, BOTTOM, WHOLE = 1, 2, 3
+
+
+@pytest.mark.parametrize(
+    ("packets", "counts"),
+    [
+        ([(0, TOP), (0, BOTTOM), (1, WHOLE), (3, BOTTOM), (3, TOP)], [1, 0, 1, 1, 0]),
+        ([(0, TOP), (1, TOP), (1, BOTTOM)], [1, 1, 0]),  # the second field is gone
+        ([(0, TOP), (1, BOTTOM), (1, TOP)], [1, 1, 0]),
+    ],
+)
+def test_two_fields_of_mpeg2_are_one_picture(
+    packets: list[tuple[int, int]], counts: list[int]
+) -> None:
+    data = [mpeg2_picture(*one) for one in packets]
+    counter = picture_counter("mpeg2video", None)
+    assert list(map(counter.count, data)) == counts
+    assert picture_counter("mpeg2video", None).count(b"".join(data)) == sum(counts)
+    assert counter.count(b"\0\0\1\xb7") == 0  # the end of a sequence, on its own
+
+
+def superframe(*frames: bytes) -> bytes:
+    """Frames of VP9 in one packet, with their sizes in one byte each."""
+    marker = bytes([0b11000000 | len(frames) - 1])
+    return b"".join(frames) + marker + bytes(map(len, frames)) + marker
+
+
+HIDDEN, SHOWN, AGAIN = b"\x84\0\0", b"\x86\0\0", b"\x88"
+"""Frames between others, of profile 0; the last shows one that was decoded before."""
+
+
+@pytest.mark.parametrize(
+    ("packet", "count"),
+    [
+        (HIDDEN, 0), (SHOWN, 1), (AGAIN, 1), (b"\xb2\0", 0), (b"\xb3\0", 1),
+        (superframe(HIDDEN, SHOWN), 1), (superframe(HIDDEN, HIDDEN), 0),
+        (superframe(HIDDEN, AGAIN), 1),
+    ],
+)  # fmt: skip
+def test_frames_of_vp9_that_are_hidden_promise_nothing(packet: bytes, count: int) -> None:
+    assert picture_counter("vp9", None).count(packet) == count
+
+
+def unit(kind: int, content: bytes) -> bytes:
+    """An open bitstream unit of AV1 with its size."""
+    return bytes([kind << 3 | 2, len(content)]) + content
+
+
+@pytest.mark.parametrize(
+    ("packet", "count"),
+    [
+        (unit(2, b"") + unit(6, b"\x30\0") + unit(3, b"\x80"), 1),  # hidden, then shown again
+        (unit(6, b"\x30\0"), 1), (unit(6, b"\x20\0"), 0),
+        (unit(6, b"\x20\0") + unit(9, b"\0"), 1), (unit(6, b"\x20\0")[:-1], 1),  # damaged
+    ],
+)  # fmt: skip
+def test_units_of_av1_show_one_picture(packet: bytes, count: int) -> None:
+    assert picture_counter("av1", None).count(packet) == count
+
+
+HIDING = [
+    ("libvpx-vp9", "webm", {"auto-alt-ref": "1", "lag-in-frames": "12", "cpu-used": "8"}),
+    ("libsvtav1", "mp4", {"preset": "12"}),
+    ("mpeg2video", "mkv", {"bf": "2"}),
+]
+
+
+@pytest.mark.parametrize(("codec", "ending", "options"), HIDING)
+def test_what_is_zeroed_is_counted(
+    tmp_path: Path, codec: str, ending: str, options: dict[str, str]
+) -> None:
+    clip = make_video(
+        tmp_path / f"in.{ending}", codec=codec, size=(128, 96), pts=range(40), options=options
+    )
+    intact = [Fraction(i, 25) for i in range(40)]
+    assert times_and_notes(clip) == (intact, ())
+    data = clip.read_bytes()
+    [lost] = [one for one in packets(clip)[20:] if data.count(one) == 1 and len(one) > 20][:1]
+    clip.write_bytes(data.replace(lost, bytes(len(lost))))
+    with VideoReader(clip, DecodeConfig(max_broken=0.5), threads=1) as reader:
+        assert [frame.pts * frame.time_base for frame in reader.frames()] == intact
+        assert any("could not be decoded" in note for note in reader.notes)

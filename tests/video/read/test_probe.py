@@ -189,3 +189,12 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
 def test_every_shared_clip_can_be_written_as_it_is(shared: Path) -> None:
     for path in sorted((shared / "clips").glob("*.mp4")):
         assert probe(path).auto_codec == "libx264", path.name
+
+
+def test_reading_a_whole_file_tells_how_far_it_is(tmp_path: Path) -> None:
+    pts = range(2500)
+    source = make_video(tmp_path / "in.ts", codec="mpeg2video", size=(16, 16), pts=pts)
+    shares: list[float] = []
+    assert probe(source, shares.append).n_frames_estimate == 2500
+    assert len(shares) == 3 and shares == sorted(shares) and 0.7 < shares[-1] <= 1
+    assert probe(make_video(tmp_path / "in.mp4"), shares.append) and len(shares) == 3

@@ -1,17 +1,21 @@
 """How many pictures a packet promises, read from its own headers.
 
 Most packets hold one picture. Some hold none, and are whole: the second field of a picture that is
-coded as two (H.264), a leading picture without what it refers to (HEVC), a VOP that is not coded
-(MPEG-4 part 2), parameter sets on their own. Some hold two: the packed B-frames of DivX and Xvid.
+coded as two (H.264, MPEG-2), one that only others refer to (VP9, AV1), a leading picture
+without what it refers to (HEVC), a VOP that is not coded (MPEG-4 part 2), parameter sets on their
+own. Some hold two: the packed B-frames of DivX and Xvid.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from vidrestore.video.read.av1 import Av1Pictures
 from vidrestore.video.read.bits import BitReader
 from vidrestore.video.read.h264 import H264Pictures
 from vidrestore.video.read.hevc import HevcPictures
+from vidrestore.video.read.mpeg2 import Mpeg2Pictures
+from vidrestore.video.read.vp9 import Vp9Pictures
 
 __all__ = ["PictureCounter", "picture_counter"]
 
@@ -40,6 +44,12 @@ def picture_counter(codec: str, extradata: bytes | None) -> PictureCounter:
         return HevcPictures(extradata or b"")
     if codec == "mpeg4":
         return _Mpeg4Pictures(extradata or b"")
+    if codec in ("mpeg1video", "mpeg2video"):
+        return Mpeg2Pictures()
+    if codec == "vp9":
+        return Vp9Pictures()
+    if codec == "av1":
+        return Av1Pictures(extradata or b"")
     return _OneEach()
 
 

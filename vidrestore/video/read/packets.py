@@ -32,8 +32,8 @@ __all__ = ["Decoded", "PacketDecoder"]
 
 Packet: TypeAlias = "AvPacket[Any]"
 
-_HIDDEN_FRAMES = frozenset({"vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"})
-"""Decoders of codecs that have packets which show nothing."""
+_HIDDEN_FRAMES = frozenset({"vp8", "libvpx"})
+"""Decoders of a codec that has packets which show nothing, and whose headers damage may make so."""
 
 _PACKS = re.compile(rb"DivX\d+(?:Build|b)\d+p")
 """In the user's data of streams by DivX's encoders that pack."""

@@ -6,6 +6,7 @@ Everything later steps need to know about the file is in the `VideoInfo` that it
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -46,23 +47,31 @@ _UNTIMED = ("h264", "hevc", "m4v", "mpegvideo", "vvc")
 """Raw streams, whose length only their packets tell."""
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, watch: Callable[[float], None] | None = None) -> VideoInfo:
     """Read what a video file holds and decode its first frame.
+
+    Args:
+        path: the file.
+        watch: called now and then with the share that was read, 0 to 1, of a file that has to be
+            read to its end.
 
     Raises:
         VideoOpenError: if the file is missing, is no video, or has no frame that can be decoded.
     """
     path = Path(path)
     with open_input(path) as container:
-        return with_scan(read_info(container, path), container)
+        return with_scan(read_info(container, path, watch), container)
 
 
-def read_info(container: InputContainer, path: Path) -> VideoInfo:
+def read_info(
+    container: InputContainer, path: Path, watch: Callable[[float], None] | None = None
+) -> VideoInfo:
     """Read what an open file holds and decode its first frame; see `probe`.
 
     Args:
         container: the file, just opened. It is read on; seek before it is used again.
         path: its name.
+        watch: see `probe`.
     """
     stream = select_video(container, path)
     name = container.format.name
@@ -72,7 +81,7 @@ def read_info(container: InputContainer, path: Path) -> VideoInfo:
     clock, captioned = Clock(), False
     changes: tuple[FormatChange, ...] = ()
     if is_counted:
-        clock, changes, captioned = read_clock(path, stream.index)
+        clock, changes, captioned = read_clock(path, stream.index, watch)
     rate = stream.average_rate or stream.guessed_rate
     if not name.startswith(("mov", "avi")):  # their steps are those of an index
         told = None if name in _UNTIMED else rate  # FFmpeg's default

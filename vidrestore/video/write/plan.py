@@ -26,6 +26,7 @@ from vidrestore.errors import (
 from vidrestore.runtime.output_file import check_outputs
 from vidrestore.runtime.words import counted
 from vidrestore.video.boundary import av_boundary, read_packets, wind
+from vidrestore.video.container import mp4
 from vidrestore.video.ffmpeg.arguments import check_arguments
 from vidrestore.video.ffmpeg.choice import ffmpeg_choice
 from vidrestore.video.picture.layouts import layout_of
@@ -221,9 +222,15 @@ def _choose(
 
 def _broadcast_clock_s(info: VideoInfo, container: Container) -> Fraction:
     """Where the times of a recorded broadcast begin: hours, which players would wait in MP4."""
-    if container.muxer == "mpegts" or info.start_s < _LONG_WAIT_S:
+    if container.muxer == "mpegts" or info.start_s < _LONG_WAIT_S or _begins_late(info):
         return Fraction(0)
     return math.floor(info.start_s / info.time_base) * info.time_base
+
+
+def _begins_late(info: VideoInfo) -> bool:
+    """Whether an edit list lets the file begin late; fragments of MP4 go on with a live clock."""
+    is_mp4 = info.container.startswith("mov")
+    return is_mp4 and mp4.find_box(mp4.read_movie(info.path), b"mvex") is None
 
 
 def _check_quality(codec: str, config: EncodeConfig) -> None:
