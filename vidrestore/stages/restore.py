@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
+from vidrestore.geometry import compose, similarity_from_points, warp_affine
 from vidrestore.models.interfaces import CropKey, RestorerRun
 from vidrestore.structs import Array, Face, Frame, Picture
+from vidrestore.video.picture.batched_crops import crop_rect
 from vidrestore.video.picture.samples import region_to_rgb
 
 __all__ = ["block_frames", "crop_aligned", "crop_face", "restore", "with_source_crops"]
@@ -64,13 +65,7 @@ def block_frames(batch_size: int, collect: int = 0) -> int:
 
 def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
     """The aligned crop (3, size, size), RGB in [0, 1]; beyond the picture its edge repeats."""
-    corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], np.float64)
-    reach = apply(invert(crop_from_frame), corners)
-    low = np.floor(reach.min(0)).astype(int) - 3
-    high = np.ceil(reach.max(0)).astype(int) + 4
-    limit = np.array([picture.width, picture.height])
-    low, high = np.clip(low, 0, limit - 1), np.clip(high, 1, limit)
-    region, (x0, y0, _, _) = region_to_rgb(picture, *low.tolist(), *high.tolist())
+    region, (x0, y0, _, _) = region_to_rgb(picture, *crop_rect(picture, crop_from_frame, size))
     frame_from_region = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
     matrix = compose(crop_from_frame, frame_from_region)
     return warp_affine(region[None], matrix, (size, size))[0].clamp_(0, 1)
