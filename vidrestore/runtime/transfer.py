@@ -54,7 +54,9 @@ class Uploader:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self, *tensors: Tensor) -> Uploaded:
         """Send tensors of the host, of any strides; what is sent is contiguous."""
