@@ -11,16 +11,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from moving_face import Moves, landmarks, moving_face, pan, shake
+from moving_face import Moves, landmarks, moving_face, pan, placed, shake
 from torch import Tensor
 
-from vidrestore.config import TemporalFilterConfig
+from vidrestore.config import BlendConfig, TemporalFilterConfig
 from vidrestore.geometry import compose, similarity_from_points
 from vidrestore.models.templates import landmark_template
+from vidrestore.stages.blend import blend, face_changes
 from vidrestore.stages.restore import with_source_crops
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.upload import upload
-from vidrestore.structs import Face, Frame
+from vidrestore.structs import ComponentNoise, Face, Frame, NoiseModel
+from vidrestore.video.picture.layouts import Layout, layout_of
+from vidrestore.video.picture.residual import planes_mask
 
 CPU = torch.device("cpu")
 SIZE = 320
@@ -100,3 +103,73 @@ def test_crops_without_neighbours_stay_as_they_are() -> None:
     [frame] = restored(aligned(pan(1)))
     [found] = temporal_filter(sent([frame]), TemporalFilterConfig(), on_device=True)
     assert torch.equal(crops([found])[0], crops([frame])[0])
+
+
+def blended(frames: Iterable[Frame], config: BlendConfig) -> list[list[Tensor]]:
+    return [
+        [plane.to(torch.int32) for plane in frame.picture.planes] for frame in blend(frames, config)
+    ]
+
+
+def noisy(frames: Iterable[Frame], layout: Layout) -> list[Frame]:
+    """With a measured noise of 3 levels of 255."""
+    correlation = np.zeros((5, 5))
+    correlation[2, 1:4] = 0.3, 1, 0.3
+    one = ComponentNoise(np.array([0.1, 0.6]), np.array([0.01, 0.02]), correlation)
+    model = NoiseModel((one,) * len(layout.components), detail=0.9, unrest=0.02)
+    return [
+        replace(frame, faces=tuple(replace(face, noise=model) for face in frame.faces))
+        for frame in frames
+    ]
+
+
+FORMATS = ["yuv420p", "yuv422p10le", "yuv444p", "yuvj420p", "gray", "nv12", "p010le", "gbrp10le"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(("scale", "size"), [(1.8, 64), (0.5, 320)])
+def test_what_is_put_back_on_a_device_is_what_the_host_puts_back(
+    name: str, scale: float, size: int
+) -> None:
+    """Faces that touch, one beyond the border, one much smaller than its crop; with grain."""
+    moves = [placed(x, 200, scale=scale) for x in (300, 330, 20)]
+    frames = [aligned([move], size, format=name)[0] for move in moves]
+    faces = tuple(
+        replace(frame.faces[0], track_id=number, strength=1 - 0.3 * number)
+        for number, frame in enumerate(frames)
+    )
+    frame = replace(frames[0], faces=faces)
+    [frame] = noisy(restored([frame], size), layout_of(name))
+    for config in (BlendConfig(), BlendConfig(colour_match=False, grain=0.5)):
+        [wanted] = blended([frame], config)
+        [found] = blended(sent([frame], size), config)
+        bits = layout_of(name).bits + layout_of(name).shift
+        step = 1 << bits - 8
+        for one, other, plane in zip(found, wanted, frame.picture.planes, strict=True):
+            apart = (one - other).abs()
+            assert apart.max() <= step
+            assert (apart > 0).float().mean() < 0.02
+            assert (other != plane.to(torch.int32)).float().mean() > 0.01
+        for one, other in zip(
+            frame.picture.planes, sent([frame], size)[0].picture.planes, strict=True
+        ):
+            assert one is other, "decoded samples stay"
+
+
+def test_samples_outside_masks_are_the_input_s_bit_for_bit() -> None:
+    [frame] = restored(aligned(pan(1), format="yuv420p10le"))
+    mask = planes_mask(frame.picture, face_changes(frame, BlendConfig()))
+    [found] = blended(sent([frame]), BlendConfig())
+    for one, plane, inside in zip(found, frame.picture.planes, mask, strict=True):
+        assert torch.equal(one[~inside], plane.to(torch.int32)[~inside])
+        assert not torch.equal(one, plane.to(torch.int32))
+
+
+def test_frames_leave_a_device_once_and_in_order() -> None:
+    frames = restored(aligned(pan(9)))
+    frames[3] = replace(frames[3], faces=())
+    frames[5] = replace(frames[5], faces=(replace(frames[5].faces[0], strength=0.0),))
+    done = list(blend(sent(frames), BlendConfig()))
+    assert [frame.index for frame in done] == list(range(9))
+    assert [frame.source is not None for frame in done] == [n not in (3, 5) for n in range(9)]
+    assert all(frame.picture.uploaded is None for frame in done)
