@@ -8,56 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from moving_face import Moves, landmarks, moving_face, pan, placed, shake
+from aligned_faces import aligned, noisy, restored
+from moving_face import pan, placed, shake
 from torch import Tensor
 
 from vidrestore.config import BlendConfig, TemporalFilterConfig
-from vidrestore.geometry import compose, similarity_from_points
-from vidrestore.models.templates import landmark_template
 from vidrestore.stages.blend import blend, face_changes
-from vidrestore.stages.restore import with_source_crops
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.upload import upload
-from vidrestore.structs import ComponentNoise, Face, Frame, NoiseModel
-from vidrestore.video.picture.layouts import Layout, layout_of
+from vidrestore.structs import Frame
+from vidrestore.video.picture.layouts import layout_of
 from vidrestore.video.picture.residual import planes_mask
 
 CPU = torch.device("cpu")
-SIZE = 320
 LEAST = 1 / 255
 
 
-def aligned(moves: Moves, size: int = SIZE, **options: object) -> list[Frame]:
-    """Frames whose face has an alignment."""
-    template = landmark_template("ffhq", size)
-    frames = []
-    for frame, points in zip(moving_face(moves, **options), landmarks(moves), strict=True):  # type: ignore[arg-type]
-        affine = compose(similarity_from_points(template, points), frame.display.display_from_coded)
-        box = np.concatenate([points.min(0), points.max(0)])
-        face = Face(box, points, 1.0, track_id=0, crop_from_frame=affine)
-        frames.append(replace(frame, faces=(face,)))
-    return frames
-
-
-def restored(frames: Iterable[Frame], size: int = SIZE) -> list[Frame]:
-    """With crops in which detail is drawn anew in each frame, all on the host."""
-    draw = torch.Generator().manual_seed(0)
-
-    def drawn(face: Face) -> Face:
-        assert face.source_crop is not None
-        noise = 0.05 * torch.randn(face.source_crop.shape, generator=draw)
-        return replace(face, crop=(face.source_crop + noise).clamp(0, 1))
-
-    return [
-        replace(frame, faces=tuple(map(drawn, with_source_crops(frame, size).faces)))
-        for frame in frames
-    ]
-
-
-def sent(frames: list[Frame], size: int = SIZE) -> list[Frame]:
+def sent(frames: list[Frame], size: int = 320) -> list[Frame]:
     """The same as they are after restoring on a device."""
     return [
         replace(
@@ -111,18 +80,6 @@ def blended(frames: Iterable[Frame], config: BlendConfig) -> list[list[Tensor]]:
     ]
 
 
-def noisy(frames: Iterable[Frame], layout: Layout) -> list[Frame]:
-    """With a measured noise of 3 levels of 255."""
-    correlation = np.zeros((5, 5))
-    correlation[2, 1:4] = 0.3, 1, 0.3
-    one = ComponentNoise(np.array([0.1, 0.6]), np.array([0.01, 0.02]), correlation)
-    model = NoiseModel((one,) * len(layout.components), detail=0.9, unrest=0.02)
-    return [
-        replace(frame, faces=tuple(replace(face, noise=model) for face in frame.faces))
-        for frame in frames
-    ]
-
-
 FORMATS = ["yuv420p", "yuv422p10le", "yuv444p", "yuvj420p", "gray", "nv12", "p010le", "gbrp10le"]
 
 
@@ -139,7 +96,7 @@ def test_what_is_put_back_on_a_device_is_what_the_host_puts_back(
         for number, frame in enumerate(frames)
     )
     frame = replace(frames[0], faces=faces)
-    [frame] = noisy(restored([frame], size), layout_of(name))
+    [frame] = noisy(restored([frame], size))
     for config in (BlendConfig(), BlendConfig(colour_match=False, grain=0.5)):
         [wanted] = blended([frame], config)
         [found] = blended(sent([frame], size), config)

@@ -178,21 +178,22 @@ def _noise_changes(
     grain: float,
 ) -> Tensor:
     """(N, 3, h, w) RGB: see `blend._noise_change`; 0 for faces without noise."""
-    natives = regions_to_rgb([frame.picture] * len(placed), [one.place.rect for one in placed])
-    changes = torch.zeros_like(weighted)
-    for number, one in enumerate(placed):
-        if one.kept == 1 or one.face.noise is None:
-            continue
-        rect = one.place.rect
-        part = (..., slice(rect.height), slice(rect.width))
-        native, mask, lost = natives[number][part], masks[number][part], 1 - one.kept
-        change = lost * mask * (seen[number][part] - native)
-        left = 1 - mask * lost
-        amount = ((1 - mask + mask * grain).square() - left.square()).clamp(min=0).sqrt()
-        base = (native + weighted[number][part] + change).clamp(0, 1)
-        seed = (crc32(luma_region(frame.picture, *rect).tobytes()), rect.x0, rect.y0)
-        change = change + draw_grain(one.face.noise, amount, base, frame.picture, seed)
-        changes[number][part] = change
+    rects = [one.place.rect for one in placed]
+    natives = regions_to_rgb([frame.picture] * len(placed), rects)
+    losses = np.array([1 - one.kept for one in placed], np.float32)
+    lost = masks[:, None] * to_device(losses, masks.device)[:, None, None, None]
+    changes = lost * (seen - natives)
+    left, all_masks = 1 - lost, masks[:, None]
+    amounts = (1 - all_masks * (1 - grain)).square() - left.square()
+    amounts = amounts.clamp(min=0).sqrt()
+    bases = (natives + weighted + changes).clamp(0, 1)
+    for number, (rect, one) in enumerate(zip(rects, placed, strict=True)):
+        if one.kept < 1 and one.face.noise is not None:
+            part = (..., slice(rect.height), slice(rect.width))
+            seed = (crc32(luma_region(frame.picture, *rect).tobytes()), rect.x0, rect.y0)
+            changes[number][part] += draw_grain(
+                one.face.noise, amounts[number, 0][part], bases[number][part], frame.picture, seed
+            )
     return changes
 
 

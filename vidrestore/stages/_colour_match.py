@@ -70,7 +70,8 @@ def _tone_change(tone: Tone, source: Tensor, residual: Tensor) -> Tensor:
     before = _luma(source)
     after = before + _luma(residual)
     toned = tone.toned[..., None, None, None]
-    return rgb_from_chroma(toned * (tone.chroma(after) - tone.chroma(before)))
+    chroma = tone.chroma(torch.cat([after, before], -1)).chunk(2, -1)
+    return rgb_from_chroma(toned * (chroma[0] - chroma[1]))
 
 
 def _luma(image: Tensor) -> Tensor:

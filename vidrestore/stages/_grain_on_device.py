@@ -9,13 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.noise import TILE_PX, component_shift, grain_matrix, grain_tile
+from vidrestore.noise import TILE_PX, component_shift, grain_matrix, grain_tile, sigma_at
 from vidrestore.runtime.transfer import to_device
 from vidrestore.structs import ComponentNoise, NoiseModel, Picture
 from vidrestore.video.picture.colour import rgb_from_yuv, yuv_from_rgb
 from vidrestore.video.picture.layouts import layout_of
 
 __all__ = ["draw_grain"]
+
+_LEVELS = 4096
+"""Of luma, between which noise is as strong."""
+_LUMA = np.linspace(0, 1, _LEVELS, dtype=np.float32)
 
 
 def draw_grain(
@@ -35,19 +39,23 @@ def draw_grain(
     """
     layout = layout_of(picture.format)
     to_yuv, to_rgb = _matrices(grain_matrix(picture, layout), base.device)
-    luma = (to_yuv[0] @ base.flatten(1)).view_as(amount)
+    height, width = amount.shape
+    luma = (to_yuv[0] @ base.flatten(1)).view(height, width)
+    level = (luma * (_LEVELS - 1)).round_().clamp_(0, _LEVELS - 1).long()
     rng = np.random.default_rng(seed)
-    planes = base.new_zeros(3, *luma.shape)
+    planes = base.new_zeros(3, height + height % 2, width)
     for index, component in enumerate(model.components):
         shift_x, shift_y = component_shift(layout, index)
         every = (slice(None, None, 1 << shift_y), slice(None, None, 1 << shift_x))
-        scale = _sigma_at(component, luma[every]) * amount[every]
-        drawn = scale * _rolled(_tile(component, base.device), rng, scale.shape)
-        lines = drawn[:, None].expand(-1, 1 << shift_y, -1).flatten(0, 1)[: luma.shape[0]]
-        planes[index][:, every[1]] = lines * (1 << shift_x)
+        scale = _sigmas(component, 1 << shift_x, base.device)[level[every]] * amount[every]
+        drawn = scale * _rolled(component, rng, scale.shape, base.device)
+        lines = planes[index, : len(drawn) << shift_y, every[1]]
+        lines.view(len(drawn), -1, drawn.shape[1]).copy_(drawn[:, None])
+    planes = planes[:, :height]
     if len(model.components) == 1:
         return planes[:1].expand(3, -1, -1)
-    return (to_rgb @ planes.flatten(1)).view_as(planes)
+    grain: Tensor = (to_rgb @ planes.flatten(1)).view_as(planes)
+    return grain
 
 
 @lru_cache(maxsize=16)
@@ -59,36 +67,25 @@ def _matrices(name: str, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=48)
-def _tile(noise: ComponentNoise, device: torch.device) -> Tensor:
-    """(TILE_PX, TILE_PX), sent to a device once."""
-    return to_device(grain_tile(noise), device)
+def _tile(noise: ComponentNoise, times: int, device: torch.device) -> Tensor:
+    """The tile, so many times beside and below itself; sent to a device once."""
+    return to_device(grain_tile(noise), device).repeat(times, times)
 
 
 @lru_cache(maxsize=48)
-def _curve(noise: ComponentNoise, device: torch.device) -> Tensor:
-    """(2, K) brightness and standard deviation, sent to a device once."""
-    return to_device(np.stack([noise.brightness, noise.sigma]).astype(np.float32), device)
+def _sigmas(noise: ComponentNoise, factor: int, device: torch.device) -> Tensor:
+    """(_LEVELS,) standard deviation by luma, times a factor; sent to a device once."""
+    return to_device(factor * sigma_at(noise, _LUMA), device)
 
 
-def _sigma_at(noise: ComponentNoise, luma: Tensor) -> Tensor:
-    """Standard deviation of a component's noise at every value of luma."""
-    brightness, sigma = _curve(noise, luma.device)
-    if len(brightness) == 1:
-        return sigma.expand(luma.shape)
-    above = torch.searchsorted(brightness, luma.contiguous()).clamp(1, len(brightness) - 1)
-    low, high = brightness[above - 1], brightness[above]
-    return torch.lerp(
-        sigma[above - 1], sigma[above], ((luma - low) / (high - low).clamp(min=1e-9)).clamp(0, 1)
-    )
-
-
-def _rolled(tile: Tensor, rng: np.random.Generator, shape: Sequence[int]) -> Tensor:
+def _rolled(
+    noise: ComponentNoise, rng: np.random.Generator, shape: Sequence[int], device: torch.device
+) -> Tensor:
     """(*shape) the tile from a place drawn at random, mirrored or not."""
-    rows, columns = (
-        (torch.arange(side, device=tile.device) + int(rng.integers(TILE_PX))) % TILE_PX
-        for side in shape
-    )
+    row, column = (int(rng.integers(TILE_PX)) for _ in shape)
     flip_x, flip_y = rng.integers(2, size=2)
-    part: Tensor = tile[rows[:, None], columns]
+    times = 1 + -(-max(shape) // TILE_PX)
+    tile = _tile(noise, times, device)
+    part = tile[row : row + shape[0], column : column + shape[1]]
     flipped = [axis for axis, flip in ((0, flip_y), (1, flip_x)) if flip]
     return part.flip(flipped) if flipped else part
