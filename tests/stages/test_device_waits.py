@@ -100,7 +100,6 @@ def run_section(
 
 SMALL: dict[str, dict[str, Any]] = {
     "gfpgan_clean": {"out_size": 64, "narrow": 0.125},
-    "gpen": {"size": 64, "narrow": 0.125},
     "compact_unet": {},
 }
 
