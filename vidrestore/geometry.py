@@ -7,6 +7,7 @@ new arrays out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply",
+    "averaging_box",
     "box_iou",
     "compose",
     "compose_similarity",
@@ -28,6 +30,7 @@ __all__ = [
     "identity",
     "invert",
     "rotation_about_middle",
+    "sampling_axes",
     "similarity_from_points",
     "warp_affine",
 ]
@@ -219,30 +222,53 @@ def _averaged(image: Tensor, in_from_out: Array) -> tuple[Tensor, Array]:
     """
     from torch.nn import functional
 
-    box = np.maximum(1, np.rint(np.linalg.norm(in_from_out[:, :2], axis=1))).astype(int)
-    if box.max() == 1:
+    across, down = box = averaging_box(in_from_out)
+    if box == (1, 1):
         return image, in_from_out
-    across, down = int(box[0]), int(box[1])
     rest = (0, -image.shape[-1] % across, 0, -image.shape[-2] % down)
     if any(rest):
         image = functional.pad(image, rest, mode="replicate")
-    small_from_in = np.column_stack([np.diag(1 / box), (1 / box - 1) / 2])
+    share = 1 / np.array(box)
+    small_from_in = np.column_stack([np.diag(share), (share - 1) / 2])
     return functional.avg_pool2d(image, (down, across)), compose(small_from_in, in_from_out)
 
 
-def _sampling_grid(image: Tensor, in_from_out: Array, size: tuple[int, int]) -> Tensor:
-    """(1, height, width, 2): where to sample, in -1 to 1 between the image's outer edges.
+def averaging_box(in_from_out: Array) -> tuple[int, int]:
+    """Pixels across and down that are averaged to one before a picture is resampled."""
+    box = np.maximum(1, np.rint(np.linalg.norm(in_from_out[:, :2], axis=1)))
+    return int(box[0]), int(box[1])
 
-    Products are taken in float64 along one axis each; only their sum is rounded.
-    """
+
+def _sampling_grid(image: Tensor, in_from_out: Array, size: tuple[int, int]) -> Tensor:
+    """(1, height, width, 2): where to sample; see `sampling_axes`."""
     import torch
 
+    along_x, along_y = sampling_axes(image.shape[-2:], in_from_out, size)
+    x = torch.from_numpy(along_x).to(image.device, image.dtype)
+    y = torch.from_numpy(along_y).to(image.device, image.dtype)
+    return (x[None, :] + y[:, None])[None]
+
+
+def sampling_axes(
+    in_size: Sequence[int], in_from_out: Array, size: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Where output pixels lie in an image: the sum of a part that goes with their column and one
+    that goes with their row.
+
+    Products are taken in float64 along one axis each; only their sum is rounded.
+
+    Args:
+        in_size: height and width of the image.
+        in_from_out: (2, 3) affine.
+        size: height and width of the output.
+
+    Returns:
+        (width, 2) and (height, 2): x and y, in -1 to 1 between the image's outer edges.
+    """
     height, width = size
-    scale = 2 / np.array([image.shape[-1], image.shape[-2]], np.float64)
+    scale = 2 / np.array([in_size[1], in_size[0]], np.float64)
     unit_from_out = scale[:, None] * in_from_out
     unit_from_out[:, 2] += scale / 2 - 1
     along_x = np.arange(width)[:, None] * unit_from_out[:, 0]
     along_y = np.arange(height)[:, None] * unit_from_out[:, 1] + unit_from_out[:, 2]
-    x = torch.from_numpy(along_x).to(image.device, image.dtype)
-    y = torch.from_numpy(along_y).to(image.device, image.dtype)
-    return (x[None, :] + y[:, None])[None]
+    return along_x, along_y

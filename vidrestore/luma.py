@@ -6,6 +6,7 @@ gives, and what is meant where nothing else is said. `BT709` is for RGB as scree
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-__all__ = ["BT601", "BT709", "gray_picture", "luma", "tensor_luma"]
+__all__ = ["BT601", "BT709", "gray_picture", "luma", "luma_weights", "tensor_luma"]
 
 BT601 = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
@@ -44,8 +46,19 @@ def tensor_luma(images: Tensor) -> Tensor:
     Returns:
         (N, 1, H, W).
     """
-    weights = images.new_tensor(BT601).view(1, 3, 1, 1)
+    weights = luma_weights(BT601, images.device, images.dtype).view(1, 3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True)
+
+
+@lru_cache(maxsize=16)
+def luma_weights(
+    weights: tuple[float, float, float], device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """(3,) weights, sent to a device once: each time would make it wait."""
+    import torch
+
+    with torch.inference_mode(False):  # They may be used in training later.
+        return torch.tensor(weights, device=device, dtype=dtype)
 
 
 def gray_picture(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -22,7 +22,16 @@ from vidrestore.video.picture.colour import rgb_from_yuv, yuv_from_rgb
 from vidrestore.video.picture.layouts import Layout, layout_of
 from vidrestore.video.picture.samples import Rect
 
-__all__ = ["component_shift", "drawn_grain", "fine_share", "kept_share", "sigma_at"]
+__all__ = [
+    "TILE_PX",
+    "component_shift",
+    "drawn_grain",
+    "fine_share",
+    "grain_matrix",
+    "grain_tile",
+    "kept_share",
+    "sigma_at",
+]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -30,7 +39,8 @@ _RESTORED = 18.0
 """Energy of the input's finest detail over that of what a restored face lacks of it. With it the
 kept share is within 0.1 of the best one (by PSNR, with the embedded network) for two faces at noise
 of 1, 2, 4 and 8 levels of 255."""
-_TILE_PX = 512
+TILE_PX = 512
+"""Side of the noise from which grain is taken."""
 
 
 def kept_share(model: NoiseModel) -> float:
@@ -50,8 +60,8 @@ def sigma_at(noise: ComponentNoise, luma: _Floats) -> _Floats:
 
 def fine_share(noise: ComponentNoise, fine_px: float) -> float:
     """Share of the noise's energy that a Gaussian blur of `fine_px` samples takes away."""
-    spectrum = _spectrum(noise, _TILE_PX)
-    frequency = np.fft.fftfreq(_TILE_PX)
+    spectrum = _spectrum(noise, TILE_PX)
+    frequency = np.fft.fftfreq(TILE_PX)
     blur = np.exp(-2 * (np.pi * fine_px * frequency) ** 2)
     return float((spectrum * (1 - np.outer(blur, blur)) ** 2).sum() / spectrum.sum())
 
@@ -78,7 +88,7 @@ def drawn_grain(
         (3, h, w) RGB to add. Once brought into the picture's planes, each has the measured noise.
     """
     layout = layout_of(picture.format)
-    matrix = _matrix(picture, layout)
+    matrix = grain_matrix(picture, layout)
     luma = np.tensordot(yuv_from_rgb(matrix)[0].astype(np.float32), base.numpy(), 1)
     rng = np.random.default_rng(seed)
     planes = np.zeros((3, *luma.shape), np.float32)
@@ -86,7 +96,7 @@ def drawn_grain(
         shift_x, shift_y = component_shift(layout, index)
         every = (slice(None, None, 1 << shift_y), slice(None, None, 1 << shift_x))
         scale = sigma_at(component, luma[every]) * amount.numpy()[every]
-        drawn = scale * _rolled(_tile(component), rng, scale.shape)
+        drawn = scale * _rolled(grain_tile(component), rng, scale.shape)
         # Bringing a change into a subsampled plane weighs a sample's own column by one over the
         # pixels of a group, and averages its lines.
         lines = np.repeat(drawn, 1 << shift_y, axis=0)[: luma.shape[0]]
@@ -107,22 +117,23 @@ def _spectrum(noise: ComponentNoise, size: int) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=48)
-def _tile(noise: ComponentNoise) -> _Floats:
-    """(_TILE_PX, _TILE_PX) noise of unit variance that repeats without a seam."""
-    white = np.random.default_rng(0).standard_normal((_TILE_PX, _TILE_PX))
-    shaped = np.fft.ifft2(np.fft.fft2(white) * np.sqrt(_spectrum(noise, _TILE_PX))).real
+def grain_tile(noise: ComponentNoise) -> _Floats:
+    """(TILE_PX, TILE_PX) noise of unit variance that repeats without a seam."""
+    white = np.random.default_rng(0).standard_normal((TILE_PX, TILE_PX))
+    shaped = np.fft.ifft2(np.fft.fft2(white) * np.sqrt(_spectrum(noise, TILE_PX))).real
     return np.asarray(shaped / shaped.std(), np.float32)
 
 
 def _rolled(tile: _Floats, rng: np.random.Generator, shape: tuple[int, int]) -> _Floats:
     """(*shape) the tile from a place drawn at random, mirrored or not."""
-    rows, columns = (rng.integers(_TILE_PX) + np.arange(side) for side in shape)
+    rows, columns = (rng.integers(TILE_PX) + np.arange(side) for side in shape)
     flip_x, flip_y = rng.integers(2, size=2)
-    part = tile[np.ix_(rows % _TILE_PX, columns % _TILE_PX)]
+    part = tile[np.ix_(rows % TILE_PX, columns % TILE_PX)]
     return np.asarray(part[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
 
 
-def _matrix(picture: Picture, layout: Layout) -> str:
+def grain_matrix(picture: Picture, layout: Layout) -> str:
+    """The matrix by which grain in luma and chroma becomes RGB."""
     return "bt709" if layout.family == "rgb" or picture.matrix == "rgb" else picture.matrix
 
 

@@ -1,5 +1,5 @@
 """The chain on one screen: decode → detect → track → align → gate → measure_noise →
-split_fields → conceal → restore → temporal_filter → blend → weave_fields.
+split_fields → conceal → upload → restore → temporal_filter → blend → weave_fields.
 
 Each stage is a generator that pulls from the one before. Decoding and encoding overlap with the
 networks through `prefetch`; no stage knows of threads. A run that stores what it finds does the
@@ -32,6 +32,7 @@ from vidrestore.stages.restore import restore
 from vidrestore.stages.split_fields import split_fields
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.track import track
+from vidrestore.stages.upload import section_device, upload
 from vidrestore.stages.weave_fields import weave_fields
 from vidrestore.structs import Array, Frame
 from vidrestore.tracks import Tracks
@@ -168,8 +169,18 @@ def _restored(
     frames = stage("split_fields", split_fields(frames))
     if config.restore.conceal_defects:
         frames = stage("conceal", conceal(frames, restorer.size))
+    device, why_not = section_device(restorer, config.blend)
+    if why_not is not None:
+        restorer.notes.append(why_not)
+    on_device = device is not None
+    if device is not None:
+        with_flows = config.temporal_filter.strength > 0 and config.temporal_filter.reach_frames > 0
+        sent = upload(frames, device, restorer.size, with_flows=with_flows)
+        frames = stage("upload", sent)
+        frames = stage.in_thread("upload", frames, config.run.queue_frames, name="upload")
     frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
-    frames = stage("temporal_filter", temporal_filter(frames, config.temporal_filter))
+    filtered = temporal_filter(frames, config.temporal_filter, on_device=on_device)
+    frames = stage("temporal_filter", filtered)
     frames = stage("blend", blend(frames, config.blend, parser))
     frames = stage("weave_fields", weave_fields(frames))
     return stage.in_thread("faces", frames, config.run.queue_frames, name="restore")

@@ -21,6 +21,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vidrestore.runtime.transfer import Uploaded
+
 __all__ = [
     "Array",
     "ComponentNoise",
@@ -55,6 +57,9 @@ class Picture:
     """'bt601', 'bt709', 'bt2020', 'smpte240m', 'fcc', 'ycgco' or 'rgb': how RGB becomes YUV."""
     handle: Any
     """The `av.VideoFrame` that owns the samples."""
+    uploaded: Uploaded | None = None
+    """The planes on the device on which faces are cut out, filtered and put back; None where that
+    is done on the host."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +153,12 @@ class Face:
     noise: NoiseModel | None = None
     """Noise of the recording around the face; None before it is measured, or where it cannot be."""
     source_crop: Tensor | None = None
-    """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring."""
+    """(3, S, S) float RGB in [0, 1]: the crop as the network saw it; None before restoring. On the
+    host, or on the device on which the picture's planes are too."""
+    flows: Uploaded | None = None
+    """Where faces are filtered on a device: (2, 2, n, n) float32 there, optical flow (x, y) between
+    reduced crops in their pixels, from the frame before to this one and from this one to the frame
+    before; None elsewhere, and in the first frame of a track."""
     concealed: Tensor | None = None
     """(3, S, S): what `source_crop` has more than the frame, where defects were concealed; None
     where there were none."""

@@ -17,9 +17,9 @@ from math import lcm
 
 from vidrestore.config import RestoreConfig
 from vidrestore.models.restorers.style_memory import WINDOW_FRAMES
+from vidrestore.stages._filter_weights import MEMORY_FRAMES
 from vidrestore.stages.restore import block_frames
 from vidrestore.stages.split_fields import REACH as FIELD_REACH
-from vidrestore.stages.temporal_filter import MEMORY_FRAMES
 
 __all__ = ["crops_before", "shot_of", "strengths_before"]
 

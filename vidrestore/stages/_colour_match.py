@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vidrestore.luma import BT709
+from vidrestore.luma import BT709, luma_weights
 from vidrestore.stages._tone import Tone, measure_tone, rgb_from_chroma
 
 __all__ = ["matched_residual"]
@@ -27,61 +27,75 @@ _LUMA_SIGMA = _SMALL / 8
 _CHROMA_SIGMA = _SMALL / 16
 
 
-def matched_residual(restored: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+def matched_residual(
+    restored: Tensor, source: Tensor, mask: Tensor, inside: Tensor | None = None
+) -> Tensor:
     """The difference `restored - source` without its broad part.
 
     Args:
-        restored: (3, S, S) float RGB in [0, 1], any device.
-        source: (3, S, S), what the network saw.
+        restored: (..., 3, S, S) float RGB in [0, 1], any device.
+        source: (..., 3, S, S), what the network saw.
         mask: (S, S) in [0, 1]: where the face is; differences elsewhere do not count.
+        inside: see `measure_tone`.
 
     Returns:
-        (3, S, S); not multiplied by the mask.
+        (..., 3, S, S); not multiplied by the mask.
     """
     difference = restored - source
-    weights = difference.new_tensor(BT709)
-    counted = _reduced(mask[None])
+    counted = _reduced(mask[None])[0]
     small = _reduced(difference) * counted
-    luma = torch.tensordot(weights, small, 1)[None]
+    luma = _luma(small)[..., None, :, :]
     broad_luma = _blurred(luma, _LUMA_SIGMA) / _blurred(counted, _LUMA_SIGMA).clamp(min=1e-4)
     broad_chroma = _blurred(small - luma, _CHROMA_SIGMA) / _blurred(counted, _CHROMA_SIGMA).clamp(
         min=1e-4
     )
-    tone = measure_tone(source, mask)
+    tone = measure_tone(source, mask, inside)
+    coloured = tone.coloured[..., None, None, None]
     # Channels as a batch: this interpolation is slow for three channels at once.
     broad = functional.interpolate(
-        (broad_luma + tone.coloured * broad_chroma)[:, None],
+        (broad_luma + coloured * broad_chroma).flatten(0, -3)[:, None],
         size=difference.shape[-2:],
         mode="bilinear",
         align_corners=False,
-    )[:, 0]
-    shade = torch.tensordot(weights, difference, 1)
-    residual = torch.lerp(shade[None].expand_as(difference), difference, tone.coloured).sub_(broad)
-    return residual.add_(_tone_change(tone, source, residual)) if tone.toned > 0 else residual
+    ).view_as(difference)
+    shade = _luma(difference)[..., None, :, :]
+    residual = torch.lerp(shade.expand_as(difference), difference, coloured).sub_(broad)
+    if residual.device.type == "cpu" and not bool((tone.toned > 0).any()):
+        return residual  # which is most often so, and saves time; a GPU would have to be asked
+    return residual.add_(_tone_change(tone, source, residual))
 
 
 def _tone_change(tone: Tone, source: Tensor, residual: Tensor) -> Tensor:
-    """(3, S, S) RGB without luma: the tone at the luma after less that at the luma before."""
-    weights = source.new_tensor(BT709)
-    before = torch.tensordot(weights, source, 1)
-    after = before + torch.tensordot(weights, residual, 1)
-    return rgb_from_chroma(tone.toned * (tone.chroma(after) - tone.chroma(before)))
+    """(..., 3, S, S) RGB without luma: the tone at the luma after less that at the luma before."""
+    before = _luma(source)
+    after = before + _luma(residual)
+    toned = tone.toned[..., None, None, None]
+    chroma = tone.chroma(torch.cat([after, before], -1)).chunk(2, -1)
+    return rgb_from_chroma(toned * (chroma[0] - chroma[1]))
+
+
+def _luma(image: Tensor) -> Tensor:
+    """(..., h, w) of RGB (..., 3, h, w)."""
+    weights = luma_weights(BT709, image.device, image.dtype)
+    return (weights @ image.flatten(-2)).view(*image.shape[:-3], *image.shape[-2:])
 
 
 def _reduced(image: Tensor) -> Tensor:
     size = min(_SMALL, image.shape[-1])
-    return functional.interpolate(image[None], size=(size, size), mode="area")[0]
+    layers = image.reshape(-1, 1, *image.shape[-2:])
+    small = functional.interpolate(layers, size=(size, size), mode="area")
+    return small.view(*image.shape[:-2], size, size)
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (C, n, n); beyond the border is nothing."""
-    matrix = _gaussian(image.shape[-1], sigma).to(image)
+    """Gaussian blur of (..., n, n); beyond the border is nothing."""
+    matrix = _gaussian(image.shape[-1], sigma, image.device).to(image.dtype)
     return matrix @ image @ matrix.T
 
 
 @lru_cache(maxsize=8)
-def _gaussian(size: int, sigma: float) -> Tensor:
+def _gaussian(size: int, sigma: float, device: torch.device) -> Tensor:
     """(size, size): a blur of that many samples as a matrix; `sigma` is for `_SMALL` samples."""
-    places = torch.arange(size, dtype=torch.float64)
+    places = torch.arange(size, dtype=torch.float64, device=device)
     distance = (places[:, None] - places[None, :]) * (_SMALL / size)
     return torch.exp(-0.5 * (distance / sigma) ** 2).float()

@@ -18,7 +18,7 @@ from torch.nn import functional
 from vidrestore.luma import BT709
 from vidrestore.stages._mask import smoother_step
 
-__all__ = ["Tone", "measure_tone", "rgb_from_chroma"]
+__all__ = ["Tone", "measure_tone", "places_inside", "rgb_from_chroma"]
 
 _SMALL_PX = 64
 """Side of the reduced crop on which all is measured."""
@@ -45,104 +45,134 @@ _CB, _CR = 1.8556, 1.5748
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tone:
-    """What the chroma of a picture is made of."""
+    """What the chroma of pictures is made of."""
 
     toned: Tensor
-    """Scalar in [0, 1]: how far chroma is a function of luma; 1 for black-and-white, too."""
+    """(...) in [0, 1]: how far chroma is a function of luma; 1 for black-and-white, too."""
     coloured: Tensor
-    """Scalar in [0, 1]: how far chroma has detail of its own. With `toned` it is at most 1; what is
+    """(...) in [0, 1]: how far chroma has detail of its own. With `toned` it is at most 1; what is
     missing is hand-colouring."""
     curve: Tensor
-    """(2, K) Cb and Cr at evenly spaced luma from 0 to 1."""
+    """(..., 2, K) Cb and Cr at evenly spaced luma from 0 to 1."""
 
     def chroma(self, luma: Tensor) -> Tensor:
-        """Cb and Cr, (2, ...), that belong to luma (...) in [0, 1]."""
-        places = luma.clamp(0, 1) * (_KNOTS - 1)
+        """Cb and Cr, (..., 2, h, w), that belong to luma (..., h, w) in [0, 1]."""
+        places = (luma.clamp(0, 1) * (_KNOTS - 1)).unsqueeze(-3).flatten(-2)
         below = places.floor().clamp(max=_KNOTS - 2)
-        index = below.long()
+        index = below.long().expand(*places.shape[:-2], 2, -1)
         curve = self.curve.to(luma)
-        return torch.lerp(curve[:, index], curve[:, index + 1], places - below)
+        found = torch.lerp(curve.gather(-1, index), curve.gather(-1, index + 1), places - below)
+        return found.view(*found.shape[:-1], *luma.shape[-2:])
 
 
-def measure_tone(source: Tensor, mask: Tensor) -> Tone:
-    """Measure what the chroma of a crop is made of.
+def measure_tone(source: Tensor, mask: Tensor, inside: Tensor | None = None) -> Tone:
+    """Measure what the chroma of crops is made of.
 
     Args:
-        source: (3, S, S) float RGB in [0, 1].
+        source: (..., 3, S, S) float RGB in [0, 1].
         mask: (S, S) in [0, 1], not 0 throughout: where the face is.
+        inside: what `places_inside` gives for the mask, where finding it would make the host wait.
     """
     planes, weights = _planes(source, mask)
+    if inside is None:
+        inside = places_inside(mask)
     unit = weights.shape[-1] / _SMALL_PX
     broad = _smoothed(planes, _BROAD_SIGMA * unit)
-    curve, spread = _fitted(broad[0], broad[1:], weights / weights.sum())
+    luma, chroma = broad[..., 0, :, :], broad[..., 1:, :, :]
+    curve, spread = _fitted(luma, chroma, weights / weights.sum())
     coloured = smoother_step((spread - _TONED) / (_COLOURED - _TONED))
     own, of_luma = _amplitudes(_smoothed(planes, _FINE_SIGMA * unit) - broad, broad, unit)
-    inside = weights > 0.5 * weights.max()
-    over_luma = (own / (of_luma + _FAINT))[inside].median()
-    detail = (over_luma * own[inside].median() / spread.clamp(min=_TONED)).sqrt()
+    over_luma = _median((own / (of_luma + _FAINT)), inside)
+    detail = (over_luma * _median(own, inside) / spread.clamp(min=_TONED)).sqrt()
     detailed = smoother_step((detail - _DYED) / (_DETAILED - _DYED))
     return Tone(1 - coloured, coloured * detailed, curve)
 
 
+def places_inside(mask: Tensor) -> Tensor:
+    """(M,) places, in a reduced crop row by row, that are well inside a mask (S, S)."""
+    small = _small(mask[None])[0]
+    return (small > 0.5 * small.max()).flatten().nonzero()[:, 0]
+
+
 def rgb_from_chroma(chroma: Tensor) -> Tensor:
-    """RGB (3, ...) of a luma of 0 from Cb and Cr (2, ...)."""
-    blue, red = _CB * chroma[0], _CR * chroma[1]
+    """RGB (..., 3, h, w) of a luma of 0 from Cb and Cr (..., 2, h, w)."""
+    blue, red = _CB * chroma[..., 0, :, :], _CR * chroma[..., 1, :, :]
     green = -(BT709[0] * red + BT709[2] * blue) / BT709[1]
-    return torch.stack([red, green, blue])
+    return torch.stack([red, green, blue], -3)
 
 
 def _planes(source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Luma, Cb and Cr (3, n, n) and mask (n, n), reduced."""
-    size = min(_SMALL_PX, source.shape[-1])
-    red, green, blue, weights = (
-        functional.interpolate(layer[None, None], size=(size, size), mode="area")[0, 0]
-        for layer in (*source, mask.to(source))
-    )
+    """Luma, Cb and Cr (..., 3, n, n) and mask (n, n), reduced."""
+    red, green, blue = _small(source).unbind(-3)
     luma = BT709[0] * red + BT709[1] * green + BT709[2] * blue
-    return torch.stack([luma, (blue - luma) / _CB, (red - luma) / _CR]), weights
+    planes = torch.stack([luma, (blue - luma) / _CB, (red - luma) / _CR], -3)
+    return planes, _small(mask[None].to(source))[0]
+
+
+def _small(image: Tensor) -> Tensor:
+    """(..., n, n) of (..., S, S)."""
+    size = min(_SMALL_PX, image.shape[-1])
+    layers = image.reshape(-1, 1, *image.shape[-2:])
+    reduced = functional.interpolate(layers, size=(size, size), mode="area")
+    return reduced.view(*image.shape[:-2], size, size)
+
+
+def _median(values: Tensor, places: Tensor) -> Tensor:
+    """(...) of values (..., n, n)."""
+    return values.flatten(-2)[..., places].median(-1).values
 
 
 def _fitted(luma: Tensor, chroma: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """The curve (2, K) through chroma over luma, piecewise linear, and chroma's spread around it.
+    """The curve (..., 2, K) through chroma over luma, piecewise linear, and chroma's spread (...)
+    around it.
 
     Least squares with a penalty on bends (a P-spline of degree one, Eilers and Marx 1996).
     """
-    knots = torch.arange(_KNOTS, dtype=torch.float64, device=luma.device)
-    hats = (1 - (luma.double().flatten()[:, None] * (_KNOTS - 1) - knots).abs()).clamp(min=0)
-    bends = torch.diff(torch.eye(_KNOTS, dtype=torch.float64, device=luma.device), n=2, dim=0)
-    values, weights = chroma.double().flatten(1).T, share.double().flatten()[:, None]
-    normal = hats.T @ (weights * hats) + _STIFFNESS * bends.T @ bends
-    normal += 1e-6 * torch.eye(_KNOTS, dtype=torch.float64, device=luma.device)
-    curve = torch.linalg.solve(normal, hats.T @ (weights * values))
-    spread = ((values - hats @ curve).square() * weights).sum().sqrt()
-    return curve.T.to(luma), spread.to(luma)
+    knots, bends = _spline(luma.device)
+    hats = (1 - (luma.double().flatten(-2)[..., None] * (_KNOTS - 1) - knots).abs()).clamp(min=0)
+    values, weights = chroma.double().flatten(-2).mT, share.double().flatten()[:, None]
+    normal = hats.mT @ (weights * hats) + bends
+    curve, _ = torch.linalg.solve_ex(normal, hats.mT @ (weights * values))
+    spread = ((values - hats @ curve).square() * weights).sum((-2, -1)).sqrt()
+    return curve.mT.to(luma), spread.to(luma)
+
+
+@lru_cache(maxsize=8)
+def _spline(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Knots (K,), and what the penalty adds to the normal matrix (K, K)."""
+    knots = torch.arange(_KNOTS, dtype=torch.float64, device=device)
+    unit = torch.eye(_KNOTS, dtype=torch.float64, device=device)
+    bends = torch.diff(unit, n=2, dim=0)
+    return knots, _STIFFNESS * bends.T @ bends + 1e-6 * unit
 
 
 def _amplitudes(band: Tensor, broad: Tensor, unit: float) -> tuple[Tensor, Tensor]:
-    """Local amplitudes (n, n) of detail in chroma that is its own, and in luma.
+    """Local amplitudes (..., n, n) of detail in chroma that is its own, and in luma.
 
     A dye takes on the picture's luma, so chroma in proportion to luma is not its own.
 
     Args:
-        band: (3, n, n) detail of luma, Cb and Cr.
-        broad: (3, n, n) what they are without it.
+        band: (..., 3, n, n) detail of luma, Cb and Cr.
+        broad: (..., 3, n, n) what they are without it.
         unit: pixels in one of `_SMALL_PX`.
     """
-    dyed = band[1:] - broad[1:] / broad[0].clamp(min=0.05) * band[0]
-    energy = torch.stack([band[0].square(), band[1:].square().sum(0), dyed.square().sum(0)])
-    of_luma, of_chroma, undyed = _smoothed(energy, _AREA_SIGMA * unit).clamp(min=0).sqrt()
+    luma, chroma = band[..., :1, :, :], band[..., 1:, :, :]
+    dyed = chroma - broad[..., 1:, :, :] / broad[..., :1, :, :].clamp(min=0.05) * luma
+    energies = [luma.square(), chroma.square().sum(-3, True), dyed.square().sum(-3, True)]
+    smooth = _smoothed(torch.cat(energies, -3), _AREA_SIGMA * unit).clamp(min=0).sqrt()
+    of_luma, of_chroma, undyed = smooth.unbind(-3)
     return torch.minimum(of_chroma, undyed), of_luma
 
 
 def _smoothed(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (..., n, n); beyond the border only what is inside counts."""
-    matrix = _gaussian(image.shape[-1], sigma).to(image)
+    matrix = _gaussian(image.shape[-1], sigma, image.device).to(image.dtype)
     return matrix @ image @ matrix.T
 
 
 @lru_cache(maxsize=32)
-def _gaussian(size: int, sigma: float) -> Tensor:
+def _gaussian(size: int, sigma: float, device: torch.device) -> Tensor:
     """(size, size): a blur as a matrix whose rows sum to 1."""
-    places = torch.arange(size, dtype=torch.float64)
+    places = torch.arange(size, dtype=torch.float64, device=device)
     weights = torch.exp(-0.5 * ((places[:, None] - places[None, :]) / sigma) ** 2)
     return (weights / weights.sum(1, keepdim=True)).float()

@@ -15,8 +15,8 @@ import numpy as np
 
 from vidrestore.geometry import apply, compose, identity, invert
 from vidrestore.noise_measurement import measured_noise
+from vidrestore.stages._filter_weights import COMPARED_PX, COMPARED_SIGMA
 from vidrestore.stages._windows import by_shot
-from vidrestore.stages.temporal_filter import COMPARED_PX, COMPARED_SIGMA
 from vidrestore.structs import Array, Frame, NoiseModel, Picture
 from vidrestore.video.picture.fields import combing, top_field
 from vidrestore.video.picture.samples import Rect, aligned_rect, luma_region

@@ -9,20 +9,29 @@ crop has the same company.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vidrestore.geometry import apply, compose, invert, similarity_from_points, warp_affine
+from vidrestore.geometry import compose, similarity_from_points, warp_affine
 from vidrestore.models.interfaces import CropKey, RestorerRun
+from vidrestore.models.restorers.network import NetworkRun, Restored
 from vidrestore.structs import Array, Face, Frame, Picture
+from vidrestore.video.picture.batched_crops import crop_rect, cut_crops
 from vidrestore.video.picture.samples import region_to_rgb
 
-__all__ = ["block_frames", "crop_aligned", "crop_face", "restore", "with_source_crops"]
+__all__ = [
+    "block_frames",
+    "crop_aligned",
+    "crop_face",
+    "is_restorable",
+    "restore",
+    "with_source_crops",
+]
 
 MAX_WAITING_FRAMES = 32
 """Frames that may wait for a batch to fill, so that memory stays bounded where faces are rare."""
@@ -31,30 +40,61 @@ MAX_WAITING_FRAMES = 32
 def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0) -> Iterator[Frame]:
     """Add `source_crop` and `crop` to every face that has an alignment.
 
-    A face for which the network gives no valid numbers keeps `crop=None`.
+    A face for which the network gives no valid numbers keeps `crop=None`. Crops of uploaded
+    pictures are cut and stay on the device; their frames leave once the next batch has begun.
 
     Args:
         frames: with `Face.crop_from_frame` set.
         restorer: a run of the network.
         collect: crops gathered before the network runs; 0 takes the restorer's batch size.
     """
+    begun: Callable[[], Iterator[Frame]] | None = None
+    for waiting, keys in _batches(frames, restorer, collect):
+        if any(frame.picture.uploaded for frame in waiting):
+            after = _begin_on_device(waiting, keys, restorer)
+        else:
+            after = partial(_run, waiting, keys, restorer)
+        if begun is not None:
+            yield from begun()
+        begun = after
+        if not keys or not any(frame.picture.uploaded for frame in waiting):
+            yield from begun()
+            begun = None
+    if begun is not None:
+        yield from begun()
+
+
+def _batches(
+    frames: Iterable[Frame], restorer: RestorerRun, collect: int
+) -> Iterator[tuple[list[Frame], list[CropKey]]]:
+    """Frames whose crops are restored together, and whose each crop is."""
     block = block_frames(restorer.batch_size, collect)
     collect = collect or restorer.batch_size
-    waiting: deque[Frame] = deque()
+    waiting: list[Frame] = []
     shot = 0
     keys: list[CropKey] = []
     for frame in frames:
         shot += frame.is_cut
-        waiting.append(with_source_crops(frame, restorer.size))
-        cut_out = [face for face in waiting[-1].faces if face.source_crop is not None]
+        on_host = frame.picture.uploaded is None
+        waiting.append(with_source_crops(frame, restorer.size) if on_host else frame)
         moment = frame.index + (0.5 if frame.field is not None and frame.field.is_later else 0)
+        cut_out = filter(_is_cut if on_host else is_restorable, waiting[-1].faces)
         keys += [CropKey(shot, face.track_id, moment) for face in cut_out]
         ends = (frame.index + 1) % block == 0 and (frame.field is None or frame.field.is_later)
         if not keys or len(keys) >= collect or ends:
-            yield from _run(waiting, keys, restorer)
-            waiting.clear()
-            keys.clear()
-    yield from _run(waiting, keys, restorer)
+            yield waiting, keys
+            waiting, keys = [], []
+    if waiting:
+        yield waiting, keys
+
+
+def is_restorable(face: Face) -> bool:
+    """Whether a face has an alignment and a strength."""
+    return face.crop_from_frame is not None and face.strength > 0
+
+
+def _is_cut(face: Face) -> bool:
+    return face.source_crop is not None
 
 
 def block_frames(batch_size: int, collect: int = 0) -> int:
@@ -64,13 +104,7 @@ def block_frames(batch_size: int, collect: int = 0) -> int:
 
 def crop_face(picture: Picture, crop_from_frame: Array, size: int) -> Tensor:
     """The aligned crop (3, size, size), RGB in [0, 1]; beyond the picture its edge repeats."""
-    corners = np.array([[0, 0], [size - 1, 0], [0, size - 1], [size - 1, size - 1]], np.float64)
-    reach = apply(invert(crop_from_frame), corners)
-    low = np.floor(reach.min(0)).astype(int) - 3
-    high = np.ceil(reach.max(0)).astype(int) + 4
-    limit = np.array([picture.width, picture.height])
-    low, high = np.clip(low, 0, limit - 1), np.clip(high, 1, limit)
-    region, (x0, y0, _, _) = region_to_rgb(picture, *low.tolist(), *high.tolist())
+    region, (x0, y0, _, _) = region_to_rgb(picture, *crop_rect(picture, crop_from_frame, size))
     frame_from_region = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
     matrix = compose(crop_from_frame, frame_from_region)
     return warp_affine(region[None], matrix, (size, size))[0].clamp_(0, 1)
@@ -94,19 +128,17 @@ def with_source_crops(frame: Frame, size: int) -> Frame:
     """Cut out every face that has an alignment and a strength, unless that is done."""
 
     def cut(face: Face) -> Face:
-        if face.source_crop is not None or face.crop_from_frame is None or face.strength <= 0:
+        if face.source_crop is not None or not is_restorable(face):
             return face
+        assert face.crop_from_frame is not None
         return replace(face, source_crop=crop_face(frame.picture, face.crop_from_frame, size))
 
     return replace(frame, faces=tuple(map(cut, frame.faces))) if frame.faces else frame
 
 
-def _run(
-    waiting: Iterable[Frame], keys: Sequence[CropKey], restorer: RestorerRun
-) -> Iterator[Frame]:
-    waiting, keys = list(waiting), tuple(keys)
+def _run(waiting: list[Frame], keys: Sequence[CropKey], restorer: RestorerRun) -> Iterator[Frame]:
     sources = [f.source_crop for frame in waiting for f in frame.faces if f.source_crop is not None]
-    restored = iter(_restore_all(sources, keys, restorer))
+    restored = iter(_restore_all(sources, tuple(keys), restorer))
     for frame in waiting:
         faces = tuple(
             face if face.source_crop is None else replace(face, crop=next(restored))
@@ -124,3 +156,48 @@ def _restore_all(
         for crop in restorer(torch.stack(sources[begin:end]), keys[begin:end]):
             yield crop if bool(torch.isfinite(crop).all()) else None
         begin = end
+
+
+def _begin_on_device(
+    waiting: list[Frame], keys: Sequence[CropKey], restorer: RestorerRun
+) -> Callable[[], Iterator[Frame]]:
+    """Cut crops and begin to restore them; the result gives the frames."""
+    assert isinstance(restorer, NetworkRun), "pictures are uploaded for such restorers alone"
+    cut_out = [(frame.picture, f) for frame in waiting for f in frame.faces if is_restorable(f)]
+    if not cut_out:
+        return lambda: iter(waiting)
+    sources = cut_crops(
+        [picture for picture, _ in cut_out],
+        [face.crop_from_frame for _, face in cut_out if face.crop_from_frame is not None],
+        restorer.size,
+    )
+    for source, (_, face) in zip(sources, cut_out, strict=True):
+        if face.concealed is not None:
+            source += face.concealed
+    parts, begin = [], 0
+    while begin < len(sources):
+        end = begin + restorer.batch_size
+        parts.append(restorer.start(sources[begin:end], tuple(keys[begin:end])))
+        begin = end
+    return partial(_told, waiting, sources, parts)
+
+
+def _told(
+    waiting: list[Frame], sources: Tensor, parts: Sequence[Callable[[], Restored]]
+) -> Iterator[Frame]:
+    crops: list[Tensor | None] = []
+    for part in parts:
+        restored = part()
+        crops += [
+            crop if valid else None
+            for crop, valid in zip(restored.crops, restored.valid, strict=True)
+        ]
+    pairs = zip(sources, crops, strict=True)
+    for frame in waiting:
+        faces = []
+        for face in frame.faces:
+            if is_restorable(face):
+                source, crop = next(pairs)
+                face = replace(face, source_crop=source, crop=crop)
+            faces.append(face)
+        yield replace(frame, faces=tuple(faces))

@@ -35,48 +35,41 @@ import torch
 from vidrestore.config import TemporalFilterConfig
 from vidrestore.noise import kept_share
 from vidrestore.ramps import smooth_step
+from vidrestore.stages._filter_on_device import DeviceWindow
+from vidrestore.stages._filter_weights import (
+    COMPARED_PX,
+    COMPARED_SIGMA,
+    FINEST_SIGMA,
+    MEMORY_FRAMES,
+    NEW_DETAIL,
+    OCTAVES,
+    OUTLIVES,
+    OWN_DETAIL,
+    OWN_SHARE,
+    REDRAWN_SHARE,
+    fade,
+    luma_bytes,
+    middle,
+    noise_level,
+    reduced_luma,
+)
 from vidrestore.stages._windows import by_shot
 from vidrestore.structs import Face, Frame
 
-__all__ = ["COMPARED_PX", "COMPARED_SIGMA", "MEMORY_FRAMES", "temporal_filter"]
+__all__ = ["temporal_filter"]
 
 _Floats = npt.NDArray[np.float32]
 
-COMPARED_PX = 256
-"""Side of the copies between which flow is sought; restored faces owe little to finer motion."""
-_NOISE = 0.02
-"""Differences of the smoothed input below this share of the range are noise."""
-_NOISY = 2.5
-"""Where a recording is restless, differences below so many times its unrest are noise."""
-COMPARED_SIGMA = 1.5
-"""Blur, in pixels of the small copies, before inputs are compared: grain is no disagreement."""
-
-_OWN_DETAIL, _NEW_DETAIL = 0.7, 1.2
-"""Sharp recordings lie at 0.2 to 0.6 of `_redrawn`, degraded ones at 1.4 to 5."""
-_REDRAWN_SHARE = 0.2
-"""Share of the input that is kept where the network draws detail anew: enough of what coding left
-that the face does not look still."""
-_OCTAVES = 2
-"""Octaves of detail that averages are strengthened in."""
-_FINEST_SIGMA = 0.7
-"""Gaussian that parts the finest octave from the next one, in pixels of the crop."""
-_OWN_SHARE = 0.375
-"""Share of a frame's own detail that is put back into its average, where detail is no noise."""
-_OUTLIVES = (0.5, 0.65)
-"""Amplitude of averages over that of single frames: from noise to detail. Pure noise is left at
-0.43, detail of restored faces at 0.67 and more."""
-MEMORY_FRAMES = 16
-"""The last frames that tell how strong detail is, the present one among them."""
-
 
 def temporal_filter(
-    frames: Iterable[Frame], config: TemporalFilterConfig
+    frames: Iterable[Frame], config: TemporalFilterConfig, *, on_device: bool = False
 ) -> Generator[Frame, None, None]:
     """Average the restored crops of each track over time.
 
     Args:
         frames: restored frames, in order.
         config: how many frames, how strongly.
+        on_device: whether crops and `Face.flows` are on a device, and stay there.
 
     Yields:
         The same frames in order, `reach_frames` later.
@@ -84,7 +77,7 @@ def temporal_filter(
     if config.strength == 0 or config.reach_frames == 0:
         yield from frames
         return
-    yield from by_shot(frames, lambda: _Window(config))
+    yield from by_shot(frames, lambda: DeviceWindow(config) if on_device else _Window(config))
 
 
 @dataclass(slots=True, eq=False)
@@ -173,7 +166,7 @@ class _Window:
         total = np.zeros_like(lent)
         weights = np.ones(lent.shape[:2], np.float32)
         for other, flow, distance in self._neighbours(face.track_id):
-            share = self._config.strength * _fade(distance, self._config.reach_frames)
+            share = self._config.strength * fade(distance, self._config.reach_frames)
             weight = share * _agreement(own, other, flow)
             moved = _moved(_lent(other, kept), flow)
             weight = _enlarged(weight, lent.shape[0])
@@ -222,8 +215,8 @@ class _Strength:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[int, npt.NDArray[np.float64]]] = deque()
-        """Numbers of frames, and the amplitudes of each octave, (3, _OCTAVES): of the frame's own
-        picture, of its average, and of that with all of `_OWN_SHARE` put back."""
+        """Numbers of frames, and the amplitudes of each octave, (3, OCTAVES): of the frame's own
+        picture, of its average, and of that with all of `OWN_SHARE` put back."""
 
     def kept(self, frame: int, single: _Floats, averaged: _Floats) -> _Floats:
         """What to add to an average.
@@ -236,13 +229,13 @@ class _Strength:
         Returns:
             (S, S, 3).
         """
-        own = [np.float32(_OWN_SHARE) * octave for octave in _octaves(single - averaged)]
+        own = [np.float32(OWN_SHARE) * octave for octave in _octaves(single - averaged)]
         pictures = (single, averaged, np.asarray(averaged + sum(own), np.float32))
         self._seen.append((frame, np.stack([_amplitudes(picture) for picture in pictures])))
         while self._seen[0][0] <= frame - MEMORY_FRAMES:
             self._seen.popleft()
         of_single, of_average, of_sum = np.mean([amplitudes for _, amplitudes in self._seen], 0)
-        trust = smooth_step(of_average / np.maximum(of_single, 1e-6), *_OUTLIVES)
+        trust = smooth_step(of_average / np.maximum(of_single, 1e-6), *OUTLIVES)
         back = [np.float32(share) * octave for share, octave in zip(trust, own, strict=True)]
         mixed = np.asarray(averaged + sum(back), np.float32)
         of_mixed = of_average + trust * (of_sum - of_average)
@@ -267,8 +260,8 @@ def _lent(crop: _Crop, kept: float) -> _Floats:
 def _octaves(picture: _Floats) -> list[_Floats]:
     """The finest octaves of a picture, differences of Gaussians, finest first."""
     found = []
-    for octave in range(_OCTAVES):
-        smooth = cv2.GaussianBlur(picture, (0, 0), _FINEST_SIGMA * 2**octave)
+    for octave in range(OCTAVES):
+        smooth = cv2.GaussianBlur(picture, (0, 0), FINEST_SIGMA * 2**octave)
         found.append(picture - smooth)
         picture = smooth
     return found
@@ -276,19 +269,17 @@ def _octaves(picture: _Floats) -> list[_Floats]:
 
 def _amplitudes(picture: _Floats) -> npt.NDArray[np.float64]:
     """Mean size of each octave in the middle of the crop, where the face is."""
-    size = picture.shape[0]
-    middle = slice(size // 5, size - size // 5)
-    gray = cv2.cvtColor(np.ascontiguousarray(picture[middle, middle]), cv2.COLOR_RGB2GRAY)
+    inside = middle(picture.shape[0])
+    gray = cv2.cvtColor(np.ascontiguousarray(picture[inside, inside]), cv2.COLOR_RGB2GRAY)
     return np.array([np.abs(octave).mean() for octave in _octaves(gray)])
 
 
 def _crop(face: Face) -> _Crop:
     assert face.crop is not None and face.source_crop is not None
-    source = face.source_crop.numpy().transpose(1, 2, 0)
-    small = cv2.resize(source, (COMPARED_PX, COMPARED_PX), interpolation=cv2.INTER_AREA)
-    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    luma = np.asarray(np.rint(gray * 255), np.uint8)
-    return _Crop(luma, cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), face, _redrawn(face))
+    gray = reduced_luma(face.source_crop.numpy().transpose(1, 2, 0))
+    return _Crop(
+        luma_bytes(gray), cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), face, _redrawn(face)
+    )
 
 
 def _redrawn(face: Face) -> float:
@@ -301,30 +292,10 @@ def _redrawn(face: Face) -> float:
     return changed / max(source, 1e-6)
 
 
-def _kept_share(crops: Sequence[_Crop]) -> float:
-    """Share of the input that is not averaged: 1 for detail that is the input's own, less where it
-    is noise, and little where the network draws all detail anew.
-    """
-    redrawn = float(np.mean([crop.redrawn for crop in crops]))
-    own = 1 - (1 - _REDRAWN_SHARE) * float(smooth_step(redrawn, _OWN_DETAIL, _NEW_DETAIL))
-    noise = crops[0].face.noise
-    return own if noise is None else own * kept_share(noise)
-
-
-def _fade(distance: int, reach: int) -> float:
-    """Weight of a neighbour: half a cosine squared that ends just beyond the window."""
-    return float(np.cos(np.pi / 2 * distance / (reach + 1)) ** 2)
-
-
-def _noise_level(face: Face) -> float:
-    """Difference of the smoothed input from which on two frames disagree."""
-    return _NOISE if face.noise is None else max(_NOISE, _NOISY * face.noise.unrest)
-
-
 def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
     """(COMPARED_PX, COMPARED_PX) in [0, 1]: how alike the inputs are once moved (Geman-McClure)."""
     apart = cv2.blur(np.abs(own.smooth - _moved(other.smooth, flow)), (5, 5))
-    return np.asarray(1 / (1 + (apart / _noise_level(own.face)) ** 2) ** 2, np.float32)
+    return np.asarray(1 / (1 + (apart / noise_level(own.face)) ** 2) ** 2, np.float32)
 
 
 def _moved(picture: _Floats, flow: _Floats) -> _Floats:
@@ -346,3 +317,13 @@ def _enlarged(field_: _Floats, size: int) -> _Floats:
     if field_.shape[0] == size:
         return field_
     return np.asarray(cv2.resize(field_, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _kept_share(crops: Sequence[_Crop]) -> float:
+    """Share of the input that is not averaged: 1 for detail that is the input's own, less where it
+    is noise, and little where the network draws all detail anew.
+    """
+    redrawn = float(np.mean([crop.redrawn for crop in crops]))
+    own = 1 - (1 - REDRAWN_SHARE) * float(smooth_step(redrawn, OWN_DETAIL, NEW_DETAIL))
+    noise = crops[0].face.noise
+    return own if noise is None else own * kept_share(noise)

@@ -13,8 +13,9 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +27,10 @@ from vidrestore.models.restorers.precision import prepare_fastest, run_network
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 from vidrestore.models.restorers.style_memory import StyleMemory
 from vidrestore.models.templates import landmark_template
+from vidrestore.runtime.transfer import Arriving, to_host
 from vidrestore.structs import Array
 
-__all__ = ["NetworkRestorer", "NetworkRun"]
+__all__ = ["NetworkRestorer", "NetworkRun", "Restored"]
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +143,31 @@ class NetworkRestorer:
         return self._float32_network
 
 
+class Restored(NamedTuple):
+    """Restored crops, and which of them are valid."""
+
+    crops: Tensor
+    """(N, 3, S, S) float32 RGB in [0, 1]; NaN throughout where the network has no valid answer."""
+    valid: list[bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """A batch that the network runs on."""
+
+    batch: Tensor
+    """(batch_size, 3, S, S) with padding."""
+    count: int
+    """Without it."""
+    keys: Sequence[CropKey]
+    noise: list[Tensor] | None
+    steer: partial[Tensor] | None
+    pictures: Tensor
+    """What the network gives."""
+    valid: Tensor
+    """(batch_size, 1, 1, 1)."""
+
+
 class NetworkRun:
     """One run of a `NetworkRestorer`; see `vidrestore.models.interfaces.RestorerRun`.
 
@@ -154,6 +181,7 @@ class NetworkRun:
         self._restorer = restorer
         self.name, self.size, self.template = restorer.name, restorer.size, restorer.template
         self.batch_size = restorer.batch_size
+        self.device = restorer.device
         self.notes: list[str] = []
         self._has_fresh_noise = noise == "fresh" and restorer.takes_fresh_noise
         self._n_crops = 0
@@ -184,27 +212,75 @@ class NetworkRun:
             self._halve_batch()
         return torch.cat(done).to(crops.device) if done else crops.float()
 
+    def start(self, crops: Tensor, keys: Sequence[CropKey]) -> Callable[[], Restored]:
+        """Begin to restore crops on the device that they are on, and wait for nothing.
+
+        Args:
+            crops: (N, 3, S, S) float RGB in [0, 1], at most `batch_size`, on the restorer's device.
+            keys: whose each crop is.
+
+        Returns:
+            What gives the restored crops. To call it once the next batch has begun lets the device
+            work on while the host learns whether all numbers are valid.
+        """
+        try:
+            begun = self._begin(crops, keys)
+            pictures = self._finished(begun, begun.pictures, begun.valid)
+        except torch.OutOfMemoryError:
+            begun = None
+        if begun is None:
+            done = self(crops, keys)
+            return lambda: Restored(done, _are_finite(done).flatten().tolist())
+        before = None if self._styles is None else self._styles.copy()
+        if self._styles is not None:
+            self._styles.commit()
+        self._n_crops += len(crops)
+        told = to_host(begun.valid.flatten())
+        return lambda: self._told(begun, pictures, told, before)
+
+    def _told(
+        self, begun: _Begun, pictures: Tensor, told: Arriving, styles: StyleMemory | None
+    ) -> Restored:
+        """Pictures of a batch, now that is known which of them are valid."""
+        valid = told.wait()[: begun.count].tolist()
+        if self._restorer.precision == "float32" or all(valid):
+            return Restored(pictures, valid)
+        steer = partial(styles.smoothed, keys=begun.keys) if styles and begun.keys else None
+        pictures = self._finished(begun, *self._repeated(begun, steer))
+        return Restored(pictures, _are_finite(pictures).flatten().tolist())
+
     def _restore(self, crops: Tensor, keys: Sequence[CropKey]) -> Tensor:
         """Restore at most `batch_size` crops; NaN throughout where there is no valid answer."""
+        begun = self._begin(crops, keys)
+        pictures, valid = begun.pictures, begun.valid
+        if self._restorer.precision != "float32" and not valid.all():
+            pictures, valid = self._repeated(begun, begun.steer)
+        if self._styles is not None:
+            self._styles.commit()
+        return self._finished(begun, pictures, valid)
+
+    def _begin(self, crops: Tensor, keys: Sequence[CropKey]) -> _Begun:
         padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
         batch = torch.cat((crops, padding))
         noise = self._fresh_noise(keys) if self._has_fresh_noise else None
         steer = partial(self._styles.smoothed, keys=keys) if self._styles and keys else None
         pictures = self._restorer.run(batch, noise, steer)
-        valid = _are_finite(pictures)
-        if self._restorer.precision != "float32" and not valid.all():
-            # Only the failed ones, so that a crop does not depend on its company.
-            self._note_once(
-                f"no valid numbers in {self._restorer.precision}: "
-                "such faces are repeated in float32"
-            )
-            again = self._restorer.run(batch, noise, steer, exact=True)
-            pictures = torch.where(valid, pictures, again)
-            valid = _are_finite(pictures)
-        if self._styles is not None:
-            self._styles.commit()
-        pictures = without_lattice(pictures, batch, self._restorer.shuffle_factor)
-        return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: len(crops)]
+        return _Begun(batch, len(crops), keys, noise, steer, pictures, _are_finite(pictures))
+
+    def _repeated(self, begun: _Begun, steer: partial[Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Pictures with the failed ones in float32, and which are valid now."""
+        self._note_once(
+            f"no valid numbers in {self._restorer.precision}: such faces are repeated in float32"
+        )
+        again = self._restorer.run(begun.batch, begun.noise, steer, exact=True)
+        # Only the failed ones, so that a crop does not depend on its company.
+        pictures = torch.where(begun.valid, begun.pictures, again)
+        return pictures, _are_finite(pictures)
+
+    def _finished(self, begun: _Begun, pictures: Tensor, valid: Tensor) -> Tensor:
+        """Without lattice and padding; NaN throughout where there is no valid answer."""
+        pictures = without_lattice(pictures, begun.batch, self._restorer.shuffle_factor)
+        return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: begun.count]
 
     def _fresh_noise(self, keys: Sequence[CropKey]) -> list[Tensor]:
         """One map a layer for the next batch, by frame and track; else by the crop's number."""

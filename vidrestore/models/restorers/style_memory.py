@@ -13,13 +13,14 @@ looking ahead would mean to read every face twice.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vidrestore.models.interfaces import CropKey
+from vidrestore.runtime.transfer import to_device
 
 __all__ = ["WINDOW_FRAMES", "StyleMemory"]
 
@@ -32,20 +33,29 @@ _JUMP = 3.0
 
 _Person = tuple[int, int]
 _Codes = tuple[tuple[float, Tensor], ...]
-"""Numbers of frames, rising, and a person's code in each."""
+"""Numbers of frames, rising, and a person's code in each, flat."""
 
 
 class StyleMemory:
     """The codes of the people in the last frames.
+
+    All codes of a batch are averaged together, and nothing is asked of the device that they are on.
 
     Args:
         strength: 0 to 1; 0 takes every frame's own codes.
     """
 
     def __init__(self, strength: float) -> None:
+        self._strength = strength
         self._keep = _KEEP * strength
         self._known: dict[_Person, _Codes] = {}
         self._found: dict[_Person, _Codes] = {}
+
+    def copy(self) -> StyleMemory:
+        """Give another memory that knows the same."""
+        other = StyleMemory(self._strength)
+        other._known = dict(self._known)
+        return other
 
     def smoothed(self, latents: Tensor, keys: Sequence[CropKey]) -> Tensor:
         """Codes to draw with; `commit` makes them count for the frames to come.
@@ -55,17 +65,15 @@ class StyleMemory:
             keys: whose they are; latents beyond their number stay as they are.
         """
         self._found = {}
-        smoothed = list(latents)
-        for place, key in enumerate(keys):
-            code = latents[place]
-            if not bool(torch.isfinite(code).all()):
-                continue
+        named = latents[: len(keys)].float().flatten(1)
+        windows: list[_Codes] = []
+        for code, key in zip(named, keys, strict=True):
             person = (key.shot, key.track)
             before = self._found.get(person, self._known.get(person, ()))
-            codes = _recent((*before, (key.frame, code.float())), key.frame)
-            self._found[person] = codes
-            smoothed[place] = self._mean(codes).to(code.dtype)
-        return torch.stack(smoothed)
+            self._found[person] = _recent((*before, (key.frame, code)), key.frame)
+            windows.append(self._found[person])
+        means = self._means(windows).view(len(keys), *latents.shape[1:]).to(latents.dtype)
+        return torch.cat([means, latents[len(keys) :]])
 
     def commit(self) -> None:
         """Remember what `smoothed` gave last: the crops were drawn."""
@@ -75,18 +83,44 @@ class StyleMemory:
         self._known = {person: codes for person, codes in recent.items() if codes}
         self._found = {}
 
-    def _mean(self, codes: _Codes) -> Tensor:
-        """The newest code, and those before it back to the last jump."""
-        frame, own = codes[-1]
-        steps = [float((b - a).norm()) for (_, a), (_, b) in itertools.pairwise(codes)]
-        usual = sorted(steps)[(len(steps) - 1) // 2] if steps else 0.0
-        jumps = [place for place, step in enumerate(steps, start=1) if step > _JUMP * usual]
-        codes = codes[jumps[-1] if jumps and usual else 0 :]
-        weights = [float(self._keep ** (frame - one)) for one, _ in codes]
-        change = torch.zeros_like(own)
-        for weight, (_, code) in zip(weights, codes, strict=True):
-            change += weight * (code - own)
-        return own + change / sum(weights)
+    def _means(self, windows: Sequence[_Codes]) -> Tensor:
+        """(N, L): of each window the newest code, and those before it back to the last jump."""
+        longest = max(map(len, windows))
+        shares = np.zeros((len(windows), longest), np.float32)
+        for row, window in zip(shares, windows, strict=True):
+            newest = window[-1][0]
+            row[longest - len(window) :] = [self._keep ** (newest - frame) for frame, _ in window]
+        # Shorter windows begin with their oldest code, which does not count there.
+        padded = [(window[0],) * (longest - len(window)) + window for window in windows]
+        codes = torch.stack([code for window in padded for _, code in window])
+        codes = codes.view(len(windows), longest, -1)
+        there = to_device(shares, codes.device)
+        counts = (there > 0) & torch.isfinite(codes).all(2)
+        weights = there * (counts & _since_jump(codes, counts))
+        own = codes[:, -1]
+        change = torch.where(counts[..., None], codes - own[:, None], 0.0)
+        mean = own + (weights[..., None] * change).sum(1) / weights.sum(1, keepdim=True)
+        return torch.where(counts[:, -1:], mean, own)
+
+
+def _since_jump(codes: Tensor, counts: Tensor) -> Tensor:
+    """(N, W) whether there was no jump from a code to the newest one.
+
+    Args:
+        codes: (N, W, L), the newest last.
+        counts: (N, W), whether a code counts.
+    """
+    steps = torch.linalg.vector_norm(codes[:, 1:] - codes[:, :-1], dim=2)
+    known = counts[:, 1:] & counts[:, :-1]
+    steps = torch.where(known, steps, -1.0)
+    if steps.shape[1] == 0:
+        return torch.ones_like(counts)
+    number = known.sum(1, keepdim=True)
+    middle = steps.shape[1] - number + (number - 1).clamp(min=0) // 2
+    usual = steps.sort(1).values.gather(1, middle.clamp(max=steps.shape[1] - 1))
+    jumps = (steps > _JUMP * usual) & (usual > 0)
+    later = jumps.flip(1).cumsum(1).flip(1)
+    return torch.cat([later == 0, torch.ones_like(counts[:, :1])], 1)
 
 
 def _recent(codes: _Codes, frame: float) -> _Codes:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Rect", "any_pixel", "downsampled", "upsampled_region"]
+__all__ = ["Rect", "any_pixel", "downsampled", "upsampled", "upsampled_region"]
 
 
 class Rect(NamedTuple):
@@ -59,9 +59,19 @@ def upsampled_region(samples: Tensor, rect: Rect, shift_x: int, shift_y: int) ->
     beyond = (left - x.start + 1, x.stop + 1 - right, top - y.start + 1, y.stop + 1 - bottom)
     near = samples[top:bottom, left:right].float()
     padded = functional.pad(near[None], beyond, mode="replicate")[0]
+    return upsampled(padded, shift_x, shift_y)[: rect.height, : rect.width]
+
+
+def upsampled(padded: Tensor, shift_x: int, shift_y: int) -> Tensor:
+    """(..., rows, columns) float samples to the values of all pixels between them.
+
+    Args:
+        padded: samples, with one more on each side than pixels are wanted of.
+        shift_x: binary logarithm of the pixels that share a sample along a row.
+        shift_y: the same down a column.
+    """
     taller = _interpolated_rows(padded, 1 << shift_y, centred=True)
-    full = _interpolated_rows(taller.T, 1 << shift_x, centred=False).T
-    return full[: rect.height, : rect.width]
+    return _interpolated_rows(taller.mT, 1 << shift_x, centred=False).mT
 
 
 def downsampled(values: Tensor, shift_x: int, shift_y: int) -> Tensor:
@@ -84,7 +94,7 @@ def downsampled(values: Tensor, shift_x: int, shift_y: int) -> Tensor:
     padded = functional.pad(values[None], (factor - 1, 0), mode="replicate")[0]
     weights = [(factor - abs(offset)) / factor**2 for offset in range(1 - factor, factor)]
     columns = values.shape[1] >> shift_x
-    total = torch.zeros(values.shape[0], columns)
+    total = values.new_zeros(values.shape[0], columns)
     for start, weight in enumerate(weights):
         total += weight * padded[:, start : start + columns * factor : factor]
     return total
@@ -104,18 +114,19 @@ def any_pixel(mask: Tensor, shift_x: int, shift_y: int) -> Tensor:
 
 
 def _interpolated_rows(padded: Tensor, factor: int, *, centred: bool) -> Tensor:
-    """(n + 2, m) samples, one more at both ends than needed, to (n * factor, m) rows.
+    """(..., n + 2, m) samples, one more at both ends than needed, to (..., n * factor, m) rows.
 
     Args:
         padded: rows to interpolate between.
         factor: rows for every sample.
         centred: whether a sample lies in the middle of its rows (True) or on the first one.
     """
-    before, here, after = padded[:-2], padded[1:-1], padded[2:]
+    before, here, after = padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]
     if factor == 1:
         return here
-    rows = padded.new_empty(here.shape[0], factor, here.shape[1])
+    *many, count, length = here.shape
+    rows = padded.new_empty(*many, count, factor, length)
     for phase in range(factor):
         at = (phase + 0.5) / factor - 0.5 if centred else phase / factor
-        torch.lerp(here, after if at >= 0 else before, abs(at), out=rows[:, phase])
-    return rows.flatten(0, 1)
+        torch.lerp(here, after if at >= 0 else before, abs(at), out=rows[..., phase, :])
+    return rows.flatten(-3, -2)

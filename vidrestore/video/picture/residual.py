@@ -9,12 +9,15 @@ luma changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vidrestore.runtime.transfer import to_device
 from vidrestore.structs import Picture
 from vidrestore.video.picture.chroma import Rect, any_pixel, downsampled
 from vidrestore.video.picture.colour import yuv_from_rgb
@@ -26,7 +29,14 @@ from vidrestore.video.picture.samples import (
     copy_picture,
 )
 
-__all__ = ["Change", "changed_picture", "planes_mask"]
+__all__ = [
+    "Change",
+    "change_region",
+    "changed_picture",
+    "changed_samples",
+    "planes_mask",
+    "sample_changes",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +46,7 @@ class Change:
     rect: Rect
     """Where, as `samples.aligned_rect` gives it: whole groups of pixels that share chroma."""
     residual: Tensor
-    """(3, h, w) float32 RGB: new minus old, in units where white is 1; on the CPU."""
+    """(3, h, w) float32 RGB: new minus old, in units where white is 1."""
     mask: Tensor
     """(h, w) bool: which pixels may change. A chroma sample may if one of its pixels may."""
 
@@ -57,13 +67,21 @@ def changed_picture(picture: Picture, changes: Iterable[Change]) -> Picture:
         _check_aligned(picture, change.rect)
         if not change.mask.numel():
             continue
-        values = _residual_values(picture, layout, change.residual)
-        for index, part in enumerate(layout.components):
-            samples = component_samples(changed, layout, index)[_region(change.rect, part)]
-            _, scale = component_scale(picture, layout, index)
-            added = downsampled(values[index], part.shift_x, part.shift_y) * scale
-            _add(samples, added, _mask(change, part), layout)
+        added = sample_changes(picture, layout, change)
+        for index, (part, (amount, mask)) in enumerate(zip(layout.components, added, strict=True)):
+            samples = component_samples(changed, layout, index)[change_region(change.rect, part)]
+            samples.copy_(changed_samples(samples.float(), amount, mask, layout))
     return changed
+
+
+def sample_changes(
+    picture: Picture, layout: Layout, change: Change
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each component what is added to its samples, float32, and which of them may change."""
+    values = _residual_values(picture, layout, change.residual)
+    for index, part in enumerate(layout.components):
+        _, scale = component_scale(picture, layout, index)
+        yield downsampled(values[index], part.shift_x, part.shift_y) * scale, _mask(change, part)
 
 
 def planes_mask(picture: Picture, changes: Iterable[Change]) -> list[Tensor]:
@@ -78,7 +96,7 @@ def planes_mask(picture: Picture, changes: Iterable[Change]) -> list[Tensor]:
     for change in changes:
         _check_aligned(picture, change.rect)
         for index, part in enumerate(layout.components):
-            may_change = component_samples(masked, layout, index)[_region(change.rect, part)]
+            may_change = component_samples(masked, layout, index)[change_region(change.rect, part)]
             may_change |= _mask(change, part)
     return list(masked.planes)
 
@@ -91,7 +109,8 @@ def _check_aligned(picture: Picture, rect: Rect) -> None:
         )
 
 
-def _region(rect: Rect, part: Component) -> tuple[slice, slice]:
+def change_region(rect: Rect, part: Component) -> tuple[slice, slice]:
+    """(rows, columns) of a component's samples in a rectangle."""
     return rect.shrunk(part.shift_x, part.shift_y)
 
 
@@ -103,18 +122,23 @@ def _residual_values(picture: Picture, layout: Layout, residual: Tensor) -> Tens
     """(components, h, w): the change in the components' values, at every pixel."""
     if layout.family == "rgb":
         return residual
-    rows = yuv_from_rgb("bt709" if picture.matrix == "rgb" else picture.matrix)
-    matrix = torch.from_numpy(rows[: len(layout.components)]).float()
+    name = "bt709" if picture.matrix == "rgb" else picture.matrix
+    matrix = _matrix(name, residual.device)[: len(layout.components)]
     return (matrix @ residual.flatten(1)).view(-1, *residual.shape[1:])
 
 
-def _add(samples: Tensor, added: Tensor, mask: Tensor, layout: Layout) -> None:
-    """Add to samples in place where the mask is set.
+@lru_cache(maxsize=16)
+def _matrix(name: str, device: torch.device) -> Tensor:
+    """(3, 3) YUV from RGB, sent to a device once."""
+    return to_device(yuv_from_rgb(name).astype(np.float32), device)
+
+
+def changed_samples(stored: Tensor, added: Tensor, mask: Tensor, layout: Layout) -> Tensor:
+    """Samples (h, w) as float32 with a change where the mask is set, rounded once.
 
     Whole numbers in float32 plus zero round to themselves, so no sample needs to be left out.
     """
     unit, most = 1 << layout.shift, (1 << layout.bits) - 1
-    stored = samples.float()
     values = stored if unit == 1 else (stored / unit).floor_()
     changed = (values + mask * (added / unit)).round_().clamp_(0, most)
-    samples.copy_(changed if unit == 1 else stored + (changed - values) * unit)
+    return changed if unit == 1 else stored + (changed - values) * unit

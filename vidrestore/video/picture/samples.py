@@ -16,6 +16,7 @@ both directions by half a pixel at most. Chroma of interlaced frames is taken as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -276,10 +277,14 @@ def _duplicate(frame: av.VideoFrame) -> av.VideoFrame:
     return copied
 
 
-def component_samples(picture: Picture, layout: Layout, index: int) -> Tensor:
-    """(h, w) view of one colour component's samples in the picture's own memory."""
+def component_samples(
+    picture: Picture, layout: Layout, index: int, planes: Sequence[Tensor] = ()
+) -> Tensor:
+    """(h, w) view of one colour component's samples in the picture's own memory, or in that of
+    other `planes` of the same shapes.
+    """
     part = layout.components[index]
-    plane = picture.planes[part.plane]
+    plane = (planes or picture.planes)[part.plane]
     if layout.groups[part.plane] == 1:
         return plane
     width = -(-picture.width >> part.shift_x)
