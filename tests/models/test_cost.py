@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidrestore.models.cost import DEVICES, Cost, Operation, OperationCounter, measure_cost
+from vidrestore.models.interfaces import CropKey
 from vidrestore.models.load import outline_restorer
 from vidrestore.models.registry import build
 from vidrestore.models.restorers.lattice import without_lattice
+from vidrestore.models.restorers.parts import Drawing, Reading
 from vidrestore.models.restorers.precision import run_network
 from vidrestore.models.restorers.prepare import prepare_for_inference
+from vidrestore.models.restorers.style_memory import StyleMemory
 
 MAKES_THE_HOST_WAIT = {
     "aten::_local_scalar_dense",
@@ -64,8 +67,13 @@ def test_nothing_in_a_network_waits_for_the_device(name: str) -> None:
     network, size_px = outline_restorer(name)
     prepared = prepare_for_inference(network, "meta", "bfloat16")
     crops = torch.empty(1, 3, size_px, size_px, device="meta")
-    with OperationCounter(refuse_the_host):
-        run_network(prepared, crops, None, lambda latents: latents * 0.5)
+    memory = StyleMemory(0.9)
+    memory.steering([CropKey(0, 7, 0)], "meta")(prepared.read(crops)[0])
+    memory.commit()
+    steer = memory.steering([CropKey(0, 7, 1)], "meta")
+    with OperationCounter(refuse_the_host), torch.inference_mode():
+        latents, *others = Reading(prepared)(crops)
+        Drawing(prepared, 0)(steer(latents), *others)
 
 
 def test_nothing_in_the_shipped_restorer_waits_for_the_device() -> None:

@@ -45,9 +45,10 @@ def test_pictures_depend_on_the_face_alone(kind: type[GFPGAN]) -> None:
 @torch.no_grad()
 def test_latents_can_be_steered(kind: type[GFPGAN]) -> None:
     network, given = built(kind), faces()
-    assert torch.equal(network(given, steer=lambda latents: latents), network(given))
-    mean = network(given, steer=lambda latents: latents.mean(0, keepdim=True).expand_as(latents))
-    assert not torch.allclose(mean, network(given))
+    latents, *others = network.read(given)
+    assert torch.equal(network.draw(latents, others), network(given))
+    mean = latents.mean(0, keepdim=True).expand_as(latents)
+    assert not torch.allclose(network.draw(mean, others), network(given))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -75,7 +75,7 @@ def test_neither_company_nor_a_cut_leaks(arch: str) -> None:
 def run(memory: StyleMemory, codes: Tensor, first: int = 0) -> Tensor:
     given = []
     for code, key in zip(codes, keys(len(codes), first), strict=True):
-        given.append(memory.smoothed(code[None], [key])[0])
+        given.append(memory.steering([key], "cpu")(code[None])[0])
         memory.commit()
     return torch.stack(given)
 
@@ -96,10 +96,10 @@ def test_noise_falls_and_jumps_are_followed() -> None:
 def test_what_was_not_drawn_does_not_count() -> None:
     """A batch that ran out of memory is begun again from the same codes."""
     memory, codes = StyleMemory(1.0), torch.tensor([[0.0, 0], [1, 0], [1, 1]])
-    memory.smoothed(codes[:1], keys(1))
+    memory.steering(keys(1), "cpu")(codes[:1])
     memory.commit()
-    first = memory.smoothed(codes[1:], keys(2, 1))
-    again = memory.smoothed(codes[1:], keys(2, 1))
+    first = memory.steering(keys(2, 1), "cpu")(codes[1:])
+    again = memory.steering(keys(2, 1), "cpu")(codes[1:])
     assert torch.equal(first, again)
 
 

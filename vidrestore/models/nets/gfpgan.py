@@ -14,7 +14,7 @@ other noise is given, so two calls agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -102,32 +102,44 @@ class GFPGAN(nn.Module):
 
     def decode(self, encoding: Encoding, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Draw faces, (N, 3, S, S) float32 RGB in [-1, 1]."""
-        decoder, latents = self.stylegan_decoder, encoding.latents
+        return self._draw(encoding.latents, encoding.conditions, noise)
+
+    def read(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Read faces as `encode`, for `draw`: latents, then all scales, then all shifts."""
+        encoding = self.encode(x)
+        scales, shifts = zip(*encoding.conditions, strict=True)
+        return (encoding.latents, *scales, *shifts)
+
+    def draw(
+        self, latents: Tensor, others: Sequence[Tensor], noise: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """Draw faces from what `read` gives: the latents, and all that follows them."""
+        n = len(others) // 2
+        return self._draw(latents, list(zip(others[:n], others[n:], strict=True)), noise)
+
+    def _draw(
+        self,
+        latents: Tensor,
+        conditions: Sequence[tuple[Tensor, Tensor]],
+        noise: Sequence[Tensor] | None,
+    ) -> Tensor:
+        decoder = self.stylegan_decoder
         if not self.input_is_latent:
             latents = decoder.style_mlp(latents)
         latents = latents.expand(-1, decoder.n_latents, -1)
-        return decoder.synthesize(latents, encoding.conditions, noise)
+        return decoder.synthesize(latents, conditions, noise)
 
-    def forward(
-        self,
-        x: Tensor,
-        noise: Sequence[Tensor] | None = None,
-        steer: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
+    def forward(self, x: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Restore faces.
 
         Args:
             x: (N, 3, S, S) RGB in [-1, 1].
             noise: one map a layer; by default the noise stored with the weights.
-            steer: what to make of the latents (N, n_latents, D) before drawing.
 
         Returns:
             (N, 3, S, S) float32 RGB, about [-1, 1].
         """
-        encoding = self.encode(x)
-        if steer is not None:
-            encoding = encoding._replace(latents=steer(encoding.latents))
-        return self.decode(encoding, noise)
+        return self.decode(self.encode(x), noise)
 
     def pyramid(self, encoding: Encoding) -> list[Tensor]:
         """The U-Net's own pictures, from 8 px to the full size; training compares them."""

@@ -11,7 +11,7 @@ public checkpoints, which store the filters too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -97,19 +97,29 @@ class GPENFullGenerator(nn.Module):
         latents = self.generator.style(bottom(x.flatten(1).to(bottom.weight.dtype)))
         return latents, features[::-1]
 
-    def forward(self, x: Tensor, steer: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def read(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Read faces as `encode`, for `draw`: latents, then features."""
+        latents, features = self.encode(x)
+        return (latents, *features)
+
+    def draw(
+        self, latents: Tensor, others: Sequence[Tensor], noise: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """Draw faces from what `read` gives; there is no noise."""
+        restored: Tensor = self.generator(latents, others)
+        return restored
+
+    def forward(self, x: Tensor) -> Tensor:
         """Restore faces.
 
         Args:
             x: (N, 3, S, S) RGB in [-1, 1].
-            steer: what to make of the latents (N, style_dim) before drawing.
 
         Returns:
             (N, 3, S, S) float32 RGB, about [-1, 1].
         """
-        latents, features = self.encode(x)
-        restored: Tensor = self.generator(latents if steer is None else steer(latents), features)
-        return restored
+        latents, *features = self.read(x)
+        return self.draw(latents, features)
 
 
 class Generator(nn.Module):

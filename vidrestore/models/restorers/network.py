@@ -9,23 +9,30 @@ or the network gives no valid numbers, and holds all that is remembered from cro
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vidrestore.errors import ModelError
+from vidrestore.errors import ModelError, UsageError
 from vidrestore.models.interfaces import CropKey, Noise
 from vidrestore.models.restorers.lattice import without_lattice
-from vidrestore.models.restorers.precision import prepare_fastest, run_network
+from vidrestore.models.restorers.parts import NetworkParts, Steer, has_styles
+from vidrestore.models.restorers.precision import (
+    agrees,
+    drawn_face,
+    fast_precision,
+    prepare_fastest,
+    run_network,
+)
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 from vidrestore.models.restorers.style_memory import StyleMemory
+from vidrestore.models.runners.backends import Backend, default_backend, is_onnx_backend
+from vidrestore.models.runners.runner import RunnerFacts
 from vidrestore.models.templates import landmark_template
 from vidrestore.runtime.transfer import Arriving, to_host
 from vidrestore.structs import Array
@@ -34,16 +41,18 @@ __all__ = ["NetworkRestorer", "NetworkRun", "Restored"]
 
 logger = logging.getLogger(__name__)
 
-_BATCH_SIZE = {"cuda": 8}
-"""Crops at once by kind of device; one on all others, where more gain little."""
+_BATCH_SIZES: dict[str, tuple[int, ...]] = {"cuda": (1, 4, 16)}
+"""Crops at once by kind of device: fixed shapes, of which a call takes the smallest that holds its
+crops. One crop on all others, where more gain little."""
 
 
 class NetworkRestorer:
     """A `vidrestore.models.interfaces.FaceRestorer` around a network; runs share it.
 
-    Every call of the network has exactly `batch_size` crops, shorter batches being padded, because
-    convolutions may round differently at other sizes: so a crop comes out the same in whatever
-    company it is restored. Calls from several threads take turns.
+    Every call of the network has one of a few fixed numbers of crops, shorter batches being padded,
+    because convolutions may round differently at other sizes; which one follows from the number of
+    crops that were given together. Where a number is asked for, it is the only one: a crop then
+    comes out the same in whatever company it is restored. Calls from several threads take turns.
 
     Args:
         network: from and to RGB in [-1, 1], with its weights; modified in place, do not use it
@@ -55,7 +64,8 @@ class NetworkRestorer:
         device: where to run.
         precision: number format; "auto" takes the fastest one that agrees with float32, "as is"
             leaves the network as it is given.
-        batch_size: crops in every call of the network; 0 picks a number for the device.
+        batch_size: crops in every call of the network; 0 picks numbers for the device.
+        backend: what computes the network; None for the default of the device.
         original: gives the network anew, for faces that a shorter format gave no valid numbers;
             without it, the weights as they were rounded to that format serve.
     """
@@ -70,6 +80,7 @@ class NetworkRestorer:
         device: torch.device | str = "cpu",
         precision: Precision | Literal["auto", "as is"] = "auto",
         batch_size: int = 0,
+        backend: Backend | None = None,
         original: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.name = name
@@ -78,18 +89,56 @@ class NetworkRestorer:
         named = isinstance(template, str)
         self.template: Array = landmark_template(template, size) if named else template  # type: ignore[arg-type, assignment]
         self.device = torch.device(device)
-        self.batch_size = batch_size or _BATCH_SIZE.get(self.device.type, 1)
-        self.precision: Precision = "float32"
-        if precision == "auto":
-            prepared = prepare_fastest(network, self.device, self.template, size)
-            self.network, self.precision = prepared
-        elif precision == "as is":
-            self.network = network
+        self.batch_sizes: tuple[int, ...] = (
+            (batch_size,) if batch_size else _BATCH_SIZES.get(self.device.type, (1,))
+        )
+        backend = backend or default_backend(self.device.type)
+        if precision == "as is":
+            parts = self._parts(network, "eager", "float32")
+        elif is_onnx_backend(backend):
+            parts = self._onnx_parts(network, backend, precision)
+        elif precision == "auto":
+            fastest, found = prepare_fastest(network, self.device, self.template, size)
+            parts = self._parts(fastest, backend, found)
         else:
-            self.network = prepare_for_inference(network, self.device, precision)
-            self.precision = precision
-        self._float32_network: nn.Module | None = None
+            prepared = prepare_for_inference(network, self.device, precision)
+            parts = self._parts(prepared, backend, precision)
+        self.parts, self.precision = parts, parts.precision
+        self._exact: NetworkParts | None = None
         self._turn = threading.RLock()
+
+    def _parts(self, network: nn.Module, backend: Backend, precision: Precision) -> NetworkParts:
+        return NetworkParts(network, self.name, self.size, backend, self.device, precision)
+
+    def _onnx_parts(
+        self, network: nn.Module, backend: Backend, asked: Precision | Literal["auto"]
+    ) -> NetworkParts:
+        """The network in float32, as ONNX is written, computed in the format asked for."""
+        network = prepare_for_inference(network, self.device, "float32")
+        exact = self._parts(network, backend, "float32")
+        fast = fast_precision(self.device) if backend == "openvino" else "float32"
+        if asked not in ("auto", "float32", "bfloat16" if backend == "openvino" else "float32"):
+            raise UsageError(f"restore.precision {asked}: the backend {backend} has no such format")
+        if asked != "auto" or fast == "float32":
+            return self._parts(network, backend, "float32" if asked == "auto" else asked)
+        short = self._parts(network, backend, fast)
+        face = drawn_face(self.template, self.size)[None]
+        return short if agrees(fast, short.run(face), run_network(network, face)) else exact
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, prepared for inference."""
+        return self.parts.network
+
+    @property
+    def batch_size(self) -> int:
+        """Most crops in one call of the network."""
+        return self.batch_sizes[-1]
+
+    @property
+    def facts(self) -> RunnerFacts:
+        """What computes the network, for plans and reports."""
+        return self.parts.facts
 
     @property
     def takes_fresh_noise(self) -> bool:
@@ -104,7 +153,7 @@ class NetworkRestorer:
     @property
     def has_styles(self) -> bool:
         """Whether the network has style codes that can be steered."""
-        return "steer" in inspect.signature(self.network.forward).parameters
+        return has_styles(self.network)
 
     def start_run(self, *, noise: Noise = "fixed", style_strength: float = 0.0) -> NetworkRun:
         """Begin a run with an empty memory; see `FaceRestorer`."""
@@ -118,29 +167,32 @@ class NetworkRestorer:
         self,
         crops: Tensor,
         noise: Sequence[Tensor] | None = None,
-        steer: partial[Tensor] | None = None,
+        steer: Steer | None = None,
         *,
         exact: bool = False,
     ) -> Tensor:
-        """Run the network once; see `run_network`.
+        """Run the network once; see `NetworkParts.run`.
 
         Args:
             crops: (N, 3, S, S) float RGB in [0, 1].
             noise: one map a layer, or None for the network's own.
             steer: what to make of the latents.
-            exact: whether to compute in float32.
+            exact: whether to compute in float32, as torch does.
         """
         with self._turn:
-            network = self._in_float32() if exact else self.network
-            return run_network(network, crops.to(self.device), noise, steer)
+            parts = self._in_float32() if exact else self.parts
+            return parts.run(crops.to(self.device), noise, steer)
 
-    def _in_float32(self) -> nn.Module:
-        if self._float32_network is None and self._original is not None:
-            network = self._original()
-            self._float32_network = prepare_for_inference(network, self.device, "float32")
-        if self._float32_network is None:
-            self._float32_network = copy.deepcopy(self.network).float()
-        return self._float32_network
+    def _in_float32(self) -> NetworkParts:
+        if self._exact is None:
+            if is_onnx_backend(self.parts.backend):
+                network = self.network
+            elif self._original is not None:
+                network = prepare_for_inference(self._original(), self.device, "float32")
+            else:
+                network = copy.deepcopy(self.network).float()
+            self._exact = self._parts(network, "eager", "float32")
+        return self._exact
 
 
 class Restored(NamedTuple):
@@ -156,16 +208,15 @@ class _Begun:
     """A batch that the network runs on."""
 
     batch: Tensor
-    """(batch_size, 3, S, S) with padding."""
+    """(B, 3, S, S) with padding."""
     count: int
     """Without it."""
-    keys: Sequence[CropKey]
     noise: list[Tensor] | None
-    steer: partial[Tensor] | None
+    steer: Steer | None
     pictures: Tensor
     """What the network gives."""
     valid: Tensor
-    """(batch_size, 1, 1, 1)."""
+    """(B, 1, 1, 1)."""
 
 
 class NetworkRun:
@@ -231,22 +282,17 @@ class NetworkRun:
         if begun is None:
             done = self(crops, keys)
             return lambda: Restored(done, _are_finite(done).flatten().tolist())
-        before = None if self._styles is None else self._styles.copy()
-        if self._styles is not None:
-            self._styles.commit()
+        self._commit(begun)
         self._n_crops += len(crops)
         told = to_host(begun.valid.flatten())
-        return lambda: self._told(begun, pictures, told, before)
+        return lambda: self._told(begun, pictures, told)
 
-    def _told(
-        self, begun: _Begun, pictures: Tensor, told: Arriving, styles: StyleMemory | None
-    ) -> Restored:
+    def _told(self, begun: _Begun, pictures: Tensor, told: Arriving) -> Restored:
         """Pictures of a batch, now that is known which of them are valid."""
         valid = told.wait()[: begun.count].tolist()
         if self._restorer.precision == "float32" or all(valid):
             return Restored(pictures, valid)
-        steer = partial(styles.smoothed, keys=begun.keys) if styles and begun.keys else None
-        pictures = self._finished(begun, *self._repeated(begun, steer))
+        pictures = self._finished(begun, *self._repeated(begun))
         return Restored(pictures, _are_finite(pictures).flatten().tolist())
 
     def _restore(self, crops: Tensor, keys: Sequence[CropKey]) -> Tensor:
@@ -254,38 +300,44 @@ class NetworkRun:
         begun = self._begin(crops, keys)
         pictures, valid = begun.pictures, begun.valid
         if self._restorer.precision != "float32" and not valid.all():
-            pictures, valid = self._repeated(begun, begun.steer)
-        if self._styles is not None:
-            self._styles.commit()
+            pictures, valid = self._repeated(begun)
+        self._commit(begun)
         return self._finished(begun, pictures, valid)
 
     def _begin(self, crops: Tensor, keys: Sequence[CropKey]) -> _Begun:
-        padding = crops[-1:].expand(self.batch_size - len(crops), -1, -1, -1)
-        batch = torch.cat((crops, padding))
-        noise = self._fresh_noise(keys) if self._has_fresh_noise else None
-        steer = partial(self._styles.smoothed, keys=keys) if self._styles and keys else None
+        fitting = (one for one in self._restorer.batch_sizes if len(crops) <= one)
+        size = min(next(fitting, self.batch_size), self.batch_size)
+        batch = torch.cat((crops, crops[-1:].expand(size - len(crops), -1, -1, -1)))
+        noise = self._fresh_noise(keys, size) if self._has_fresh_noise else None
+        steer = None
+        if self._styles is not None and keys:
+            steer = self._styles.steering(keys, batch.device)
         pictures = self._restorer.run(batch, noise, steer)
-        return _Begun(batch, len(crops), keys, noise, steer, pictures, _are_finite(pictures))
+        return _Begun(batch, len(crops), noise, steer, pictures, _are_valid(pictures, batch))
 
-    def _repeated(self, begun: _Begun, steer: partial[Tensor] | None) -> tuple[Tensor, Tensor]:
+    def _repeated(self, begun: _Begun) -> tuple[Tensor, Tensor]:
         """Pictures with the failed ones in float32, and which are valid now."""
         self._note_once(
             f"no valid numbers in {self._restorer.precision}: such faces are repeated in float32"
         )
-        again = self._restorer.run(begun.batch, begun.noise, steer, exact=True)
+        again = self._restorer.run(begun.batch, begun.noise, begun.steer, exact=True)
         # Only the failed ones, so that a crop does not depend on its company.
         pictures = torch.where(begun.valid, begun.pictures, again)
-        return pictures, _are_finite(pictures)
+        return pictures, _are_valid(pictures, begun.batch)
+
+    def _commit(self, begun: _Begun) -> None:
+        if self._styles is not None and begun.steer is not None:
+            self._styles.commit()
 
     def _finished(self, begun: _Begun, pictures: Tensor, valid: Tensor) -> Tensor:
         """Without lattice and padding; NaN throughout where there is no valid answer."""
         pictures = without_lattice(pictures, begun.batch, self._restorer.shuffle_factor)
         return torch.where(valid, pictures.clamp(0, 1), torch.nan)[: begun.count]
 
-    def _fresh_noise(self, keys: Sequence[CropKey]) -> list[Tensor]:
+    def _fresh_noise(self, keys: Sequence[CropKey], size: int) -> list[Tensor]:
         """One map a layer for the next batch, by frame and track; else by the crop's number."""
         decoder: Any = self._restorer.network.stylegan_decoder
-        numbers = range(self._n_crops, self._n_crops + self.batch_size)
+        numbers = range(self._n_crops, self._n_crops + size)
         seeds = [(round(2 * key.frame) << 24) + key.track for key in keys]
         maps = []
         for seed in (*seeds, *numbers[len(seeds) :]):
@@ -315,6 +367,11 @@ class NetworkRun:
     def _note(self, note: str) -> None:
         self.notes.append(note)
         logger.warning("%s: %s", self.name, note)
+
+
+def _are_valid(pictures: Tensor, batch: Tensor) -> Tensor:
+    """(N, 1, 1, 1) whether all numbers are finite, of a picture and of the crop it is made of."""
+    return _are_finite(pictures) & _are_finite(batch)
 
 
 def _are_finite(pictures: Tensor) -> Tensor:

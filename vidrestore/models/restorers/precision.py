@@ -11,8 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from vidrestore.landmarks import tensor_eye_distances
+from vidrestore.models.restorers.parts import Whole
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
+from vidrestore.models.runners.runner import reproducible
 
-__all__ = ["MIN_PSNR_DB", "drawn_face", "fast_precision", "prepare_fastest", "run_network"]
+__all__ = [
+    "MIN_PSNR_DB",
+    "agrees",
+    "drawn_face",
+    "fast_precision",
+    "prepare_fastest",
+    "psnr",
+    "run_network",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +40,10 @@ MIN_PSNR_DB = 45.0
 
 
 def prepare_fastest(
-    network: nn.Module, device: torch.device, template: npt.NDArray[np.float64], size: int
+    network: nn.Module,
+    device: torch.device,
+    template: npt.NDArray[np.float64],
+    size: int,
 ) -> tuple[nn.Module, Precision]:
     """Make a network ready for inference, in the fastest format that is exact enough.
 
@@ -50,11 +62,16 @@ def prepare_fastest(
     exact = prepare_for_inference(copy.deepcopy(network), device, "float32")
     candidate = prepare_for_inference(network, device, fast)
     face = drawn_face(template, size)[None].to(device)
-    psnr_db = _psnr_db(run_network(candidate, face), run_network(exact, face))
-    logger.info("%s agrees with float32 to %.1f dB", fast, psnr_db)
-    if psnr_db >= MIN_PSNR_DB:
+    if agrees(fast, run_network(candidate, face), run_network(exact, face)):
         return candidate, fast
     return exact, "float32"
+
+
+def agrees(precision: Precision, found: Tensor, exact: Tensor) -> bool:
+    """Whether pictures in a short format are close enough to those in float32."""
+    psnr_db = psnr(found, exact)
+    logger.info("%s agrees with float32 to %.1f dB", precision, psnr_db)
+    return psnr_db >= MIN_PSNR_DB
 
 
 def fast_precision(device: torch.device) -> Precision:
@@ -66,38 +83,20 @@ def fast_precision(device: torch.device) -> Precision:
     return "float32"
 
 
-@torch.inference_mode()
-def run_network(
-    network: nn.Module,
-    crops: Tensor,
-    noise: Sequence[Tensor] | None = None,
-    steer: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:
-    """Run a prepared network.
+def run_network(network: nn.Module, crops: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+    """Run a prepared network, as torch runs it.
 
     Args:
         network: from `prepare_for_inference`; it casts its input to its own format.
         crops: (N, 3, S, S) float RGB in [0, 1], on the network's device.
         noise: one map a layer, for networks that take noise; None for their own.
-        steer: what to make of the latents, for networks that have some.
 
     Returns:
         (N, 3, S, S) float32 RGB, neither clamped nor checked.
     """
-    x = crops.to(torch.float32, memory_format=torch.channels_last)
-    given = {"noise": noise, "steer": steer}
-    with _reproducible(x.device):
-        y: Tensor = network(x * 2 - 1, **{k: v for k, v in given.items() if v is not None})
-    return y.float() * 0.5 + 0.5
-
-
-def _reproducible(device: torch.device) -> AbstractContextManager[object]:
-    """On GPUs, kernels that give the same in every run, and float32 that is float32, not TF32."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
+    with torch.inference_mode(), reproducible(crops.device):
+        pictures: Tensor = Whole(network)(crops, *(noise or ()))
+    return pictures
 
 
 def drawn_face(template: npt.NDArray[np.float64], size: int) -> Tensor:
@@ -129,7 +128,8 @@ def drawn_face(template: npt.NDArray[np.float64], size: int) -> Tensor:
     return (picture + grain).clamp(0, 1)
 
 
-def _psnr_db(a: Tensor, b: Tensor) -> float:
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Agreement in dB of pictures in [0, 1]; -inf where one is not finite."""
     error = float((a.clamp(0, 1) - b.clamp(0, 1)).double().square().mean())
     return -10 * math.log10(max(error, 1e-20)) if math.isfinite(error) else -math.inf
 

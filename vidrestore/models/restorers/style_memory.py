@@ -9,17 +9,22 @@ where everything lies are each frame's own.
 What a frame gets depends on the `WINDOW_FRAMES` up to it alone, so that a run may begin anywhere.
 Frames after it do not count: a network reads the codes and draws with them in one go, so that
 looking ahead would mean to read every face twice.
+
+Which codes a window has is known on the host; all that depends on their values is computed where
+they are, so that a GPU is not waited for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vidrestore.models.interfaces import CropKey
+from vidrestore.models.restorers.parts import Steer
 from vidrestore.runtime.transfer import to_device
 
 __all__ = ["WINDOW_FRAMES", "StyleMemory"]
@@ -30,99 +35,115 @@ _KEEP = 0.6
 """What a frame counts over the one after it, at full strength."""
 _JUMP = 3.0
 """Steps of the code more than this many times the usual one are followed at once."""
+_MOST_CODES = 2 * WINDOW_FRAMES
+"""Codes in a window: two a frame where its fields are restored one by one."""
 
 _Person = tuple[int, int]
-_Codes = tuple[tuple[float, Tensor], ...]
-"""Numbers of frames, rising, and a person's code in each, flat."""
+_Window = tuple[tuple[float, Tensor | int], ...]
+"""Numbers of frames, rising, and a person's code in each, or the row of the batch that it is in."""
 
 
 class StyleMemory:
     """The codes of the people in the last frames.
-
-    All codes of a batch are averaged together, and nothing is asked of the device that they are on.
 
     Args:
         strength: 0 to 1; 0 takes every frame's own codes.
     """
 
     def __init__(self, strength: float) -> None:
-        self._strength = strength
         self._keep = _KEEP * strength
-        self._known: dict[_Person, _Codes] = {}
-        self._found: dict[_Person, _Codes] = {}
+        self._known: dict[_Person, _Window] = {}
+        self._found: dict[_Person, _Window] = {}
 
-    def copy(self) -> StyleMemory:
-        """Give another memory that knows the same."""
-        other = StyleMemory(self._strength)
-        other._known = dict(self._known)
-        return other
-
-    def smoothed(self, latents: Tensor, keys: Sequence[CropKey]) -> Tensor:
-        """Codes to draw with; `commit` makes them count for the frames to come.
+    def steering(self, keys: Sequence[CropKey], device: torch.device | str) -> Steer:
+        """What smooths the codes of crops; `commit` makes them count for the frames to come.
 
         Args:
-            latents: (N, …), one person's code each, in the order of time.
-            keys: whose they are; latents beyond their number stay as they are.
+            keys: whose the crops are, in the order of time.
+            device: where their codes will be.
+
+        Returns:
+            From latents (N, …), the first of which are those of `keys`, to what to draw with;
+            latents beyond their number stay as they are.
         """
-        self._found = {}
-        named = latents[: len(keys)].float().flatten(1)
-        windows: list[_Codes] = []
-        for code, key in zip(named, keys, strict=True):
+        windows: list[_Window] = []
+        newest: dict[_Person, _Window] = {}
+        for row, key in enumerate(keys):
             person = (key.shot, key.track)
-            before = self._found.get(person, self._known.get(person, ()))
-            self._found[person] = _recent((*before, (key.frame, code)), key.frame)
-            windows.append(self._found[person])
-        means = self._means(windows).view(len(keys), *latents.shape[1:]).to(latents.dtype)
-        return torch.cat([means, latents[len(keys) :]])
+            before = newest.get(person, self._known.get(person, ()))
+            window = _recent((*before, (key.frame, row)), key.frame)[-_MOST_CODES:]
+            newest[person] = window
+            windows.append(window)
+        weights = np.zeros((len(keys), _MOST_CODES), np.float32)
+        for row, (key, window) in enumerate(zip(keys, windows, strict=True)):
+            counts = [self._keep ** (key.frame - frame) for frame, _ in window]
+            weights[row, _MOST_CODES - len(window) :] = counts
+        return partial(self._smooth, windows, newest, to_device(weights, torch.device(device)))
+
+    def _smooth(
+        self,
+        windows: Sequence[_Window],
+        newest: Mapping[_Person, _Window],
+        weights: Tensor,
+        latents: Tensor,
+    ) -> Tensor:
+        self._found = {}
+        if not windows:
+            return latents
+        own = latents.detach().float().flatten(1)
+        absent, n = torch.zeros_like(own[0]), len(windows)
+        codes: list[Tensor] = []
+        for window in windows:
+            codes += [absent] * (_MOST_CODES - len(window))
+            codes += [code if isinstance(code, Tensor) else own[code] for _, code in window]
+        mean = _windowed_mean(torch.stack(codes).view(n, _MOST_CODES, -1), weights)
+        self._found = {
+            person: tuple(
+                (frame, code if isinstance(code, Tensor) else own[code]) for frame, code in window
+            )
+            for person, window in newest.items()
+        }
+        return torch.cat((mean.to(latents.dtype).view_as(latents[:n]), latents[n:]))
 
     def commit(self) -> None:
-        """Remember what `smoothed` gave last: the crops were drawn."""
+        """Remember the codes that were smoothed last: the crops were drawn."""
         self._known |= self._found
         newest = max((codes[-1][0] for codes in self._found.values()), default=0)
         recent = {person: _recent(codes, newest) for person, codes in self._known.items()}
         self._known = {person: codes for person, codes in recent.items() if codes}
         self._found = {}
 
-    def _means(self, windows: Sequence[_Codes]) -> Tensor:
-        """(N, L): of each window the newest code, and those before it back to the last jump."""
-        longest = max(map(len, windows))
-        shares = np.zeros((len(windows), longest), np.float32)
-        for row, window in zip(shares, windows, strict=True):
-            newest = window[-1][0]
-            row[longest - len(window) :] = [self._keep ** (newest - frame) for frame, _ in window]
-        # Shorter windows begin with their oldest code, which does not count there.
-        padded = [(window[0],) * (longest - len(window)) + window for window in windows]
-        codes = torch.stack([code for window in padded for _, code in window])
-        codes = codes.view(len(windows), longest, -1)
-        there = to_device(shares, codes.device)
-        counts = (there > 0) & torch.isfinite(codes).all(2)
-        weights = there * (counts & _since_jump(codes, counts))
-        own = codes[:, -1]
-        change = torch.where(counts[..., None], codes - own[:, None], 0.0)
-        mean = own + (weights[..., None] * change).sum(1) / weights.sum(1, keepdim=True)
-        return torch.where(counts[:, -1:], mean, own)
 
-
-def _since_jump(codes: Tensor, counts: Tensor) -> Tensor:
-    """(N, W) whether there was no jump from a code to the newest one.
+def _windowed_mean(codes: Tensor, weights: Tensor) -> Tensor:
+    """The mean of each window's codes back to the last jump.
 
     Args:
-        codes: (N, W, L), the newest last.
-        counts: (N, W), whether a code counts.
+        codes: (N, W, D), the newest last.
+        weights: (N, W), 0 where there is no code. Codes that are not finite do not count.
+
+    Returns:
+        (N, D); the newest code where that is not finite.
     """
-    steps = torch.linalg.vector_norm(codes[:, 1:] - codes[:, :-1], dim=2)
-    known = counts[:, 1:] & counts[:, :-1]
-    steps = torch.where(known, steps, -1.0)
-    if steps.shape[1] == 0:
-        return torch.ones_like(counts)
-    number = known.sum(1, keepdim=True)
-    middle = steps.shape[1] - number + (number - 1).clamp(min=0) // 2
-    usual = steps.sort(1).values.gather(1, middle.clamp(max=steps.shape[1] - 1))
-    jumps = (steps > _JUMP * usual) & (usual > 0)
-    later = jumps.flip(1).cumsum(1).flip(1)
-    return torch.cat([later == 0, torch.ones_like(counts[:, :1])], 1)
+    newest = codes[:, -1]
+    counts = torch.isfinite(codes).all(2) & (weights > 0)
+    codes = codes.where(counts[..., None], 0.0)
+    places = torch.arange(codes.shape[1], device=codes.device)
+    last = places.where(counts, -1).cummax(1).values[:, :-1]
+    before = codes.gather(1, last.clamp(min=0)[..., None].expand(-1, -1, codes.shape[2]))
+    steps = torch.linalg.vector_norm(codes[:, 1:] - before, dim=2)
+    is_step = counts[:, 1:] & (last >= 0)
+    ranked = steps.where(is_step, torch.inf).sort(1).values
+    middle = (is_step.sum(1, keepdim=True) - 1).clamp(min=0) // 2
+    usual = ranked.gather(1, middle)
+    jumps = is_step & (steps > _JUMP * usual) & (usual > 0)
+    followed = jumps.flip(1).cumsum(1).flip(1) == 0
+    weights = weights * counts
+    weights = torch.cat((weights[:, :-1] * followed, weights[:, -1:]), 1)[..., None]
+    own = codes[:, -1:]
+    mean = own + (weights * (codes - own)).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+    return mean[:, 0].where(counts[:, -1:], newest)
 
 
-def _recent(codes: _Codes, frame: float) -> _Codes:
+def _recent(codes: _Window, frame: float) -> _Window:
     """Those of the window that ends with a frame."""
     return tuple(one for one in codes if frame - one[0] < WINDOW_FRAMES)

@@ -1,0 +1,1 @@
+"""What computes a network: torch as it is, compiled, as a CUDA graph, ONNX Runtime, OpenVINO."""
