@@ -1,4 +1,5 @@
-"""Speed of the networks alone, and of whole runs, on a device; one JSON file.
+"""Speed of the networks alone, of what lies around them, and of whole runs, on a device; one JSON
+file.
 
     python tools/gpu_speed.py --out gpu_check.json [--device cuda:0]
 
@@ -22,14 +23,22 @@ import torch
 from safetensors.torch import save_file
 
 from vidrestore.bench.runs import bench
+from vidrestore.config import resolve_config
 from vidrestore.demo.crowd import make_crowd
+from vidrestore.job import make_job
+from vidrestore.jobs.readers import open_reader
 from vidrestore.models.cost import measure_ceiling, measure_cost
-from vidrestore.models.load import outline_restorer
+from vidrestore.models.load import load_detector, load_restorer, outline_restorer
 from vidrestore.models.registry import build
 from vidrestore.models.restorers.precision import fast_precision, run_network
 from vidrestore.models.restorers.prepare import prepare_for_inference
 from vidrestore.models.zoo import find
+from vidrestore.pipeline import tracked_frames
 from vidrestore.runtime.machine import describe_machine
+from vidrestore.stages.blend import blend
+from vidrestore.stages.restore import restore
+from vidrestore.stages.temporal_filter import temporal_filter
+from vidrestore.stages.upload import upload
 
 NETWORKS = ("gfpgan-1.4", "gpen-512")
 
@@ -56,6 +65,33 @@ def network_speed(name: str, device: torch.device, crops: int, calls: int) -> di
         "tflop_per_s": flops / taken / 1e12,
         "share_of_ceiling": flops / taken / measure_ceiling(device),
     }
+
+
+def section_speed(device: torch.device, frames: int, size: tuple[int, int]) -> dict[str, float]:
+    """Milliseconds a frame from uploaded planes to changed samples on the host, with the embedded
+    network and one face: the section in which nothing waits for the host; and of its upload.
+    """
+    restorer = load_restorer("embedded", device=str(device))
+    config = resolve_config(None, {})
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        make_crowd(clip, *size, 1, frames)
+        detector = load_detector("embedded", device=str(device))
+        job = make_job(clip, None, config)
+        with open_reader(job) as reader:
+            aligned = list(tracked_frames(reader.frames(), detector, config))
+    run = restorer.start_run(style_strength=1.0)
+    found: dict[str, float] = {}
+    for _ in range(2):  # The first time fills caches.
+        begun = time.perf_counter()
+        sent = list(upload(aligned, device, restorer.size))
+        found["upload_ms"] = 1e3 * (time.perf_counter() - begun) / frames
+        begun = time.perf_counter()
+        restored = restore(sent, run)
+        filtered = temporal_filter(restored, config.temporal_filter, on_device=True)
+        count = sum(1 for _ in blend(filtered, config.blend))
+        found["section_ms"] = 1e3 * (time.perf_counter() - begun) / count
+    return found
 
 
 def whole_runs(device: str, frames: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -88,9 +124,12 @@ def main() -> int:
         name: [network_speed(name, device, crops, given.calls) for crops in given.crops]
         for name in NETWORKS
     }
+    found["section"] = section_speed(device, min(given.frames, 100), tuple(given.size))
     found["run"] = whole_runs(given.device, given.frames, tuple(given.size))
     given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({k: found[k] for k in ("ceiling_tflop_per_s", "networks")}, indent=2))
+    print(
+        json.dumps({k: found[k] for k in ("ceiling_tflop_per_s", "networks", "section")}, indent=2)
+    )
     return 0
 
 

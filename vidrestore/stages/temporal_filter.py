@@ -171,11 +171,11 @@ class _Window:
             moved = _moved(_lent(other, kept), flow)
             weight = _enlarged(weight, lent.shape[0])
             moved -= lent
-            moved *= weight[..., None]
+            moved *= cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
             total += moved
             weights += weight
         assert face.crop is not None
-        total /= weights[..., None]
+        total /= cv2.cvtColor(weights, cv2.COLOR_GRAY2RGB)
         change = total
         strength = self._strengths.setdefault(face.track_id, _Strength())
         change += strength.kept(self._given, lent, lent + change)
