@@ -16,6 +16,7 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import UsageError
 from vidrestore.geometry import identity
 from vidrestore.job import Job
+from vidrestore.jobs.backends import settle_backends, unusual_backends
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.readers import open_reader
 from vidrestore.jobs.whole import Callbacks, restore_whole
@@ -82,6 +83,9 @@ def run_job(
         VidRestoreError: for files, weights and models; nothing half-written is left.
     """
     begun = time.perf_counter()
+    job = settle_backends(job)
+    if tell is not None and (others := unusual_backends(job)):
+        tell(others)
     config = job.config
     clock, best = StageClock(), Preview()
 
@@ -118,6 +122,7 @@ def run_job(
         model=networks.run.name,
         detector=networks.detector.name,
         device=str(resolve_device(config.run.device)),
+        backends={name: facts._asdict() for name, facts in networks.facts().items()},
         codec=done.codec,
         frames=tally.frames,
         faces=tally.faces,
