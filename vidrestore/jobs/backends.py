@@ -60,7 +60,7 @@ def _settle(config: RestoreConfig, begun: Mapping[str, Any], stage: str) -> str:
 
 def _begun_with(job: Job) -> Mapping[str, Any]:
     """The configuration of a stopped run of the job; empty where there is none."""
-    if job.output is None:
+    if job.output is None or job.config.job.no_resume:
         return {}
     folder = job_folder(Path(job.output.destination), job.config.job.work)
     plan = FolderStore(folder).read("plan") or {}

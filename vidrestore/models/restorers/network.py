@@ -30,7 +30,12 @@ from vidrestore.models.restorers.precision import (
 )
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 from vidrestore.models.restorers.style_memory import StyleMemory
-from vidrestore.models.runners.backends import Backend, default_backend, is_onnx_backend
+from vidrestore.models.runners.backends import (
+    Backend,
+    default_backend,
+    is_onnx_backend,
+    require_backend,
+)
 from vidrestore.models.runners.runner import RunnerFacts
 from vidrestore.models.templates import landmark_template
 from vidrestore.structs import Array
@@ -94,6 +99,7 @@ class NetworkRestorer:
             (batch_size,) if batch_size else _BATCH_SIZES.get(self.device.type, (1,))
         )
         backend = backend or default_backend(self.device.type)
+        require_backend(backend, self.device.type)
         if precision == "as is":
             parts = self._parts(network, "eager", "float32")
         elif is_onnx_backend(backend):
