@@ -49,6 +49,7 @@ USED_BY = {
     "ffmpeg-python": "vidrestore/video/ffmpeg/command.py",
     "onnx": "vidrestore/training/export.py",
     "onnxruntime": "vidrestore/training/export.py",
+    "openvino": "vidrestore/models/runners/openvino_runtime.py",
     "hypothesis": "tests/test_geometry.py",
     "nbclient": "tests/test_notebooks.py",
     "nbformat": "tests/test_notebooks.py",

@@ -97,6 +97,12 @@ class DetectConfig(_Stage):
     detector: str = Field(
         "auto", description="face detector: embedded, retinaface-mobile0.25, retinaface-resnet50"
     )
+    backend: Literal["auto", "eager", "compiled", "cuda_graph", "onnxruntime", "openvino"] = Field(
+        "auto",
+        description="what computes the detector: torch (eager, compiled, cuda_graph), onnxruntime "
+        "or openvino; auto takes what `vidrestore bench --choose` found on this machine, else "
+        "cuda_graph on cuda and eager elsewhere",
+    )
     every_frames: int = Field(
         5,
         ge=1,
@@ -219,6 +225,12 @@ class RestoreStageConfig(_Stage):
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="number format of the network"
+    )
+    backend: Literal["auto", "eager", "compiled", "cuda_graph", "onnxruntime", "openvino"] = Field(
+        "auto",
+        description="what computes the network: torch (eager, compiled, cuda_graph), onnxruntime "
+        "or openvino; auto takes what `vidrestore bench --choose` found on this machine, else "
+        "cuda_graph on cuda and eager elsewhere",
     )
     noise: Literal["fixed", "fresh"] = Field(
         "fixed", description="noise of StyleGAN2 decoders: the stored one, or new for every crop"

@@ -16,6 +16,7 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import UsageError
 from vidrestore.geometry import identity
 from vidrestore.job import Job
+from vidrestore.jobs.backends import settle_backends, unusual_backends
 from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.readers import open_reader
@@ -92,6 +93,9 @@ def run_job(
         VidRestoreError: for files, weights and models; nothing half-written is left.
     """
     begun = time.perf_counter()
+    job = settle_backends(job)
+    if tell is not None and (others := unusual_backends(job)):
+        tell(others)
     config = job.config
     clock, best = StageClock(), Preview()
     take = _ignore if preview is None else best.consider
@@ -108,6 +112,7 @@ def run_job(
             whole.joined.tally,
             whole.networks.run.name,
             whole.networks.detector.name,
+            whole.networks.told_facts(),
             str(device),
             peak_device_memory_mib(device),
             whole.frames_restored,
@@ -133,6 +138,8 @@ class Done:
     tally: Tally
     model: str
     detector: str
+    backends: dict[str, dict[str, str]]
+    """What computes each network; see `RestoreReport`."""
     device: str
     """Torch's name of it."""
     peak_device_memory_mib: float
@@ -164,6 +171,7 @@ def make_report(
         model=done.model,
         detector=done.detector,
         device=done.device,
+        backends=done.backends,
         codec=done.codec,
         frames=tally.frames,
         faces=tally.faces,
@@ -265,6 +273,7 @@ def _straight(
         tally,
         networks.run.name,
         networks.detector.name,
+        networks.told_facts(),
         str(device),
         peak_device_memory_mib(device),
         tally.frames,

@@ -27,8 +27,14 @@ from vidrestore.job import Job, make_job
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.samples import FaceSamples
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
-from vidrestore.models.load import load_detector, load_restorer, resolve_device
+from vidrestore.models.load import (
+    load_detector,
+    load_restorer,
+    resolve_device,
+    settle_backend,
+)
 from vidrestore.models.parsing import FaceParser, load_parser
+from vidrestore.models.runners.backends import BackendChoice
 from vidrestore.options import Options, resolve_options
 from vidrestore.pipeline import restored_frames
 from vidrestore.run import Progress, give_frames, inspect_job, run_job, single_frame
@@ -68,8 +74,9 @@ class Session:
     ) -> None:
         self.config = resolve_options(config, options)
         _require_restorer(restorer)
-        self._restorer, self._own_restorer = restorer, restorer is not None
-        self._detector, self._own_detector = face_detector, face_detector is not None
+        self._own_restorer, self._own_detector = restorer, face_detector
+        self._restorers: dict[BackendChoice, FaceRestorer] = {}
+        self._detectors: dict[BackendChoice, FaceDetector] = {}
         self._parsers: dict[str, FaceParser] = {}
         self._closed = False
         self._loading = threading.Lock()
@@ -88,8 +95,8 @@ class Session:
     def close(self) -> None:
         """Let go of the networks; the session cannot be used afterwards."""
         self._closed = True
-        self._restorer = self._detector = None
-        self._parsers = {}
+        self._own_restorer = self._own_detector = None
+        self._restorers, self._detectors, self._parsers = {}, {}, {}
 
     @property
     def restorer(self) -> FaceRestorer:
@@ -98,20 +105,7 @@ class Session:
         Raises:
             VidRestoreError: for weights and models.
         """
-        with self._loading:
-            self._require_open()
-            if self._restorer is None:
-                self._restorer = load_restorer(
-                    self.config.restore.model,
-                    device=resolve_device(self.config.run.device),
-                    precision=self.config.restore.precision,
-                    batch_size=self.config.restore.batch_size,
-                    template=self.config.restore.template,
-                    value_range=self.config.restore.value_range,
-                    channels=self.config.restore.channels,
-                )
-                _log.info("model %s", self._restorer.name)
-            return self._restorer
+        return self._restorer_for(self.config.restore.backend)
 
     @property
     def detector(self) -> FaceDetector:
@@ -120,13 +114,41 @@ class Session:
         Raises:
             VidRestoreError: for weights and models.
         """
+        return self._detector_for(self.config.detect.backend)
+
+    def _restorer_for(self, asked: BackendChoice) -> FaceRestorer:
+        """The restorer behind a backend; a stopped job may have begun with another one."""
         with self._loading:
             self._require_open()
-            if self._detector is None:
-                device = resolve_device(self.config.run.device)
-                self._detector = load_detector(self.config.detect.detector, device=device)
-                _log.info("detector %s, on %s", self._detector.name, device)
-            return self._detector
+            if self._own_restorer is not None:
+                return self._own_restorer
+            stage, device = self.config.restore, resolve_device(self.config.run.device)
+            backend = settle_backend(stage.model, "restorer", asked, device)
+            if backend not in self._restorers:
+                self._restorers[backend] = load_restorer(
+                    stage.model,
+                    device=device,
+                    precision=stage.precision,
+                    batch_size=stage.batch_size,
+                    backend=backend,
+                    template=stage.template,
+                    value_range=stage.value_range,
+                    channels=stage.channels,
+                )
+                _log.info("model %s", self._restorers[backend].name)
+            return self._restorers[backend]
+
+    def _detector_for(self, asked: BackendChoice) -> FaceDetector:
+        with self._loading:
+            self._require_open()
+            if self._own_detector is not None:
+                return self._own_detector
+            name, device = self.config.detect.detector, resolve_device(self.config.run.device)
+            backend = settle_backend(name, "detector", asked, device)
+            if backend not in self._detectors:
+                self._detectors[backend] = load_detector(name, device=device, backend=backend)
+                _log.info("detector %s, on %s", self._detectors[backend].name, device)
+            return self._detectors[backend]
 
     def _parser(self, config: RestoreConfig) -> FaceParser | None:
         """The face parser, loaded when first needed; None where no mask asks for one."""
@@ -155,8 +177,8 @@ class Session:
             config,
             tracks=known,
             extra_outputs=extra_outputs,
-            own_restorer=self._own_restorer,
-            own_detector=self._own_detector,
+            own_restorer=self._own_restorer is not None,
+            own_detector=self._own_detector is not None,
         )
 
     def video(
@@ -288,7 +310,9 @@ class Session:
             VidRestoreError: for files, weights and models.
         """
         config, _ = self._of_run(None, options)
-        job = make_job(src, None, config, own_restorer=True, own_detector=self._own_detector)
+        job = make_job(
+            src, None, config, own_restorer=True, own_detector=self._own_detector is not None
+        )
         return inspect_job(job, self.detector, each=each, progress=progress)
 
     def networks(self, config: RestoreConfig) -> Networks:
@@ -297,11 +321,12 @@ class Session:
         Raises:
             VidRestoreError: for weights and models.
         """
-        restorer = self.restorer
+        restorer = self._restorer_for(config.restore.backend)
+        detector = self._detector_for(config.detect.backend)
         run = restorer.start_run(
             noise=config.restore.noise, style_strength=config.temporal_filter.strength
         )
-        return Networks(self.detector, restorer, run, self._parser(config))
+        return Networks(detector, restorer, run, self._parser(config))
 
     def _of_run(
         self, tracks: Tracks | str | Path | None, options: Mapping[str, Any]

@@ -259,6 +259,9 @@ class RestoreReport:
     """Frames per second of the run, loading excluded."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Time spent inside each stage, in seconds."""
+    backends: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What computed the "restorer" and the "detector": "backend", "version" and "precision" of
+    each; a network of one's own may not say it."""
     peak_memory_mib: float = 0.0
     """Largest resident memory of the process, in MiB."""
     peak_device_memory_mib: float = 0.0

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from clips import empty_frames, write_clip
 
@@ -15,10 +16,14 @@ from vidrestore.cli.jobs import jobs
 from vidrestore.config import resolve_config
 from vidrestore.errors import VideoWriteError
 from vidrestore.job import Job
+from vidrestore.jobs.backends import settle_backends, unusual_backends
 from vidrestore.jobs.plan import changes, check_plan, plan_of, prepare
 from vidrestore.jobs.segments import plan_segments
 from vidrestore.jobs.space import check_space
 from vidrestore.jobs.store import FolderStore, job_folder
+from vidrestore.models.load import weights_sha256
+from vidrestore.models.runners.choices import make_choice, store_choices
+from vidrestore.models.zoo import find
 from vidrestore.runtime.output_lock import OutputLock
 
 
@@ -116,3 +121,25 @@ def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
     check_space(tmp_path / "out.mp4", tmp_path, 1 << 10, 1 << 10)
     with pytest.raises(VideoWriteError, match=r"about \d+ MiB more are needed .* are free"):
         check_space(tmp_path / "out.mp4", tmp_path, 1 << 60, 1 << 60)
+
+
+def test_a_stopped_job_keeps_its_backends(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDRESTORE_HOME", str(tmp_path / "home"))
+    job = settle_backends(planned(clip, restore__model="embedded"))
+    assert (job.config.restore.backend, job.config.detect.backend) == ("eager", "eager")
+    store = FolderStore(job_folder(clip.with_name("out.mp4"), None))
+    check_plan(store, plan_of(job))
+    sha256 = weights_sha256(find("embedded", "restorer")[0])
+    assert sha256 is not None
+    store_choices([make_choice("embedded", sha256, torch.device("cpu"), "onnxruntime")])
+    again = settle_backends(planned(clip, restore__model="embedded"))
+    assert again.config.restore.backend == "eager", "what was chosen since would change the bytes"
+    assert check_plan(store, plan_of(again))
+    anew = planned(clip, restore__model="embedded", job__restart=True)
+    assert settle_backends(anew).config.restore.backend == "onnxruntime"
+    assert unusual_backends(settle_backends(anew)).endswith("restorer by onnxruntime")
+    asked = settle_backends(planned(clip, restore__model="embedded", restore__backend="compiled"))
+    with pytest.raises(JobError, match=r"restore\.backend eager became compiled"):
+        check_plan(store, plan_of(asked))

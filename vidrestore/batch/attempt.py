@@ -63,6 +63,7 @@ class Sessions:
         of_run = set(_OF_NETWORKS["restore"])
         key = config.restore.model_dump(exclude=of_run) | {
             "detector": config.detect.detector,
+            "detector_backend": config.detect.backend,
             "device": config.run.device,
         }
         if self._session is None or key != self._key:

@@ -22,6 +22,7 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import JobError
 from vidrestore.job import Job, make_job
 from vidrestore.jobs.analysis import complete_analysis
+from vidrestore.jobs.backends import settle_backends
 from vidrestore.jobs.join import join_segments
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks, load_networks
@@ -66,7 +67,7 @@ class Film:
     """
 
     def __init__(self, source: Path, growing: Path, config: RestoreConfig) -> None:
-        self.job = make_job(source, growing, config_of_work(config))
+        self.job = settle_backends(make_job(source, growing, config_of_work(config)))
         self._store = FolderStore(job_folder(growing, config.job.work))
         self._growing = growing
 
@@ -139,6 +140,7 @@ class Film:
             joined.tally,
             first["model"],
             first["detector"],
+            first["backends"],
             first["torch_device"],
             0.0,
             joined.tally.frames,

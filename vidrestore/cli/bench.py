@@ -22,7 +22,7 @@ from vidrestore.cli.options import (
 )
 from vidrestore.cli.outputs import write_json
 from vidrestore.cli.terminal import echo
-from vidrestore.config import resolve_config
+from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.runtime.devices import check_device
 from vidrestore.runtime.extras import require_extra
 from vidrestore.runtime.output_file import check_outputs, write_whole
@@ -89,6 +89,12 @@ def _devices(context: object, parameter: object, value: str | None) -> tuple[str
 @click.option(
     "--crops", type=click.IntRange(1), default=16, show_default=True, help="crops of --roofline"
 )
+@click.option(
+    "--choose",
+    is_flag=True,
+    help="measure every backend that is installed, and store the fastest one that agrees with "
+    "torch in float32, for --model, --detector and --device; takes no INPUT",
+)
 @click.option("--out", metavar="JSON", type=click.Path(path_type=Path), help="write the figures")
 @click.option("--plot", metavar="PNG", type=click.Path(path_type=Path), help="plot the stages")
 @config_options
@@ -103,6 +109,7 @@ def bench(
     repeat: int,
     roofline: str | None,
     crops: int,
+    choose: bool,
     out: Path | None,
     plot: Path | None,
     verbose: int,
@@ -114,8 +121,10 @@ def bench(
     """
     start_logging(verbose)
     overwrite = bool(values["encode__overwrite"])
-    if sum(one is not None for one in (source, synthetic, roofline)) != 1:
-        raise click.UsageError("name an INPUT, or --synthetic WxH, or a model with --roofline")
+    if sum(one is not None for one in (source, synthetic, roofline)) + choose != 1:
+        raise click.UsageError(
+            "name an INPUT, or --synthetic WxH, or a model with --roofline, or --choose"
+        )
     outputs = [path for path in (out, plot) if path is not None]
     check_outputs(outputs, inputs=[] if source is None else [source], overwrite=overwrite)
     if plot is not None:
@@ -124,6 +133,10 @@ def bench(
         _show_roofline(roofline, crops, out, overwrite)
         return
     config = resolve_config(None, given_options(values))
+    if choose:
+        check_config_inputs(config)
+        _choose(config, out, overwrite)
+        return
     for device in devices:
         check_device(device)
     if source is not None:
@@ -175,6 +188,21 @@ def _show_roofline(model: str, crops: int, out: Path | None, overwrite: bool) ->
     if out is not None:
         write_json(out, dataclasses.asdict(cost), overwrite=overwrite)
     echo(*describe_cost(model, cost, size_px, "bfloat16"))
+
+
+def _choose(config: RestoreConfig, out: Path | None, overwrite: bool) -> None:
+    from vidrestore.bench.choose import choose_backends, describe_comparison
+    from vidrestore.models.runners.choices import store_choices
+
+    compared, choices = choose_backends(
+        config.restore.model, config.detect.detector, config.run.device
+    )
+    for one in compared:
+        echo(*describe_comparison(one))
+    if out is not None:
+        record = {"compared": [dataclasses.asdict(one) for one in compared]}
+        write_json(out, record, overwrite=overwrite)
+    echo(f"stored in {store_choices(choices)}")
 
 
 def _as_arguments(values: dict[str, Any]) -> list[str]:

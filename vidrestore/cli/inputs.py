@@ -11,6 +11,7 @@ from pathlib import Path
 from vidrestore.config import EncodeConfig, RestoreConfig
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.models.names import check_name, check_restorer, require_installed
+from vidrestore.models.runners.backends import require_backend
 from vidrestore.runtime.devices import check_device
 from vidrestore.runtime.inputs import require_file
 
@@ -59,8 +60,9 @@ def check_config_inputs(config: RestoreConfig) -> None:
     """Refuse tracks, models and devices that are not there.
 
     Raises:
-        UsageError: the tracks are no file, this machine has no such device, or what the model's
-            file does not say of it is not given.
+        NotAvailableError: a backend's packages are not installed.
+        UsageError: the tracks are no file, this machine has no such device, a backend does not
+            compute on it, or what the model's file does not say of it is not given.
         UnknownModelError: no model has the name.
         WeightsError: the weights are no weights file, or a face parser is not installed.
     """
@@ -71,6 +73,9 @@ def check_config_inputs(config: RestoreConfig) -> None:
     if config.blend.mask == "parsing":
         require_installed(config.blend.parser, "parsing")
     check_device(config.run.device)
+    kind = config.run.device.partition(":")[0]
+    require_backend(config.restore.backend, kind)
+    require_backend(config.detect.backend, kind)
     check_sink(config.encode)
     if config.run.device not in ("auto", "cpu"):
         from vidrestore.models.load import resolve_device

@@ -20,6 +20,7 @@ import vidrestore
 from vidrestore.config import ConfigLike, RestoreConfig, resolve_config
 from vidrestore.errors import JobError
 from vidrestore.job import Job, make_job
+from vidrestore.jobs.backends import settle_backends
 from vidrestore.jobs.identity import file_change, file_identity
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.store import FolderStore, job_folder
@@ -63,7 +64,7 @@ def prepare(
         VidRestoreError: as `vidrestore.job.make_job`.
     """
     resolved = resolve_config(config)
-    job = make_job(source, destination, resolved, tracks=tracks)
+    job = settle_backends(make_job(source, destination, resolved, tracks=tracks))
     store = FolderStore(job_folder(Path(destination), resolved.job.work))
     check_plan(store, plan_of(job), restart=resolved.job.restart)
     if tracks is not None:
@@ -119,6 +120,8 @@ def plan_of(job: Job, networks: Networks | None = None) -> dict[str, Any]:
     if networks is not None:
         backend["precision"] = str(getattr(networks.restorer, "precision", ""))
         backend["batch_size"] = str(networks.run.batch_size)
+        for name, facts in networks.facts().items():
+            backend[f"{name}'s backend"] = str(facts)
     tracks = None if job.tracks is None else job.tracks.to_json().encode()
     return {
         "format": "vidrestore job",

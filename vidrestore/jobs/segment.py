@@ -69,9 +69,8 @@ class OpenedJob:
         summary, segments = self._store.read("analysis"), self._store.read("segments")
         if summary is None or segments is None:
             raise JobError(f"{folder}: its analysis is not complete; run it first")
-        own = {} if device is None else {"run.device": device}
-        self.job = job_of(folder, own)
         plan = self._store.read("plan") or {}
+        self.job = job_of(folder, {} if device is None else _on_device(plan, device))
         _check_device(folder, plan, self.job.config)
         networks = load(self.job.config)
         _check_plan(folder, plan, self.job, networks)
@@ -119,6 +118,14 @@ class OpenedJob:
             raise VideoWriteError(
                 f"{self._store.folder}: cannot be written ({error.strerror or error})"
             ) from error
+
+
+def _on_device(plan: dict[str, Any], device: str) -> dict[str, str]:
+    """The options that put a planned job's networks on a device."""
+    own = {"run.device": device}
+    if device_kind(resolve_device(device)) != plan["backend"]["device"]:
+        own |= {"restore.backend": "auto", "detect.backend": "auto"}  # those are of the other kind
+    return own
 
 
 def _check_device(folder: Path, plan: dict[str, Any], config: RestoreConfig) -> None:

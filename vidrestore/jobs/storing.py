@@ -183,6 +183,7 @@ class SegmentWriter:
         return {
             "model": networks.run.name,
             "detector": networks.detector.name,
+            "backends": networks.told_facts(),
             "torch_device": str(device),
             "device": device_kind(device),
             "precision": getattr(networks.restorer, "precision", None),

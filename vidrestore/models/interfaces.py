@@ -47,7 +47,7 @@ class RestorerRun(Protocol):
     template: npt.NDArray[np.float64]
     """As of the restorer."""
     batch_size: int
-    """Crops in every call of the network; shorter batches are padded to it. May shrink in a run."""
+    """Most crops in a call of the network; shorter batches are padded. May shrink in a run."""
     notes: list[str]
     """What a person should know about the run so far, such as a halved batch."""
 

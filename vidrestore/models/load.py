@@ -32,11 +32,13 @@ from vidrestore.models.restorers.adapt import Channels
 from vidrestore.models.restorers.debug import DebugRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.models.restorers.onnx import load_onnx
+from vidrestore.models.runners.backends import Backend, BackendChoice, default_backend
+from vidrestore.models.runners.choices import choices_file, find_choice
 from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.weights import store as weights
 from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.weights.onnx_file import is_onnx
-from vidrestore.models.zoo import ModelSpec
+from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.devices import check_device
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "outline_restorer",
     "peak_device_memory_mib",
     "resolve_device",
+    "settle_backend",
+    "weights_sha256",
 ]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -74,6 +78,7 @@ def load_restorer(
     device: str | torch.device = "auto",
     precision: Precision = "auto",
     batch_size: int = 0,
+    backend: BackendChoice = "auto",
     template: str | None = None,
     value_range: tuple[float, float] | None = None,
     channels: Channels | None = None,
@@ -87,6 +92,7 @@ def load_restorer(
         device: where to run; see `resolve_device`.
         precision: number format of the network; "auto" picks one for the device.
         batch_size: crops in every call of the network; 0 picks one for the device.
+        backend: what computes the network; see `settle_backend`.
         template: of an ONNX file; see `load_onnx`.
         value_range: of an ONNX file.
         channels: of an ONNX file.
@@ -99,6 +105,8 @@ def load_restorer(
         WeightsError: if the weights are missing, damaged, unsafe, or not a restorer's.
     """
     check_contract(name, template=template, value_range=value_range, channels=channels)
+    where = resolve_device(device)
+    backend = settle_backend(name, "restorer", backend, where)
     chosen = resolve(name, "restorer")
     if isinstance(chosen, Path) and is_onnx(path := split_arch(chosen)[0]):
         if precision not in ("auto", "float32"):
@@ -109,7 +117,8 @@ def load_restorer(
             value_range=value_range,
             channels=channels,
             batch_size=batch_size,
-            device=resolve_device(device),
+            device=where,
+            backend=backend,
         )
     if isinstance(chosen, ModelSpec) and not chosen.needs_file:
         return DebugRestorer(batch_size=batch_size or 4)
@@ -121,9 +130,10 @@ def load_restorer(
         name=source.name,
         size=source.crop_size,
         template=source.template,
-        device=resolve_device(device),
+        device=where,
         precision=precision,
         batch_size=batch_size,
+        backend=_named(backend),
         original=lambda: _open(chosen, None).network(build),
     )
 
@@ -132,6 +142,7 @@ def load_detector(
     name: str | Path = zoo.AUTO,
     *,
     device: str | torch.device = "auto",
+    backend: BackendChoice = "auto",
     on_download: weights.OnDownload | None = None,
 ) -> FaceDetector:
     """Load a face detector.
@@ -139,20 +150,68 @@ def load_detector(
     Args:
         name: a name of the zoo, "auto" for the best one installed, or the path of a weights file.
         device: where to run; see `resolve_device`.
+        backend: what computes the network; see `settle_backend`.
         on_download: told of a download; see `weights.OnDownload`.
 
     Raises:
+        NotAvailableError: if the backend's packages are not installed.
         UnknownModelError: if there is no such name.
+        UsageError: if the backend does not take the network, or does not compute on the device.
         WeightsError: if the weights are missing, damaged, unsafe, or not a detector's.
     """
+    where = resolve_device(device)
     source = _open(resolve(name, "detector"), on_download)
     if source.arch not in _DETECTORS:
         raise source.error(f"a {source.arch}, which does not detect faces")
     make_network, make_detector = _DETECTORS[source.arch]
     network = source.network(lambda arch, **hyperparameters: make_network(**hyperparameters))
-    detector = make_detector(network, device=resolve_device(device))
+    settled = settle_backend(name, "detector", backend, where)
+    detector = make_detector(network, device=where, backend=_named(settled))
     detector.name = source.name
     return detector
+
+
+def settle_backend(
+    name: str | Path, task: Task, asked: BackendChoice, device: torch.device
+) -> BackendChoice:
+    """What computes a network where "auto" is asked for.
+
+    Args:
+        name: as for `load_restorer` or `load_detector`.
+        task: "restorer" or "detector".
+        asked: a backend, which is the answer then, or "auto".
+        device: where it will run.
+
+    Returns:
+        What `vidrestore bench --choose` found for these weights on this device, else the default of
+        its kind; "auto" for what has no network.
+
+    Raises:
+        UsageError: if what was found before cannot be read.
+    """
+    if asked != "auto":
+        return asked
+    chosen = resolve(name, task)
+    if isinstance(chosen, ModelSpec) and not chosen.needs_file:
+        return "auto"
+    if isinstance(chosen, Path) and is_onnx(split_arch(chosen)[0]):
+        return "onnxruntime"
+    found = None
+    if choices_file().is_file() and (sha256 := weights_sha256(chosen)) is not None:
+        found = find_choice(sha256, device)
+    return found or default_backend(device.type)
+
+
+def weights_sha256(chosen: ModelSpec | Path) -> str | None:
+    """Checksum of a model's weights; None where they are not installed."""
+    path = weights.path_of(chosen) if isinstance(chosen, ModelSpec) else split_arch(chosen)[0]
+    if isinstance(chosen, ModelSpec) and chosen.sha256 is not None:
+        return chosen.sha256
+    return weights.sha256_of(path) if path.is_file() else None
+
+
+def _named(backend: BackendChoice) -> Backend | None:
+    return None if backend == "auto" else backend
 
 
 def outline_restorer(name: str | Path) -> tuple[nn.Module, int]:

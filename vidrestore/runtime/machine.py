@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["describe_machine", "source_commit"]
+__all__ = ["describe_machine", "describe_processor", "source_commit"]
 
 _PACKAGES = ("vidrestore", "torch", "av", "numpy", "opencv-python")
 _CPUINFO, _MEMINFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")
@@ -19,7 +19,7 @@ def describe_machine() -> dict[str, str]:
     import torch
 
     facts = {
-        "processor": _processor(),
+        "processor": describe_processor(),
         "cores": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "memory": _memory(),
         "system": platform.platform(),
@@ -46,7 +46,8 @@ def source_commit() -> str:
     return done.stdout.strip()
 
 
-def _processor() -> str:
+def describe_processor() -> str:
+    """The processor, as it calls itself."""
     return _field(_CPUINFO, "model name") or platform.processor() or platform.machine()
 
 

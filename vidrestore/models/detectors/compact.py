@@ -6,14 +6,17 @@ batch, and turns their answers into ``Detections``; conventions are those of tha
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore.landmarks import roll_degrees
 from vidrestore.models.detectors.suppression import detections_from_candidates
 from vidrestore.models.nets.compact_detector import (
+    REFINER_PX,
     REFINER_ZOOMS,
     STRIDES,
     CompactDetector,
@@ -21,6 +24,15 @@ from vidrestore.models.nets.compact_detector import (
     refiner_crops,
     refiner_frames,
 )
+from vidrestore.models.runners.backends import (
+    Backend,
+    default_backend,
+    require_backend,
+    version_of,
+)
+from vidrestore.models.runners.make import make_runner
+from vidrestore.models.runners.padded import PaddedRunner
+from vidrestore.models.runners.runner import Outputs, Part, Runner, RunnerFacts
 from vidrestore.structs import Detections
 
 __all__ = ["CompactFaceDetector"]
@@ -58,6 +70,7 @@ class CompactFaceDetector:
         overlap: float = 0.4,
         max_roll_degrees: float = DEFAULT_MAX_ROLL_DEGREES,
         device: torch.device | str = "cpu",
+        backend: Backend | None = None,
     ) -> None:
         """Fold batch normalisation into the convolutions and move the network to `device`.
 
@@ -68,12 +81,22 @@ class CompactFaceDetector:
             overlap: boxes with a greater IoU than this are one face.
             max_roll_degrees: heads that lean further to either side are not answered.
             device: where to run.
+            backend: what computes the networks; None for the default of the device.
         """
         folded = fold_batch_norms(network)
         self.network = folded.to(device).to(memory_format=torch.channels_last)
         self.score_threshold, self.cell_threshold = score_threshold, cell_threshold
         self.overlap, self.max_roll_degrees = overlap, max_roll_degrees
         self.device = torch.device(device)
+        self._backend = backend or default_backend(self.device.type)
+        require_backend(self._backend, self.device.type)
+        self._runners: dict[str, Runner] = {}
+        self._making = threading.Lock()
+
+    @property
+    def facts(self) -> RunnerFacts:
+        """What computes the networks, for plans and reports."""
+        return RunnerFacts(self._backend, version_of(self._backend), "float32")
 
     @torch.inference_mode()
     def __call__(
@@ -110,8 +133,9 @@ class CompactFaceDetector:
 
     def _cells(self, padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores (N, P), boxes and landmarks of all cells, in pixels of the images."""
-        answers = self.network(padded.contiguous(memory_format=torch.channels_last))
-        return answers.logits.sigmoid(), answers.boxes_xyxy, answers.landmarks
+        given = padded.contiguous(memory_format=torch.channels_last)
+        logits, boxes, landmarks = self._run("cells", given)
+        return logits.sigmoid(), boxes, landmarks
 
     def _close_ups(self, padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same from copies of half the size: faces larger than any it was trained with."""
@@ -146,7 +170,7 @@ class CompactFaceDetector:
         for zoom in REFINER_ZOOMS:
             frames = refiner_frames(boxes, places[-1], zoom)
             crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
-            logits, points, _ = self.network.refiner(crops)
+            logits, points = self._run("refiner", crops)
             places.append(points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2])
         second = (logits / REFINER_TEMPERATURE).sigmoid()
         landmarks = torch.lerp(torch.stack(places[1:]).mean(0), landmarks, CELL_LANDMARKS_SHARE)
@@ -156,3 +180,49 @@ class CompactFaceDetector:
         upright = np.abs(roll_degrees(placed)) < max_roll_degrees
         order = order[(upright & (scores >= min_score))[order]]
         return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
+
+    def _run(self, kind: str, given: Tensor) -> Outputs:
+        with self._making:
+            if kind not in self._runners:
+                self._runners[kind] = self._runner(kind)
+        return self._runners[kind].run(given)
+
+    def _runner(self, kind: str) -> Runner:
+        name, step = f"{self.name} {kind}", STRIDES[-1]
+        module: nn.Module
+        takes: tuple[int | None, ...]
+        if kind == "cells":
+            module, takes = _Cells(self.network).eval(), (3, None, None)
+            sides, multiples = (2 * step, 3 * step), {2: step, 3: step}
+        else:
+            module, takes = _Refiner(self.network).eval(), (3, REFINER_PX, REFINER_PX)
+            sides, multiples = (REFINER_PX, REFINER_PX), {}
+        example = torch.linspace(0, 1, 6 * sides[0] * sides[1], device=self.device)
+        part = Part(name, module, takes, lambda: (example.view(2, 3, *sides),), multiples)
+        runner = make_runner(part, backend=self._backend, device=self.device, precision="float32")
+        fixed = kind == "refiner" and self._backend in ("compiled", "cuda_graph")
+        return PaddedRunner(runner) if fixed else runner
+
+
+class _Cells(nn.Module):
+    """The network that answers for all cells, as tensors in, tensors out."""
+
+    def __init__(self, network: CompactDetector) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, boxes, landmarks = self.network(images)
+        return logits, boxes, landmarks
+
+
+class _Refiner(nn.Module):
+    """The network that looks at each face again, without its maps."""
+
+    def __init__(self, network: CompactDetector) -> None:
+        super().__init__()
+        self.refiner = network.refiner
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        logits, landmarks, _ = self.refiner(crops)
+        return logits, landmarks

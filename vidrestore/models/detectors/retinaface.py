@@ -17,7 +17,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vidrestore.errors import UsageError
 from vidrestore.models.detectors.suppression import detections_from_candidates, within_roll
+from vidrestore.models.runners.backends import Backend, default_backend, is_onnx_backend
+from vidrestore.models.runners.make import make_runner
+from vidrestore.models.runners.runner import Part, RunnerFacts
 from vidrestore.runtime.submodules import import_alone
 from vidrestore.structs import Detections
 
@@ -87,6 +91,7 @@ class RetinaFaceDetector:
         score_threshold: float = 0.8,
         overlap: float = 0.4,
         device: torch.device | str = "cpu",
+        backend: Backend | None = None,
     ) -> None:
         """Move the network to `device`.
 
@@ -95,10 +100,27 @@ class RetinaFaceDetector:
             score_threshold: least score of an answer; facexlib's usual value.
             overlap: boxes with a greater IoU than this are one face.
             device: where to run.
+            backend: what computes the network, one of torch's; None for the default of the device.
+
+        Raises:
+            UsageError: the backend takes networks as ONNX.
         """
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.score_threshold, self.overlap = score_threshold, overlap
         self.device = torch.device(device)
+        backend = backend or default_backend(self.device.type)
+        if is_onnx_backend(backend):
+            raise UsageError(
+                f"detect.backend {backend}: does not take RetinaFace (pictures of any size); "
+                "use auto, eager or compiled"
+            )
+        part = Part(self.name, self.network, (3, None, None), tuple)
+        self._runner = make_runner(part, backend=backend, device=self.device, precision="float32")
+
+    @property
+    def facts(self) -> RunnerFacts:
+        """What computes the network, for plans and reports."""
+        return self._runner.facts
 
     @torch.inference_mode()
     def __call__(
@@ -120,7 +142,7 @@ class RetinaFaceDetector:
         """
         mean = torch.tensor(MEAN_RGB, device=self.device).view(1, 3, 1, 1)
         pictures = (images.to(self.device, torch.float32) * 255 - mean).flip(1)
-        shifts, classes, points = self.network(pictures)
+        shifts, classes, points = self._runner.run(pictures)
         priors = anchors(*images.shape[2:], device=self.device)
         boxes, landmarks = decode(shifts, points, priors)
         least = self.score_threshold if min_score is None else min_score

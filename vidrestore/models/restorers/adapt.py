@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from vidrestore.errors import ModelError, VidRestoreError, nearest
 from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
+from vidrestore.models.runners.runner import RunnerFacts
 from vidrestore.models.templates import resolve_template
 
 __all__ = ["CHANNELS", "Channels", "ForeignNetwork", "adapt_restorer", "check_crop_size"]
@@ -48,6 +49,7 @@ def adapt_restorer(
     batch_size: int = 0,
     device: torch.device | str | None = None,
     name: str | None = None,
+    facts: RunnerFacts | None = None,
 ) -> FaceRestorer:
     """Make a restorer of any network that restores aligned face crops.
 
@@ -67,6 +69,7 @@ def adapt_restorer(
         device: where a callable wants its crops; None for the CPU. A module's is where its weights
             are.
         name: what reports call it; None for the name of its class or function.
+        facts: what reports say of the backend that computes it; None for torch, eagerly.
 
     Raises:
         ModelError: an argument has a value that no network has.
@@ -85,6 +88,7 @@ def adapt_restorer(
         device=home,
         precision="as is",
         batch_size=batch_size,
+        facts=facts,
     )
 
 

@@ -31,7 +31,12 @@ from vidrestore.models.restorers.precision import (
 )
 from vidrestore.models.restorers.prepare import Precision, prepare_for_inference
 from vidrestore.models.restorers.style_memory import StyleMemory
-from vidrestore.models.runners.backends import Backend, default_backend, is_onnx_backend
+from vidrestore.models.runners.backends import (
+    Backend,
+    default_backend,
+    is_onnx_backend,
+    require_backend,
+)
 from vidrestore.models.runners.runner import RunnerFacts
 from vidrestore.models.templates import landmark_template
 from vidrestore.runtime.transfer import Arriving, to_host
@@ -66,6 +71,7 @@ class NetworkRestorer:
             leaves the network as it is given.
         batch_size: crops in every call of the network; 0 picks numbers for the device.
         backend: what computes the network; None for the default of the device.
+        facts: what reports say of the backend, for a network that hides another one's.
         original: gives the network anew, for faces that a shorter format gave no valid numbers;
             without it, the weights as they were rounded to that format serve.
     """
@@ -81,9 +87,11 @@ class NetworkRestorer:
         precision: Precision | Literal["auto", "as is"] = "auto",
         batch_size: int = 0,
         backend: Backend | None = None,
+        facts: RunnerFacts | None = None,
         original: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.name = name
+        self._facts = facts
         self._original = original
         self.size = size
         named = isinstance(template, str)
@@ -93,6 +101,7 @@ class NetworkRestorer:
             (batch_size,) if batch_size else _BATCH_SIZES.get(self.device.type, (1,))
         )
         backend = backend or default_backend(self.device.type)
+        require_backend(backend, self.device.type)
         if precision == "as is":
             parts = self._parts(network, "eager", "float32")
         elif is_onnx_backend(backend):
@@ -138,7 +147,7 @@ class NetworkRestorer:
     @property
     def facts(self) -> RunnerFacts:
         """What computes the network, for plans and reports."""
-        return self.parts.facts
+        return self._facts or self.parts.facts
 
     @property
     def takes_fresh_noise(self) -> bool:

@@ -21,6 +21,9 @@ from torch import Tensor
 from vidrestore.errors import ModelError, UsageError, WeightsError
 from vidrestore.models.interfaces import FaceRestorer
 from vidrestore.models.restorers.adapt import Channels, adapt_restorer
+from vidrestore.models.restorers.prepare import Precision
+from vidrestore.models.runners.backends import BackendChoice, version_of
+from vidrestore.models.runners.runner import RunnerFacts
 from vidrestore.models.weights.onnx_file import OnnxFile, read_onnx
 from vidrestore.runtime.extras import require_extra
 
@@ -41,6 +44,7 @@ def load_onnx(
     size: int | None = None,
     batch_size: int = 0,
     device: torch.device | str = "cpu",
+    backend: BackendChoice = "auto",
 ) -> FaceRestorer:
     """Load a face restorer from an ONNX file.
 
@@ -52,14 +56,19 @@ def load_onnx(
         size: side of the crops in pixels; None for what the file says.
         batch_size: crops in every call; 0 for the number that the network takes, or one.
         device: where ONNX Runtime computes.
+        backend: "auto" or "onnxruntime": ONNX files are run by ONNX Runtime.
 
     Raises:
         ModelError: an argument, or what the file says of itself, is nothing that a network has.
         NotAvailableError: ONNX Runtime is not installed.
-        UsageError: neither the file nor the caller says the template or the value range, or the
-            network takes another batch size.
+        UsageError: neither the file nor the caller says the template or the value range, the
+            network takes another batch size, or another backend is asked for.
         WeightsError: the file is missing or damaged, or its network restores no crops.
     """
+    if backend not in ("auto", "onnxruntime"):
+        raise UsageError(
+            f"restore.backend {backend}: the ONNX file {path} is run by onnxruntime; use auto"
+        )
     file = read_onnx(Path(path))
     network = _OnnxNetwork(file, torch.device(device))
     told = file.metadata
@@ -77,6 +86,7 @@ def load_onnx(
             channels=channels or told.get("channels", "rgb"),  # type: ignore[arg-type]
             batch_size=_batch_size(network, file, batch_size),
             name=str(path),
+            facts=RunnerFacts("onnxruntime", version_of("onnxruntime"), network.precision),
         )
     except WeightsError:
         raise
@@ -103,6 +113,7 @@ class _OnnxNetwork:
         self.batch_size, self.size = self._checked(self._input, "takes")
         self._checked(self._output, "gives")
         self._format = _FORMATS[self._input.type]
+        self.precision: Precision = "float16" if self._format == np.float16 else "float32"
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the network on (N, 3, S, S) float32; gives the format of the file."""

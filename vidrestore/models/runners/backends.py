@@ -49,13 +49,12 @@ def is_onnx_backend(backend: Backend) -> bool:
     return backend in _DISTRIBUTIONS
 
 
-def require_backend(backend: BackendChoice, device_kind: str, *, exports: bool = True) -> None:
+def require_backend(backend: BackendChoice, device_kind: str) -> None:
     """Refuse a backend that cannot run here.
 
     Args:
         backend: as it was asked for.
         device_kind: "cpu", "cuda", …; "auto" where that is not known yet.
-        exports: whether the network has to be written as ONNX first.
 
     Raises:
         NotAvailableError: its packages are not installed.
@@ -66,7 +65,7 @@ def require_backend(backend: BackendChoice, device_kind: str, *, exports: bool =
     if backend in _DISTRIBUTIONS:
         if device_kind not in ("cpu", "auto"):
             raise UsageError(f"backend {backend}: computes on the CPU only; add --device cpu")
-        for package in (_DISTRIBUTIONS[backend], *(_EXPORT_PACKAGES if exports else ())):
+        for package in (_DISTRIBUTIONS[backend], *_EXPORT_PACKAGES):
             require_extra(package, "cpu")
 
 

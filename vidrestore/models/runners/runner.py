@@ -23,7 +23,14 @@ from vidrestore.errors import ModelError
 from vidrestore.models.restorers.prepare import Precision
 from vidrestore.models.runners.backends import Backend
 
-__all__ = ["Outputs", "Part", "Runner", "RunnerFacts", "check_inputs", "reproducible"]
+__all__ = [
+    "Outputs",
+    "Part",
+    "Runner",
+    "RunnerFacts",
+    "check_inputs",
+    "reproducible",
+]
 
 Outputs = tuple[Tensor, ...]
 
