@@ -19,7 +19,7 @@ from vidrestore.batch.worker import FullDiskError, Stopped, Worker
 from vidrestore.config import resolve_config
 from vidrestore.errors import OutputInUseError, VideoWriteError
 from vidrestore.job import make_job
-from vidrestore.jobs import whole as whole_module
+from vidrestore.jobs import one_pass as one_pass_module
 from vidrestore.session import Session
 
 
@@ -195,14 +195,14 @@ def test_an_attempt_goes_on_where_a_killed_one_stopped(
     growing = folder.work_path(video)
     growing.parent.mkdir(parents=True)
 
-    def die(store: object, restoring: object, number: int) -> None:
-        if number == 1:
+    def die(store: object, job: object, frames: int, total: int) -> None:
+        if frames:
             raise SystemExit("killed")
 
     config = folder.config_of(video, folder.settings())
     of_work = resolve_config(config, {"encode.overwrite": True})
     with monkeypatch.context() as patched, Session(config) as session:
-        patched.setattr(whole_module, "_check_space", die)
+        patched.setattr(one_pass_module, "check_space_left", die)
         with pytest.raises(SystemExit):
             session.run(make_job(Path(video.source), growing, of_work))
     [stored] = growing.parent.iterdir()
