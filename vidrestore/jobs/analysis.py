@@ -37,9 +37,9 @@ def analyse(folder: Path, progress: Callable[[int], None] | None = None) -> None
         VidRestoreError: for files, weights and models.
     """
     job, store = job_of(folder), FolderStore(folder)
-    networks, clock = load_networks(job.config), StageClock()
     if known_analysis(store, job) is not None:
         return
+    networks, clock = load_networks(job.config), StageClock()
     analysis = GrowingAnalysis(store, job, networks, clock, progress)
     with open_reader(job) as reader:
         frames = analysed_frames(
