@@ -100,7 +100,7 @@ class Film:
         if not check_plan(self._store, plan, restart=True):
             least = estimate_bytes(job, job.expected_frames or 0)
             check_space(self._growing, self.folder, least, least)
-        _, borders = complete_analysis(self._store, job, load(job.config), progress=progress)
+        _, borders = complete_analysis(self._store, job, load, progress=progress)
         return len(borders)
 
     def missing(self) -> list[int]:

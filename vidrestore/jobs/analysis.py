@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from vidrestore.config import RestoreConfig
 from vidrestore.job import Job
 from vidrestore.jobs.growing import GrowingAnalysis
 from vidrestore.jobs.known import KnownAnalysis
@@ -37,13 +38,13 @@ def analyse(folder: Path, progress: Callable[[int], None] | None = None) -> None
         VidRestoreError: for files, weights and models.
     """
     job, store = job_of(folder), FolderStore(folder)
-    complete_analysis(store, job, load_networks(job.config), progress)
+    complete_analysis(store, job, load_networks, progress)
 
 
 def complete_analysis(
     store: FolderStore,
     job: Job,
-    networks: Networks,
+    load: Callable[[RestoreConfig], Networks],
     progress: Callable[[int], None] | None = None,
 ) -> tuple[KnownAnalysis, list[int]]:
     """Make or go on with the analysis of a job, unless it is there.
@@ -51,7 +52,7 @@ def complete_analysis(
     Args:
         store: of the job.
         job: whose input is analysed.
-        networks: the detector counts, and the restorer's crops.
+        load: gives the networks, if they are needed: the detector and the restorer's crops count.
         progress: see `analyse`.
 
     Returns:
@@ -62,7 +63,7 @@ def complete_analysis(
     """
     found = known_analysis(store, job)
     if found is None:
-        clock = StageClock()
+        networks, clock = load(job.config), StageClock()
         analysis = GrowingAnalysis(store, job, networks, clock, progress)
         with open_reader(job) as reader:
             frames = analysed_frames(
