@@ -228,7 +228,7 @@ def _analyse(output: str, key: str, config: RestoreConfig) -> tuple[str, int, di
 
     _, video, film = _film(output, key, config)
     known = begin_record(Path(video.source), config, film.job)
-    return str(film.folder), film.analyse(_sessions().get(config).networks), known
+    return str(film.folder), film.analyse(_sessions().loader(config)), known
 
 
 def _restore(job: str, number: int, config: RestoreConfig) -> int:
@@ -245,7 +245,7 @@ def _restore(job: str, number: int, config: RestoreConfig) -> int:
         frames += 1
 
     if not FolderStore(Path(job)).segment(number).exists():
-        load = _sessions().get(config).networks
+        load = _sessions().loader(config)
         OpenedJob(Path(job), device=config.run.device, load=load).restore([number], count)
     return frames
 

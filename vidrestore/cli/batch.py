@@ -66,8 +66,8 @@ def batch() -> None:
     """Restore many videos into OUT_DIR: plan, run, status, retry, verify.
 
     IN are videos, folders (whose tree is mirrored), folders of scanned pictures, patterns, or
-    manifests (.csv, .jsonl). The same command goes on where it was ended. Several workers also share
-    a single film. Exit codes: 0 all are done, 3 some failed.
+    manifests (.csv, .jsonl). The same command goes on where it was ended. Several workers share
+    even one film. Exit codes: 0 all are done, 3 some failed.
     """
 
 
@@ -126,8 +126,8 @@ def _run_options(function: F) -> F:
             metavar="auto|N",
             default="auto",
             show_default=True,
-            help="their number; auto: one a device, on a CPU one for every four cores. Those without "
-            "a video take segments of others'. With ray: videos in work at once",
+            help="their number; auto: one a device, on a CPU one for every four cores. Who has no "
+            "video takes segments of others'. With ray: videos in work at once",
         ),
     ):
         function = add(function)
