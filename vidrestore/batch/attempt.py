@@ -19,7 +19,7 @@ from vidrestore.batch.leases import Lease, LeaseLostError
 from vidrestore.batch.sharing import SharedVideo, is_shared, is_wanted
 from vidrestore.batch.state import BatchFolder, Video, read_json, write_json
 from vidrestore.config import RestoreConfig
-from vidrestore.errors import VideoWriteError, VidRestoreError
+from vidrestore.errors import JobError, VideoWriteError, VidRestoreError
 from vidrestore.job import Job, make_job
 from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.samples import FaceSamples
@@ -118,6 +118,8 @@ def restore_claimed(
         raise
     except Exception as error:
         lease.require()
+        if isinstance(error, JobError):  # what is stored does not fit together
+            folder.remove_work(video)
         record_failure(folder, video, record, describe_failure(error, growing, final))
         raise
 

@@ -20,7 +20,7 @@ from vidrestore.batch.overview import Overview, Watcher
 from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.batch.worker import FullDiskError, Stopped, Worker
 from vidrestore.config import RestoreConfig
-from vidrestore.errors import JobError, NotAvailableError, VideoWriteError
+from vidrestore.errors import NotAvailableError, VideoWriteError, VidRestoreError
 from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.extras import require_extra
 from vidrestore.structs import RestoreReport
@@ -147,14 +147,14 @@ class _Tasks:
 
         Raises:
             Exception: what the task raised.
-            JobError: its process died again and again.
+            VidRestoreError: its process died again and again.
         """
         try:
             return self.ray.get(task)
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self.ray.exceptions.RayError as error:
-            raise JobError(
+            raise VidRestoreError(
                 "the process of a task of Ray ended without a word (killed, crashed, or out of "
                 f"memory) {_MAX_RETRIES + 1} times: {' '.join(str(error).split())[:200]}"
             ) from error
