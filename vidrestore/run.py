@@ -70,12 +70,13 @@ def run_job(
     job: Job,
     load: Callable[[RestoreConfig], Networks],
     *,
-    preview: str | Path | None,
-    progress: Callable[[Progress], None] | None,
-    samples: FaceSamples | None,
-    source: FrameSource | None,
-    sink: FrameSink | None,
+    preview: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    each: Callable[[Frame], None] | None = None,
+    source: FrameSource | None = None,
+    sink: FrameSink | None = None,
     tell: Callable[[str], None] | None = None,
+    samples: FaceSamples | None = None,
 ) -> RestoreReport:
     """Do a job; see `Session.run`.
 
@@ -84,10 +85,11 @@ def run_job(
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
         progress: called after each frame.
-        samples: takes in what the run shows of its people, segments stored before included.
+        each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
         tell: called with sentences for a person, such as where a stopped run goes on.
+        samples: takes in what the output shows of its people, segments stored before included.
 
     Raises:
         VidRestoreError: for files, weights and models; nothing half-written is left.
@@ -98,7 +100,12 @@ def run_job(
         tell(others)
     config = job.config
     clock, best = StageClock(), Preview()
-    take = _ignore if preview is None else best.consider
+
+    def take(frame: Frame) -> None:
+        if preview is not None:
+            best.consider(frame)
+        if each is not None:
+            each(frame)
 
     if source is None and sink is None and can_be_stopped(job):
         seen = _Seen(job, progress)

@@ -25,7 +25,6 @@ from vidrestore.config import ConfigLike, RestoreConfig, resolve_config
 from vidrestore.errors import UsageError
 from vidrestore.job import Job, make_job
 from vidrestore.jobs.networks import Networks
-from vidrestore.jobs.samples import FaceSamples
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.load import (
     load_detector,
@@ -44,7 +43,7 @@ from vidrestore.video.picture.samples import picture_to_rgb
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.write.sink import FrameSink
 
-__all__ = ["Session"]
+__all__ = ["Session", "networks_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +214,7 @@ class Session:
         *,
         preview: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None,
-        samples: FaceSamples | None = None,
+        each: Callable[[Frame], None] | None = None,
         source: FrameSource | None = None,
         sink: FrameSink | None = None,
         tell: Callable[[str], None] | None = None,
@@ -226,7 +225,7 @@ class Session:
             job: from `plan`.
             preview: see `video`.
             progress: see `video`.
-            samples: takes in what the run shows of its people, segments stored before included.
+            each: called with each frame that was written, restored faces and all.
             source: where frames come from instead of the job's file.
             sink: where they go instead of the job's output.
             tell: called with sentences for a person, such as where a stopped run goes on.
@@ -236,10 +235,10 @@ class Session:
         """
         return run_job(
             job,
-            self.networks,
+            self._networks,
             preview=preview,
             progress=progress,
-            samples=samples,
+            each=each,
             source=source,
             sink=sink,
             tell=tell,
@@ -257,7 +256,7 @@ class Session:
         Leaving the loop early closes the video. Arguments and errors are those of `video`.
         """
         job = self.plan(src, tracks=tracks, **options)
-        return give_frames(job, self.networks(job.config))
+        return give_frames(job, self._networks(job.config))
 
     def image(
         self, image: npt.NDArray[np.uint8], **options: Unpack[Options]
@@ -280,7 +279,7 @@ class Session:
                 f"got {image.shape} of {image.dtype}"
             )
         config, _ = self._of_run(None, options)
-        frames, networks = iter([single_frame(image)]), self.networks(config)
+        frames, networks = iter([single_frame(image)]), self._networks(config)
         [restored] = restored_frames(
             frames, networks.detector, networks.run, config, parser=networks.parser
         )
@@ -315,19 +314,6 @@ class Session:
         )
         return inspect_job(job, self.detector, each=each, progress=progress)
 
-    def networks(self, config: RestoreConfig) -> Networks:
-        """The networks, with an empty memory, for a run of this configuration.
-
-        Raises:
-            VidRestoreError: for weights and models.
-        """
-        restorer = self._restorer_for(config.restore.backend)
-        detector = self._detector_for(config.detect.backend)
-        run = restorer.start_run(
-            noise=config.restore.noise, style_strength=config.temporal_filter.strength
-        )
-        return Networks(detector, restorer, run, self._parser(config))
-
     def _of_run(
         self, tracks: Tracks | str | Path | None, options: Mapping[str, Any]
     ) -> tuple[RestoreConfig, Tracks | None]:
@@ -347,9 +333,26 @@ class Session:
             config = resolve_config(config, {"track.file": tracks})
         return config, None
 
+    def _networks(self, config: RestoreConfig) -> Networks:
+        restorer = self._restorer_for(config.restore.backend)
+        detector = self._detector_for(config.detect.backend)
+        run = restorer.start_run(
+            noise=config.restore.noise, style_strength=config.temporal_filter.strength
+        )
+        return Networks(detector, restorer, run, self._parser(config))
+
     def _require_open(self) -> None:
         if self._closed:
             raise UsageError("this session is closed; open another")
+
+
+def networks_of(session: Session, config: RestoreConfig) -> Networks:
+    """A session's networks, with an empty memory, for a run of a job.
+
+    Raises:
+        VidRestoreError: for weights and models.
+    """
+    return session._networks(config)
 
 
 def _require_restorer(restorer: object) -> None:

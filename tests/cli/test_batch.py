@@ -49,8 +49,11 @@ def test_plan_status_retry_verify(
     (out / "N_1_01of02.mkv").unlink()
     assert main(["batch", "verify", str(out)]) == 3
     assert "N_1_01of02.mkv is missing" in capsys.readouterr().out
+    assert main(["batch", "retry", str(out), "N_1_01of02.mkv"]) == 0  # its output is gone
+    Worker(BatchFolder(out)).run()
+    assert main(["batch", "verify", str(out)]) == 0
     assert main(["batch", "retry", str(out), "N_1_01of02.mkv"]) == 2
-    assert "has not failed" in capsys.readouterr().err
+    assert "has not failed; it is done; remove the output" in capsys.readouterr().err
     assert main(["batch", "retry", str(out)]) == 0
     assert "1 video will be tried again" in capsys.readouterr().out
     assert main(["batch", "retry", str(out), "nothing.mkv"]) == 2

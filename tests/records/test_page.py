@@ -47,7 +47,7 @@ def record(name: str = "/in/a.mkv") -> dict[str, Any]:
         "output": {"path": name, "bytes": 1000, "width": 8, "height": 8, "pix_fmt": name},
         "model": {"name": name, "sha256": None},
         "detector": {"name": "embedded", "sha256": "0" * 64},
-        "device": {"name": "cpu", "hardware": name, "precision": "float32"},
+        "device": {"name": "cpu", "hardware": name, "precision": "float32", "segments": {}},
         "frames": {"decoded": 90, "repaired": 3, "written": 93},
         "people": [],
         "planned": {"streams": [{"index": 0, "action": "encode"}]},
@@ -105,6 +105,10 @@ def test_repairs_are_told_with_their_times_and_curves_stay_small() -> None:
     text = render_video(record(), samples())
     assert "0.040 to 0.080 s" in text and "2.000 s" in text
     assert len(samples().curves[0].points) <= 240
+    shared = record()
+    shared["device"]["segments"] = {"cpu (AVX2)": 1, "Abacus 9000": 6}
+    told = "1 segment on cpu (AVX2), 6 segments on Abacus 9000, float32"
+    assert told in render_video(shared, samples())
     failed = record() | {"status": "failed"}
     for name in ("output", "report", "fixity", "device", "frames", "people", "planned"):
         del failed[name]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,20 @@ from vidrestore.batch.leases import Lease, LeaseLostError
 from vidrestore.batch.sharing import SharedVideo, is_shared, is_wanted
 from vidrestore.batch.state import BatchFolder, Video, read_json, write_json
 from vidrestore.config import RestoreConfig
-from vidrestore.errors import VideoWriteError, VidRestoreError
+from vidrestore.errors import JobError, VideoWriteError, VidRestoreError
 from vidrestore.job import Job, make_job
+from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.segment import OpenedJob
 from vidrestore.records.fixity import sha256_of
 from vidrestore.records.page import render_video
 from vidrestore.records.record import begin_record, device_of, finish_record
 from vidrestore.records.restoring import check_output
-from vidrestore.run import Progress, can_be_stopped
+from vidrestore.run import Progress, can_be_stopped, run_job
 from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.output_file import publish
 from vidrestore.runtime.utc import utc_now
-from vidrestore.session import Session
+from vidrestore.session import Session, networks_of
 from vidrestore.structs import Frame, RestoreReport
 
 __all__ = [
@@ -70,6 +72,10 @@ class Sessions:
             self.close()
             self._session, self._key = Session(config), key
         return self._session
+
+    def loader(self, config: RestoreConfig) -> Callable[[RestoreConfig], Networks]:
+        """What gives those networks for a run."""
+        return partial(networks_of, self.get(config))
 
     def close(self) -> None:
         """Let go of the networks."""
@@ -113,6 +119,8 @@ def restore_claimed(
         raise
     except Exception as error:
         lease.require()
+        if isinstance(error, JobError):  # what is stored does not fit together
+            folder.remove_work(video)
         record_failure(folder, video, record, describe_failure(error, growing, final))
         raise
 
@@ -185,11 +193,13 @@ class Here:
                 if is_wanted(self._growing.parent) and _is_worth_sharing(job, now):
                     raise _Wanted
 
-        report = session.run(job, progress=progress, samples=samples)
+        report = run_job(
+            job, self._sessions.loader(self._config), progress=progress, samples=samples
+        )
         return Restored(job, report, samples, device_of(report, session.restorer))
 
     def _by_segments(self, film: Film) -> Restored:
-        load, begun = self._sessions.get(self._config).networks, time.perf_counter()
+        load, begun = self._sessions.loader(self._config), time.perf_counter()
         film.analyse(load, lambda frames: self._step("analysis", self._frames))
         analysed = time.perf_counter()
         shared = SharedVideo(self._growing.parent, film.folder)

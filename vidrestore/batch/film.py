@@ -118,7 +118,7 @@ class Film:
 
         Raises:
             JobError: segments are missing, do not belong together, or came out differently on
-                several devices; they are removed.
+                several devices.
             VidRestoreError: the output cannot be written.
         """
         begun, store, job = time.perf_counter(), self._store, self.job
@@ -130,9 +130,6 @@ class Film:
         lock.acquire()
         try:
             joined = join_segments(store, job, known, segments["first_frames"], lock)
-        except JobError:
-            store.remove()
-            raise
         finally:
             lock.release()
         first, kinds = joined.origins[0], Counter(str(one["device"]) for one in joined.origins)

@@ -77,7 +77,7 @@ class Helper:
         if segments is None or len(store.stored_segments()) == len(segments["first_frames"]):
             return False
         try:
-            load = self._sessions.get(config).networks
+            load = self._sessions.loader(config)
             opened = OpenedJob(job, device=config.run.device, load=load)
             limit_threads(opened.job.config.run.threads)
             return SharedVideo(growing.parent, job).work(opened, lambda frame: self._count(video))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,7 +63,8 @@ class Watcher:
         ]
         in_work = sum(self._folder.leases.holder(video.id) is not None for video in left)
         status = Counter(video.status for video in self._ended.values())
-        now = sum(video.frames_written for video in self._ended.values()) + self._frames_in_work()
+        now = sum(video.frames_written for video in self._ended.values())
+        now += self._frames_in_work({video.id: video.frames for video in left})
         if self._frames_at_begin is None:
             self._frames_at_begin = now
         seconds = time.monotonic() - self._begun
@@ -93,13 +95,19 @@ class Watcher:
             self._ended[key] = video
         return video
 
-    def _frames_in_work(self) -> int:
-        frames = 0
+    def _frames_in_work(self, most: Mapping[str, int | None]) -> int:
+        """What workers tell, together for each video; some may have died and left their part.
+
+        Args:
+            most: frames of each video that has not ended.
+        """
+        frames: Counter[str] = Counter()
         for path in (self._folder.root / "workers").glob("*.json"):
             with contextlib.suppress(VidRestoreError, KeyError, TypeError):
                 told = read_json(path)
-                frames += int(told["frames"]) if told["video"] not in self._ended else 0
-        return frames
+                if told["video"] in most:
+                    frames[told["video"]] += int(told["frames"])
+        return sum(min(count, most[key] or count) for key, count in frames.items())
 
     def _total(self, left: list[Video]) -> int | None:
         if any(video.frames is None for video in left if video.planned):

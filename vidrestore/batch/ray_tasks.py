@@ -20,7 +20,7 @@ from vidrestore.batch.overview import Overview, Watcher
 from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.batch.worker import FullDiskError, Stopped, Worker
 from vidrestore.config import RestoreConfig
-from vidrestore.errors import JobError, NotAvailableError, VideoWriteError
+from vidrestore.errors import NotAvailableError, VideoWriteError, VidRestoreError
 from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.extras import require_extra
 from vidrestore.structs import RestoreReport
@@ -147,14 +147,14 @@ class _Tasks:
 
         Raises:
             Exception: what the task raised.
-            JobError: its process died again and again.
+            VidRestoreError: its process died again and again.
         """
         try:
             return self.ray.get(task)
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause from error
         except self.ray.exceptions.RayError as error:
-            raise JobError(
+            raise VidRestoreError(
                 "the process of a task of Ray ended without a word (killed, crashed, or out of "
                 f"memory) {_MAX_RETRIES + 1} times: {' '.join(str(error).split())[:200]}"
             ) from error
@@ -228,7 +228,7 @@ def _analyse(output: str, key: str, config: RestoreConfig) -> tuple[str, int, di
 
     _, video, film = _film(output, key, config)
     known = begin_record(Path(video.source), config, film.job)
-    return str(film.folder), film.analyse(_sessions().get(config).networks), known
+    return str(film.folder), film.analyse(_sessions().loader(config)), known
 
 
 def _restore(job: str, number: int, config: RestoreConfig) -> int:
@@ -245,7 +245,7 @@ def _restore(job: str, number: int, config: RestoreConfig) -> int:
         frames += 1
 
     if not FolderStore(Path(job)).segment(number).exists():
-        load = _sessions().get(config).networks
+        load = _sessions().loader(config)
         OpenedJob(Path(job), device=config.run.device, load=load).restore([number], count)
     return frames
 

@@ -11,6 +11,7 @@ it, and goes on to the next one without a seam while that is free.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def is_wanted(work: Path) -> bool:
 
 def want(work: Path) -> None:
     """Ask who holds the video for a part of it."""
-    if work.is_dir():
+    with contextlib.suppress(OSError):  # it has ended meanwhile
         (work / _WANTED).touch()
 
 

@@ -228,7 +228,10 @@ class Worker:
 
     def _finish(self, video: Video, lease: Lease, last: Attempt, frames: int) -> None:
         attempts = (*video.attempts[:-1], replace(last, seconds=last.seconds or 0.0))
-        done = replace(video, status="done", attempts=attempts, frames_written=frames)
+        warnings = video.warnings if video.planned else ()  # else it was refused, and is mended
+        done = replace(
+            video, status="done", attempts=attempts, frames_written=frames, warnings=warnings
+        )
         self._folder.write(done, lease)
         self._folder.remove_work(video)
         self._ended.add(video.id)

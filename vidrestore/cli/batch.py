@@ -65,8 +65,9 @@ class _Commands(click.Group):
 def batch() -> None:
     """Restore many videos into OUT_DIR: plan, run, status, retry, verify.
 
-    IN are videos, folders (whose tree is mirrored), patterns, or manifests (.csv, .jsonl). The same
-    command goes on where it was ended. Exit codes: 0 all are done, 3 some failed.
+    IN are videos, folders (whose tree is mirrored), folders of scanned pictures, patterns, or
+    manifests (.csv, .jsonl). The same command goes on where it was ended. Several workers share
+    even one film. Exit codes: 0 all are done, 3 some failed.
     """
 
 
@@ -125,7 +126,8 @@ def _run_options(function: F) -> F:
             metavar="auto|N",
             default="auto",
             show_default=True,
-            help="their number; auto: one a device, on a CPU one for every four cores",
+            help="their number; auto: one a device, on a CPU one for every four cores. Who has no "
+            "video takes segments of others'. With ray: videos in work at once",
         ),
     ):
         function = add(function)

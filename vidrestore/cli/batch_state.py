@@ -63,19 +63,24 @@ def status(output: Path, as_json: bool, with_videos: bool) -> None:
 def retry(output: Path, videos: tuple[str, ...]) -> None:
     """Let failed videos of OUT_DIR be tried again: all, or those named by their outputs.
 
-    `vidrestore batch run OUT_DIR` then does them.
+    A video that is done is restored anew if it is named and its output was removed. `vidrestore
+    batch run OUT_DIR` then does them.
     """
     folder = _opened(output)
     by_name = {video.output: video for video in folder.videos()}
     for name in videos:
         if name not in by_name:
             raise UsageError(f"the batch has no output {name!r}{nearest(name, by_name)}")
-        if by_name[name].status != "failed":
-            raise UsageError(f"{name} has not failed; it is {_told(folder, by_name[name])}")
+        if not _can_be_retried(folder, by_name[name]):
+            raise UsageError(
+                f"{name} has not failed; it is {_told(folder, by_name[name])}"
+                + ("; remove the output to restore it anew" * (by_name[name].status == "done"))
+            )
     chosen = [by_name[name] for name in videos] or list(by_name.values())
     count = 0
     for video in chosen:
-        lease = folder.leases.claim(video.id) if video.status == "failed" else None
+        is_meant = bool(videos) or video.status == "failed"
+        lease = folder.leases.claim(video.id) if is_meant else None
         if lease is not None:
             with lease:
                 folder.retry(video, lease)
@@ -102,7 +107,10 @@ def verify(output: Path, frames: bool) -> None:
         echo(f"{name} {problem}")
     echo(f"{counted(right, 'output')} as written, {len(wrong)} not")
     if wrong:
-        raise BatchFailedError(f"{counted(len(wrong), 'output')} not as written")
+        raise BatchFailedError(
+            f"{counted(len(wrong), 'output')} not as written; remove what changed, and restore it "
+            f"anew: vidrestore batch retry {output} VIDEO"
+        )
 
 
 def _opened(output: Path) -> BatchFolder:
@@ -111,6 +119,11 @@ def _opened(output: Path) -> BatchFolder:
     folder = BatchFolder(output)
     folder.settings()
     return folder
+
+
+def _can_be_retried(folder: BatchFolder, video: Video) -> bool:
+    is_gone = video.status == "done" and not (folder.output / video.output).exists()
+    return video.status == "failed" or is_gone
 
 
 def _told(folder: BatchFolder, video: Video) -> str:

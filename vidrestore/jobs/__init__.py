@@ -11,7 +11,7 @@ segments in any order, several at once. Each can be killed at any moment and cal
 stored is whole, since every file is written under a temporary name, brought to the disk and
 renamed. `restore_segment` of a segment that is stored already does nothing. A segment's packets
 depend on input, plan and analysis alone, so that two workers that hold one by mistake write the
-same bytes.
+same bytes; if they do not, the first one's stay, and `join` refuses them.
 
 The folder lies beside the output (`.vr-<hash of the output's name>.job`), or in `--work DIR`:
 
@@ -21,8 +21,10 @@ The folder lies beside the output (`.vr-<hash of the output's name>.job`), or in
     state.json                what detecting and tracking go on from behind the last chunk
     analysis.json             written once the analysis is complete: what it found in all
     segments.json             the borders, by number of frame
-    segments/00000.packets    a restored segment: encoded packets and what was counted; its being
-                              there means that it is done
+    segments/00000.packets    a restored segment: encoded packets, what was counted, what its frames
+                              show, and by what it was restored; its being there means that it is
+                              done
+    segments/00000.differs.json   it was restored twice, and came out differently
 
 A run of one process (`vidrestore.jobs.whole`) holds the output's lock, and removes the folder once
 the output has its name. It makes one pass (`vidrestore.jobs.one_pass`): frames are restored and

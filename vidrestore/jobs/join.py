@@ -90,12 +90,14 @@ def join_segments(
         raise JobError(f"{store.folder}: segment {missing[0]} of {len(borders)} is not restored")
     for path in sorted(store.folder.glob("segments/*.differs.json")):
         raise JobError(str((store.read(f"segments/{path.stem}") or {}).get("problem", path)))
-    files = [PacketFile(store.segment(number)) for number in range(len(borders))]
     tally, notes = Tally(job.config.blend.strength), []
     samples, differing = FaceSamples(job.config.blend.strength), dict[int, str]()
-    for file in files:
+    files = []
+    for number in range(len(borders)):
+        file = PacketFile(store.segment(number))
+        files.append(file)
         tally.join(Tally.from_plain(file.record["tally"]))
-        samples.join(FaceSamples.from_plain(file.record["samples"]))
+        samples.join(FaceSamples.from_plain(file.record.pop("samples")))  # it is large
         differing |= dict(file.record["differing"])
         notes += file.record["notes"]
     samples.hashes = _decoded_hashes(known, differing)

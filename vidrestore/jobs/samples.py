@@ -100,12 +100,14 @@ class FaceSamples:
             if face.crop is not None and face.strength * self._strength > 0
         ]
         self._counts.append(len(changed))
+        shown: tuple[Image, Image] | None = None
         for face in changed:
             self._boxes.extend(_region(face))
             side = _side_px(face)
             self.curves.setdefault(face.track_id, Curve()).add(time_s, side)
             if self._is_better(face.track_id, side):
-                self._consider(_sample(frame, face, time_s, side))
+                shown = shown or _shown(frame)
+                self._consider(_sample(*shown, face, time_s, side))
 
     def regions(self) -> list[npt.NDArray[np.int32]]:
         """For each frame (N, 4) x0, y0, x1, y1 in coded pixels: where faces may have changed it."""
@@ -164,9 +166,13 @@ class FaceSamples:
                 del self.best[min(self.best, key=lambda track: self.best[track].side_px)]
 
 
-def _sample(frame: Frame, face: Face, time_s: float, side: float) -> Sample:
+def _shown(frame: Frame) -> tuple[Image, Image]:
+    """A frame before and after."""
     before = shown_rgb(frame.source or frame.picture, frame.display)
-    after = shown_rgb(frame.picture, frame.display)
+    return before, shown_rgb(frame.picture, frame.display)
+
+
+def _sample(before: Image, after: Image, face: Face, time_s: float, side: float) -> Sample:
     x0, y0, x1, y1 = crop_around(face, before.shape)
     one, other = (_sized(image[y0:y1, x0:x1]) for image in (before, after))
     height, width = one.shape[:2]

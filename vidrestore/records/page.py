@@ -121,7 +121,9 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "device" in record:
         device = record["device"]
         precision = f", {device['precision']}" if device["precision"] else ""
-        yield "device", f"{device['name']} ({device['hardware']}){precision}"
+        shared = [f"{counted(n, 'segment')} on {kind}" for kind, n in device["segments"].items()]
+        told = ", ".join(shared) or f"{device['name']} ({device['hardware']})"
+        yield "device", told + precision
     if "frames" in record:
         frames = record["frames"]
         yield (

@@ -77,6 +77,7 @@ def device_of(report: RestoreReport, network: object) -> dict[str, Any]:
         "hardware": _hardware(report.device),
         "precision": getattr(network, "precision", None),
         "batch_size": getattr(network, "batch_size", None),
+        "segments": {},
     }
 
 
@@ -94,8 +95,8 @@ def finish_record(
         report: of the run.
         output: the file that was written.
         named: its final name.
-        device: what it was done on, see `device_of`; of a video that was done by segments also
-            their number by kind of device.
+        device: what it was done on, see `device_of`; "segments" is their number by kind of device
+            where workers shared the video.
     """
     written = probe(output)
     promised = record["input"].get("frames_promised")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from vidrestore.job import Job
 from vidrestore.jobs.samples import FaceSamples
 from vidrestore.records.fixity import read_back
 from vidrestore.records.record import begin_record, device_of, finish_record, fixity_record
-from vidrestore.run import Progress
-from vidrestore.session import Session
+from vidrestore.run import Progress, run_job
+from vidrestore.session import Session, networks_of
 from vidrestore.structs import RestoreReport
 
 __all__ = ["check_output", "restore_with_record"]
@@ -45,7 +46,14 @@ def restore_with_record(
     assert job.output is not None
     output, samples = job.output.destination, FaceSamples(job.config.blend.strength)
     record = begin_record(job.source, job.config, job)
-    report = session.run(job, preview=preview, progress=progress, samples=samples, tell=tell)
+    report = run_job(
+        job,
+        partial(networks_of, session),
+        preview=preview,
+        progress=progress,
+        tell=tell,
+        samples=samples,
+    )
     record = finish_record(record, report, output, output, device_of(report, session.restorer))
     return report, {"record": record | {"fixity": check_output(job, report, framemd5, samples)}}
 

@@ -115,7 +115,8 @@ class PacketFile:
                 end = file.tell()
                 self._begin, self._checksum = _END.unpack(file.read())
                 file.seek(self._begin)
-                self.record: dict[str, Any] = json.loads(file.read(end - self._begin))
+                self._record_size = end - self._begin
+                self.record: dict[str, Any] = json.loads(file.read(self._record_size))
                 """What the writer knew of the packets."""
         except (OSError, ValueError, struct.error) as error:
             raise VideoWriteError(f"{path}: is no whole segment; remove it") from error
@@ -132,7 +133,7 @@ class PacketFile:
                 raise VideoWriteError(f"{self._path}: is of another version; add --restart")
             while file.tell() < self._begin:
                 yield _read_packet(reader)
-            reader.read(len(json.dumps(self.record, separators=(",", ":")).encode()))
+            reader.read(self._record_size)
         if reader.checksum != self._checksum:
             raise VideoWriteError(
                 f"{self._path}: was changed since it was written; remove it, and run again"
