@@ -105,6 +105,30 @@ def test_parameters_inside_mp4_are_told_before_work(
     assert written(source, tmp_path / "2.mkv", start=1.0)[:3] == (25, 96, 48)
 
 
+@pytest.mark.parametrize(("codec", "at_s"), [("libx264", 1.0), ("mpeg2video", 0.96)])
+def test_parameters_inside_matroska_are_told_before_work(
+    tmp_path: Path, codec: str, at_s: float, system_ffmpeg: str
+) -> None:
+    """Both parts lie in one cluster."""
+    both, source = broadcast(tmp_path, codec, size=(96, 48)), tmp_path / "in.mkv"
+    command = [system_ffmpeg, "-v", "error", "-copyts", "-i", str(both), "-c", "copy", str(source)]
+    subprocess.run(command, check=True)
+    with pytest.raises(VideoDecodeError, match=f"changes from 64x48.* to 96x48.*--end {at_s:.3f}"):
+        planned(source, tmp_path / "out.mkv")
+    assert written(source, tmp_path / "1.mkv", end=at_s)[1:3] == (64, 48)
+    assert written(source, tmp_path / "2.mkv", start=at_s)[:3] == (25, 96, 48)
+
+
+def test_a_change_in_an_older_cluster_is_found_at_its_place(
+    tmp_path: Path, system_ffmpeg: str
+) -> None:
+    both, source = broadcast(tmp_path, "libx264", sar=WIDE), tmp_path / "in.mkv"
+    command = [system_ffmpeg, "-v", "error", "-copyts", "-i", str(both), "-c", "copy"]
+    subprocess.run([*command, "-cluster_time_limit", "700", str(source)], check=True)
+    [change] = probe(source).changes
+    assert change.at_s == 1 and change.after.sar == WIDE
+
+
 def test_descriptions_of_a_track_are_told_before_work(tmp_path: Path, system_ffmpeg: str) -> None:
     both, plain = broadcast(tmp_path, "libx264", size=(96, 48)), tmp_path / "plain.mp4"
     command = [system_ffmpeg, "-v", "error", "-copyts", "-i", str(both), "-c", "copy", str(plain)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,10 @@ __all__ = [
     "CRC",
     "TRACKS",
     "VOID",
+    "Block",
     "Element",
+    "blocks_in",
+    "clusters",
     "crc_element",
     "elements_in",
     "find_element",
@@ -29,9 +32,12 @@ __all__ = [
 ]
 
 SEGMENT, CLUSTER, TRACKS = 0x18538067, 0x1F43B675, 0x1654AE6B
+TIMESTAMP, SIMPLE_BLOCK, GROUP, BLOCK, REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
 VOID, CRC = 0xEC, 0xBF
 _MOST_TRACKS_BYTES = 1 << 26
 _MOST_ELEMENTS = 10_000
+_HEADER_BYTES = 32
+"""Of an element and of a block in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,96 @@ def read_tracks(path: Path) -> bytes:
             return b""
         file.seek(place[0])
         return file.read(place[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A packet of one track."""
+
+    time: int
+    """In ticks of the file."""
+    is_key: bool
+    at: int
+    """Where its data lie in the file."""
+    size: int
+
+
+def clusters(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """(where its content begins, where it ends) of each cluster, up to one of unknown length."""
+    at, end = 0, file.seek(0, 2)
+    while at < end:
+        file.seek(at)
+        header = _header(file.read(_HEADER_BYTES), 0)
+        if header is None or (header[1] is None and header[0] != SEGMENT):
+            return
+        number, size, head = header
+        if number == CLUSTER:
+            yield at + head, at + head + (size or 0)
+        at += head + (0 if number == SEGMENT else size or 0)
+
+
+def blocks_in(file: BinaryIO, begin: int, end: int, track: int) -> Iterator[Block]:
+    """The packets of a track in a cluster, but for those that share a block.
+
+    Args:
+        file: the open file.
+        begin: where the cluster's content begins.
+        end: where it ends.
+        track: the track's number.
+    """
+    time = 0
+    for number, at, size, head in _headers(file, begin, end):
+        found = None
+        if number == TIMESTAMP:
+            time = int.from_bytes(head[:size], "big")
+        elif number == SIMPLE_BLOCK:
+            found = _block(head, at, size, track, time)
+        elif number == GROUP:
+            found = _block_in_group(file, at, at + size, track, time)
+        if found is not None:
+            yield found
+
+
+def _headers(file: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, int, bytes]]:
+    """(number, where the content lies, its size, its beginning) of elements, one after another."""
+    at = begin
+    for _ in range(_MOST_ELEMENTS):
+        if at >= end:
+            return
+        file.seek(at)
+        data = file.read(_HEADER_BYTES)
+        header = _header(data, 0)
+        if header is None or header[1] is None:
+            return
+        number, size, head = header
+        yield number, at + head, size or 0, data[head:]
+        at += head + (size or 0)
+
+
+def _block_in_group(file: BinaryIO, begin: int, end: int, track: int, time: int) -> Block | None:
+    inside = list(_headers(file, begin, end))
+    is_key = all(number != REFERENCE for number, *_ in inside)
+    blocks = (_block(one[3], one[1], one[2], track, time) for one in inside if one[0] == BLOCK)
+    found = next((one for one in blocks if one is not None), None)
+    return None if found is None else replace(found, is_key=is_key)
+
+
+def _block(head: bytes, at: int, size: int, track: int, time: int) -> Block | None:
+    """A block by its header: number of the track, time after the cluster's, flags."""
+    length = 9 - head[0].bit_length() if head and head[0] else 0
+    if not length or len(head) < length + 3:
+        return None
+    number = int.from_bytes(head[:length], "big") & ((1 << 7 * length) - 1)
+    flags = head[length + 2]
+    if number != track or flags & _LACING:
+        return None
+    late = int.from_bytes(head[length : length + 2], "big", signed=True)
+    skipped = length + 3
+    return Block(time + late, bool(flags & _KEY), at + skipped, size - skipped)
+
+
+_LACING, _KEY = 0x06, 0x80
+"""Flags of a block: several packets in it; a key frame."""
 
 
 def crc_element(data: bytes) -> Element:

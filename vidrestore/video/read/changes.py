@@ -131,6 +131,15 @@ class ChangeFinder:
         header = _header(data, self._kind, self._length_bytes)
         return bool(header) and header not in self._known
 
+    def differs(self, data: bytes) -> bool:
+        """Whether the headers of a key frame tell of another format than the last one's.
+
+        Args:
+            data: its beginning, at least.
+        """
+        header = _header(data, self._kind, self._length_bytes)
+        return bool(header) and self._known.get(header) != self._last
+
     def look(self, data: bytes, number: int, at: Fraction) -> None:
         """Look at a key frame.
 

@@ -21,6 +21,7 @@ from vidrestore.video.picture.display import display_of, matrix_of_frame, rotati
 from vidrestore.video.picture.side_data import side_data_names
 from vidrestore.video.read.changes import FormatChange, format_of
 from vidrestore.video.read.clock import Clock
+from vidrestore.video.read.clustered_changes import clustered_changes
 from vidrestore.video.read.damage import is_open_ended, joined_behind
 from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.frame_format import (
@@ -93,6 +94,10 @@ def read_info(
     if name.startswith("mov"):
         first = format_of(frame, stream)
         changes, captioned = indexed_changes(container, stream, path, first)
+    if name.startswith("matroska") and not is_counted:
+        place = container.streams.video.index(stream)
+        changes, is_captioned = clustered_changes(stream, path, place)
+        captioned |= is_captioned
     if joined == "unread":
         info = replace(info, lacks_joined=True)
     beside = info.side_data | ({"A53_CC"} if captioned else set())
