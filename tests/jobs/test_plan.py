@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 from clips import empty_frames, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vidrestore import JobError, Session
 from vidrestore.cli.jobs import jobs
@@ -115,6 +118,24 @@ def test_borders_lie_at_cuts_or_at_the_length() -> None:
     assert plan_segments(pts, base, [240, 390, 391], 10) == [0, 240, 390, 640, 890]
     assert plan_segments([0, 500, 1000], base, [], 1) == [0, 1, 2]
     assert plan_segments([7], base, [], 10) == [0]
+
+
+@given(
+    steps=st.lists(st.integers(1, 40), min_size=1, max_size=80),
+    cuts=st.sets(st.integers(1, 79)),
+    known=st.integers(1, 80),
+)
+def test_a_border_is_known_when_its_frame_comes(
+    steps: list[int], cuts: set[int], known: int
+) -> None:
+    """What comes behind it changes nothing; no segment is longer than asked for."""
+    pts, base = list(accumulate(steps)), Fraction(1, 25)
+    borders = plan_segments(pts, base, sorted(cuts), 4)
+    early = plan_segments(pts[:known], base, sorted(cut for cut in cuts if cut < known), 4)
+    assert early == [border for border in borders if border < known]
+    for first, end in pairwise([*borders, len(pts)]):
+        assert pts[end - 1] - pts[first] < 100
+        assert end == len(pts) or end in cuts or pts[end] - pts[first] >= 100
 
 
 def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
