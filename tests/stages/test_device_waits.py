@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from aligned_faces import aligned, noisy
+from gpu import needs_cuda
 from moving_face import pan
 from torch import Tensor, nn
 
@@ -27,6 +28,7 @@ from vidrestore.models.restorers import network as network_module
 from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.runtime.transfer import Arriving
 from vidrestore.stages._blend_on_device import device_changes
+from vidrestore.stages.blend import blend
 from vidrestore.stages.restore import restore
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.upload import upload
@@ -151,3 +153,30 @@ def test_a_wait_is_found() -> None:
             ask()
     with pytest.raises(AssertionError, match="mixes"), watched.mode:
         values[torch.tensor([0, 2])]
+
+
+@needs_cuda()
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", [*SMALL, "gpen"])
+def test_a_gpu_is_not_waited_for(name: str) -> None:
+    """But for events of batches and frames before, which are over."""
+    options = SMALL.get(name, {"size": 64, "narrow": 0.125})
+    restorer = NetworkRestorer(
+        build(name, **options), size=64, device="cuda", precision="bfloat16", batch_size=4
+    )
+    frames = noisy(aligned(pan(8), 64))
+
+    def changed() -> list[bytes]:
+        sent = list(upload(frames, restorer.device, 64))
+        run = restorer.start_run(style_strength=1.0)
+        steps = temporal_filter(restore(sent, run), TemporalFilterConfig(), on_device=True)
+        done = list(blend(steps, BlendConfig()))
+        return [plane.numpy().tobytes() for frame in done for plane in frame.picture.planes]
+
+    first = changed()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        again = changed()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert again == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import cv2
@@ -20,8 +21,18 @@ def gaussian_blur(pictures: Tensor, sigma: float) -> Tensor:
     """`cv2.GaussianBlur` of (N, C, H, W) float32; beyond the border the picture is mirrored."""
     taps = _gaussian(sigma, pictures.device)
     padded = reflected(pictures, len(taps) // 2).flatten(0, 1)[:, None]
-    across = functional.conv2d(padded, taps[None, None, None, :])
-    return functional.conv2d(across, taps[None, None, :, None]).view_as(pictures)
+    with _float32_convolutions(pictures.device):
+        across = functional.conv2d(padded, taps[None, None, None, :])
+        return functional.conv2d(across, taps[None, None, :, None]).view_as(pictures)
+
+
+def _float32_convolutions(device: torch.device) -> AbstractContextManager[object]:
+    """On CUDA, the same in every run, and without TF32, whose 10 bits would show in fine detail."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
 
 
 def reduced_area(pictures: Tensor, size: int) -> Tensor:
