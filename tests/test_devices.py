@@ -15,11 +15,13 @@ from clips import decoded_planes, face_frames, write_clip
 from gpu import DEVICES, needs_cuda
 
 from vidrestore import Session
+from vidrestore.models.interfaces import CropKey
 from vidrestore.models.load import load_detector
 from vidrestore.models.registry import build
 from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.models.restorers.precision import drawn_face, run_network
 from vidrestore.models.restorers.prepare import Precision
+from vidrestore.models.restorers.style_memory import StyleMemory
 from vidrestore.models.templates import landmark_template
 
 SIZE = 64
@@ -129,3 +131,34 @@ def test_a_batch_that_does_not_fit_is_halved() -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert found.shape == (4, 3, SIZE, SIZE) and free > 0
     assert any("out of memory" in note for note in run.notes)
+
+
+@needs_cuda()
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_graph_gives_the_bits_of_torch(name: str) -> None:
+    """A graph launches the kernels that torch launches one by one, from any stream."""
+    found = []
+    for backend in ("cuda_graph", "eager"):
+        torch.manual_seed(0)
+        network = build(name, **NETWORKS[name])
+        shared = NetworkRestorer(
+            network, size=SIZE, device="cuda", precision="bfloat16", backend=backend
+        )
+        with torch.cuda.stream(torch.cuda.Stream()):
+            found.append([shared(faces(count)) for count in (1, 3, 16, 5, 1)])
+    assert all(map(torch.equal, *found))
+
+
+@needs_cuda()
+@pytest.mark.cuda
+def test_styles_do_not_make_the_host_wait() -> None:
+    memory, codes = StyleMemory(0.9), torch.rand(4, 3, 8, device="cuda")
+    keys = [CropKey(0, number % 2, number // 2) for number in range(4)]
+    memory.steering(keys, "cuda")(codes)
+    memory.commit()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        memory.steering(keys, "cuda")(codes)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

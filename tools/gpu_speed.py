@@ -30,8 +30,10 @@ from vidrestore.jobs.readers import open_reader
 from vidrestore.models.cost import measure_ceiling, measure_cost
 from vidrestore.models.load import load_detector, load_restorer, outline_restorer
 from vidrestore.models.registry import build
-from vidrestore.models.restorers.precision import fast_precision, run_network
+from vidrestore.models.restorers.parts import NetworkParts
+from vidrestore.models.restorers.precision import fast_precision
 from vidrestore.models.restorers.prepare import prepare_for_inference
+from vidrestore.models.runners.backends import Backend
 from vidrestore.models.zoo import find
 from vidrestore.pipeline import tracked_frames
 from vidrestore.runtime.machine import describe_machine
@@ -43,16 +45,22 @@ from vidrestore.stages.upload import upload
 NETWORKS = ("gfpgan-1.4", "gpen-512")
 
 
-def network_speed(name: str, device: torch.device, crops: int, calls: int) -> dict[str, float]:
-    """Faces a second of one network, and its share of the ceiling."""
+def network_speed(
+    name: str, device: torch.device, backend: Backend, crops: int, calls: int
+) -> dict[str, Any]:
+    """Faces a second of one network behind a backend, and its share of the ceiling."""
     [spec] = find(name, "restorer")
     precision = fast_precision(device)
     network = prepare_for_inference(build(spec.arch, **spec.hyperparameters), device, precision)
+    parts = NetworkParts(network, name, 512, backend, device, precision)
     pictures = torch.rand(crops, 3, 512, 512, device=device)
+    begun = time.perf_counter()
+    parts.run(pictures)
+    start_s = time.perf_counter() - begun
     seconds = []
     for _ in range(calls + 2):
         begun = time.perf_counter()
-        run_network(network, pictures)
+        parts.run(pictures)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - begun)
@@ -60,7 +68,9 @@ def network_speed(name: str, device: torch.device, crops: int, calls: int) -> di
     flops = measure_cost(outline, crops=crops, size_px=size_px).flops
     taken = statistics.median(seconds[2:])
     return {
+        "backend": backend,
         "crops": crops,
+        "start_s": start_s,
         "faces_per_s": crops / taken,
         "tflop_per_s": flops / taken / 1e12,
         "share_of_ceiling": flops / taken / measure_ceiling(device),
@@ -112,6 +122,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--crops", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--backends", nargs="+", default=["eager", "cuda_graph", "compiled"])
     parser.add_argument("--calls", type=int, default=10)
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--size", type=int, nargs=2, default=[1920, 1080])
@@ -121,7 +132,11 @@ def main() -> int:
     found: dict[str, Any] = {"machine": describe_machine(), "tests_code": given.tests_code}
     found["ceiling_tflop_per_s"] = measure_ceiling(device) / 1e12
     found["networks"] = {
-        name: [network_speed(name, device, crops, given.calls) for crops in given.crops]
+        name: [
+            network_speed(name, device, backend, crops, given.calls)
+            for backend in given.backends
+            for crops in (given.crops if backend != "compiled" else given.crops[-1:])
+        ]
         for name in NETWORKS
     }
     found["section"] = section_speed(device, min(given.frames, 100), tuple(given.size))

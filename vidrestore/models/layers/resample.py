@@ -127,20 +127,14 @@ def conv_of_doubled(
         (N, O, 2H, 2W), equal to `conv2d(double(x), kernel, bias, padding=1)` but for rounding.
     """
     y = conv_then_filter_doubled(x, transposed, blur, bias)
-    top, bottom, left, right = edges
-    for kernel, edge, beside in ((top, 0, slice(0, 2)), (bottom, -1, slice(-2, None))):
-        line = _beyond_ends(_double_line(x[:, :, edge].transpose(1, 2)))
-        y[:, :, beside] += _pair(_conv_line(line, kernel), 2, edge)
-    for kernel, edge, beside in ((left, 0, slice(0, 2)), (right, -1, slice(-2, None))):
-        line = _double_line(_beyond_ends(x[..., edge].transpose(1, 2)))[:, 1:-1]
-        y[..., beside] += _pair(_conv_line(line, kernel), 3, edge)
+    rows, columns = _ends(x, 2).permute(2, 0, 3, 1), _ends(x, 3).permute(3, 0, 2, 1)
+    first, last = _conv_lines(_beyond_ends(_double_lines(rows)), edges[:2])
+    y[:, :, :2] += first.permute(0, 3, 2, 1)
+    y[:, :, -2:] += last.permute(0, 3, 2, 1)
+    first, last = _conv_lines(_double_lines(_beyond_ends(columns))[:, :, 1:-1], edges[2:])
+    y[..., :2] += first.permute(0, 3, 1, 2)
+    y[..., -2:] += last.permute(0, 3, 1, 2)
     return y
-
-
-def _pair(lines: Tensor, dim: int, edge: int) -> Tensor:
-    """Outermost line and the next to it, (N, 2O, L), side by side along `dim` as they lie there."""
-    both = lines.chunk(2, 1)
-    return torch.stack(both if edge == 0 else both[::-1], dim)
 
 
 def conv_then_filter_doubled(
@@ -174,35 +168,45 @@ def edge_kernels(kernel: Tensor) -> Tensor:
 
     Returns:
         (4, 2O, 3, C) for top, bottom, left and right: the kernels that take the doubled edge to the
-        outermost line of the output (the first O) and to the line next to it.
+        two outermost lines of the output, in the order in which they lie.
     """
     top, row, bottom = (kernel / 4).unbind(2)
     left, column, right = (kernel / 4).unbind(3)
     pairs = (
         (row - top, top),
-        (row - bottom, bottom),
+        (bottom, row - bottom),
         (column - left, left),
-        (column - right, right),
+        (right, column - right),
     )
     return torch.stack([torch.cat(pair).transpose(1, 2) for pair in pairs])
 
 
-def _double_line(line: Tensor) -> Tensor:
-    """Linear interpolation of (N, L, C) to (N, 2L, C); the ends repeat."""
-    before = torch.cat((line[:, :1], line[:, :-1]), 1)
-    after = torch.cat((line[:, 1:], line[:, -1:]), 1)
-    return torch.stack((line.lerp(before, 0.25), line.lerp(after, 0.25)), 2).flatten(1, 2)
+def _ends(x: Tensor, dim: int) -> Tensor:
+    """The first and the last line along `dim`."""
+    if x.shape[dim] > 1:
+        return x[:, :, :: x.shape[2] - 1] if dim == 2 else x[..., :: x.shape[3] - 1]
+    return torch.cat((x, x), dim)
 
 
-def _beyond_ends(line: Tensor) -> Tensor:
-    """Zeros before and after (N, L, C)."""
-    return F.pad(line, (0, 0, 1, 1))
+def _double_lines(lines: Tensor) -> Tensor:
+    """Linear interpolation of (E, N, L, C) to (E, N, 2L, C); the ends repeat."""
+    before = torch.cat((lines[:, :, :1], lines[:, :, :-1]), 2)
+    after = torch.cat((lines[:, :, 1:], lines[:, :, -1:]), 2)
+    return torch.stack((lines.lerp(before, 0.25), lines.lerp(after, 0.25)), 3).flatten(2, 3)
 
 
-def _conv_line(line: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve (N, L + 2, C) with (O, 3, C) to (N, O, L)."""
-    windows = torch.stack((line[:, :-2], line[:, 1:-1], line[:, 2:]), 2)
-    return F.linear(windows.flatten(2), kernel.flatten(1)).transpose(1, 2)
+def _beyond_ends(lines: Tensor) -> Tensor:
+    """Zeros before and after (E, N, L, C)."""
+    return F.pad(lines, (0, 0, 1, 1))
+
+
+def _conv_lines(lines: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor]:
+    """Convolve two edges (2, N, L + 2, C) with (2, 2O, 3, C) to two of (N, L, 2, O)."""
+    n, length = lines.shape[1], lines.shape[2] - 2
+    windows = torch.stack((lines[:, :, :-2], lines[:, :, 1:-1], lines[:, :, 2:]), 3)
+    made = windows.reshape(2, n * length, -1) @ kernels.flatten(2).transpose(1, 2)
+    first, last = made.view(2, n, length, 2, -1)
+    return first, last
 
 
 def _double_along(x: Tensor, dim: int) -> Tensor:

@@ -113,23 +113,28 @@ class UpBlock(nn.Module):
 class DoublingConv(nn.Conv2d):
     """3x3 convolution of the bilinearly doubled input, and LeakyReLU."""
 
+    doubling: Tensor | None
+    """What `freeze` keeps: `transposed_kernel` of the weight."""
     edges: Tensor | None
     """What `freeze` keeps: `edge_kernels` of the weight."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
         self.blur = Filter(gain=4.0, padding=1)
-        self.register_buffer("edges", None, persistent=False)
+        for name in ("doubling", "edges"):
+            self.register_buffer(name, None, persistent=False)
 
     def freeze(self) -> None:
         """Keep what derives from the weight, for inference; the weight must not change then."""
         with torch.no_grad():
+            self.doubling = transposed_kernel(self.weight).contiguous()
             self.edges = edge_kernels(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        transposed = transposed_kernel(self.weight)
-        edges = edge_kernels(self.weight) if self.edges is None else self.edges
-        y = conv_of_doubled(x, transposed, edges, self.blur, self.bias)
+        doubling, edges = self.doubling, self.edges
+        if doubling is None or edges is None:
+            doubling, edges = transposed_kernel(self.weight), edge_kernels(self.weight)
+        y = conv_of_doubled(x, doubling, edges, self.blur, self.bias)
         return F.leaky_relu(y, SLOPE, inplace=True)
 
 
