@@ -57,6 +57,7 @@ _HOMES = {
     "RestoreConfig": "vidrestore.config",
     "RestoreReport": "vidrestore.structs",
     "RestorerRun": "vidrestore.models.interfaces",
+    "RunnerFacts": "vidrestore.models.runners.runner",
     "Session": "vidrestore.session",
     "StreamInfo": "vidrestore.video.read.info",
     "StreamPlan": "vidrestore.video.write.stream_plan",
@@ -125,6 +126,7 @@ __all__ = [
     "RestoreConfig",
     "RestoreReport",
     "RestorerRun",
+    "RunnerFacts",
     "Session",
     "StreamInfo",
     "StreamPlan",
@@ -184,6 +186,7 @@ if TYPE_CHECKING:
     from vidrestore.models.interfaces import CropKey, FaceDetector, FaceRestorer, RestorerRun
     from vidrestore.models.load import load_detector
     from vidrestore.models.restorers.adapt import adapt_restorer
+    from vidrestore.models.runners.runner import RunnerFacts
     from vidrestore.models.zoo import ModelSpec
     from vidrestore.options import Options
     from vidrestore.run import Progress

@@ -31,7 +31,7 @@ def test_each_says_how_far_it_is(tmp_path: Path) -> None:
     (tmp_path / ".vr-file.job").write_text("no folder")
     found = {Path(job.output).name: job for job in list_jobs(tmp_path)}
     assert {name: job.done for name, job in found.items()} == {
-        "a.mp4": "stopped in its analysis",
+        "a.mp4": "no segment restored yet",
         "b.mp4": "2 of 3 segments restored",
     }
     assert found["b.mp4"].source == "in.mp4"

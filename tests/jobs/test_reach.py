@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidrestore.config import resolve_config
-from vidrestore.jobs.reach import reach_before, shot_of, strengths_before
+from vidrestore.jobs.reach import crops_before, shot_of, strengths_before
 
 RATE = Fraction(1, 25)
 TIMES = range(400)
@@ -25,11 +25,12 @@ def test_it_begins_before_what_is_wanted_and_within_the_shots_it_needs(
     frame: int, cuts: list[int], reach: int, batch: int
 ) -> None:
     config = resolve_config(None, {"temporal_filter.reach_frames": reach})
-    found = reach_before(frame, config, batch, TIMES, RATE, cuts)
-    assert 0 <= found.decode_from <= found.crops_from <= frame
-    assert shot_of(found.decode_from, cuts) == shot_of(found.crops_from, cuts)
+    crops_from = crops_before(frame, config, batch, cuts)
+    decode_from = strengths_before(crops_from, config, TIMES, RATE, cuts)
+    assert 0 <= decode_from <= crops_from <= frame
+    assert shot_of(decode_from, cuts) == shot_of(crops_from, cuts)
     longer = resolve_config(config, {"temporal_filter.reach_frames": reach + 2})
-    assert reach_before(frame, longer, batch, TIMES, RATE, cuts).crops_from <= found.crops_from
+    assert crops_before(frame, longer, batch, cuts) <= crops_from
 
 
 def test_the_first_frame_of_a_shot_needs_no_strengths_before_it() -> None:
