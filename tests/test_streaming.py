@@ -112,10 +112,13 @@ def check_start(clip: Path, whole: list[Frame], start: float) -> None:
 
 def test_a_network_does_not_see_where_a_run_begins(clip: Path, tmp_path: Path) -> None:
     network = write_styled_network(tmp_path / "styled.safetensors")
-    options = {"model": network, "config": resolve_config(None, {"restore.batch_size": 2})}
+    coarse = {"detect.size_px": 256, "detect.refine_passes": 0, "detect.rotated": False}
+    config = resolve_config(None, {"restore.batch_size": 2, **coarse})
+    options = {"model": network, "config": config}
     end = (CUTS[0] + 8) / RATE
     whole = list(restore_frames(clip, end=end, **options))
     part = list(restore_frames(clip, start=4 / RATE, end=end, **options))
+    assert all(frame.faces for frame in whole)
     assert_same(part[CUTS[0] - 4 :], whole[CUTS[0] :])
 
 

@@ -23,7 +23,7 @@ from vidrestore.pipeline import restored_frames
 from vidrestore.structs import Frame
 from vidrestore.video.picture.samples import picture_from_rgb, picture_to_rgb
 
-COUNT = 16
+COUNT = 12
 FACE = np.s_[110:360, 220:440]
 
 RGB = NDArray[np.uint8]
