@@ -32,7 +32,8 @@ CODECS = {"x264": "libx264", "ffv1": "ffv1", "prores": "prores_ks"}
 def make_clip(path: Path, seconds: float, pix_fmt: str) -> None:
     """The demo's clip, small, with a tone."""
     demo = path.with_name("demo.mkv")
-    subprocess.run([*COMMAND, "demo", str(demo)], check=True, capture_output=True)
+    if not demo.exists():  # of the encoder before
+        subprocess.run([*COMMAND, "demo", str(demo)], check=True, capture_output=True)
     sound = ("-f", "lavfi", "-i", "sine=frequency=440")
     picture = ("-stream_loop", "-1", "-i", str(demo))
     coding = ("-vf", "scale=160:-2", "-pix_fmt", pix_fmt, "-c:v", "ffv1", "-c:a", "pcm_s16le")
