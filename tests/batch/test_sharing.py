@@ -31,7 +31,7 @@ from vidrestore.jobs.segment import OpenedJob
 from vidrestore.jobs.store import FolderStore
 from vidrestore.video.write.packet_file import PacketFile, PacketFileWriter
 
-OPTIONS = {"job.segment_s": 0.2, "detect.size_px": 96}
+OPTIONS = {"job.segment_s": 0.2, "detect.size_px": 96, "temporal_filter.strength": 0.0}
 
 
 @pytest.fixture
