@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidrestore.batch import attempt as attempt_module
-from vidrestore.batch.attempt import Here, Sessions
+from vidrestore.batch.attempt import Here
 from vidrestore.batch.film import Film
 from vidrestore.batch.helper import Helper
 from vidrestore.batch.local import run_local
 from vidrestore.batch.overview import Overview
+from vidrestore.batch.sessions import Sessions
 from vidrestore.batch.sharing import choose_start, is_shared
 from vidrestore.batch.state import Attempt, BatchFolder, Video
 from vidrestore.batch.worker import Worker
