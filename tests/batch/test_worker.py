@@ -165,8 +165,8 @@ def test_what_is_not_the_videos_fault_is_no_attempt(
 
 
 def test_edited_tracks_are_taken(folder: BatchFolder) -> None:
-    from vidrestore.batch.attempt import Sessions
     from vidrestore.batch.preview import preview_video
+    from vidrestore.batch.sessions import Sessions
 
     sheet = preview_video(folder, folder.settings(), only(folder), Sessions())
     assert sheet.read_bytes()[:2] == b"\xff\xd8"

@@ -10,18 +10,17 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vidrestore.batch.film import Film, Restored, config_of_work
 from vidrestore.batch.leases import Lease, LeaseLostError
+from vidrestore.batch.sessions import Sessions
 from vidrestore.batch.sharing import SharedVideo, is_shared, is_wanted
 from vidrestore.batch.state import BatchFolder, Video, read_json, write_json
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import JobError, VideoWriteError, VidRestoreError
 from vidrestore.job import Job, make_job
-from vidrestore.jobs.networks import Networks
 from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.segment import OpenedJob
 from vidrestore.records.fixity import sha256_of
@@ -32,12 +31,10 @@ from vidrestore.run import Progress, can_be_stopped, run_job
 from vidrestore.runtime.cpu_threads import limit_threads
 from vidrestore.runtime.output_file import publish
 from vidrestore.runtime.utc import utc_now
-from vidrestore.session import Session, networks_of
 from vidrestore.structs import Frame, RestoreReport
 
 __all__ = [
     "Here",
-    "Sessions",
     "describe_failure",
     "is_full",
     "keep",
@@ -46,42 +43,10 @@ __all__ = [
     "restore_claimed",
 ]
 
-_OF_NETWORKS = {"restore": ("noise", "measure_noise", "conceal_defects"), "detect": ("detector",)}
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _LOOK_EVERY_S = 1.0
 _LEAST_SHARED_SEGMENTS = 2
 """Less than these are not worth going over to segments for."""
-
-
-class Sessions:
-    """The session of a worker: networks stay loaded from video to video while they are the same."""
-
-    def __init__(self) -> None:
-        self._session: Session | None = None
-        self._key: dict[str, Any] | None = None
-
-    def get(self, config: RestoreConfig) -> Session:
-        """A session whose networks are those of `config`."""
-        of_run = set(_OF_NETWORKS["restore"])
-        key = config.restore.model_dump(exclude=of_run) | {
-            "detector": config.detect.detector,
-            "detector_backend": config.detect.backend,
-            "device": config.run.device,
-        }
-        if self._session is None or key != self._key:
-            self.close()
-            self._session, self._key = Session(config), key
-        return self._session
-
-    def loader(self, config: RestoreConfig) -> Callable[[RestoreConfig], Networks]:
-        """What gives those networks for a run."""
-        return partial(networks_of, self.get(config))
-
-    def close(self) -> None:
-        """Let go of the networks."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
 
 
 def restore_claimed(

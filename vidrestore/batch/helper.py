@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vidrestore.batch.attempt import Sessions
+from vidrestore.batch.sessions import Sessions
 from vidrestore.batch.sharing import SharedVideo, is_shared, want
 from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.config import RestoreConfig

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vidrestore.batch.attempt import Sessions
+from vidrestore.batch.sessions import Sessions
 from vidrestore.batch.state import BatchFolder, Settings, Video
 from vidrestore.config import resolve_config
 from vidrestore.datasets.images import encode_jpeg

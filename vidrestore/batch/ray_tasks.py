@@ -26,8 +26,8 @@ from vidrestore.runtime.extras import require_extra
 from vidrestore.structs import RestoreReport
 
 if TYPE_CHECKING:
-    from vidrestore.batch.attempt import Sessions
     from vidrestore.batch.film import Film
+    from vidrestore.batch.sessions import Sessions
 
 __all__ = ["run_ray"]
 
@@ -208,7 +208,7 @@ class _Driver(Worker):
 @cache
 def _sessions() -> Sessions:
     """The networks of this process."""
-    from vidrestore.batch.attempt import Sessions
+    from vidrestore.batch.sessions import Sessions
 
     return Sessions()
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from vidrestore.batch.attempt import (
     Here,
-    Sessions,
     describe_failure,
     is_full,
     published_record,
@@ -28,6 +27,7 @@ from vidrestore.batch.attempt import (
 )
 from vidrestore.batch.helper import Helper
 from vidrestore.batch.leases import Lease, LeaseLostError
+from vidrestore.batch.sessions import Sessions
 from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_json
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import OutputInUseError

@@ -246,8 +246,8 @@ def _tell_refused(planned: Planned) -> None:
 
 
 def _preview(folder: BatchFolder) -> None:
-    from vidrestore.batch.attempt import Sessions
     from vidrestore.batch.preview import preview_video
+    from vidrestore.batch.sessions import Sessions
     from vidrestore.errors import VidRestoreError
 
     settings, sessions = folder.settings(), Sessions()
