@@ -282,6 +282,7 @@ def test_a_part_of_a_cut_file_misses_only_what_it_lacks(tmp_path: Path, suffix: 
     frames, _, is_damaged = restored(source, tmp_path / f"early{suffix}", end=1.0)
     assert (frames, is_damaged) == (25, False)
     frames, notes, is_damaged = restored(whole, tmp_path / f"intact{suffix}", start=1.0, end=3.6)
+    notes = [note for note in notes if "AVI has no times" not in note]
     assert (frames, notes, is_damaged) == (65, [], False)
     with pytest.raises(VideoDecodeError, match="--keep-damaged"):
         restored(source, tmp_path / f"late{suffix}", start=1.0, end=3.6)

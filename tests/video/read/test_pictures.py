@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -83,6 +86,30 @@ def test_other_streams_are_discarded_where_nobody_counts_them(tmp_path: Path) ->
         ledger = new_ledger(container, info, window_of(info, None, None))
         assert {packet.stream.index for packet in ledger.packets([stream])} == {stream.index}
         assert ledger.streams[1].packets == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "given_times"),
+    [
+        ([0, 40, 80, 80, 120, 160], [0, 40, 80, 100, 120, 160]),
+        ([0, 40, 200, 80, 240, 280], [0, 40, 200, 220, 240, 280]),
+        ([0, 40, 80, 0, 40, 80, 120], [0, 40, 80, 120, 160, 200, 240]),  # a part doubled
+    ],
+)
+def test_one_wrong_time_moves_no_other_picture(
+    tmp_path: Path, times: list[int], given_times: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(tmp_path / "in.mkv", codec="mjpeg", pix_fmt="yuvj420p", pts=range(len(times)))
+    real = PictureStream.decoded
+
+    def wrong(self: PictureStream, *args: Any) -> Iterator[Any]:
+        for (decoder, decoded), pts in zip(real(self, *args), times, strict=True):
+            yield decoder, replace(decoded, pts=pts)
+
+    monkeypatch.setattr(PictureStream, "decoded", wrong)
+    pictures, found = given(path)
+    assert [one.pts for one in found] == given_times
+    assert pictures.shifted == sum(a != b for a, b in zip(times, given_times, strict=True))
 
 
 def test_the_rate_tells_the_step(tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ def _stream_line(stream: StreamInfo) -> str:
 
 def _output_line(info: VideoInfo) -> str:
     suffix = info.path.suffix.lower()
+    if info.sequence is not None:
+        ending = info.sequence.ending
+        return f"pictures as these ({ending}) in another folder, or a video, such as .mkv (ffv1)"
     if info.auto_codec:
         return f"{info.auto_codec} in {suffix} (codec auto)"
     if suffix not in CONTAINERS:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 import av
 from av.container import InputContainer
@@ -107,11 +108,15 @@ class PictureStream:
         last: int | None = None
         step = nominal_step(self.info)
         joins = deque(round(one.at_s / self.info.time_base) for one in self.info.clock.joins)
-        for one in self._filled(container, stream):
+        items, ahead = self._filled(container, stream), deque[_Untimed]()
+        while (one := ahead.popleft() if ahead else next(items, None)) is not None:
             pts, silent = one.pts, one.silent
-            if pts is None or (last is not None and pts <= last):
-                self.shifted += pts is not None
+            if pts is None:
                 pts = 0 if last is None else last + step
+            elif last is not None and pts <= last:
+                self.shifted += 1
+                ahead.extend(islice(items, 1 - len(ahead)))
+                pts = last + _late_step(last, ahead[0].pts if ahead else None, step)
             if joins and pts >= joins[0]:  # what lies before the join is no gap
                 joins.popleft()
                 silent = (*silent, pts - step)
@@ -272,6 +277,15 @@ def new_ledger(container: InputContainer, info: VideoInfo, window: Window) -> Le
     """Begin an account of the packets of a window."""
     from_start = window.first_s is None
     return Ledger(container, info.path, from_start=from_start, end_s=window.end_s, clock=info.clock)
+
+
+def _late_step(last: int, following: int | None, step: int) -> int:
+    """Ticks from a picture to one whose time is before it.
+
+    Where a single time is wrong, those after it stay as they are; so it goes half way to the next.
+    """
+    room = step if following is None or following <= last else min(step, (following - last) // 2)
+    return room or step
 
 
 def nominal_step(info: VideoInfo) -> int:

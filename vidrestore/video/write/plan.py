@@ -175,6 +175,11 @@ def _settle(
             f"12 bits as decoded ({info.pix_fmt}) are rounded to the 10 that {choice.codec} "
             "writes; --codec ffv1 keeps them"
         )
+    if container.muxer == "avi" and choice.codec in ("libx264", "libx265"):
+        notes.append(
+            "AVI has no times for pictures in H.264 and HEVC, so that some players show them a "
+            "frame late; .mkv and .mp4 have"
+        )
     notes += wanted.notes
     notes += picture_losses(info, choice.codec, container.muxer, through_pipe=not is_ours)
     notes += tag_losses(info, container.muxer)
