@@ -153,11 +153,18 @@ def test_the_section_is_on_the_device_of_the_network_or_says_why_not() -> None:
         assert device is None and why is not None and words in why
 
 
+def test_why_the_host_does_it_is_a_note_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vidrestore.pipeline, "section_device", lambda run, config: (None, "why"))
+    restorer = NetworkRestorer(nn.Identity(), size=64, precision="as is")
+    found, run = chain(moving_face(pan(1)), restorer, resolve_config(None, {}))
+    assert run.notes == ["why"] and found[0].faces[0].crop is not None
+
+
 @needs_cuda()
 @pytest.mark.cuda
 @pytest.mark.parametrize("name", ["yuv420p", "yuv420p10le", "yuv422p10le", "nv12", "gray"])
 def test_the_chain_of_a_gpu_gives_the_pictures_of_the_host(name: str) -> None:
-    frames, config = moving_face(pan(12), format=name), resolve_config(None, {})
+    frames, config = moving_face(pan(6), format=name), resolve_config(None, {})
     wanted, _ = chain(frames, embedded(), config)
     for _ in range(2):
         restorer = load_restorer("embedded", device="cuda", precision="float32")

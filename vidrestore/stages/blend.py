@@ -34,8 +34,10 @@ from vidrestore.video.picture.samples import Rect, luma_region, region_to_rgb
 
 __all__ = ["blend", "face_changes", "face_mask"]
 
-_BEHIND_FRAMES = 4
-"""Frames that wait for their changed samples to come from a device, which works on meanwhile."""
+_BEHIND_FRAMES = 16
+"""Frames that wait for their changed samples to come from a device, which works on meanwhile: the
+network's next batch comes before them there, and to wait for it would leave the device without
+work."""
 
 
 def blend(

@@ -102,7 +102,7 @@ class _Shot:
         return iter(())
 
     def _sent(self, face: Face, picture: Picture, small: dict[int, npt.NDArray[np.uint8]]) -> Face:
-        """A face with its flows, on the device but for its alignment; notes its reduced crop."""
+        """A face with what it needs on the device; adds its reduced crop to `small`."""
         flows = None
         if self._with_flows:
             own = small[face.track_id] = _reduced(face, picture, self._size)
