@@ -81,6 +81,8 @@ def test_a_made_clip_has_as_many_faces_as_are_asked_for(size: tuple[int, int], f
     [
         ([], "name an INPUT"),
         (["clip.mp4", "--synthetic", "64x64"], "name an INPUT"),
+        (["clip.mp4", "--choose"], "name an INPUT"),
+        (["--choose", "--model", "debug", "--device", "cpu"], "nothing to choose"),
         (["--synthetic", "64"], "WIDTHxHEIGHT"),
         (["--synthetic", "65x64"], "even numbers"),
         (["--synthetic", "64x64", "--devices", "cpu,tpu9"], "tpu9"),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from clips import face_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -18,7 +19,9 @@ from vidrestore.geometry import box_iou
 from vidrestore.models.detectors.compact import CompactFaceDetector
 from vidrestore.models.detectors.suppression import detections_from_candidates
 from vidrestore.models.interfaces import FaceDetector
+from vidrestore.models.load import load_detector
 from vidrestore.models.nets.compact_detector import CompactDetector, cell_centres, fold_batch_norms
+from vidrestore.models.runners.backends import Backend
 from vidrestore.models.weights.checkpoint import fill, read
 
 WEIGHTS = Path(str(files("vidrestore.models") / "embedded" / "detector.safetensors"))
@@ -144,3 +147,23 @@ def test_any_size_is_taken(detector: CompactFaceDetector, size: tuple[int, int])
     (found,) = detector(torch.full((1, 3, *size), 0.4))
     assert found.boxes_xyxy.shape == (len(found), 4)
     assert found.landmarks.shape == (len(found), 5, 2)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "compiled"])
+def test_every_backend_finds_the_faces_that_torch_finds(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend != "compiled":
+        pytest.importorskip(backend)
+    monkeypatch.setenv("VIDRESTORE_HOME", str(tmp_path))
+    scene = torch.from_numpy(face_frames(1)[0]).permute(2, 0, 1)[None] / 255
+    eager, other = (
+        load_detector("embedded", device="cpu", backend=one) for one in ("eager", backend)
+    )
+    assert other.facts.backend == backend  # type: ignore[attr-defined]
+    for images in (scene, scene[..., :200], scene.expand(2, -1, -1, -1)):
+        for found, wanted in zip(other(images), eager(images), strict=True):
+            assert len(found) == len(wanted)
+            np.testing.assert_allclose(found.landmarks, wanted.landmarks, atol=0.01)
+            np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)

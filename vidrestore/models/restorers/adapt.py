@@ -49,7 +49,6 @@ def adapt_restorer(
     batch_size: int = 0,
     device: torch.device | str | None = None,
     name: str | None = None,
-    facts: RunnerFacts | None = None,
 ) -> FaceRestorer:
     """Make a restorer of any network that restores aligned face crops.
 
@@ -69,7 +68,6 @@ def adapt_restorer(
         device: where a callable wants its crops; None for the CPU. A module's is where its weights
             are.
         name: what reports call it; None for the name of its class or function.
-        facts: what reports say of the backend that computes it; None for torch, eagerly.
 
     Raises:
         ModelError: an argument has a value that no network has.
@@ -88,7 +86,6 @@ def adapt_restorer(
         device=home,
         precision="as is",
         batch_size=batch_size,
-        facts=facts,
     )
 
 
@@ -118,6 +115,11 @@ class ForeignNetwork(nn.Module):
             known = nearest(str(channels).lower(), CHANNELS) or f"; known: {', '.join(CHANNELS)}"
             raise ModelError(f"channels: unknown order {channels!r}{known}")
         self._is_bgr = channels == "bgr"
+
+    @property
+    def facts(self) -> RunnerFacts | None:
+        """What computes the network, if it says so."""
+        return getattr(self._call[0], "facts", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the network.

@@ -71,7 +71,6 @@ class NetworkRestorer:
             leaves the network as it is given.
         batch_size: crops in every call of the network; 0 picks numbers for the device.
         backend: what computes the network; None for the default of the device.
-        facts: what reports say of the backend, for a network that hides another one's.
         original: gives the network anew, for faces that a shorter format gave no valid numbers;
             without it, the weights as they were rounded to that format serve.
     """
@@ -87,11 +86,9 @@ class NetworkRestorer:
         precision: Precision | Literal["auto", "as is"] = "auto",
         batch_size: int = 0,
         backend: Backend | None = None,
-        facts: RunnerFacts | None = None,
         original: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.name = name
-        self._facts = facts
         self._original = original
         self.size = size
         named = isinstance(template, str)
@@ -147,7 +144,8 @@ class NetworkRestorer:
     @property
     def facts(self) -> RunnerFacts:
         """What computes the network, for plans and reports."""
-        return self._facts or self.parts.facts
+        told = getattr(self.network, "facts", None)
+        return told if isinstance(told, RunnerFacts) else self.parts.facts
 
     @property
     def takes_fresh_noise(self) -> bool:

@@ -86,7 +86,6 @@ def load_onnx(
             channels=channels or told.get("channels", "rgb"),  # type: ignore[arg-type]
             batch_size=_batch_size(network, file, batch_size),
             name=str(path),
-            facts=RunnerFacts("onnxruntime", version_of("onnxruntime"), network.precision),
         )
     except WeightsError:
         raise
@@ -113,7 +112,8 @@ class _OnnxNetwork:
         self.batch_size, self.size = self._checked(self._input, "takes")
         self._checked(self._output, "gives")
         self._format = _FORMATS[self._input.type]
-        self.precision: Precision = "float16" if self._format == np.float16 else "float32"
+        precision: Precision = "float16" if self._format == np.float16 else "float32"
+        self.facts = RunnerFacts("onnxruntime", version_of("onnxruntime"), precision)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the network on (N, 3, S, S) float32; gives the format of the file."""
