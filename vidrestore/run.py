@@ -108,8 +108,7 @@ def run_job(
             each(frame)
 
     if source is None and sink is None and can_be_stopped(job):
-        seen = _Seen(job, progress)
-        callbacks = Callbacks(take, seen.add, tell or _ignore)
+        callbacks = Callbacks(take, _counter(job, progress), tell or (lambda _: None))
         whole = restore_whole(job, load, clock, callbacks)
         if samples is not None:
             samples.join(whole.joined.samples)
@@ -202,36 +201,26 @@ def make_report(
     )
 
 
-def _ignore(_: object) -> None:
-    """Do nothing."""
-
-
 def can_be_stopped(job: Job) -> bool:
     """Whether what is done is stored, so that the job can go on after it was stopped."""
-    is_file = job.info.sequence is None and _writes_file(job)
-    is_named = job.model is not None and job.detector is not None
-    return is_file and is_named and not job.config.job.no_resume
-
-
-def _writes_file(job: Job) -> bool:
-    """Whether a video is written, by the program itself."""
+    config, is_named = job.config, job.model is not None and job.detector is not None
     is_video = job.output is not None and job.output.container is not SEQUENCE
-    return is_video and job.config.encode.sink == "file"
+    is_file = is_video and job.info.sequence is None and config.encode.sink == "file"
+    return is_file and is_named and not config.job.no_resume
 
 
-class _Seen:
-    """Progress of a run that may go on with what was stored."""
+def _counter(job: Job, progress: Callable[[Progress], None] | None) -> Callable[[int, int], None]:
+    """What takes how many frames are done, and were before the run; it tells of progress."""
+    begun: float | None = None
 
-    def __init__(self, job: Job, progress: Callable[[Progress], None] | None) -> None:
-        self._job, self._progress = job, progress
-        self._begun: float | None = None
+    def add(frames: int, before: int) -> None:
+        nonlocal begun
+        begun = begun or time.perf_counter()
+        if progress is not None:
+            seconds = time.perf_counter() - begun
+            progress(_progress(frames, job.expected_frames, seconds, before))
 
-    def add(self, frames: int, before: int) -> None:
-        """Take how many frames are done, and were before the run."""
-        self._begun = self._begun or time.perf_counter()
-        if self._progress is not None:
-            seconds = time.perf_counter() - self._begun
-            self._progress(_progress(frames, self._job.expected_frames, seconds, before))
+    return add
 
 
 def _straight(

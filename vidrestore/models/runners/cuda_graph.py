@@ -122,7 +122,8 @@ def capture(
                 function()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        # The detector may allocate in another thread meanwhile, which is no fault of the capture.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             outputs = function()
     return graph.replay, outputs, pool or graph.pool()
 
