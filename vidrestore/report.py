@@ -9,10 +9,13 @@ from typing import Any
 
 from vidrestore.config import RestoreConfig
 from vidrestore.errors import ModelError
+from vidrestore.job import Job
+from vidrestore.runtime.memory import peak_memory_mib
+from vidrestore.runtime.printable import well_formed
 from vidrestore.runtime.words import counted
-from vidrestore.structs import FaceRecord, Frame
+from vidrestore.structs import FaceRecord, Frame, RestoreReport
 
-__all__ = ["Tally", "check_failures"]
+__all__ = ["Done", "Tally", "check_failures", "make_report"]
 
 
 _SCANS = {
@@ -171,3 +174,71 @@ def check_failures(tally: Tally, config: RestoreConfig) -> None:
             f"the network gave no valid numbers for {tally.faces_failed} of "
             f"{counted(tried, 'face')}; try --restore.precision float32 or another --model"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a run."""
+
+    tally: Tally
+    model: str
+    detector: str
+    backends: dict[str, dict[str, str]]
+    """What computes each network; see `RestoreReport`."""
+    device: str
+    """Torch's name of it."""
+    peak_device_memory_mib: float
+    frames: int
+    """Restored by this run."""
+    working_s: float
+    """Seconds that these took, loading excluded."""
+    codec: str
+    notes: tuple[str, ...]
+    damaged: bool
+
+
+def make_report(
+    job: Job, done: Done, seconds: float, stage_seconds: Mapping[str, float]
+) -> RestoreReport:
+    """The report of a run that ended.
+
+    Args:
+        job: of the run.
+        done: what came of it.
+        seconds: that it took.
+        stage_seconds: the same of each stage.
+    """
+    config, tally = job.config, done.tally
+    destination = None if job.output is None else job.output.destination
+    return RestoreReport(
+        source=well_formed(str(job.source)),
+        output="" if destination is None else well_formed(str(destination)),
+        model=done.model,
+        detector=done.detector,
+        device=done.device,
+        backends=done.backends,
+        codec=done.codec,
+        frames=tally.frames,
+        faces=tally.faces,
+        faces_left_alone=tally.faces_left_alone,
+        faces_beyond_limit=tally.faces_beyond_limit,
+        faces_failed=tally.faces_failed,
+        frames_detected=tally.frames_detected,
+        frames_repaired=len(tally.repaired_s),
+        repaired_s=tuple(tally.repaired_s),
+        seconds=seconds,
+        frames_per_s=done.frames / max(done.working_s, 1e-9),
+        stage_seconds={name: round(value, 4) for name, value in stage_seconds.items()},
+        peak_memory_mib=peak_memory_mib(),
+        peak_device_memory_mib=done.peak_device_memory_mib,
+        tracks=tally.records(),
+        cuts=tuple(tally.cuts),
+        scans=dict(tally.scans),
+        notes=_unique(*job.warnings, *tally.notes(), *done.notes),
+        damaged=done.damaged,
+        config=config.record(),
+    )
+
+
+def _unique(*notes: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(notes))

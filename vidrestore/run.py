@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,8 +26,7 @@ from vidrestore.jobs.writers import straight_writer
 from vidrestore.models.interfaces import FaceDetector
 from vidrestore.models.load import peak_device_memory_mib, resolve_device
 from vidrestore.pipeline import restored_frames, tracked_frames
-from vidrestore.report import Tally, check_failures
-from vidrestore.runtime.memory import peak_memory_mib
+from vidrestore.report import Done, Tally, check_failures, make_report
 from vidrestore.runtime.output_file import after_writing
 from vidrestore.runtime.printable import well_formed
 from vidrestore.runtime.stage_clock import StageClock
@@ -42,12 +41,10 @@ from vidrestore.video.write.sink import FrameSink
 from vidrestore.visual.before_after import Preview
 
 __all__ = [
-    "Done",
     "Progress",
     "can_be_stopped",
     "give_frames",
     "inspect_job",
-    "make_report",
     "open_writer",
     "run_job",
     "single_frame",
@@ -135,70 +132,6 @@ def run_job(
         with after_writing(*([] if destination is None else [destination])):
             best.save(Path(preview), inputs=job.inputs, overwrite=config.encode.overwrite)
     return make_report(job, done, seconds, clock.seconds())
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of a run."""
-
-    tally: Tally
-    model: str
-    detector: str
-    backends: dict[str, dict[str, str]]
-    """What computes each network; see `RestoreReport`."""
-    device: str
-    """Torch's name of it."""
-    peak_device_memory_mib: float
-    frames: int
-    """Restored by this run."""
-    working_s: float
-    """Seconds that these took, loading excluded."""
-    codec: str
-    notes: tuple[str, ...]
-    damaged: bool
-
-
-def make_report(
-    job: Job, done: Done, seconds: float, stage_seconds: Mapping[str, float]
-) -> RestoreReport:
-    """The report of a run that ended.
-
-    Args:
-        job: of the run.
-        done: what came of it.
-        seconds: that it took.
-        stage_seconds: the same of each stage.
-    """
-    config, tally = job.config, done.tally
-    destination = None if job.output is None else job.output.destination
-    return RestoreReport(
-        source=well_formed(str(job.source)),
-        output="" if destination is None else well_formed(str(destination)),
-        model=done.model,
-        detector=done.detector,
-        device=done.device,
-        backends=done.backends,
-        codec=done.codec,
-        frames=tally.frames,
-        faces=tally.faces,
-        faces_left_alone=tally.faces_left_alone,
-        faces_beyond_limit=tally.faces_beyond_limit,
-        faces_failed=tally.faces_failed,
-        frames_detected=tally.frames_detected,
-        frames_repaired=len(tally.repaired_s),
-        repaired_s=tuple(tally.repaired_s),
-        seconds=seconds,
-        frames_per_s=done.frames / max(done.working_s, 1e-9),
-        stage_seconds={name: round(value, 4) for name, value in stage_seconds.items()},
-        peak_memory_mib=peak_memory_mib(),
-        peak_device_memory_mib=done.peak_device_memory_mib,
-        tracks=tally.records(),
-        cuts=tuple(tally.cuts),
-        scans=dict(tally.scans),
-        notes=_unique(*job.warnings, *tally.notes(), *done.notes),
-        damaged=done.damaged,
-        config=config.record(),
-    )
 
 
 def can_be_stopped(job: Job) -> bool:
@@ -360,7 +293,3 @@ def _progress(frames: int, total: int | None, seconds: float, before: int = 0) -
     if total is not None and frames > before:
         left = max(0, total - frames) / max(speed, 1e-9)
     return Progress(frames, total, speed, left)
-
-
-def _unique(*notes: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(notes))

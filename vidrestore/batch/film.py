@@ -30,7 +30,7 @@ from vidrestore.jobs.plan import check_plan, plan_of
 from vidrestore.jobs.samples import FaceSamples
 from vidrestore.jobs.space import check_space, estimate_bytes
 from vidrestore.jobs.store import FolderStore, job_folder
-from vidrestore.run import Done, make_report
+from vidrestore.report import Done, make_report
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.structs import RestoreReport
 
