@@ -161,8 +161,18 @@ def _output(job: Job) -> str:
         given = job.config.encode.ffmpeg_args or "no arguments"
         return f"{job.output.destination}: {job.output.codec} through FFmpeg ({given})"
     kind = "lossless" if job.output.codec in LOSSLESS_ENCODERS else "lossy"
+    if kind == "lossless" and _becomes_rgb(job.filtered.pix_fmt, job.output.pix_fmt):
+        kind = "lossless once converted"
     why = f"{kind}, {job.output.why}" if job.output.why else kind
     return f"{job.output.destination}: {job.output.codec}, {job.output.pix_fmt} ({why})"
+
+
+def _becomes_rgb(decoded: str, written: str) -> bool:
+    """Whether YUV is written as RGB, which rounds its samples."""
+    import av
+
+    before, after = av.VideoFormat(decoded), av.VideoFormat(written)
+    return after.is_rgb and not before.is_rgb and len(before.components) > 2
 
 
 def _first_line(job: Job) -> str:
