@@ -291,6 +291,7 @@ class Session:
         *,
         each: Callable[[Frame], None] | None = None,
         progress: Callable[[Progress], None] | None = None,
+        watch: Callable[[float], None] | None = None,
         **options: Unpack[Options],
     ) -> Tracks:
         """Find and track the faces of a video as `video` does, and restore nothing.
@@ -299,6 +300,8 @@ class Session:
             src: the video.
             each: called with each frame, whose faces are tracked, aligned and gated.
             progress: called after each frame.
+            watch: called with the share that was read of a video without an index, which takes
+                long, before the first frame.
             options: see `Options`.
 
         Returns:
@@ -310,7 +313,12 @@ class Session:
         """
         config, _ = self._of_run(None, options)
         job = make_job(
-            src, None, config, own_restorer=True, own_detector=self._own_detector is not None
+            src,
+            None,
+            config,
+            own_restorer=True,
+            own_detector=self._own_detector is not None,
+            watch=watch,
         )
         return inspect_job(job, self.detector, each=each, progress=progress)
 

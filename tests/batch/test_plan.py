@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from batches import planned, settings_of
+from videos import make_video
 
 from vidrestore.batch.plan import plan_batch
 from vidrestore.batch.state import BatchFolder, Video
@@ -74,6 +75,20 @@ def test_a_wrong_manifest_names_its_line(
     with pytest.raises(UsageError) as told:
         planned(tmp_path / "out", tmp_path / "list.csv")
     assert words in str(told.value)
+
+
+def test_planning_tells_how_far_opening_is(
+    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidrestore.video.read.survey._WATCHED", 10)
+    tree(tmp_path / "in", clip, "a.mkv")
+    make_video(tmp_path / "in" / "b.ts", codec="mpeg2video", size=(64, 48), pts=range(25))
+    seen: list[tuple[float, int]] = []
+    settings = settings_of(tmp_path / "in")
+    plan_batch(BatchFolder(tmp_path / "out"), settings, {}, lambda *now: seen.append(now))
+    done = [one[0] for one in seen]
+    assert {one[1] for one in seen} == {2} and done == sorted(done)
+    assert done[0] == 0 and done[-1] == 2 and sum(1 < one < 2 for one in done) > 1
 
 
 def test_what_is_missing_exists_or_collides_is_told(tmp_path: Path, clip: bytes) -> None:

@@ -11,6 +11,7 @@ import cv2
 import pytest
 from clips import face_frames, frame_times, write_clip
 from quick import QUICK_ARGUMENTS
+from videos import make_video
 
 import vidrestore
 from vidrestore.cli import main
@@ -62,6 +63,20 @@ def test_probe(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["probe", str(clip)]) == 0
     said = capsys.readouterr().out
     assert "320" in said and "h264" in said and "yuv420p" in said
+
+
+def test_inspect_tells_how_far_opening_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidrestore.cli.progress._SAID_EVERY_S", 0.0)
+    monkeypatch.setattr("vidrestore.video.read.survey._WATCHED", 10)
+    source = make_video(tmp_path / "in.ts", codec="mpeg2video", size=(64, 48), pts=range(25))
+    arguments = ["--out", str(tmp_path / "t.json"), "--end", "0.1", "--progress", "json"]
+    assert main(["inspect", str(source), *arguments, *QUICK_ARGUMENTS[2:-2]]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    shares = [one["share"] for one in told if one.get("step") == "opening"]
+    assert len(shares) > 1 and shares == sorted(shares) and shares[-1] > 0.5
+    assert told[-1]["frames"] > 1
 
 
 def test_a_file_named_like_a_command(

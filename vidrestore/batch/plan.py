@@ -48,7 +48,7 @@ def plan_batch(
     folder: BatchFolder,
     settings: Settings,
     short_names: Mapping[str, str],
-    step: Callable[[int, int], None] = lambda done, total: None,
+    step: Callable[[float, int], None] = lambda done, total: None,
 ) -> Planned:
     """Make a batch, or add what is new to it, and look at every new video.
 
@@ -56,7 +56,8 @@ def plan_batch(
         folder: of the batch.
         settings: what is asked for.
         short_names: of options in manifests.
-        step: called with (videos looked at, all new ones).
+        step: called with (videos looked at, all new ones); the share that was read of a video
+            without an index, which takes long, counts.
 
     Raises:
         UsageError: two outputs have one name, or the batch has other options.
@@ -84,7 +85,7 @@ def plan_new(
     folder: BatchFolder,
     settings: Settings,
     videos: Sequence[Video],
-    step: Callable[[int, int], None] = lambda done, total: None,
+    step: Callable[[float, int], None] = lambda done, total: None,
 ) -> Planned:
     """Look at videos and add those that the batch does not have; see `plan_batch`."""
     known = set(folder.ids())
@@ -92,7 +93,11 @@ def plan_new(
     wanted = [video for video in videos if video.id not in known]
     for number, video in enumerate(wanted):
         step(number, len(wanted))
-        looked, size = _look(folder, settings, video)
+
+        def watch(share: float, before: int = number) -> None:
+            step(round(before + share, 2), len(wanted))
+
+        looked, size = _look(folder, settings, video, watch)
         new.append(looked)
         needed += size
     step(len(wanted), len(wanted))
@@ -198,13 +203,15 @@ def _check_outputs(folder: BatchFolder, config: RestoreConfig, videos: Sequence[
         )
 
 
-def _look(folder: BatchFolder, settings: Settings, video: Video) -> tuple[Video, int]:
+def _look(
+    folder: BatchFolder, settings: Settings, video: Video, watch: Callable[[float], None]
+) -> tuple[Video, int]:
     """The video as it will be written, and about its size; one that is refused says why."""
     growing = folder.work_path(video)
     growing.parent.mkdir(parents=True, exist_ok=True)
     try:
         config = resolve_config(folder.config_of(video, settings), {"encode.overwrite": True})
-        job = make_job(video.source, growing, config)
+        job = make_job(video.source, growing, config, watch=watch)
     except VidRestoreError as error:
         told = str(error).replace(str(growing), video.output)
         return replace(video, warnings=(told,)), 0

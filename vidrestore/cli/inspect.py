@@ -20,7 +20,7 @@ from vidrestore.cli.options import (
     verbose_option,
 )
 from vidrestore.cli.outputs import overwrite_option
-from vidrestore.cli.progress import progress_option, show_progress
+from vidrestore.cli.progress import progress_option, show_opening, show_progress
 from vidrestore.cli.terminal import echo
 from vidrestore.config import dotted_fields, resolve_config
 from vidrestore.runtime.output_file import after_writing, check_outputs, write_whole
@@ -102,9 +102,10 @@ def inspect(
             for viewer in viewers:
                 viewer.add(frame)
 
-        callback = stack.enter_context(show_progress(progress))
         session = stack.enter_context(Session(config))
-        tracks = session.inspect(source, each=show, progress=callback)
+        watch = stack.enter_context(show_opening(progress))
+        callback = stack.enter_context(show_progress(progress))
+        tracks = session.inspect(source, each=show, progress=callback, watch=watch)
     written = [] if video is None else [video]
     with after_writing(*written):
         write_whole(out, tracks.to_json().encode(), **rule)

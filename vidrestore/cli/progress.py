@@ -21,6 +21,9 @@ __all__ = ["progress_option", "show_batch", "show_opening", "show_progress", "sh
 _QUICK_S = 1.0
 """What takes no longer needs no bar."""
 
+_SAID_EVERY_S = 0.5
+"""JSON lines are no closer."""
+
 _LINE_EVERY_S = 10.0
 """Without a terminal, work that goes on says so this often."""
 
@@ -70,7 +73,7 @@ def _json_lines_of_opening() -> Callable[[float], None]:
     def report(share: float) -> None:
         nonlocal said
         now = time.monotonic()
-        if now - said >= 0.5:
+        if now - said >= _SAID_EVERY_S:
             said = now
             record = {"step": "opening", "share": round(share, 3)}
             print(json.dumps(record), file=sys.stderr, flush=True)
@@ -84,7 +87,7 @@ def _json_lines() -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         nonlocal said
         now = time.monotonic()
-        if now - said < 0.5 and progress.frames != progress.total:
+        if now - said < _SAID_EVERY_S and progress.frames != progress.total:
             return
         said = now
         record = {
@@ -145,7 +148,7 @@ def _batch_lines(now: Overview) -> None:
 
 
 @contextmanager
-def show_work() -> Iterator[Callable[[str, int, int | None], None]]:
+def show_work() -> Iterator[Callable[[str, float, int | None], None]]:
     """A callback for work of several kinds, told (what, done, total).
 
     A bar on a terminal; elsewhere a line when another kind begins, when one is done, and every ten
@@ -158,7 +161,7 @@ def show_work() -> Iterator[Callable[[str, int, int | None], None]]:
 
     with tqdm(dynamic_ncols=True) as bar:
 
-        def report(what: str, done: int, total: int | None) -> None:
+        def report(what: str, done: float, total: int | None) -> None:
             if bar.desc != f"{what}: ":
                 bar.reset(total)
                 bar.set_description(what)
@@ -167,10 +170,10 @@ def show_work() -> Iterator[Callable[[str, int, int | None], None]]:
         yield report
 
 
-def _work_lines() -> Callable[[str, int, int | None], None]:
+def _work_lines() -> Callable[[str, float, int | None], None]:
     told, said = "", 0.0
 
-    def report(what: str, done: int, total: int | None) -> None:
+    def report(what: str, done: float, total: int | None) -> None:
         nonlocal told, said
         now = time.monotonic()
         if what == told and done != total and now - said < _LINE_EVERY_S:
