@@ -172,25 +172,28 @@ def packets_in(data: bytes) -> list[int]:
         return [entry.pos for entry in container.streams.video[0].index_entries]
 
 
-@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
-def test_sizes_of_a_live_recording_are_told_before_work(tmp_path: Path, codec: str) -> None:
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "libsvtav1"])
+@pytest.mark.parametrize("live", ["0", "1"])
+def test_sizes_that_change_in_webm_are_told_before_work(
+    tmp_path: Path, codec: str, live: str
+) -> None:
     """Browsers record what a call sends, without an index."""
     parts = [
-        make_video(tmp_path / f"{width}.webm", codec=codec, size=(width, 48), pts=range(25))
+        make_video(tmp_path / f"{width}.webm", codec=codec, size=(width, 64), pts=range(25))
         for width in (64, 96)
     ]
     source = tmp_path / "in.webm"
-    with av.open(str(source), "w", container_options={"live": "1"}) as out:
+    with av.open(str(source), "w", container_options={"live": live}) as out:
         for number, path in enumerate(parts):
             with av.open(str(path)) as container:
                 if not number:
-                    stream = out.add_stream_from_template(container.streams.video[0])
+                    stream = out.add_stream_from_template(container.streams.video[0], opaque=True)
                 for packet in container.demux(video=0):
                     if packet.size:
                         packet.pts = packet.dts = (packet.pts or 0) + 1000 * number
                         packet.stream = stream
                         out.mux(packet)
-    with pytest.raises(VideoDecodeError, match=r"changes from 64x48.* to 96x48.*--end 1\.000"):
+    with pytest.raises(VideoDecodeError, match=r"changes from 64x64.* to 96x64.*--end 1\.000"):
         planned(source, tmp_path / "out.mkv")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vidrestore.video.read.bits import BitReader
 
-__all__ = ["Av1Pictures"]
+__all__ = ["Av1Pictures", "sequence_header"]
 
 _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _KINDS = frozenset((*range(1, 9), 15))
@@ -32,8 +32,7 @@ class Av1Pictures:
     def __init__(self, extradata: bytes) -> None:
         self._is_still = False
         """Whether every frame is shown, by `reduced_still_picture_header`."""
-        for kind, content in _units(extradata[4:] if extradata[:1] == b"\x81" else extradata):
-            self._read_sequence(kind, content)
+        self._read_sequence(sequence_header(extradata))
 
     def count(self, data: bytes) -> int:
         """How many pictures a packet promises: none only if it is whole, and all frames are hidden.
@@ -44,14 +43,15 @@ class Av1Pictures:
         for kind, content in _units(data):
             if kind not in _KINDS:
                 return 1
-            self._read_sequence(kind, content)
+            if kind == _SEQUENCE:
+                self._read_sequence(content)
             if kind in (_FRAME_HEADER, _FRAME):
                 frames += 1
                 shown += self._is_shown(content)
         return int(shown > 0 or not frames)
 
-    def _read_sequence(self, kind: int, content: bytes) -> None:
-        if kind == _SEQUENCE and content:
+    def _read_sequence(self, content: bytes) -> None:
+        if content:
             self._is_still = bool(content[0] >> 3 & 1)
 
     def _is_shown(self, content: bytes) -> bool:
@@ -66,7 +66,17 @@ class Av1Pictures:
             return True
 
 
-def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
+def sequence_header(data: bytes) -> bytes:
+    """The sequence header (section 5.5), which tells size and samples; empty where there is none.
+
+    Args:
+        data: the box `av1C`, or the beginning of a packet at least.
+    """
+    units = _units(data[4:] if data[:1] == b"\x81" else data, most_bytes=len(data))
+    return next((content for kind, content in units if kind == _SEQUENCE), b"")
+
+
+def _units(data: bytes, most_bytes: int = _HEAD_BYTES) -> Iterator[tuple[int, bytes]]:
     """(type, beginning of the content) of the open bitstream units (section 5.3).
 
     Type 0, which there is not, stands for what is no unit.
@@ -81,7 +91,7 @@ def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
         if head & 0x81 or at + size > len(data):  # bits that are 0
             yield 0, b""
             return
-        yield head >> 3 & 15, data[at : at + min(size, _HEAD_BYTES)]
+        yield head >> 3 & 15, data[at : at + min(size, most_bytes)]
         at += size
 
 

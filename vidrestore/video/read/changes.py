@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.picture.field_order import FieldOrder, field_order_of
+from vidrestore.video.read.av1 import sequence_header
 from vidrestore.video.read.h264 import units_with_lengths
 
 __all__ = [
@@ -39,7 +40,7 @@ _MOST_HEADERS = 500
 """Different headers that are looked at; more is a stream that varies without end."""
 
 _H264_SEQUENCE, _HEVC_SEQUENCE = 7, 33
-_WITH_HEADERS = ("mpeg2video", "mpeg1video", "h264", "hevc", "vp8", "vp9")
+_WITH_HEADERS = ("mpeg2video", "mpeg1video", "h264", "hevc", "vp8", "vp9", "av1")
 _VP8_HEAD, _VP9_HEAD = slice(3, 10), slice(0, 9)
 """Bytes of a key frame that tell its size (RFC 6386, section 9.1; VP9 bitstream, section 6.2)."""
 
@@ -128,7 +129,7 @@ class ChangeFinder:
         Args:
             data: its beginning, at least.
         """
-        header = _header(data, self._kind, self._length_bytes)
+        header = self._header(data)
         return bool(header) and header not in self._known
 
     def differs(self, data: bytes) -> bool:
@@ -137,7 +138,7 @@ class ChangeFinder:
         Args:
             data: its beginning, at least.
         """
-        header = _header(data, self._kind, self._length_bytes)
+        header = self._header(data)
         return bool(header) and self._known.get(header) != self._last
 
     def look(self, data: bytes, number: int, at: Fraction) -> None:
@@ -149,7 +150,7 @@ class ChangeFinder:
             at: its time, which is handed on.
         """
         self.has_captions |= CAPTIONS in data
-        header = _header(data, self._kind, self._length_bytes)
+        header = self._header(data)
         if not header or len(self._known) > _MOST_HEADERS:
             return
         if header not in self._known:
@@ -160,6 +161,12 @@ class ChangeFinder:
         if self._last is not None and now != self._last:
             self.found.append((number, at, self._last, now))
         self._last = now
+
+    def _header(self, data: bytes) -> bytes:
+        """Key frames of AV1 leave out a header that is the track's."""
+        if self._kind == "av1":
+            return sequence_header(data) or sequence_header(self._extradata)
+        return _header(data, self._kind, self._length_bytes)
 
     def _decode(self, data: bytes) -> PictureFormat | None:
         try:
