@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from videos import Audio, make_video
 
@@ -230,6 +231,26 @@ def test_frames_are_counted_though_few_are_left(tmp_path: Path) -> None:
         assert 3 < count < 8
         assert count + reader.frames_lost == pytest.approx(100, abs=2)
         assert any("data of no stream" in note for note in reader.notes), reader.notes
+
+
+def test_alpha_beside_packets_is_no_hole(tmp_path: Path) -> None:
+    """In Matroska, the alpha of VP9 lies behind the picture's own packet."""
+
+    def draw(index: int, width: int, height: int, pix_fmt: str) -> av.VideoFrame:
+        noise = np.random.default_rng(index).integers(0, 256, (height, width, 4), np.uint8)
+        return av.VideoFrame.from_ndarray(noise, "rgba").reformat(format=pix_fmt)
+
+    source = make_video(
+        tmp_path / "in.webm",
+        codec="libvpx-vp9",
+        pix_fmt="yuva420p",
+        pts=range(4),
+        video_metadata={"alpha_mode": "1"},
+        draw=draw,
+    )
+    with VideoReader(source, DecodeConfig()) as reader:
+        assert sum(1 for _ in reader.frames()) == 4
+        assert not reader.is_damaged and reader.notes == ()
 
 
 def test_a_broadcast_cut_within_a_packet_is_known(tmp_path: Path) -> None:

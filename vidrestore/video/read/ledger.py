@@ -213,7 +213,7 @@ class Ledger:
             notes.append("the file ends early")
         if self.holes:
             places = "a place" if self.holes == 1 else f"{self.holes} places"
-            notes.append(f"the file is damaged: {places} between packets hold data of no stream")
+            notes.append(f"the file is damaged: data of no stream at {places} between packets")
         if self.unread > _LEAST_UNREAD:
             notes.append(
                 f"{self.unread:.0%} of the file behind its last packet cannot be read, as where "
@@ -301,7 +301,8 @@ class Ledger:
         elif self._counts(packet.dts if packet.dts is not None else packet.pts, packet.time_base):
             tally.add(packet, is_joined=is_joined)
         if self._tiled and packet.pos is not None and packet.pos >= 0:
-            self._look_for_hole(packet.pos, packet.size)
+            beside = sum(one.buffer_size for one in packet.iter_sidedata())  # alpha in Matroska
+            self._look_for_hole(packet.pos, packet.size + beside)
 
     def _look_for_hole(self, at: int, size: int) -> None:
         if at == self._at:  # several packets share a block
