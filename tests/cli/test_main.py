@@ -65,6 +65,14 @@ def test_probe(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "320" in said and "h264" in said and "yuv420p" in said
 
 
+def test_encoders_do_not_print(
+    clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SVT_LOG", raising=False)
+    assert main([str(clip), str(tmp_path / "out.webm"), "--codec", "libsvtav1", "--dry-run"]) == 0
+    assert "Svt" not in capfd.readouterr().err
+
+
 def test_inspect_tells_how_far_opening_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import click
 
 import vidrestore
 from vidrestore.cli.signals import EndedBySignal, end_on_signals
-from vidrestore.cli.terminal import accept_any_text, echo, show_usage_error
+from vidrestore.cli.terminal import accept_any_text, echo, quieten_encoders, show_usage_error
 from vidrestore.errors import (
     BatchFailedError,
     NotEnoughMemoryError,
@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     let_idle_threads_sleep()
     accept_any_text()
+    quieten_encoders()
     try:
         with end_on_signals():
             cli.main(arguments, prog_name="vidrestore", standalone_mode=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
 
 from vidrestore.runtime.printable import printable
 
-__all__ = ["PrintableFormatter", "accept_any_text", "echo", "show_usage_error"]
+__all__ = ["PrintableFormatter", "accept_any_text", "echo", "quieten_encoders", "show_usage_error"]
 
 
 def echo(*lines: object, err: bool = False) -> None:
@@ -48,6 +49,11 @@ class PrintableFormatter(logging.Formatter):
 
     def _traceback(self, error: object) -> list[str]:
         return self.formatException(error).split("\n")  # type: ignore[arg-type]
+
+
+def quieten_encoders() -> None:
+    """Let SVT-AV1, which prints by itself, tell of errors only; a value that is set stays."""
+    os.environ.setdefault("SVT_LOG", "1")
 
 
 def accept_any_text() -> None:
