@@ -179,9 +179,11 @@ def _restored(
         frames = stage("upload", sent)
         frames = stage.in_thread("upload", frames, config.run.queue_frames, name="upload")
     frames = stage("restore", restore(frames, restorer, collect=config.run.collect_faces))
-    filtered = temporal_filter(frames, config.temporal_filter, on_device=on_device)
+    filtered = temporal_filter(
+        frames, config.temporal_filter, on_device=on_device, notes=restorer.notes
+    )
     frames = stage("temporal_filter", filtered)
-    frames = stage("blend", blend(frames, config.blend, parser))
+    frames = stage("blend", blend(frames, config.blend, parser, notes=restorer.notes))
     frames = stage("weave_fields", weave_fields(frames))
     return stage.in_thread("faces", frames, config.run.queue_frames, name="restore")
 

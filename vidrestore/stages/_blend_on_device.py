@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn import functional
 from vidrestore.config import BlendConfig
 from vidrestore.geometry import averaging_box, compose, invert
 from vidrestore.noise import kept_share
+from vidrestore.runtime.portions import Portions
 from vidrestore.runtime.transfer import to_device
 from vidrestore.stages._colour_match import matched_residual
 from vidrestore.stages._grain_on_device import draw_grain
@@ -31,7 +33,10 @@ from vidrestore.video.picture.batched_crops import batched_grid, regions_to_rgb
 from vidrestore.video.picture.residual import Change
 from vidrestore.video.picture.samples import luma_region
 
-__all__ = ["device_changes"]
+__all__ = ["BLEND_ADVICE", "blend_portions", "device_changes"]
+
+
+BLEND_ADVICE = "lower --run.queue-frames or --max-faces, or take another device"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,14 +59,32 @@ class _Placed:
         return 1.0 if self.face.noise is None else kept_share(self.face.noise)
 
 
-def device_changes(frame: Frame, config: BlendConfig) -> list[Change]:
-    """What blending adds to an uploaded frame, on its device; see `blend.face_changes`."""
+def blend_portions(notes: list[str] | None = None) -> Portions:
+    """How many faces are put back at a time; for all frames of a run."""
+    return Portions("to put back a face", BLEND_ADVICE, notes=notes)
+
+
+def device_changes(
+    frame: Frame, config: BlendConfig, portions: Portions | None = None
+) -> list[Change]:
+    """What blending adds to an uploaded frame, on its device; see `blend.face_changes`.
+
+    Args:
+        frame: with restored faces.
+        config: how.
+        portions: how many faces at a time; None for all.
+
+    Raises:
+        NotEnoughMemoryError: if the device's memory does not suffice for one face.
+    """
+    portions = portions or blend_portions()
     placed = [one for face in frame.faces if (one := _placed(face, frame, config)) is not None]
     patches: list[Patch | None] = [None] * len(placed)
     for box in sorted({one.box for one in placed}):
         numbers = [number for number, one in enumerate(placed) if one.box == box]
-        found = _patches([placed[number] for number in numbers], frame, config)
-        for number, patch in zip(numbers, found, strict=True):
+        alike = [placed[number] for number in numbers]
+        found = portions(alike, partial(_patches, frame=frame, config=config))
+        for number, patch in zip(numbers, chain.from_iterable(found), strict=True):
             patches[number] = patch
     return joined_changes([patch for patch in patches if patch is not None])
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from vidrestore.config import TemporalFilterConfig
 from vidrestore.luma import tensor_luma
 from vidrestore.noise import kept_share
+from vidrestore.runtime.portions import Portions
 from vidrestore.runtime.transfer import to_device
 from vidrestore.stages._device_pictures import (
     gaussian_blur,
@@ -44,7 +45,7 @@ from vidrestore.stages._filter_weights import (
 )
 from vidrestore.structs import Face, Frame
 
-__all__ = ["DeviceWindow"]
+__all__ = ["DeviceWindow", "filter_portions"]
 
 _MOST_FACES = 4
 """That are filtered at a time: a face takes 250 MB with ten neighbours of 512 px."""
@@ -79,15 +80,26 @@ class _Slot:
     """By track."""
 
 
+def filter_portions(notes: list[str] | None = None) -> Portions:
+    """How many faces are filtered at a time; for all windows of a run."""
+    return Portions(
+        "to filter a face over time",
+        "lower --temporal-filter.reach-frames, or take another device",
+        most=_MOST_FACES,
+        notes=notes,
+    )
+
+
 class DeviceWindow:
     """The frames of a shot that are near enough to matter.
 
     Args:
         config: how many frames, how strongly.
+        portions: how many faces at a time.
     """
 
-    def __init__(self, config: TemporalFilterConfig) -> None:
-        self._config = config
+    def __init__(self, config: TemporalFilterConfig, portions: Portions) -> None:
+        self._config, self._portions = config, portions
         self._slots: deque[_Slot] = deque()
         self._next = 0
         """Place in `_slots` of the next frame to give."""
@@ -98,7 +110,10 @@ class DeviceWindow:
     def add(self, frame: Frame) -> Iterator[Frame]:
         """Take the next frame; give the one whose window is complete."""
         restored = [face for face in frame.faces if face.crop is not None]
-        self._slots.append(_Slot(frame, _crops(restored) if restored else {}))
+        crops: dict[int, _Crop] = {}
+        for part in self._portions(restored, _crops):
+            crops |= part
+        self._slots.append(_Slot(frame, crops))
         if len(self._slots) - self._next > self._config.reach_frames:
             yield self._give()
 
@@ -113,9 +128,8 @@ class DeviceWindow:
         assert frame is not None
         tracks = [face.track_id for face in frame.faces if face.track_id in slot.crops]
         filtered: dict[int, Tensor] = {}
-        for begin in range(0, len(tracks), _MOST_FACES):
-            some = tracks[begin : begin + _MOST_FACES]
-            filtered |= zip(some, self._filtered(some), strict=True)
+        for part in self._portions(tracks, self._filtered):
+            filtered |= part
         faces = tuple(
             replace(face, crop=filtered[face.track_id]) if face.track_id in filtered else face
             for face in frame.faces
@@ -127,8 +141,8 @@ class DeviceWindow:
             self._next += 1
         return replace(frame, faces=faces)
 
-    def _filtered(self, tracks: Sequence[int]) -> Tensor:
-        """(F, 3, S, S): crops of the present frame."""
+    def _filtered(self, tracks: Sequence[int]) -> dict[int, Tensor]:
+        """(3, S, S) of each track: crops of the present frame."""
         own = [self._slots[self._next].crops[track] for track in tracks]
         others, flows, shares = self._neighbours(tracks)
         count, size = len(tracks), own[0].crop.shape[-1]
@@ -160,7 +174,7 @@ class DeviceWindow:
         apart = (moved.view(-1, *single.shape) - single) * weight.view(-1, count, 1, size, size)
         change = apart.sum(0) / (1 + weight.view(-1, count, 1, size, size).sum(0))
         stronger = self._strengthened(tracks, single, single + change)
-        return crops.add_(change).add_(stronger)
+        return dict(zip(tracks, crops.add_(change).add_(stronger), strict=True))
 
     def _neighbours(
         self, tracks: Sequence[int]
@@ -239,7 +253,8 @@ class DeviceWindow:
         means = []
         for track, present in zip(tracks, amplitudes.unbind(1), strict=True):
             seen = self._amplitudes.setdefault(track, deque())
-            seen.append((self._given, present))
+            if not seen or seen[-1][0] != self._given:  # Else this is done again, with fewer faces.
+                seen.append((self._given, present))
             while seen[0][0] <= self._given - MEMORY_FRAMES:
                 seen.popleft()
             means.append(torch.stack([one for _, one in seen]).mean(0))

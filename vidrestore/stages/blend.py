@@ -21,7 +21,8 @@ from vidrestore.config import BlendConfig
 from vidrestore.geometry import warp_affine
 from vidrestore.models.parsing import FaceParser
 from vidrestore.noise import drawn_grain, kept_share
-from vidrestore.stages._blend_on_device import device_changes
+from vidrestore.runtime.portions import enough_memory
+from vidrestore.stages._blend_on_device import BLEND_ADVICE, blend_portions, device_changes
 from vidrestore.stages._colour_match import matched_residual
 from vidrestore.stages._joining import Patch, joined_changes
 from vidrestore.stages._mask import crop_mask
@@ -41,7 +42,11 @@ work."""
 
 
 def blend(
-    frames: Iterable[Frame], config: BlendConfig, parser: FaceParser | None = None
+    frames: Iterable[Frame],
+    config: BlendConfig,
+    parser: FaceParser | None = None,
+    *,
+    notes: list[str] | None = None,
 ) -> Iterator[Frame]:
     """Replace `picture` by one with its restored faces; the old one stays as `source`.
 
@@ -50,6 +55,7 @@ def blend(
             are. Faces of uploaded pictures are put back on the device.
         config: how.
         parser: for the mask "parsing"; not used for others.
+        notes: takes what a person should know.
 
     Yields:
         The same frames in the same order; those without a restored face as they came. With a
@@ -57,7 +63,9 @@ def blend(
 
     Raises:
         ValueError: if `config` needs a parser and there is none.
+        NotEnoughMemoryError: if a device's memory does not suffice for one face.
     """
+    portions = blend_portions(notes)
     coming: deque[tuple[Frame, ComingSamples | None]] = deque()
     for frame, masks in _masked(frames, config, parser):
         if frame.picture.uploaded is None:
@@ -65,8 +73,9 @@ def blend(
             done = _with(frame, changed_picture(frame.picture, changes)) if changes else frame
             coming.append((done, None))
         else:
-            changes = device_changes(frame, config)
-            coming.append((frame, samples_to_come(frame.picture, changes)))
+            with enough_memory("to put back the faces of a frame", BLEND_ADVICE):
+                changes = device_changes(frame, config, portions)
+                coming.append((frame, samples_to_come(frame.picture, changes)))
         while coming and (coming[0][1] is None or len(coming) > _BEHIND_FRAMES):
             yield _received(*coming.popleft())
     while coming:

@@ -20,6 +20,7 @@ from torch import Tensor
 from vidrestore.geometry import compose, similarity_from_points, warp_affine
 from vidrestore.models.interfaces import CropKey, RestorerRun
 from vidrestore.models.restorers.network import NetworkRun, Restored
+from vidrestore.runtime.portions import Portions
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.batched_crops import crop_rect, cut_crops
 from vidrestore.video.picture.samples import region_to_rgb
@@ -47,11 +48,19 @@ def restore(frames: Iterable[Frame], restorer: RestorerRun, *, collect: int = 0)
         frames: with `Face.crop_from_frame` set.
         restorer: a run of the network.
         collect: crops gathered before the network runs; 0 takes the restorer's batch size.
+
+    Raises:
+        ModelError, NotEnoughMemoryError: if a device's memory does not suffice for one face.
     """
+    portions = Portions(
+        "to cut out a face",
+        "lower --run.queue-frames, or take another device",
+        notes=restorer.notes,
+    )
     begun: Callable[[], Iterator[Frame]] | None = None
     for waiting, keys in _batches(frames, restorer, collect):
         if any(frame.picture.uploaded for frame in waiting):
-            after = _begin_on_device(waiting, keys, restorer)
+            after = _begin_on_device(waiting, keys, restorer, portions)
         else:
             after = partial(_run, waiting, keys, restorer)
         if begun is not None:
@@ -159,27 +168,30 @@ def _restore_all(
 
 
 def _begin_on_device(
-    waiting: list[Frame], keys: Sequence[CropKey], restorer: RestorerRun
+    waiting: list[Frame], keys: Sequence[CropKey], restorer: RestorerRun, portions: Portions
 ) -> Callable[[], Iterator[Frame]]:
     """Cut crops and begin to restore them; the result gives the frames."""
     assert isinstance(restorer, NetworkRun), "pictures are uploaded for such restorers alone"
     cut_out = [(frame.picture, f) for frame in waiting for f in frame.faces if is_restorable(f)]
     if not cut_out:
         return lambda: iter(waiting)
-    sources = cut_crops(
-        [picture for picture, _ in cut_out],
-        [face.crop_from_frame for _, face in cut_out if face.crop_from_frame is not None],
-        restorer.size,
-    )
+    parts = portions(cut_out, partial(_cut_on_device, size=restorer.size))
+    sources = parts[0] if len(parts) == 1 else torch.cat(parts)
     for source, (_, face) in zip(sources, cut_out, strict=True):
         if face.concealed is not None:
             source += face.concealed
-    parts, begin = [], 0
+    started, begin = [], 0
     while begin < len(sources):
         end = begin + restorer.batch_size
-        parts.append(restorer.start(sources[begin:end], tuple(keys[begin:end])))
+        started.append(restorer.start(sources[begin:end], tuple(keys[begin:end])))
         begin = end
-    return partial(_told, waiting, sources, parts)
+    return partial(_told, waiting, sources, started)
+
+
+def _cut_on_device(faces: Sequence[tuple[Picture, Face]], size: int) -> Tensor:
+    """(N, 3, size, size) crops of aligned faces of uploaded pictures."""
+    places = [face.crop_from_frame for _, face in faces if face.crop_from_frame is not None]
+    return cut_crops([picture for picture, _ in faces], places, size)
 
 
 def _told(

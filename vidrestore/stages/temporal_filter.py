@@ -35,7 +35,7 @@ import torch
 from vidrestore.config import TemporalFilterConfig
 from vidrestore.noise import kept_share
 from vidrestore.ramps import smooth_step
-from vidrestore.stages._filter_on_device import DeviceWindow
+from vidrestore.stages._filter_on_device import DeviceWindow, filter_portions
 from vidrestore.stages._filter_weights import (
     COMPARED_PX,
     COMPARED_SIGMA,
@@ -62,7 +62,11 @@ _Floats = npt.NDArray[np.float32]
 
 
 def temporal_filter(
-    frames: Iterable[Frame], config: TemporalFilterConfig, *, on_device: bool = False
+    frames: Iterable[Frame],
+    config: TemporalFilterConfig,
+    *,
+    on_device: bool = False,
+    notes: list[str] | None = None,
 ) -> Generator[Frame, None, None]:
     """Average the restored crops of each track over time.
 
@@ -70,14 +74,22 @@ def temporal_filter(
         frames: restored frames, in order.
         config: how many frames, how strongly.
         on_device: whether crops and `Face.flows` are on a device, and stay there.
+        notes: takes what a person should know.
 
     Yields:
         The same frames in order, `reach_frames` later.
+
+    Raises:
+        NotEnoughMemoryError: if a device's memory does not suffice for one face.
     """
     if config.strength == 0 or config.reach_frames == 0:
         yield from frames
         return
-    yield from by_shot(frames, lambda: DeviceWindow(config) if on_device else _Window(config))
+    if on_device:
+        portions = filter_portions(notes)
+        yield from by_shot(frames, lambda: DeviceWindow(config, portions))
+    else:
+        yield from by_shot(frames, lambda: _Window(config))
 
 
 @dataclass(slots=True, eq=False)

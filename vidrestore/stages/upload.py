@@ -20,6 +20,7 @@ from vidrestore.config import BlendConfig
 from vidrestore.geometry import compose
 from vidrestore.models.interfaces import RestorerRun
 from vidrestore.models.restorers.network import NetworkRun
+from vidrestore.runtime.portions import enough_memory
 from vidrestore.runtime.transfer import Uploader
 from vidrestore.stages._filter_weights import COMPARED_PX, luma_bytes, reduced_luma
 from vidrestore.stages._windows import by_shot
@@ -68,6 +69,9 @@ def upload(
 
     Yields:
         The same frames in order, with `Picture.uploaded` and `Face.flows`.
+
+    Raises:
+        NotEnoughMemoryError: if the device's memory does not suffice for a frame.
     """
     uploader = Uploader(device)
     yield from by_shot(frames, lambda: _Shot(uploader, size, with_flows))
@@ -88,12 +92,13 @@ class _Shot:
             self._before = {}
             yield frame
             return
-        sent = self._uploader(*frame.picture.planes)
         small: dict[int, npt.NDArray[np.uint8]] = {}
-        faces = tuple(
-            self._sent(face, frame.picture, small) if is_restorable(face) else face
-            for face in frame.faces
-        )
+        with enough_memory("to send a frame", "lower --run.queue-frames, or take another device"):
+            sent = self._uploader(*frame.picture.planes)
+            faces = tuple(
+                self._sent(face, frame.picture, small) if is_restorable(face) else face
+                for face in frame.faces
+            )
         self._before = small
         yield replace(frame, picture=replace(frame.picture, uploaded=sent), faces=faces)
 
