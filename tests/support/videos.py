@@ -202,7 +202,12 @@ def make_video(
     return path
 
 
-_SAMPLES = {"flt": (np.float32, 1), "s16": (np.int16, 2**15 - 1), "s32": (np.int32, 2**31 - 1)}
+_SAMPLES = {
+    "u8": (np.uint8, 2**7 - 1),
+    "s16": (np.int16, 2**15 - 1),
+    "s32": (np.int32, 2**31 - 1),
+    "flt": (np.float32, 1),
+}
 
 
 def _quick(codec: str) -> dict[str, str]:
@@ -241,7 +246,7 @@ def _encode_audio(muxed: _Muxed, stream: av.AudioStream, track: Audio) -> None:
         tone = 0.3 * np.sin(2 * np.pi * (300 + 200 * time) * time)
         name = context.format.name
         kind, peak = _SAMPLES[name.removesuffix("p")]
-        samples = (tone * peak).astype(kind)[None]
+        samples = (tone * peak + (128 if kind is np.uint8 else 0)).astype(kind)[None]
         channels = context.layout.nb_channels
         samples = samples.repeat(channels, 0 if name.endswith("p") else 1)
         frame = av.AudioFrame.from_ndarray(samples, format=name, layout=track.layout)

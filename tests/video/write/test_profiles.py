@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from rewriting import plan_job, rewrite
 from videos import Audio, make_video, planes_of
 
 from vidrestore.config import EncodeConfig
+from vidrestore.errors import VideoWriteError
 from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.read.probe import probe
 from vidrestore.video.write.conversion import for_encoder
@@ -34,6 +36,19 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         "fields": make_video(folder / "fields.mkv", codec="mpeg2video", interlaced=True, **few),
     }
+
+
+def test_a_codec_that_does_not_hold_the_samples_names_profiles_that_convert(
+    sources: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mov"
+    with pytest.raises(VideoWriteError, match="cannot hold bgr0") as told:
+        plan_job(sources["rgb"], out, codec="prores_ks")
+    names = re.findall(r"--profile (\w+)", str(told.value))
+    assert names == ["prores_hq", "prores_4444xq"]
+    for name in names:
+        job = plan_job(sources["rgb"], out, codec="prores_ks", profile=name)
+        assert job.output is not None and job.output.codec == "prores_ks"
 
 
 def test_every_profile_is_an_option_and_an_encoder() -> None:

@@ -37,7 +37,9 @@ def ways(message: str) -> list[tuple[str | None, dict[str, Any]]]:
 
 
 def options(text: str) -> dict[str, Any]:
-    given = dict(re.findall(r"--(\w+) (\S+)", text))
+    found = re.findall(r"--(\w+) (\S+)", text)
+    given = dict(found)
+    assert len(given) == len(found), text
     return {name: value.split(",") if name == "drop" else value for name, value in given.items()}
 
 
@@ -61,6 +63,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "two sounds": make_video(
             folder / "two.mkv", audio=[*sound, Audio("pcm_s16le", seconds=0.3)], **few
         ),
+        "8 bits": make_video(folder / "u8.avi", codec="mpeg4", audio=[Audio("pcm_u8")], **few),
         "adpcm": make_video(folder / "adpcm.avi", codec="mpeg4", audio=[Audio("adpcm_ms")], **few),
         "turned": make_video(folder / "turned.mp4", rotation=(90, False), audio=sound, **few),
         "gray": make_video(folder / "gray.mkv", codec="ffv1", pix_fmt="gray16le", **few),
@@ -75,7 +78,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".avi", ".flv", ".3gp", ".nut")
-KINDS = "subtitles and fonts,timed text,two sounds,adpcm,turned,gray,ten bits,fields,cover"
+KINDS = "subtitles and fonts,timed text,two sounds,8 bits,adpcm,turned,gray,ten bits,fields,cover"
 
 
 @pytest.mark.parametrize("kind", KINDS.split(","))

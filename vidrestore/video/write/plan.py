@@ -35,7 +35,7 @@ from vidrestore.video.read.opening import open_input
 from vidrestore.video.write.codecs import CodecChoice, NoCodecError, choose_codec
 from vidrestore.video.write.containers import Container, container_of
 from vidrestore.video.write.losses import picture_losses, tag_losses
-from vidrestore.video.write.profiles import Wanted, apply_profile
+from vidrestore.video.write.profiles import Wanted, apply_profile, converting_profiles
 from vidrestore.video.write.refusal import Option, Refusal, advise
 from vidrestore.video.write.source_kind import PICTURES
 from vidrestore.video.write.stream_plan import StreamPlan, plan_streams
@@ -222,6 +222,8 @@ def _choose(
     except NoCodecError as error:
         others = [name for name in (*container.codecs, "auto") if name != config.codec]
         options: list[Option] = [("codec", name) for name in others]
+        if config.profile is None:
+            options = [("profile", name) for name in converting_profiles(config.codec)] + options
         raise Refusal(f"{destination}: {error.what}", options) from error
 
 

@@ -15,7 +15,14 @@ import av
 from vidrestore.config import EncodeConfig
 from vidrestore.video.read.info import ColourTags, VideoInfo
 
-__all__ = ["PROFILES", "Profile", "Wanted", "apply_profile", "as_decoded"]
+__all__ = [
+    "PROFILES",
+    "Profile",
+    "Wanted",
+    "apply_profile",
+    "as_decoded",
+    "converting_profiles",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,15 @@ def apply_profile(info: VideoInfo, config: EncodeConfig) -> tuple[EncodeConfig, 
         return config.model_copy(update={"audio": audio}), as_decoded(info)
     changed = config.model_copy(update={"codec": profile.codec, "audio": audio})
     return changed, _wanted(info, profile)
+
+
+def converting_profiles(codec: str) -> list[str]:
+    """Names of profiles that make a picture of full size fit the codec."""
+    return [
+        name
+        for name, one in PROFILES.items()
+        if one.codec == codec and one.format != "as decoded" and one.lines is None
+    ]
 
 
 def as_decoded(info: VideoInfo) -> Wanted:

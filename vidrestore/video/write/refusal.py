@@ -14,7 +14,7 @@ from vidrestore.errors import VideoWriteError, VidRestoreError
 
 __all__ = ["Option", "Refusal", "advise"]
 
-Option: TypeAlias = tuple[Literal["drop", "audio", "codec"], str]
+Option: TypeAlias = tuple[Literal["drop", "audio", "codec", "profile"], str]
 """An option of `EncodeConfig` and a value, or (drop) one more of its values."""
 
 Attempt: TypeAlias = Callable[[str, EncodeConfig], object]
@@ -99,6 +99,8 @@ def _chain(
             attempt(ending, config)
         except Refusal as refusal:
             following = _like(first, refusal.options)
+            if following is not None and following[0] in {name for name, _ in chain} - {"drop"}:
+                break  # it would replace what the chain begins with
             continue
         except VidRestoreError:
             break
@@ -108,8 +110,8 @@ def _chain(
 
 def _like(first: Option, options: tuple[Option, ...]) -> Option | None:
     """The option of the same kind as the first one, so that one answer goes through."""
-    if first[0] == "codec":
-        options = tuple(option for option in options if option[0] != "codec")
+    if first[0] in ("codec", "profile"):
+        options = tuple(one for one in options if one[0] not in ("codec", "profile"))
     alike = (option for option in options if option[0] == first[0])
     return next(alike, options[-1] if options else None)
 

@@ -78,7 +78,7 @@ def _ways_out(
     opened: InputContainer | None,
 ) -> str:
     """Other endings and codecs, tried as well."""
-    found: list[str] = []
+    found: dict[tuple[str, str], str] = {}
     for ending, codec in _OTHER_WAYS:
         other = plan.destination.with_suffix(ending)
         told = ending if codec == "auto" else f"{ending} with --codec {codec}"
@@ -88,8 +88,8 @@ def _ways_out(
             _write_and_remove(other_plan, source, other_config, window, opened, ())
         except VidRestoreError:
             continue
-        found.append(told)
-    return f"write {' or '.join(found)}" if found else "leave streams out with --drop"
+        found.setdefault((ending, other_plan.codec), told)
+    return f"write {' or '.join(found.values())}" if found else "leave streams out with --drop"
 
 
 def _write_and_remove(
