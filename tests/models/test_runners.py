@@ -14,6 +14,7 @@ import pytest
 import torch
 from gpu import needs_cuda
 from torch import Tensor
+from torch.nn import functional
 
 from vidrestore.errors import ModelError
 from vidrestore.models.interfaces import CropKey
@@ -76,6 +77,10 @@ def make(name: str, backend: tuple[Backend, str], batch_size: int = 0) -> Networ
         for key, weight in network.named_parameters():
             if key == "tail.weight":
                 weight.normal_()  # It begins at zero.
+            elif weight.shape == (1,):
+                weight.fill_(0.2)  # Of noise, which begins at zero too.
+            elif key.startswith(("final_linear", "condition_")) and key.endswith("weight"):
+                weight.mul_(3)  # So that pictures differ as the crops do.
     return NetworkRestorer(
         network,
         name=name,
@@ -98,11 +103,30 @@ def pair(
 
 
 def crops(count: int) -> Tensor:
-    return torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(count))
+    """Broad patches of colour, and noise."""
+    generator = torch.Generator().manual_seed(count)
+    patches = torch.rand(count, 3, 3, 3, generator=generator)
+    patches = functional.interpolate(patches, size=(SIZE, SIZE), mode="bilinear")
+    return 0.7 * patches + 0.3 * torch.rand(count, 3, SIZE, SIZE, generator=generator)
 
 
 def close(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found, wanted, atol=MOST_APART, rtol=0)
+
+
+def test_agreement_means_something(pair: tuple[NetworkRestorer, NetworkRestorer]) -> None:
+    """What crops, styles and noise do to pictures is far above what is let pass."""
+    network, given = pair[1], crops(4)
+    wanted = network(given)
+    assert ((wanted > 0) & (wanted < 1)).float().mean() > 0.5
+    assert (wanted[0] - wanted[1]).abs().mean() > 100 * MOST_APART
+    keys = [CropKey(0, number % 2, number // 2) for number in range(4)]
+    if network.has_styles:
+        steered = network.start_run(style_strength=0.9)(given, keys)
+        assert (steered - wanted).abs().max() > 30 * MOST_APART
+    if network.takes_fresh_noise:
+        fresh = network.start_run(noise="fresh")(given, keys)
+        assert (fresh - wanted).abs().max() > 100 * MOST_APART
 
 
 def test_it_says_what_computes(
