@@ -112,7 +112,7 @@ def test_a_disk_that_is_too_full_is_told(
     source = tree(tmp_path / "in", clip, "a.mkv")
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(VideoWriteError, match=r"are needed and 0.0 GB are free"):
+    with pytest.raises(VideoWriteError, match=r"are needed and 1 kB are free"):
         planned(tmp_path / "out", source)
 
 

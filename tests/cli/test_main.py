@@ -106,6 +106,18 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert alias in said
 
 
+def test_help_tells_numbers_from_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "--decode.prefilter TEXT" in said and "--encode.crf NUMBER" in said
+
+
+def test_mistakes_end_without_a_stray_full_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe"]) == 2
+    said = "vidrestore: Missing argument 'INPUT' (see 'vidrestore probe --help')\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_help_of_the_program(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) in (0, 2)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from vidrestore.cli.jobs import jobs
 from vidrestore.errors import VideoWriteError
 from vidrestore.jobs.listing import list_jobs, remove_job
 from vidrestore.jobs.store import FolderStore, job_folder
@@ -44,6 +46,14 @@ def test_one_at_work_is_not_removed(tmp_path: Path) -> None:
     [job] = list_jobs(tmp_path)
     lock = OutputLock(output)
     lock.acquire()
+    assert [one.is_running for one in list_jobs(tmp_path)] == [True]
+    stored(tmp_path / "b.mp4")
+    assert (
+        CliRunner()
+        .invoke(jobs, [str(tmp_path), "--clean"])
+        .output.endswith("1 run removed, 1 running left\n")
+    )
+    assert [Path(one.output).name for one in list_jobs(tmp_path)] == ["a.mp4"]
     with pytest.raises(VideoWriteError, match=r"a\.mp4"):
         remove_job(job)
     lock.release()

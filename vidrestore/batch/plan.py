@@ -16,6 +16,7 @@ from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import UsageError, VideoWriteError, VidRestoreError
 from vidrestore.job import Job, make_job
 from vidrestore.runtime.output_file import is_same_file
+from vidrestore.runtime.words import sized
 from vidrestore.video.sequence.files import ENDINGS as PICTURE_ENDINGS
 from vidrestore.video.sequence.files import is_sequence
 from vidrestore.video.write.containers import container_of
@@ -247,6 +248,6 @@ def _check_space(folder: BatchFolder, needed: int) -> None:
     free = shutil.disk_usage(folder.output).free
     if needed > free:
         raise VideoWriteError(
-            f"{folder.output}: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are "
+            f"{folder.output}: about {sized(needed)} are needed and {sized(free)} are "
             "free; free some space, or choose another folder"
         )

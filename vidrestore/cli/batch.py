@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +27,7 @@ from vidrestore.cli.terminal import echo
 from vidrestore.config import RestoreConfig, dotted_fields, resolve_config
 from vidrestore.errors import BatchFailedError, UsageError
 from vidrestore.runtime.devices import check_device
-from vidrestore.runtime.words import counted
+from vidrestore.runtime.words import counted, sized
 
 if TYPE_CHECKING:
     from vidrestore.batch.overview import Watcher
@@ -172,7 +173,8 @@ def plan(inputs: tuple[str, ...], output: Path, preview: bool, **values: Any) ->
     echo(
         f"{counted(len(planned.new), 'new video')}, {planned.known} known, "
         f"{len(planned.refused)} that cannot be restored; about "
-        f"{planned.bytes_needed / 1e9:.2f} GB needed; vidrestore batch run {output}"
+        f"{sized(planned.bytes_needed)} needed; next: "
+        f"vidrestore batch run {shlex.quote(str(output))}"
     )
     if preview:
         _preview(folder)
@@ -292,7 +294,7 @@ def _run(
             echo(f"{video.output}: {'; '.join(dict.fromkeys(video.problems))}", err=True)
         raise BatchFailedError(
             f"{now.failed} of {counted(now.videos, 'video')} failed; try them again: "
-            f"vidrestore batch retry {folder.output}"
+            f"vidrestore batch retry {shlex.quote(str(folder.output))}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,15 @@ def status(output: Path, as_json: bool, with_videos: bool) -> None:
             f"{counted(now.videos, 'video')}: {now.done} done, {now.in_work} in work, "
             f"{now.waiting} waiting, {now.failed} failed"
         )
-        for video in folder.videos() if with_videos else ():
+        listed = sorted(folder.videos(), key=lambda video: video.output) if with_videos else ()
+        for video in listed:
             echo(f"{video.output}: {_told(folder, video)}")
         for video in watcher.failed:
             echo(f"{video.output}: {'; '.join(dict.fromkeys(video.problems))}")
     if now.failed:
         raise BatchFailedError(
             f"{now.failed} of {counted(now.videos, 'video')} failed; try them again: "
-            f"vidrestore batch retry {output}"
+            f"vidrestore batch retry {shlex.quote(str(output))}"
         )
 
 
@@ -85,7 +87,10 @@ def retry(output: Path, videos: tuple[str, ...]) -> None:
             with lease:
                 folder.retry(video, lease)
                 count += 1
-    echo(f"{counted(count, 'video')} will be tried again; vidrestore batch run {output}")
+    echo(
+        f"{counted(count, 'video')} will be tried again; next: "
+        f"vidrestore batch run {shlex.quote(str(output))}"
+    )
 
 
 @click.command()
@@ -109,7 +114,7 @@ def verify(output: Path, frames: bool) -> None:
     if wrong:
         raise BatchFailedError(
             f"{counted(len(wrong), 'output')} not as written; remove what changed, and restore it "
-            f"anew: vidrestore batch retry {output} VIDEO"
+            f"anew: vidrestore batch retry {shlex.quote(str(output))} VIDEO"
         )
 
 

@@ -49,7 +49,7 @@ def _devices(context: object, parameter: object, value: str | None) -> tuple[str
 
 
 @click.command(cls=HelpInSections)
-@click.argument("source", metavar="INPUT", required=False, type=click.Path(path_type=Path))
+@click.argument("source", metavar="[INPUT]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--frames",
     "frames",

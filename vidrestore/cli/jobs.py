@@ -8,7 +8,7 @@ import click
 
 from vidrestore.cli.terminal import echo
 from vidrestore.errors import VideoWriteError
-from vidrestore.runtime.words import counted
+from vidrestore.runtime.words import counted, sized
 
 __all__ = ["jobs"]
 
@@ -19,7 +19,8 @@ __all__ = ["jobs"]
 def jobs(folder: Path, clean: bool) -> None:
     """List runs that were stopped and can go on, whose outputs belong in DIR.
 
-    DIR may also be a folder given as --work. The command that began a run goes on with it.
+    DIR may also be a folder given as --work. The command that began a run goes on with it. Runs
+    that are at work are listed as running, and --clean leaves them.
     """
     from vidrestore.jobs.listing import list_jobs, remove_job
 
@@ -29,8 +30,11 @@ def jobs(folder: Path, clean: bool) -> None:
     if not found:
         echo(f"no stopped runs in {folder}")
     for job in found:
-        echo(f"{job.source} → {job.output}: {job.done}, {max(1, job.size >> 20)} MiB")
-        if clean:
-            remove_job(job)
+        running = ", running" if job.is_running else ""
+        echo(f"{job.source} → {job.output}: {job.done}, {sized(job.size)}{running}")
     if found and clean:
-        echo(f"{counted(len(found), 'run')} removed")
+        stopped = [job for job in found if not job.is_running]
+        for job in stopped:
+            remove_job(job)
+        left = len(found) - len(stopped)
+        echo(f"{counted(len(stopped), 'run')} removed" + (f", {left} running left" if left else ""))

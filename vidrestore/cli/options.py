@@ -144,7 +144,7 @@ def _metavar(default: object, kind: object) -> str:
             return "|".join(get_args(part))
         if get_origin(part) is tuple:
             return "LOW,HIGH"
-    return "TEXT" if isinstance(default, str) else "NUMBER"
+    return "TEXT" if isinstance(default, str) or str in get_args(kind) else "NUMBER"
 
 
 def _split(ctx: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:

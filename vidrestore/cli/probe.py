@@ -30,16 +30,17 @@ def probe(source: Path, verbose: int, **values: Any) -> None:
     """Show what INPUT holds: picture, timing, colour, streams, chapters."""
     start_logging(verbose)
     if is_sequence(source):
-        from vidrestore.video.read.describe import describe
+        from vidrestore.video.read.describe import describe, describe_output
         from vidrestore.video.sequence.info import sequence_info
 
         decode = resolve_config(None, given_options(values)).decode
-        echo(*describe(sequence_info(source, decode)))
+        info = sequence_info(source, decode)
+        echo(*describe(info), describe_output(info))
         return
     check_video(source)
-    from vidrestore.video.read.describe import describe
+    from vidrestore.video.read.describe import describe, describe_output
     from vidrestore.video.read.probe import probe as look
 
     with show_opening() as watch:
         info = look(source, watch)
-    echo(*describe(info))
+    echo(*describe(info), describe_output(info))

@@ -141,11 +141,11 @@ def _plan_lines(job: Job) -> Iterator[str]:
 
     assert job.output is not None
     yield from describe(job.info)
-    yield f"output     {_output(job)}"
+    yield f"output      {_output(job)}"
     for note in (*job.warnings, *job.output.notes):
-        yield f"           {note}"
-    yield f"model      {_named(job.model)}"
-    yield f"detector   {_named(job.detector)}"
+        yield f"            {note}"
+    yield f"model       {_named(job.model)}"
+    yield f"detector    {_named(job.detector)}"
     yield from yaml.safe_dump(job.config.record(), sort_keys=False).splitlines()
 
 

@@ -28,7 +28,9 @@ def show_usage_error(error: click.ClickException) -> int:
     """Print what is wrong with the command line as one line; return the exit code."""
     context = getattr(error, "ctx", None)
     hint = f" (see '{context.command_path} --help')" if context is not None else ""
-    echo(f"vidrestore: {' '.join(error.format_message().split())}{hint}", err=True)
+    message = " ".join(error.format_message().split())
+    message = message.removesuffix(".") if hint else message
+    echo(f"vidrestore: {message}{hint}", err=True)
     return error.exit_code
 
 

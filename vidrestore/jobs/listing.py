@@ -23,6 +23,8 @@ class StoredJob:
     """How far it is, in words."""
     size: int
     """Bytes that it stores."""
+    is_running: bool
+    """Whether a run on this machine is at work on it."""
 
 
 def list_jobs(folder: Path) -> list[StoredJob]:
@@ -32,7 +34,10 @@ def list_jobs(folder: Path) -> list[StoredJob]:
         plan = FolderStore(path).read("plan") if path.is_dir() and not path.is_symlink() else None
         if plan is not None and plan.get("format") == "vidrestore job":
             size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-            found.append(StoredJob(path, plan["source"], plan["output"], _done(path), size))
+            is_running = OutputLock(Path(plan["output"])).is_held()
+            found.append(
+                StoredJob(path, plan["source"], plan["output"], _done(path), size, is_running)
+            )
     return found
 
 

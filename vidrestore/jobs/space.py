@@ -8,6 +8,7 @@ from pathlib import Path
 from vidrestore.errors import VideoWriteError
 from vidrestore.job import Job
 from vidrestore.jobs.store import FolderStore
+from vidrestore.runtime.words import sized
 from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
 
 __all__ = ["check_space", "check_space_left", "estimate_bytes"]
@@ -68,10 +69,6 @@ def check_space(output: Path, folder: Path, segments: int, whole: int) -> None:
         free = shutil.disk_usage(place).free
         if free < needed:
             raise VideoWriteError(
-                f"{place}: about {_told(needed)} more are needed (segments and the output), and "
-                f"{_told(free)} are free; free some, or keep the segments elsewhere by --work"
+                f"{place}: about {sized(needed)} more are needed (segments and the output), and "
+                f"{sized(free)} are free; free some, or keep the segments elsewhere by --work"
             )
-
-
-def _told(count: int) -> str:
-    return f"{count >> 20} MiB" if count >= 10 << 20 else f"{max(1, count >> 10)} KiB"

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vidrestore.records.track_chart import draw_tracks
 from vidrestore.runtime.printable import printable, well_formed_record
-from vidrestore.runtime.words import counted
+from vidrestore.runtime.words import counted, sized
 
 if TYPE_CHECKING:
     from vidrestore.jobs.samples import FaceSamples
@@ -138,14 +138,14 @@ def _facts(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "faces",
             f"{counted(faces, 'face')} of {counted(len(record['people']), 'person', 'people')}",
         )
-        yield "cuts", counted(len(cuts), "cut")
+        yield "cuts", str(len(cuts))
         yield "time", f"{record['report']['seconds']:.1f} s"
     yield "program", f"vidrestore {record['program']['vidrestore']}, on {record['program']['host']}"
     yield "begun", record["begun"]
 
 
 def _size(file: dict[str, Any]) -> str:
-    return "" if file.get("bytes") is None else f" ({file['bytes'] / 1e6:.1f} MB)"
+    return "" if file.get("bytes") is None else f" ({sized(file['bytes'])})"
 
 
 def _people(record: dict[str, Any], samples: FaceSamples) -> list[dict[str, Any]]:

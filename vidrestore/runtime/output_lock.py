@@ -175,6 +175,17 @@ class OutputLock:
             ) from error
         _heartbeat.add(self)
 
+    def is_held(self) -> bool:
+        """Whether a run on this machine holds it; changes nothing."""
+        try:
+            file = os.open(self.path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return False
+        try:
+            return try_lock(file, _MAX_BYTES) is False
+        finally:
+            os.close(file)
+
     def add_temporary(self, path: Path) -> None:
         """List a file of the lock's folder before it is created."""
         with self._guard:

@@ -10,7 +10,7 @@ import pytest
 from videos import Audio, Chapter, Colour, Subtitle, make_video
 
 from vidrestore.errors import VideoOpenError
-from vidrestore.video.read.describe import describe
+from vidrestore.video.read.describe import describe, describe_output
 from vidrestore.video.read.probe import probe
 
 
@@ -55,10 +55,11 @@ def test_describe_names_everything_a_person_asks_for(tmp_path: Path) -> None:
         audio=[Audio(language="ger")],
         metadata={"title": "A title"},
     )
-    told = "\n".join(describe(probe(path)))
+    info = probe(path)
+    told = "\n".join(describe(info))
     for part in ("h264", "64x48", "yuv420p", "25 frames", "48x64", "90°", "ger", "A title"):
         assert part in told
-    assert "libx264 in .mp4" in told
+    assert describe_output(info) == "output      libx264 in .mp4 (codec auto)"
 
 
 def test_colours_that_the_file_does_not_tell_stay_untold(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from vidrestore.runtime.words import counted
 from vidrestore.video.read.info import StreamInfo, VideoInfo
 from vidrestore.video.write.containers import CONTAINERS
 
-__all__ = ["describe"]
+__all__ = ["describe", "describe_output"]
 
 
 def describe(info: VideoInfo) -> list[str]:
@@ -24,8 +24,12 @@ def describe(info: VideoInfo) -> list[str]:
         for key, value in info.metadata.items()
         if key in ("title", "artist", "date", "comment")
     ]
-    lines.append(f"output      {_output_line(info)}")
     return lines
+
+
+def describe_output(info: VideoInfo) -> str:
+    """What an output with the ending of this file would be, as a line."""
+    return f"output      {_output_line(info)}"
 
 
 def _video_lines(info: VideoInfo) -> list[str]:
