@@ -77,8 +77,8 @@ def test_a_signal_leaves_nothing(clip: Path, tmp_path: Path, number: signal.Sign
 SLOW = """
 import sys, time, vidrestore.pipeline as pipeline
 whole = pipeline.blend
-def blend(*arguments):
-    for number, frame in enumerate(whole(*arguments)):
+def blend(*arguments, **named):
+    for number, frame in enumerate(whole(*arguments, **named)):
         if number == 3:
             print("stuck", file=sys.stderr, flush=True)
             time.sleep(600)
