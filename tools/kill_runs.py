@@ -66,26 +66,31 @@ def stored(folder: Path) -> set[str]:
 def kill_and_go_on(
     source: Path, first: Path, count: int, codec: str, whole_s: float, rng: random.Random
 ) -> list[str]:
-    """What was wrong."""
-    place = Path(tempfile.mkdtemp(dir=first.parent))
-    output, faults = place / first.name, []
-    for number in range(count):
-        before = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
-        if restore(source, output, codec, rng.uniform(0, 0.5 * whole_s)):
-            break
-        after = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
-        if output.exists():  # killed behind the last rename, or too early
-            subprocess.run([*COMMAND, "jobs", str(place), "--clean"], check=True)
-            break
-        if before - after:
-            faults.append(f"{codec}, kill {number}: lost {sorted(before - after)}")
-    if not output.exists():
-        restore(source, output, codec)
-    if output.read_bytes() != first.read_bytes():
-        faults.append(f"{codec}: another file than the first after {number + 1} kills")
-    left = sorted(path.name for path in place.iterdir() if path != output)
-    print(f"{codec}: up to {number + 1} kills, {len(faults)} faults", flush=True)
-    return [*faults, *(f"{codec}: left behind: {name}" for name in left)]
+    """What was wrong; a run that ends before all its kills is followed by another one."""
+    faults: list[str] = []
+    kills = 0
+    while kills < count:
+        place = Path(tempfile.mkdtemp(dir=first.parent))
+        output = place / first.name
+        while kills < count:
+            before = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
+            if restore(source, output, codec, rng.uniform(0, 0.5 * whole_s)):
+                break
+            kills += 1
+            after = {name for folder in place.glob(".vr-*.job") for name in stored(folder)}
+            if output.exists():  # killed behind the last rename
+                subprocess.run([*COMMAND, "jobs", str(place), "--clean"], check=True)
+                break
+            if before - after:
+                faults.append(f"{codec}, kill {kills}: lost {sorted(before - after)}")
+        if not output.exists():
+            restore(source, output, codec)
+        if output.read_bytes() != first.read_bytes():
+            faults.append(f"{codec}: another file than the first after {kills} kills")
+        left = sorted(path.name for path in place.iterdir() if path != output)
+        faults += [f"{codec}: left behind: {name}" for name in left]
+    print(f"{codec}: {kills} kills, {len(faults)} faults", flush=True)
+    return faults
 
 
 def main() -> int:
