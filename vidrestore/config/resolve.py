@@ -14,7 +14,6 @@ from vidrestore.settings import PRESETS, find_settings, read_yaml, shown
 
 __all__ = ["PER_FRAME", "ConfigLike", "find_preset", "load_config", "resolve_config"]
 
-
 PER_FRAME: Mapping[str, Any] = {
     "detect.every_frames": 1,
     "detect.refine_passes": 0,
