@@ -107,7 +107,9 @@ def test_any_start_gives_the_same_frames_from_the_next_cut_on(
 
 def check_start(clip: Path, whole: list[Frame], start: float) -> None:
     first = math.ceil(start * RATE)
-    part = list(restore_frames(clip, model="debug", config=resolve_config(None, COARSE), start=start))
+    part = list(
+        restore_frames(clip, model="debug", config=resolve_config(None, COARSE), start=start)
+    )
     assert len(part) == FRAMES - first
     cut = next((frame.index for frame in part[1:] if frame.is_cut), 0)
     assert_same(part[cut:], from_next_cut(whole, first + cut))
