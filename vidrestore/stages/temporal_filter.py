@@ -171,13 +171,13 @@ class _Window:
     def _steadied(self, face: Face) -> Face:
         own = self._slots[self._next].crops[face.track_id]
         kept = self._kept(face.track_id)
-        lent = _lent(own, kept)
-        change = np.zeros_like(lent)
+        lent = _lent(own, kept, np.empty_like(own.source))
+        theirs, moved, change = np.empty_like(lent), np.empty_like(lent), np.zeros_like(lent)
         weights = np.ones(lent.shape[:2], np.float32)
         for other, flow, distance in self._neighbours(face.track_id):
             share = self._config.strength * fade(distance, self._config.reach_frames)
             weight = _enlarged(share * _agreement(own, other, flow), lent.shape[0])
-            moved = _moved(_lent(other, kept), flow)
+            _moved(_lent(other, kept, theirs), flow, moved)
             cv2.subtract(moved, lent, dst=moved)
             cv2.accumulateProduct(moved, cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB), change)
             weights += weight
@@ -204,9 +204,10 @@ class _Window:
                 yield self._slots[place].crops[track], flow, distance
 
 
-def _lent(crop: _Crop, kept: float) -> _Floats:
+def _lent(crop: _Crop, kept: float, out: _Floats) -> _Floats:
     """(S, S, 3): what a crop lends to a frame that does not average such a share of the input."""
-    return np.asarray(cv2.scaleAdd(crop.source, -kept, crop.restored), np.float32)
+    cv2.scaleAdd(crop.source, -kept, crop.restored, dst=out)
+    return out
 
 
 def _crop(face: Face) -> _Crop:
@@ -243,12 +244,12 @@ def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
     return np.asarray(1 / (1 + (apart / own.least_apart) ** 2) ** 2, np.float32)
 
 
-def _moved(picture: _Floats, flow: _Floats) -> _Floats:
+def _moved(picture: _Floats, flow: _Floats, out: _Floats | None = None) -> _Floats:
     """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `COMPARED_PX` pixels."""
     size = picture.shape[0]
     places = cv2.scaleAdd(_enlarged(flow, size), size / COMPARED_PX, _grid(size))
     method = cv2.INTER_CUBIC if size > COMPARED_PX else cv2.INTER_LINEAR
-    moved = cv2.remap(picture, places, None, method, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(picture, places, None, method, out, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 
