@@ -34,9 +34,7 @@ def suits_opencv(image: Tensor, size: tuple[int, int]) -> bool:
     )
 
 
-def warp_by_opencv(
-    image: Tensor, in_from_out: Array, size: tuple[int, int], mode: str
-) -> Tensor:
+def warp_by_opencv(image: Tensor, in_from_out: Array, size: tuple[int, int], mode: str) -> Tensor:
     """Resample; within 1e-4 of `torch.nn.functional.grid_sample`.
 
     Args:
