@@ -115,7 +115,7 @@ def make_job(
     with ExitStack() as opened:
         container = None if is_sequence(source) else opened.enter_context(open_input(source))
         info, window, changes = _look(source, container, config, watch)
-        config, untaken = _settle_decoder(info, window, config, again)
+        config, decoder = _settle_decoder(info, window, config, again)
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
@@ -141,7 +141,7 @@ def make_job(
         detector=detector,
         expected_frames=expected,
         inputs=inputs,
-        warnings=(*info.warnings, *changes, *untaken, *tight),
+        warnings=(*info.warnings, *changes, *decoder, *tight),
     )
 
 
@@ -197,7 +197,7 @@ def _look(
 def _settle_decoder(
     info: VideoInfo, window: Window, config: RestoreConfig, again: bool
 ) -> tuple[RestoreConfig, tuple[str, ...]]:
-    """The configuration, without a hardware decoder that cannot be taken; and why it cannot."""
+    """The configuration without a hardware decoder that cannot be taken, and what is told of it."""
     if config.decode.hardware is None:
         return config, ()
     from vidrestore.models.load import resolve_device  # these import torch
@@ -214,7 +214,7 @@ def _settle_decoder(
         decode = config.decode.model_copy(update={"hardware": None})
         told = f"decoded on the CPU, not by NVDEC: {doubt}"
         return config.model_copy(update={"decode": decode}), (told,)
-    return config, ()
+    return config, (f"{found.name} decodes; it conceals damage inside of pictures in silence",)
 
 
 def _plan(

@@ -41,10 +41,8 @@ class HardwareReader:
         self, open_reader: Callable[[Hardware | None], VideoReader], hardware: Hardware
     ) -> None:
         self._open_reader = open_reader
-        self._note = (
-            f"decoded by {hardware.name}, which conceals damage inside of pictures in silence"
-        )
         self._name = hardware.name
+        self._stopped: tuple[str, ...] = ()
         self._reader = open_reader(hardware)
 
     def __enter__(self) -> Self:
@@ -60,8 +58,8 @@ class HardwareReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How frames were decoded, and what a person should know of damage, so far."""
-        return (self._note, *self._reader.notes)
+        """Why software took over, and what a person should know of damage, so far."""
+        return (*self._stopped, *self._reader.notes)
 
     @property
     def is_damaged(self) -> bool:
@@ -91,8 +89,9 @@ class HardwareReader:
 
     def _take_software(self, why: str, given: int) -> None:
         self._reader.close()
-        self._note = f"decoded on the CPU, for {self._name} stopped after {given} frames: {why}"
-        logger.warning("%s", self._note)
+        note = f"decoded on the CPU, for {self._name} stopped after {given} frames: {why}"
+        logger.warning("%s", note)
+        self._stopped = (note,)
         self._reader = self._open_reader(None)
 
     def _following(self, given: int, digest: int) -> Iterator[Frame]:
