@@ -243,7 +243,7 @@ class StyledConv(nn.Module):
             return F.leaky_relu(torch.cat(pair, 1), SLOPE)
         is_fused = fuses(x)
         slope = SLOPE if is_fused else 1.0
-        shape = (len(x), 2 * features.shape[1], *features.shape[2:])
+        shape = (x.shape[0], 2 * features.shape[1], *features.shape[2:])
         layout = torch.channels_last if is_fused else layout_of(features)
         joined = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
         first, second = joined.chunk(2, 1)
