@@ -86,7 +86,7 @@ from vidrestore.models.layers import gpu_kernels as kernels
 capability, precision = int(sys.argv[1]), sys.argv[2]
 constants = {"PADDING": 1, "ROWS": 8, "WIDE": 16, "DEEP": 64}
 formats = {"taps": "*fp32", "factors": "*fp32", "gain": "fp32", "slope": "fp32"}
-maps = ("out", "x", "y", "edges", "noise", "strength", "bias", "scale", "shift")
+maps = ("out", "x", "y", "edges", "noise", "strength", "bias", "scale", "shift", "after")
 formats |= dict.fromkeys(maps, f"*{precision}") | dict.fromkeys(constants, "constexpr")
 for kernel in (kernels.finish, kernels.filter_and_finish, kernels.double_edges):
     names = kernel.arg_names

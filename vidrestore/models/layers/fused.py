@@ -1,8 +1,8 @@
 """What surrounds the convolutions of a generator, in one kernel each on GPUs.
 
-    LeakyReLU(gain * (y * factors + noise * strength + bias), slope) * scale + shift
+    (LeakyReLU(gain * (y * factors + noise * strength + bias), slope) * scale + shift) * after
 
-is five operations of torch, each of which reads and writes a whole feature map, and the FIR filter
+is six operations of torch, each of which reads and writes a whole feature map, and the FIR filter
 before it is a depthwise convolution. On CUDA, in inference, `finish` and `filter_and_finish` do all
 of it at once; `fuses` says whether they do. Everywhere else torch's operations compute the same:
 gradients need those, and compilers and exporters fuse them by themselves. The meta device counts
@@ -49,6 +49,8 @@ class Tail(NamedTuple):
     """(N, K, H, W): behind the activation, the last K channels are multiplied by it."""
     shift: Tensor | None = None
     """(N, K, H, W): likewise added."""
+    after: Tensor | None = None
+    """(N, C), multiplied last; where `fuses` says so."""
     gain: float = 1.0
     slope: float = 1.0
     """Of negative values; 1 for no activation."""
@@ -183,13 +185,14 @@ def _operands(tail: Tail) -> tuple[Any, ...]:
         None if one is None else one.contiguous(memory_format=torch.channels_last)
         for one in (tail.scale, tail.shift)
     )
-    noise = None if tail.noise is None else tail.noise.contiguous()
-    return (tail.factors, noise, tail.strength, tail.bias, scale, shift, tail.gain, tail.slope)
+    noise, after = (None if one is None else one.contiguous() for one in (tail.noise, tail.after))
+    tensors = (tail.factors, noise, tail.strength, tail.bias, scale, shift, after)
+    return (*tensors, tail.gain, tail.slope)
 
 
 _OPERANDS = (
     "Tensor? factors, Tensor? noise, Tensor? strength, Tensor? bias, "
-    "Tensor? scale, Tensor? shift, float gain, float slope"
+    "Tensor? scale, Tensor? shift, Tensor? after, float gain, float slope"
 )
 _library: Any = torch.library.Library("vidrestore", "DEF")  # type: ignore[no-untyped-call]
 _device_of: Any = torch.cuda.device_of

@@ -18,7 +18,7 @@ __all__ = ["double_edges", "filter_and_finish", "finish"]
 
 @triton.jit
 def _finished(
-    y, sample, pixel, channel, inside, factors, noise, strength, bias, scale, shift,
+    y, sample, pixel, channel, inside, factors, noise, strength, bias, scale, shift, after,
     gain, slope, channels, n_pixels, noise_step, n_kept,
 ):  # fmt: skip
     """What `fused.finish` makes of a tile of values."""
@@ -42,12 +42,14 @@ def _finished(
         if scale is not None:
             y *= tl.load(scale + place, known, 1.0).to(tl.float32)
         y += tl.load(shift + place, known, 0.0).to(tl.float32)
+    if after is not None:
+        y *= tl.load(after + sample * channels + channel, here, 0.0).to(tl.float32)[None, :]
     return y
 
 
 @triton.jit
 def finish(
-    out, y, factors, noise, strength, bias, scale, shift,
+    out, y, factors, noise, strength, bias, scale, shift, after,
     gain, slope, channels, n_pixels, noise_step, n_kept, out_step,
     WIDE: tl.constexpr, DEEP: tl.constexpr,
 ):  # fmt: skip
@@ -60,7 +62,7 @@ def finish(
     given = start * channels + pixel[:, None] * channels + channel[None, :]
     values = _finished(
         tl.load(y + given, inside, 0.0).to(tl.float32), sample, pixel, channel, inside,
-        factors, noise, strength, bias, scale, shift,
+        factors, noise, strength, bias, scale, shift, after,
         gain, slope, channels, n_pixels, noise_step, n_kept,
     )  # fmt: skip
     made = start * out_step + pixel[:, None] * out_step + channel[None, :]
@@ -100,7 +102,7 @@ def _edges_at(edges, row, column, channel, channels, side, n_samples, sample):
 
 @triton.jit
 def filter_and_finish(
-    out, x, taps, edges, factors, noise, strength, bias, scale, shift,
+    out, x, taps, edges, factors, noise, strength, bias, scale, shift, after,
     gain, slope, channels, x_height, x_width, height, width, noise_step, n_kept, out_step,
     PADDING: tl.constexpr, ROWS: tl.constexpr, WIDE: tl.constexpr, DEEP: tl.constexpr,
 ):  # fmt: skip
@@ -140,7 +142,7 @@ def filter_and_finish(
         pixel = tl.where((column < width) & (row < height), row * width + column, height * width)
         values = _finished(
             values, sample, pixel, channel, inside,
-            factors, noise, strength, bias, scale, shift,
+            factors, noise, strength, bias, scale, shift, after,
             gain, slope, channels, height * width, noise_step, n_kept,
         )  # fmt: skip
         place = pixel[:, None] * out_step + channel[None, :]

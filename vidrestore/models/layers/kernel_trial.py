@@ -69,6 +69,7 @@ def try_kernels(device: torch.device | str) -> tuple[Tensor, Tensor]:
         bias=drawn(channels),
         scale=drawn(*around),
         shift=drawn(*around),
+        after=drawn(n, channels),
         gain=1.5,
         slope=0.2,
     )
@@ -80,4 +81,5 @@ def try_kernels(device: torch.device | str) -> tuple[Tensor, Tensor]:
         )
         doubled = F.interpolate(x, scale_factor=2, mode="bilinear")
         wanted = finish_by_torch(F.conv2d(doubled, kernel, padding=1), tail)
-    return found, wanted
+    assert tail.after is not None
+    return found, wanted * tail.after[:, :, None, None]

@@ -109,6 +109,7 @@ class ModulatedConv2d(nn.Module):
         tail: Tail = _NO_TAIL,
         gain: float = 1.0,
         into: Tensor | None = None,
+        scaled_by: Tensor | None = None,
     ) -> Tensor:
         """Convolve, and do what follows.
 
@@ -118,15 +119,18 @@ class ModulatedConv2d(nn.Module):
             tail: what follows; its factors are not given, but come of demodulation.
             gain: further factor of the convolution's output, where there is demodulation.
             into: see `vidrestore.models.layers.fused.finish`.
+            scaled_by: the `scales` of the style, where `x` has been multiplied by them already.
 
         Returns:
             (N, O, H', W').
         """
         kernel, edges, energy = self._operands()
-        scales = self.modulation(style.to(self.modulation.weight.dtype))
+        scales = self.scales(style) if scaled_by is None else scaled_by
         if self.demodulate:
             factors = torch.rsqrt(F.linear(scales.square(), energy) + _EPSILON)
             tail = tail._replace(factors=factors if gain == 1 else factors * gain)
+        if scaled_by is not None:
+            return finish(F.conv2d(x, kernel, padding=self.padding), tail, into)
         scales = scales.to(x.dtype)
         if self.upsampling is None:
             return finish(self._convolved(x, kernel, scales), tail, into)
@@ -135,6 +139,11 @@ class ModulatedConv2d(nn.Module):
             assert edges is not None
             return conv_of_doubled(x, kernel, edges, self.blur, tail, into)
         return conv_then_filter_doubled(x, kernel, self.blur, tail, into)
+
+    def scales(self, style: Tensor) -> Tensor:
+        """What (N, style_dim) multiplies the input's channels by, (N, C)."""
+        found: Tensor = self.modulation(style.to(self.modulation.weight.dtype))
+        return found
 
     def _convolved(self, x: Tensor, kernel: Tensor, scales: Tensor) -> Tensor:
         """The convolution of `x` times `scales`; which of both factors is scaled saves time."""

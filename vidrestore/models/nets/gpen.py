@@ -177,8 +177,11 @@ class Generator(nn.Module):
         picture: Tensor = self.to_rgb1(x, steer[1])
         for level, to_rgb in enumerate(self.to_rgbs):
             first = 2 * level + 1
-            x = self.convs[first - 1](x, steer[first], features[level + 1])
-            x = self.convs[first](x, steer[first + 1], features[level + 1])
+            doubling, conv = self.convs[first - 1], cast("StyledConv", self.convs[first])
+            # Where kernels do all at once, the first scales what the second alone will read.
+            scales = conv.conv.scales(steer[first + 1]) if conv.isconcat and fuses(x) else None
+            x = doubling(x, steer[first], features[level + 1], after=scales)
+            x = conv(x, steer[first + 1], features[level + 1], scaled_by=scales)
             picture = to_rgb(x, steer[first + 2], picture)
         return picture
 
@@ -228,7 +231,15 @@ class StyledConv(nn.Module):
         self.noise = Strength()
         self.activate = BiasedLeakyReLU(out_channels * 2 if isconcat else out_channels)
 
-    def forward(self, x: Tensor, style: Tensor, features: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        style: Tensor,
+        features: Tensor,
+        *,
+        scaled_by: Tensor | None = None,
+        after: Tensor | None = None,
+    ) -> Tensor:
         bias, strength = self.activate.bias, self.noise.weight
         if not self.isconcat:
             added = features * (strength * GAIN)
@@ -247,8 +258,12 @@ class StyledConv(nn.Module):
         layout = torch.channels_last if is_fused else layout_of(features)
         joined = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
         first, second = joined.chunk(2, 1)
-        self.conv(x, style, Tail(bias=own, gain=GAIN, slope=slope), into=first)
-        finish(features, Tail(strength=strength, bias=others, gain=GAIN, slope=slope), second)
+        tail = Tail(gain=GAIN, slope=slope)
+        parts = (None, None) if after is None else after.chunk(2, 1)
+        own_tail = tail._replace(bias=own, after=parts[0])
+        self.conv(x, style, own_tail, into=first, scaled_by=scaled_by)
+        tail = tail._replace(strength=strength, bias=others, after=parts[1])
+        finish(features, tail, second)
         return joined if is_fused else F.leaky_relu(joined, SLOPE, inplace=True)
 
 

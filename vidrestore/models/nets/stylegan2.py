@@ -10,13 +10,14 @@ gives the same output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ModelError
 from vidrestore.models.layers.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
-from vidrestore.models.layers.fused import Tail
+from vidrestore.models.layers.fused import Tail, fuses
 from vidrestore.models.layers.modulated import ModulatedConv2d, Upsampling
 from vidrestore.models.layers.resample import FIR_TAPS, Filter, FilterDoubled, double
 
@@ -90,11 +91,18 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, out_channels, 1, 1))
 
     def forward(
-        self, x: Tensor, style: Tensor, noise: Tensor, condition: Condition | None = None
+        self,
+        x: Tensor,
+        style: Tensor,
+        noise: Tensor,
+        condition: Condition | None = None,
+        *,
+        scaled_by: Tensor | None = None,
+        after: Tensor | None = None,
     ) -> Tensor:
         scale, shift = condition or (None, None)
-        tail = Tail(None, noise, self.weight, self.bias, scale, shift, slope=SLOPE)
-        y: Tensor = self.modulated_conv(x, style, tail, gain=GAIN)
+        tail = Tail(None, noise, self.weight, self.bias, scale, shift, after, slope=SLOPE)
+        y: Tensor = self.modulated_conv(x, style, tail, gain=GAIN, scaled_by=scaled_by)
         return y
 
 
@@ -123,12 +131,18 @@ class EqualStyledConv(nn.Module):
         self.activate = BiasedLeakyReLU(out_channels)
 
     def forward(
-        self, x: Tensor, style: Tensor, noise: Tensor, condition: Condition | None = None
+        self,
+        x: Tensor,
+        style: Tensor,
+        noise: Tensor,
+        condition: Condition | None = None,
+        *,
+        scaled_by: Tensor | None = None,
+        after: Tensor | None = None,
     ) -> Tensor:
         scale, shift = condition or (None, None)
-        bias = self.activate.bias
-        tail = Tail(None, noise, self.weight, bias, scale, shift, gain=GAIN, slope=SLOPE)
-        y: Tensor = self.modulated_conv(x, style, tail)
+        tail = Tail(None, noise, self.weight, self.activate.bias, scale, shift, after, GAIN, SLOPE)
+        y: Tensor = self.modulated_conv(x, style, tail, scaled_by=scaled_by)
         return y
 
 
@@ -217,9 +231,13 @@ class Synthesis(nn.Module):
         picture: Tensor = self.to_rgb1(x, latents[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs):
             first = 2 * level + 1
+            doubling, conv = self.style_convs[first - 1], cast("StyledConv", self.style_convs[first])
+            style, next_style = latents[:, first], latents[:, first + 1]
             condition = conditions[level] if level < len(conditions) else None
-            x = self.style_convs[first - 1](x, latents[:, first], noise[first], condition)
-            x = self.style_convs[first](x, latents[:, first + 1], noise[first + 1])
+            # Where kernels do all at once, the first scales what the second alone will read.
+            scales = conv.modulated_conv.scales(next_style) if fuses(x) else None
+            x = doubling(x, style, noise[first], condition, after=scales)
+            x = conv(x, next_style, noise[first + 1], scaled_by=scales)
             picture = to_rgb(x, latents[:, first + 2], picture)
         return picture
 
