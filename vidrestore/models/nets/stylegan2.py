@@ -231,7 +231,8 @@ class Synthesis(nn.Module):
         picture: Tensor = self.to_rgb1(x, latents[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs):
             first = 2 * level + 1
-            doubling, conv = self.style_convs[first - 1], cast("StyledConv", self.style_convs[first])
+            doubling = self.style_convs[first - 1]
+            conv = cast("StyledConv", self.style_convs[first])
             style, next_style = latents[:, first], latents[:, first + 1]
             condition = conditions[level] if level < len(conditions) else None
             # Where kernels do all at once, the first scales what the second alone will read.
