@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,30 @@ def test_releasing_leaves_nothing(tmp_path: Path) -> None:
     lock.release()
     lock.release()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_looks_is_never_taken_for_a_run(tmp_path: Path) -> None:
+    output, ended = tmp_path / "a.mkv", threading.Event()
+    seen: list[bool] = []
+
+    def look() -> None:
+        while not ended.is_set():
+            seen.append(OutputLock(output).is_held())
+
+    looking = [threading.Thread(target=look) for _ in range(2)]
+    for thread in looking:
+        thread.start()
+    try:
+        for _ in range(100):
+            lock = OutputLock(output)
+            lock.path.touch()  # as a run that died leaves it
+            lock.acquire()
+            lock.release()
+    finally:
+        ended.set()
+        for thread in looking:
+            thread.join()
+    assert seen
 
 
 def test_names_of_255_bytes_can_be_locked(tmp_path: Path) -> None:
