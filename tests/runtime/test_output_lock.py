@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from vidrestore.errors import VideoWriteError
-from vidrestore.runtime import output_lock
+from vidrestore.runtime import file_lock, output_lock
 from vidrestore.runtime.output_lock import STALE_S, Host, OutputLock
 
 THERE = Host("there", "machine-2", "boot-2")
@@ -42,28 +43,28 @@ def test_releasing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_looks_is_never_taken_for_a_run(tmp_path: Path) -> None:
-    output, ended = tmp_path / "a.mkv", threading.Event()
-    seen: list[bool] = []
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere locks are never shared")
+def test_who_looks_in_the_moment_of_a_beginning_is_not_taken_for_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, looks, release = OutputLock(tmp_path / "a.mkv"), threading.Event(), file_lock.unlock
+    lock.path.touch()  # as a run that died leaves it
 
-    def look() -> None:
-        while not ended.is_set():
-            seen.append(OutputLock(output).is_held())
+    def release_late(file: int, offset: int = 0) -> None:
+        if not looks.is_set():
+            looks.set()
+            time.sleep(0.1)
+        release(file, offset)
 
-    looking = [threading.Thread(target=look) for _ in range(2)]
-    for thread in looking:
-        thread.start()
-    try:
-        for _ in range(100):
-            lock = OutputLock(output)
-            lock.path.touch()  # as a run that died leaves it
-            lock.acquire()
-            lock.release()
-    finally:
-        ended.set()
-        for thread in looking:
-            thread.join()
-    assert seen
+    monkeypatch.setattr(file_lock, "unlock", release_late)
+    looking = threading.Thread(target=OutputLock(tmp_path / "a.mkv").is_held)
+    looking.start()
+    assert looks.wait(10)
+    assert not OutputLock(tmp_path / "a.mkv").is_held()  # two who look
+    lock.acquire()
+    looking.join()
+    assert OutputLock(tmp_path / "a.mkv").is_held()
+    lock.release()
 
 
 def test_names_of_255_bytes_can_be_locked(tmp_path: Path) -> None:
