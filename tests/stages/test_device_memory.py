@@ -63,8 +63,8 @@ def with_room(most: int, function: Callable[..., Any], place: int) -> Callable[.
 
 STEPS = [
     (restoring, "cut_crops", 0, "to cut out a face"),
-    (filtering, "_crops", 0, "to filter a face over time"),
-    (filtering.DeviceWindow, "_strengthened", 1, "to filter a face over time"),
+    (filtering, "looks", 0, "to filter a face over time"),
+    (filtering, "strengthened", 0, "to filter a face over time"),
     (blending, "_patches", 0, "to put back a face"),
 ]
 
@@ -108,7 +108,7 @@ def test_a_face_that_does_not_fit_ends_the_run(
 
 @pytest.mark.parametrize(
     ("home", "name", "what"),
-    [(Uploader, "__call__", "to send a frame"), (blending, "joined_changes", "to put back the")],
+    [(Uploader, "__call__", "to send a frame"), (blending, "joined", "to put back the")],
 )
 def test_what_cannot_be_divided_ends_the_run(
     home: Any, name: str, what: str, monkeypatch: pytest.MonkeyPatch
