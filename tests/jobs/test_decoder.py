@@ -11,11 +11,12 @@ from clips import empty_frames, face_frames, write_clip
 from quick import QUICK
 from surfaces import stand_in
 
-from vidrestore import JobError, Session, restore_video
+from vidrestore import Session, restore_video
 from vidrestore.cli.main import main
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.jobs.backends import settle_backends
 from vidrestore.jobs.plan import prepare
+from vidrestore.jobs.store import FolderStore
 from vidrestore.video.read.hardware import Hardware
 
 DEBUG: dict[str, object] = QUICK | {"restore.model": "debug"}
@@ -58,6 +59,7 @@ def test_a_run_by_hardware_gives_the_bytes_of_software(
     assert asked == [torch.device("cpu")] * 2, "tried, and read"
     assert report.config["decode"]["hardware"] == "nvdec"
     assert "NVDEC decodes; it conceals damage inside of pictures in silence" in report.notes
+    assert not any("on the CPU" in note for note in report.notes)
     restore_video(clip, clip.with_name("b.mkv"), config=config())
     assert clip.with_name("a.mkv").read_bytes() == clip.with_name("b.mkv").read_bytes()
 
@@ -98,6 +100,7 @@ def test_a_run_that_goes_on_keeps_its_decoder(
         )
     anew = config(decode__hardware="nvdec", job__restart=True)
     prepare(clip, output, anew)
-    prepare(clip, output, BY_HARDWARE)
-    with pytest.raises(JobError, match=r"decode\.hardware nvdec became None"):
-        prepare(clip, output, config())
+    folder = prepare(clip, output, BY_HARDWARE)
+    plan = FolderStore(folder).read("plan")
+    assert plan is not None and plan["configuration"]["decode"]["hardware"] == "nvdec"
+    assert prepare(clip, output, config()) == folder, "by software, the pictures are the same"
