@@ -89,18 +89,14 @@ def test_a_run_that_goes_on_keeps_its_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_clip(tmp_path / "in.mkv", empty_frames(3, width=64, height=48))
-    output = tmp_path / "out.mkv"
-    prepare(clip, output, BY_HARDWARE)  # without hardware
+    by_software, by_hardware = tmp_path / "software.mkv", tmp_path / "hardware.mkv"
+    prepare(clip, by_software, BY_HARDWARE)  # on a CPU
     put_in_place(monkeypatch, stand_in())
     with Session(BY_HARDWARE) as session:
-        job = settle_backends(session.plan(clip, output))
-        assert job.config.decode.hardware is None
-        assert job.warnings == (
-            "decoded on the CPU, as when the run began (--restart begins anew)",
-        )
-    anew = config(decode__hardware="nvdec", job__restart=True)
-    prepare(clip, output, anew)
-    folder = prepare(clip, output, BY_HARDWARE)
+        job = settle_backends(session.plan(clip, by_software))
+    assert job.config.decode.hardware is None
+    assert job.warnings == ("decoded on the CPU, as when the run began",)
+    folder = prepare(clip, by_hardware, BY_HARDWARE)
     plan = FolderStore(folder).read("plan")
     assert plan is not None and plan["configuration"]["decode"]["hardware"] == "nvdec"
-    assert prepare(clip, output, config()) == folder, "by software, the pictures are the same"
+    assert prepare(clip, by_hardware, config()) == folder, "by software, the pictures are the same"

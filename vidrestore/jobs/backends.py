@@ -65,7 +65,7 @@ def _with_begun_decoder(job: Job, begun: Mapping[str, Any]) -> Job:
     if config.decode.hardware is None or decoded.get("hardware") or config.job.restart:
         return job
     decode = config.decode.model_copy(update={"hardware": None})
-    told = "decoded on the CPU, as when the run began (--restart begins anew)"
+    told = "decoded on the CPU, as when the run began"
     config = config.model_copy(update={"decode": decode})
     warnings = (told if one == CONCEALS else one for one in job.warnings)
     return replace(job, config=config, warnings=tuple(warnings))
