@@ -8,15 +8,25 @@ what is needed. On other devices these are plain copies.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Arriving", "Uploaded", "Uploader", "pinned", "to_device", "to_host"]
+__all__ = [
+    "Arriving",
+    "Uploaded",
+    "Uploader",
+    "arrays_to_device",
+    "pinned",
+    "to_device",
+    "to_host",
+]
 
 logger = logging.getLogger("vidrestore")
 
@@ -27,6 +37,13 @@ def to_device(values: npt.NDArray[Any] | Tensor, device: torch.device) -> Tensor
     if device.type == "cuda":
         return pinned(tensor).to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def arrays_to_device(arrays: Sequence[npt.NDArray[Any]], device: torch.device) -> list[Tensor]:
+    """Send several arrays in one copy, as float32."""
+    together = np.concatenate([one.ravel() for one in arrays]).astype(np.float32)
+    parts = to_device(together, device).split_with_sizes([one.size for one in arrays])
+    return [part.view(one.shape) for part, one in zip(parts, arrays, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
