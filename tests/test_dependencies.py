@@ -32,7 +32,7 @@ USED_BY = {
     "numpy": "vidrestore/geometry.py",
     "opencv-python": "vidrestore/stages/_motion.py",
     "platformdirs": "vidrestore/models/weights/store.py",
-    "pydantic": "vidrestore/config.py",
+    "pydantic": "vidrestore/config/stage.py",
     "PyYAML": "vidrestore/settings.py",
     "safetensors": "vidrestore/models/weights/checkpoint.py",
     "scipy": "vidrestore/stages/track.py",
