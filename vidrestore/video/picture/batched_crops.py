@@ -247,9 +247,9 @@ def gathered_samples(
             component_samples(one, layout, place, taken)[near]
             for one, taken in zip(distinct, planes, strict=True)
         ]
-        rows, columns = lines[2 * place : 2 * place + 2]
+        down, across = lines[2 * place : 2 * place + 2]
         found.append(
-            _as_floats(_stacked(views)[own[:, :, None], rows[:, :, None], columns[:, None]])
+            _as_floats(_stacked(views)[own[:, :, None], down[:, :, None], across[:, None]])
         )
     return found
 
