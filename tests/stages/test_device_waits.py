@@ -96,7 +96,7 @@ def check_section(network: nn.Module, size: int, monkeypatch: pytest.MonkeyPatch
     restorer = NetworkRestorer(
         network, size=size, device="meta", precision="bfloat16", batch_size=4
     )
-    frames = list(faces(4, size))
+    frames = list(faces(3, size))
     list(run_section(frames[:1], restorer, SectionCounter()))  # Constants are sent at the start.
     told.clear()
     counter = SectionCounter()
