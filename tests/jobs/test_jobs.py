@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import threading
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -124,10 +125,22 @@ def test_a_stopped_run_goes_on(
     assert folder.is_dir() and not output.exists()
     with pytest.raises(JobError, match=r"blend.strength 1.0 became 0.5; add --restart"):
         restore_video(clip, output, config=config, strength=0.5)
-    report = restore_video(clip, output, config=config)
+    seen: list[tuple[Progress, int]] = []
+    report = restore_video(
+        clip,
+        output,
+        config=config,
+        progress=lambda now: seen.append((now, threading.get_ident())),
+    )
     assert output.read_bytes() == whole[1]
     assert (report.tracks, report.cuts) == (whole[0].tracks, whole[0].cuts)
     assert not folder.exists()
+    steps = [step for step, _ in groupby(now.step for now, _ in seen)]
+    assert steps == ["restoring", "reading again", "restoring", "joining"]
+    shares = [now.share for now, _ in seen if now.step == "reading again"]
+    assert shares == sorted(shares) and shares[-1] == 1  # type: ignore[type-var]
+    assert {now.frames for now, _ in seen if now.step == "reading again"} == {seen[0][0].frames}
+    assert {thread for _, thread in seen} == {threading.get_ident()}
 
 
 @pytest.mark.soak
@@ -140,7 +153,10 @@ def test_a_run_fills_the_gaps_behind_an_analysis(
     restore_segment(folder, 1)
     seen: list[int] = []
     restore_video(
-        clip, output, config=config, progress=lambda progress: seen.append(progress.frames)
+        clip,
+        output,
+        config=config,
+        progress=lambda now: seen.append(now.frames) if now.step == "restoring" else None,
     )
     kept = 43 - (len(seen) - 1)
     assert seen == list(range(kept, 44)) and 9 <= kept <= 15
@@ -225,7 +241,9 @@ def test_whatever_a_kill_leaves_is_gone_on_with(
             clip,
             output,
             config=config,
-            progress=lambda now, seen=seen: seen.append(now.frames),  # type: ignore[misc]
+            progress=lambda now, seen=seen: (  # type: ignore[misc]
+                seen.append(now.frames) if now.step == "restoring" else None
+            ),
         )
         assert output.read_bytes() == whole[1], copy.name
         assert (report.tracks, report.cuts) == (whole[0].tracks, whole[0].cuts)

@@ -115,6 +115,19 @@ class LeaseFolder:
         holder = Holder(self._host, os.getpid(), utc_now(), number + 1)
         return Lease(self._path(key, number + 2), path, file, holder, self._heartbeat_s)
 
+    def highest(self) -> dict[str, int]:
+        """The number of the highest lease by key, from one look at the folder.
+
+        A video's file is changed only under a lease, so what had this number has changed only if it
+        is held, or was when it was read.
+        """
+        found: dict[str, int] = {}
+        for name in os.listdir(self._folder):
+            key, _, number = name.rpartition(".")
+            if number.isdecimal():
+                found[key] = max(found.get(key, 0), int(number))
+        return found
+
     def holder(self, key: str) -> Holder | None:
         """Who works on a video, as far as its leases say; None for nobody.
 
