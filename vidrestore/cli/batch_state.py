@@ -142,7 +142,7 @@ def _told(folder: BatchFolder, video: Video) -> str:
         return video.status
     who = f"process {holder.process} on {holder.host.name}"
     for _, told in folder.told_by_workers():
-        if (told["video"], told["host"], told["process"]) == (
+        if (told.get("video"), told.get("host"), told.get("process")) == (
             video.id,
             holder.host.name,
             holder.process,
