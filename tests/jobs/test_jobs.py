@@ -13,6 +13,7 @@ import pytest
 from clips import empty_frames, face_frames, write_clip
 from interlaced import fields_of, woven, write_frames
 from moving_face import pan
+from quick import QUICK
 from styled_network import write_styled_network
 
 from vidrestore import JobError, Progress, RestoreReport, restore_video
@@ -125,21 +126,32 @@ def test_a_stopped_run_goes_on(
     assert folder.is_dir() and not output.exists()
     with pytest.raises(JobError, match=r"blend.strength 1.0 became 0.5; add --restart"):
         restore_video(clip, output, config=config, strength=0.5)
-    seen: list[tuple[Progress, int]] = []
-    report = restore_video(
-        clip,
-        output,
-        config=config,
-        progress=lambda now: seen.append((now, threading.get_ident())),
-    )
+    report = restore_video(clip, output, config=config)
     assert output.read_bytes() == whole[1]
     assert (report.tracks, report.cuts) == (whole[0].tracks, whole[0].cuts)
     assert not folder.exists()
+
+
+def test_a_run_that_goes_on_tells_that_it_reads_again(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", empty_frames(130, width=64, height=48), codec="ffv1")
+    config = resolve_config(None, QUICK | {"restore.model": "debug", "job.segment_s": 0.6})
+    seen: list[tuple[Progress, int]] = []
+
+    def see(now: Progress) -> None:
+        seen.append((now, threading.get_ident()))
+        if now.frames == len(seen) == 70:
+            raise StopError
+
+    with pytest.raises(StopError):
+        restore_video(clip, tmp_path / "out.mkv", config=config, progress=see)
+    seen.clear()
+    restore_video(clip, tmp_path / "out.mkv", config=config, progress=see)
     steps = [step for step, _ in groupby(now.step for now, _ in seen)]
     assert steps == ["restoring", "reading again", "restoring", "joining"]
-    shares = [now.share for now, _ in seen if now.step == "reading again"]
-    assert shares == sorted(shares) and shares[-1] == 1  # type: ignore[type-var]
-    assert {now.frames for now, _ in seen if now.step == "reading again"} == {seen[0][0].frames}
+    again = [now for now, _ in seen if now.step == "reading again"]
+    shares = [now.share or 0 for now in again]
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert {now.frames for now in again} == {seen[0][0].frames}  # what is done stays done
     assert {thread for _, thread in seen} == {threading.get_ident()}
 
 
