@@ -19,6 +19,7 @@ from vidrestore.config import RestoreConfig
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.parsing import FaceParser
 from vidrestore.models.templates import landmark_template
+from vidrestore.runtime.memory import give_back_freed_memory
 from vidrestore.runtime.prefetch import prefetch
 from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.stages.align import align
@@ -44,6 +45,10 @@ __all__ = [
     "restored_from_analysis",
     "tracked_frames",
 ]
+
+_GIVE_BACK_FRAMES = 25
+"""What the heap holds between blocks in use adds up to a fourth of a run's memory; taking it anew
+so often costs less than a hundredth of the time."""
 
 
 def restored_frames(
@@ -146,9 +151,16 @@ def restored_from_analysis(
 def _followed(
     stage: _Stages, decoded: Iterable[Frame], analysis: Analysis, config: RestoreConfig
 ) -> Generator[Frame, None, None]:
+    return stage("track", analysis.with_faces(_decoded(stage, decoded, config)))
+
+
+def _decoded(stage: _Stages, decoded: Iterable[Frame], config: RestoreConfig) -> Iterator[Frame]:
     frames = stage("decode", decoded)
     frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
-    return stage("track", analysis.with_faces(frames))
+    for frame in frames:
+        if frame.index % _GIVE_BACK_FRAMES == 0:
+            give_back_freed_memory()
+        yield frame
 
 
 def _left_alone_before(frames: Iterable[Frame], first: int) -> Iterator[Frame]:
@@ -234,8 +246,7 @@ def _tracked(
     template: Array,
     tracks: Tracks | None,
 ) -> Generator[Frame, None, None]:
-    frames = stage("decode", decoded)
-    frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
+    frames = _decoded(stage, decoded, config)
     if tracks is not None:
         name = str(config.track.file or "given")
         frames = stage("track", apply_tracks(frames, tracks, config.decode.start, name))

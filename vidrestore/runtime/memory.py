@@ -162,7 +162,8 @@ def keep_freed_memory() -> bool:
 
     By default glibc gives blocks above 32 MiB back to the system at once, and getting them anew,
     page by page, costs a network's large feature maps more than their arithmetic: 12 to 20 % of
-    the time of GFP-GAN on a CPU. The most memory that is held at a time does not change.
+    the time of GFP-GAN on a CPU. What lies between blocks in use adds up, unless
+    `give_back_freed_memory` is called now and then.
 
     Returns:
         Whether the C library agreed; others than glibc are left as they are.
@@ -177,8 +178,9 @@ def keep_freed_memory() -> bool:
 def give_back_freed_memory() -> None:
     """Let the C library give freed blocks back to the system, where it can.
 
-    Between the videos of a long-lived process: each thread that comes and goes leaves some, and
-    with `keep_freed_memory` they would add up.
+    Each thread has a heap of its own, in which gaps between blocks in use add up: while a run
+    lasts, and, as threads come and go, from video to video of a long-lived process. Takes some
+    hundredths of a second, and as long again until what is needed is back.
     """
     try:
         ctypes.CDLL(None).malloc_trim(0)
