@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.file_lock import is_locked, try_lock
 from vidrestore.runtime.output_lock import Host, this_host
 from vidrestore.runtime.utc import utc_now
@@ -120,9 +120,18 @@ class LeaseFolder:
 
         A video's file is changed only under a lease, so what had this number has changed only if it
         is held, or was when it was read.
+
+        Raises:
+            VideoOpenError: the folder cannot be read.
         """
+        try:
+            names = os.listdir(self._folder)
+        except OSError as error:
+            raise VideoOpenError(
+                f"{self._folder}: cannot be read ({error.strerror}); see that its disk is there"
+            ) from error
         found: dict[str, int] = {}
-        for name in os.listdir(self._folder):
+        for name in names:
             key, _, number = name.rpartition(".")
             if number.isdecimal():
                 found[key] = max(found.get(key, 0), int(number))

@@ -62,8 +62,8 @@ class Watcher:
 
     def look(self) -> Overview:
         """The batch now."""
-        highest = self._folder.leases.highest()
-        self._seen = {key: self._read(key, highest.get(key, 0)) for key in self._folder.ids()}
+        ids, highest = self._folder.ids(), self._folder.leases.highest()
+        self._seen = {key: self._read(key, highest.get(key, 0)) for key in ids}
         status = Counter(video.status for video in self.videos)
         left = [video for video in self.videos if video.status == "waiting"]
         in_work = sum(

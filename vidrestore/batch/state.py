@@ -183,7 +183,10 @@ class BatchFolder:
         try:
             names = os.listdir(self.root / "videos")
         except OSError as error:
-            raise VideoOpenError(f"{self.root / 'videos'}: {error.strerror}") from error
+            raise VideoOpenError(
+                f"{self.root / 'videos'}: cannot be read ({error.strerror}); see that its disk is "
+                "there, and run it again"
+            ) from error
         return sorted(name[:-5] for name in names if name.endswith(".json") and name[0] != ".")
 
     def read(self, key: str) -> Video:
