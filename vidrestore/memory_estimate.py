@@ -11,7 +11,11 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import NotEnoughMemoryError
 from vidrestore.runtime.memory import available_memory_mib, current_memory_mib
 
-__all__ = ["check_memory", "estimate_memory_mib"]
+__all__ = ["QUEUE_BYTES", "check_memory", "estimate_memory_mib"]
+
+QUEUE_BYTES = 96 * 2**20
+"""Most bytes of pictures that wait between two threads, unless it is a single one: eight of 4K with
+8 bits, three with 10 bits and half as much chroma."""
 
 _PROGRAM_MIB = 800.0
 """Python, PyTorch and the embedded networks at work."""

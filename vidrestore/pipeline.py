@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from vidrestore.config import RestoreConfig
+from vidrestore.memory_estimate import QUEUE_BYTES
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.parsing import FaceParser
 from vidrestore.models.templates import landmark_template
@@ -235,7 +236,14 @@ class _Stages:
     ) -> Generator[Frame, None, None]:
         """The stages so far run ahead in a thread; what is booked from here is the wait for it."""
         self._before = None
-        return self(f"wait for {what}", prefetch(frames, depth, name=name))
+        ahead = prefetch(frames, depth, name=name, weigh=_picture_bytes, most=QUEUE_BYTES)
+        return self(f"wait for {what}", ahead)
+
+
+def _picture_bytes(frame: Frame) -> int:
+    """Of the pictures that a frame holds, as decoded and as restored."""
+    pictures = (frame.picture, frame.source)
+    return sum(plane.nbytes for one in pictures if one is not None for plane in one.planes)
 
 
 def _tracked(
