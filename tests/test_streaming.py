@@ -14,6 +14,7 @@ from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_face import Moves, moving_face, pan, shake, turn
+from quick import QUICK
 from styled_network import write_styled_network
 
 from vidrestore import restore_frames
@@ -31,6 +32,8 @@ from vidrestore.structs import Frame
 from vidrestore.video.picture.samples import shown_rgb
 from vidrestore.video.read.reader import VideoReader
 
+COARSE = {"detect.size_px": 128, "detect.refine_passes": 1}
+"""Faces are found as by default, in fewer pixels."""
 RATE = 12
 CUTS = (6, 20)
 FRAMES = 36
@@ -57,7 +60,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(clip: Path) -> list[Frame]:
     """The clip, restored from its beginning."""
-    frames = list(restore_frames(clip, model="debug"))
+    frames = list(restore_frames(clip, model="debug", config=resolve_config(None, COARSE)))
     assert len(frames) == FRAMES
     assert [frame.index for frame in frames if frame.is_cut] == [0, *CUTS]
     assert all(len(frame.faces) == 1 and frame.source is not None for frame in frames)
@@ -104,7 +107,9 @@ def test_any_start_gives_the_same_frames_from_the_next_cut_on(
 
 def check_start(clip: Path, whole: list[Frame], start: float) -> None:
     first = math.ceil(start * RATE)
-    part = list(restore_frames(clip, model="debug", start=start))
+    part = list(
+        restore_frames(clip, model="debug", config=resolve_config(None, COARSE), start=start)
+    )
     assert len(part) == FRAMES - first
     cut = next((frame.index for frame in part[1:] if frame.is_cut), 0)
     assert_same(part[cut:], from_next_cut(whole, first + cut))
@@ -112,8 +117,7 @@ def check_start(clip: Path, whole: list[Frame], start: float) -> None:
 
 def test_a_network_does_not_see_where_a_run_begins(clip: Path, tmp_path: Path) -> None:
     network = write_styled_network(tmp_path / "styled.safetensors")
-    coarse = {"detect.size_px": 256, "detect.refine_passes": 0, "detect.rotated": False}
-    config = resolve_config(None, {"restore.batch_size": 2, **coarse})
+    config = resolve_config(None, {"restore.batch_size": 2, **QUICK})
     options = {"model": network, "config": config}
     end = (CUTS[0] + 8) / RATE
     whole = list(restore_frames(clip, end=end, **options))
@@ -151,6 +155,6 @@ def offline(clip: Path, config: RestoreConfig) -> list[Frame]:
 
 
 def test_streaming_equals_the_whole_clip_at_once(clip: Path, whole: list[Frame]) -> None:
-    at_once = offline(clip, resolve_config())
+    at_once = offline(clip, resolve_config(None, COARSE))
     assert_same(whole, at_once)
     assert [(f.index, f.pts) for f in whole] == [(f.index, f.pts) for f in at_once]

@@ -104,14 +104,45 @@ def section_speed(device: torch.device, frames: int, size: tuple[int, int]) -> d
     return found
 
 
-def whole_runs(device: str, frames: int, size: tuple[int, int]) -> dict[str, Any]:
-    """A run of one face from file to file, with random weights of GFP-GAN 1.4."""
+def decode_speed(device: torch.device, frames: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Milliseconds a frame of decoding H.264 by software and by NVDEC, on the clock and of the CPU;
+    or why NVDEC is not taken.
+    """
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        make_crowd(clip, *size, 1, frames)
+        for name, hardware in (("software", None), ("nvdec", "nvdec")):
+            values = {"decode.hardware": hardware, "run.device": str(device)}
+            job = make_job(clip, None, resolve_config(None, values))
+            if job.config.decode.hardware != hardware:
+                return found | {name: list(job.warnings)}
+            begun, used = time.perf_counter(), time.process_time()
+            with open_reader(job) as reader:
+                count = sum(1 for _ in reader.frames())
+            seconds, cpu_s = time.perf_counter() - begun, time.process_time() - used
+            found[name] = {"ms": 1e3 * seconds / count, "cpu_ms": 1e3 * cpu_s / count}
+    return found
+
+
+def whole_runs(
+    device: str, frames: int, size: tuple[int, int], hardware: str | None = None
+) -> dict[str, Any]:
+    """A run of one face from file to file, with random weights of GFP-GAN 1.4.
+
+    Args:
+        device: where.
+        frames: how many.
+        size: width and height.
+        hardware: what decodes; None for the CPU.
+    """
     [spec] = find("gfpgan-1.4", "restorer")
     with tempfile.TemporaryDirectory() as folder:
         weights, clip = Path(folder) / "random.safetensors", Path(folder) / "clip.mp4"
         save_file(build(spec.arch, **spec.hyperparameters).state_dict(), weights)
         make_crowd(clip, *size, 1, frames)
         options = ["--model", str(weights)]
+        options += ["--decode.hardware", hardware] if hardware else []
         result = bench(clip, frames=[frames], devices=[device], options=options)
     return dataclasses.asdict(result)
 
@@ -140,10 +171,16 @@ def main() -> int:
         for name in NETWORKS
     }
     found["section"] = section_speed(device, min(given.frames, 100), tuple(given.size))
+    found["decode"] = decode_speed(device, min(given.frames, 100), tuple(given.size))
     found["run"] = whole_runs(given.device, given.frames, tuple(given.size))
+    if "ms" in found["decode"]["nvdec"]:
+        found["run_by_nvdec"] = whole_runs(given.device, given.frames, tuple(given.size), "nvdec")
     given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(
-        json.dumps({k: found[k] for k in ("ceiling_tflop_per_s", "networks", "section")}, indent=2)
+        json.dumps(
+            {k: found[k] for k in ("ceiling_tflop_per_s", "networks", "section", "decode")},
+            indent=2,
+        )
     )
     return 0
 

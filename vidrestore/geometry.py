@@ -202,9 +202,13 @@ def warp_affine(
     """
     from torch.nn import functional
 
+    from vidrestore.opencv_warp import suits_opencv, warp_by_opencv
+
     in_from_out = invert(out_from_in)
     if mode != "nearest":
         image, in_from_out = _averaged(image, in_from_out)
+        if suits_opencv(image, size):
+            return warp_by_opencv(image, in_from_out, size, mode)
     grid = _sampling_grid(image, in_from_out, size)
     return functional.grid_sample(
         image,

@@ -115,6 +115,7 @@ def make_job(
     with ExitStack() as opened:
         container = None if is_sequence(source) else opened.enter_context(open_input(source))
         info, window, changes = _look(source, container, config, watch)
+        config, decoder = _settle_decoder(info, window, config, again)
         filters = filters_of(info, config.decode)
         filtered = try_filters(info, filters)
         planned = _plan(filtered, destination, config, container)
@@ -140,7 +141,7 @@ def make_job(
         detector=detector,
         expected_frames=expected,
         inputs=inputs,
-        warnings=(*info.warnings, *changes, *tight),
+        warnings=(*info.warnings, *changes, *decoder, *tight),
     )
 
 
@@ -191,6 +192,29 @@ def _look(
 
         info = info_in(info, window)
     return info, window, changes
+
+
+def _settle_decoder(
+    info: VideoInfo, window: Window, config: RestoreConfig, again: bool
+) -> tuple[RestoreConfig, tuple[str, ...]]:
+    """The configuration without a hardware decoder that cannot be taken, and what is told of it."""
+    if config.decode.hardware is None:
+        return config, ()
+    from vidrestore.models.load import resolve_device  # these import torch
+    from vidrestore.video.read import nvdec
+    from vidrestore.video.read.hardware import HardwareDoubt
+    from vidrestore.video.read.hardware_trial import try_hardware
+
+    try:
+        found = nvdec.find_nvdec(resolve_device(config.run.device))
+        nvdec.check_input(info)
+        if not again:
+            try_hardware(info, window, found, config.run.threads)
+    except HardwareDoubt as doubt:
+        decode = config.decode.model_copy(update={"hardware": None})
+        told = f"decoded on the CPU, not by NVDEC: {doubt}"
+        return config.model_copy(update={"decode": decode}), (told,)
+    return config, (f"{found.name} decodes; it conceals damage inside of pictures in silence",)
 
 
 def _plan(

@@ -157,12 +157,14 @@ def _flat_places(old: _Floats, new: _Floats) -> tuple[npt.NDArray[np.int_], npt.
     smooth = cv2.GaussianBlur(new, (0, 0), _FLAT_SIGMA)
     slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
     shape = (_BLOCK_PX, _BLOCK_PX)
-    moved = np.stack([_cut(flow[..., axis], places, shape) for axis in (0, 1)], -1)
-    steps = np.rint(np.median(moved, axis=(1, 2))).astype(int)
+    moved = np.stack(
+        [_cut(flow[..., axis], places, shape).reshape(len(places), -1) for axis in (0, 1)], 1
+    )
+    steps = np.rint(np.median(moved, axis=2)).astype(int)
     inside = (
         (places + steps >= 0) & (places + steps <= [width - _BLOCK_PX, height - _BLOCK_PX])
     ).all(1)
-    whole = inside & (moved.std((1, 2)).max(1) < _MOST_TORN_PX)
+    whole = inside & (moved.std(2).max(1) < _MOST_TORN_PX)
     places, steps = places[whole], steps[whole]
     order = np.argsort(_cut(slope, places, shape).mean((1, 2)), kind="stable")
     flattest = np.sort(order[: int(np.ceil(_FLAT_SHARE * len(order)))])

@@ -60,6 +60,8 @@ class Picture:
     uploaded: Uploaded | None = None
     """The planes on the device on which faces are cut out, filtered and put back; None where that
     is done on the host."""
+    decoded: Uploaded | None = None
+    """The planes on the device that decoded them, which `upload` takes; None where the host did."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

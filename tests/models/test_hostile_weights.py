@@ -89,10 +89,17 @@ PICKLES = {
     "no end": (b"\x80\x02]", "damaged"),
     "a length of gigabytes": (b"\x80\x02X\xff\xff\xff\x7fabc.", "damaged"),
 }
+SLOW = "many instructions"
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["archive", "bare"])
-@pytest.mark.parametrize("kind", PICKLES)
+@pytest.mark.parametrize(
+    ("kind", "legacy"),
+    [
+        pytest.param(kind, legacy, marks=[pytest.mark.soak] if kind == SLOW and legacy else [])
+        for kind in PICKLES
+        for legacy in (False, True)
+    ],
+)
 def test_hostile_pickles_are_refused_at_once(tmp_path: Path, kind: str, legacy: bool) -> None:
     data, said = PICKLES[kind]
     path = tmp_path / "w.pth"

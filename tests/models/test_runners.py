@@ -44,10 +44,11 @@ def _cases() -> Iterator[Any]:
             marks = [_needs(packages[backend])] if backend in packages else []
             if backend == "compiled" or (marks and name != "compact_unet"):
                 marks.append(pytest.mark.soak)
-            yield pytest.param((backend, "cpu"), name, marks=marks)
+            yield pytest.param((backend, "cpu"), name, marks=marks, id=f"{backend}-cpu-{name}")
     for backend in ("eager", "cuda_graph", "compiled"):
         for name in NETWORKS if backend != "compiled" else ["gfpgan_clean"]:
-            yield pytest.param((backend, "cuda"), name, marks=[needs_cuda(), pytest.mark.cuda])
+            marks = [needs_cuda(), pytest.mark.cuda]
+            yield pytest.param((backend, "cuda"), name, marks=marks, id=f"{backend}-cuda-{name}")
 
 
 pytestmark = pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from vidrestore.errors import VideoWriteError
-from vidrestore.runtime import output_lock
+from vidrestore.runtime import file_lock, output_lock
 from vidrestore.runtime.output_lock import STALE_S, Host, OutputLock
 
 THERE = Host("there", "machine-2", "boot-2")
@@ -39,6 +41,30 @@ def test_releasing_leaves_nothing(tmp_path: Path) -> None:
     lock.release()
     lock.release()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere locks are never shared")
+def test_who_looks_in_the_moment_of_a_beginning_is_not_taken_for_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, looks, release = OutputLock(tmp_path / "a.mkv"), threading.Event(), file_lock.unlock
+    lock.path.touch()  # as a run that died leaves it
+
+    def release_late(file: int, offset: int = 0) -> None:
+        if not looks.is_set():
+            looks.set()
+            time.sleep(0.1)
+        release(file, offset)
+
+    monkeypatch.setattr(file_lock, "unlock", release_late)
+    looking = threading.Thread(target=OutputLock(tmp_path / "a.mkv").is_held)
+    looking.start()
+    assert looks.wait(10)
+    assert not OutputLock(tmp_path / "a.mkv").is_held()  # two who look
+    lock.acquire()
+    looking.join()
+    assert OutputLock(tmp_path / "a.mkv").is_held()
+    lock.release()
 
 
 def test_names_of_255_bytes_can_be_locked(tmp_path: Path) -> None:

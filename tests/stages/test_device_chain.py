@@ -10,6 +10,7 @@ import pytest
 import torch
 from gpu import needs_cuda
 from moving_face import moving_face, pan
+from quick import QUICK
 from torch import Tensor, nn
 
 import vidrestore.pipeline
@@ -62,7 +63,7 @@ def test_the_chain_gives_the_same_pictures(monkeypatch: pytest.MonkeyPatch) -> N
             type(frames[1].picture.handle).from_ndarray(spoilt, frames[1].picture.format)
         ),
     )
-    config, restorer = resolve_config(None, {}), embedded()
+    config, restorer = resolve_config(None, QUICK), embedded()
     wanted, _ = chain(frames, restorer, config)
     on_cpu(monkeypatch)
     found, run = chain(frames, restorer, config)
@@ -90,7 +91,7 @@ class Failing(nn.Module):
 def test_a_face_without_valid_numbers_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     on_cpu(monkeypatch)
     restorer = NetworkRestorer(Failing(), size=64, precision="as is")
-    config = resolve_config(None, {"run.collect_faces": 1})
+    config = resolve_config(None, {"run.collect_faces": 1, **QUICK})
     found, _ = chain(moving_face(pan(3)), restorer, config)
     assert [frame.faces[0].crop is None for frame in found] == [False, True, False]
     assert [frame.source is None for frame in found] == [False, True, False]
@@ -111,7 +112,7 @@ class Overflowing(nn.Module):
 def test_what_fails_in_a_short_format_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     on_cpu(monkeypatch)
     restorer = NetworkRestorer(Overflowing(), size=64, precision="bfloat16", original=Overflowing)
-    found, run = chain(moving_face(pan(3)), restorer, resolve_config(None, {}))
+    found, run = chain(moving_face(pan(3)), restorer, resolve_config(None, QUICK))
     assert all(frame.faces[0].crop is not None for frame in found)
     assert run.notes == ["no valid numbers in bfloat16: such faces are repeated in float32"]
 
@@ -127,7 +128,7 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch: pytest.MonkeyPatch) 
         return whole(crops, *options, **more)
 
     monkeypatch.setattr(restorer, "run", run)
-    found, done = chain(moving_face(pan(5)), restorer, resolve_config(None, {}))
+    found, done = chain(moving_face(pan(5)), restorer, resolve_config(None, QUICK))
     assert done.batch_size == 2 and "batch size 4 became 2" in done.notes[0]
     assert all(frame.faces[0].crop is not None for frame in found) and len(found) == 5
 
@@ -156,7 +157,7 @@ def test_the_section_is_on_the_device_of_the_network_or_says_why_not() -> None:
 def test_why_the_host_does_it_is_a_note_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vidrestore.pipeline, "section_device", lambda run, config: (None, "why"))
     restorer = NetworkRestorer(nn.Identity(), size=64, precision="as is")
-    found, run = chain(moving_face(pan(1)), restorer, resolve_config(None, {}))
+    found, run = chain(moving_face(pan(1)), restorer, resolve_config(None, QUICK))
     assert run.notes == ["why"] and found[0].faces[0].crop is not None
 
 

@@ -11,7 +11,7 @@ from vidrestore.training.config_files import TRAINING_CONFIGS, parse_training_co
 SIZE = 32
 REPORT = {
     "log_every_steps": 2,
-    "validate_every_steps": 5,
+    "validate_every_steps": 3,
     "samples_every_steps": 1000,
     "save_every_steps": 1000,
     "held_out_faces": 1,
@@ -27,7 +27,7 @@ TINY: dict[str, dict[str, Any]] = {
         "discriminator": DISCRIMINATOR,
         "losses": LAZY_PATH,
         "augment": {"kind": "ada", "ada_speed_images": 200, "ada_every_steps": 2},
-        "steps": 8,
+        "steps": 5,
         "batch_size": 2,
     },
     "gfpgan": {
@@ -42,8 +42,8 @@ TINY: dict[str, dict[str, Any]] = {
         "component_width": 4,
         "train_decoder": True,
         "degradation": "super_resolution_x4",
-        "losses": {**LAZY, "pyramid_until_step": 6, "features": "identity"},
-        "steps": 8,
+        "losses": {**LAZY, "pyramid_until_step": 4, "features": "identity"},
+        "steps": 5,
         "batch_size": 2,
     },
     "gpen": {
@@ -51,16 +51,16 @@ TINY: dict[str, dict[str, Any]] = {
         "discriminator": DISCRIMINATOR,
         "degradation": "super_resolution_x4",
         "losses": LAZY_PATH,
-        "steps": 8,
+        "steps": 5,
         "batch_size": 2,
     },
     "compact_generator": {
         "network": {"widths": [8, 16], "patch": 2},
         "discriminator": {"width": 4, "levels": 2},
         "stages": [
-            {"images": 8, "batch_size": 2, "window": 16},
+            {"images": 4, "batch_size": 2, "window": 16},
             {
-                "images": 8,
+                "images": 6,
                 "batch_size": 2,
                 "window": SIZE,
                 "identity_weight": 0.1,
@@ -73,15 +73,15 @@ TINY: dict[str, dict[str, Any]] = {
     "compact_detector": {
         "network": {"widths": [4, 8, 8, 8, 8, 8], "blocks": [1, 1, 1, 1, 1], "neck_width": 8},
         "stages": [
-            {"network": "cells", "images": 8, "batch_size": 2, "scene_px": 64},
-            {"network": "refiner", "images": 8, "batch_size": 2, "bfloat16_share": 0.5},
+            {"network": "cells", "images": 4, "batch_size": 2, "scene_px": 64},
+            {"network": "refiner", "images": 6, "batch_size": 2, "bfloat16_share": 0.5},
         ],
     },
 }
 
 
 def tiny_config(task: str, identity: Path | None = None, **changes: Any) -> TrainingConfig:
-    """A configuration of 8 steps; a dictionary in `changes` changes a part of it."""
+    """A configuration of 5 steps; a dictionary in `changes` changes a part of it."""
     content = {"task": task, "data": {"size_px": SIZE}, "report": REPORT, **TINY[task]}
     content["weights"] = {"identity": identity}
     for name, value in changes.items():

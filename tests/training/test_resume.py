@@ -46,8 +46,8 @@ def test_what_would_shift_the_counters_is_refused(changes: dict[str, Any]) -> No
 def test_stages_to_come_may_change_and_those_that_are_over_may_not() -> None:
     first, second = tiny_config("compact_generator").model_dump(mode="json")["stages"]
     later = {"stages": [first, second | {"images": 12}]}
-    earlier = {"stages": [first | {"images": 4}, second]}
-    resumed("compact_generator", 8, **later)
+    earlier = {"stages": [first | {"images": 2}, second]}
+    resumed("compact_generator", 4, **later)
     resumed("compact_generator", 2, **earlier)
-    with pytest.raises(DataError, match=r"stages\.0\.images was 8, and is 4"):
-        resumed("compact_generator", 8, **earlier)
+    with pytest.raises(DataError, match=r"stages\.0\.images was 4, and is 2"):
+        resumed("compact_generator", 4, **earlier)

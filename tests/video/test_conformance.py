@@ -12,12 +12,14 @@ from typing import Self
 import pytest
 from clips import face_frames, frame_times, write_clip
 from quick import QUICK
+from surfaces import stand_in
 
 import vidrestore
 from vidrestore.config import DecodeConfig, EncodeConfig, resolve_config
 from vidrestore.errors import VideoWriteError, VidRestoreError
 from vidrestore.structs import Frame
 from vidrestore.video.ffmpeg.sink import FfmpegWriter
+from vidrestore.video.read.hardware_reader import HardwareReader
 from vidrestore.video.read.probe import probe
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
@@ -118,6 +120,9 @@ def through_ffmpeg(clip: Path, out: Path) -> FfmpegWriter:
 
 SOURCES: dict[str, Callable[[Path], FrameSource]] = {
     "a file": lambda clip: VideoReader(clip, DecodeConfig()),
+    "a file by hardware": lambda clip: HardwareReader(
+        lambda chosen: VideoReader(clip, DecodeConfig(), hardware=chosen), stand_in()
+    ),
     "a list": lambda clip: ListSource(read(clip)),
     "pictures": pictures_of,
 }

@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Self
 
 from vidrestore.errors import VideoWriteError
-from vidrestore.runtime.file_lock import try_lock
+from vidrestore.runtime.file_lock import is_locked, try_lock
 from vidrestore.runtime.output_lock import Host, this_host
 from vidrestore.runtime.utc import utc_now
 
@@ -164,7 +164,7 @@ class LeaseFolder:
         with contextlib.suppress(OSError):
             file = os.open(self._path(key, number), os.O_RDWR)
             try:
-                return try_lock(file, _MAX_BYTES) is True
+                return is_locked(file, _MAX_BYTES) is False
             finally:
                 os.close(file)
         return False

@@ -41,6 +41,11 @@ class DecodeConfig(StageConfig):
         "deinterlacing), as `ffmpeg -vf` takes them: deflicker, or crop=704:576,atadenoise; only "
         "filters that give one frame for each, at the same time",
     )
+    hardware: Literal["nvdec"] | None = Field(
+        None,
+        description="decode on the GPU (nvdec) where it gives the samples of decoding on the CPU, "
+        "as the first frames show; a note tells why where it does not",
+    )
     max_broken: float = Field(
         0.05,
         ge=0,

@@ -1,4 +1,4 @@
-"""Which backends compute a job's networks: settled when it begins, kept when it goes on."""
+"""What computes a job's networks and decodes: settled when it begins, kept when it goes on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["settle_backends", "unusual_backends"]
 def settle_backends(job: Job) -> Job:
     """Put backends in the place of "auto".
 
-    A job that was stopped keeps those it began with. Others take what was found to be the fastest
-    on this machine, else the default of the device.
+    A job that was stopped keeps those it began with, and decodes on the CPU if it did so. Others
+    take what was found to be the fastest on this machine, else the default of the device.
 
     Args:
         job: the run's. A network that was given to it has a backend of its own.
@@ -36,7 +36,7 @@ def settle_backends(job: Job) -> Job:
     if job.detector is not None and detect.backend == "auto":
         detect = detect.model_copy(update={"backend": _settle(config, begun, "detect")})
     settled = config.model_copy(update={"restore": restore, "detect": detect})
-    return replace(job, config=settled)
+    return _with_begun_decoder(replace(job, config=settled), begun)
 
 
 def unusual_backends(job: Job) -> str:
@@ -56,6 +56,17 @@ def _settle(config: RestoreConfig, begun: Mapping[str, Any], stage: str) -> str:
     if stage == "restore":
         return settle_backend(config.restore.model, "restorer", "auto", device)
     return settle_backend(config.detect.detector, "detector", "auto", device)
+
+
+def _with_begun_decoder(job: Job, begun: Mapping[str, Any]) -> Job:
+    config = job.config
+    decoded = begun.get("decode", {"hardware": config.decode.hardware})
+    if config.decode.hardware is None or decoded.get("hardware") or config.job.restart:
+        return job
+    decode = config.decode.model_copy(update={"hardware": None})
+    told = "decoded on the CPU, as when the run began (--restart begins anew)"
+    config = config.model_copy(update={"decode": decode})
+    return replace(job, config=config, warnings=(*job.warnings, told))
 
 
 def _begun_with(job: Job) -> Mapping[str, Any]:

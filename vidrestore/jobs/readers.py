@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from vidrestore.job import Job
+from vidrestore.models.load import resolve_device
+from vidrestore.video.read import nvdec
+from vidrestore.video.read.hardware import Hardware
+from vidrestore.video.read.hardware_reader import HardwareReader
 from vidrestore.video.read.reader import VideoReader
 from vidrestore.video.read.source import FrameSource
 from vidrestore.video.sequence.source import SequenceReader
@@ -21,10 +25,17 @@ def open_reader(job: Job, *, keep_damaged: bool | None = None) -> FrameSource:
     keep = config.encode.keep_damaged if keep_damaged is None else keep_damaged
     if job.info.sequence is not None:
         return SequenceReader(job.info, config.decode, job.window, keep_damaged=keep)
-    return VideoReader(
-        job.info,
-        config.decode,
-        threads=config.run.threads,
-        keep_damaged=keep,
-        window=job.window,
-    )
+
+    def read(hardware: Hardware | None) -> VideoReader:
+        return VideoReader(
+            job.info,
+            config.decode,
+            threads=config.run.threads,
+            keep_damaged=keep,
+            window=job.window,
+            hardware=hardware,
+        )
+
+    if config.decode.hardware is None:
+        return read(None)
+    return HardwareReader(read, nvdec.find_nvdec(resolve_device(config.run.device)))

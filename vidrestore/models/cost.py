@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,12 @@ DEVICES = {
 
 _FREE = {"aten::_unsafe_view", "aten::empty", "aten::new_empty", "aten::empty_like"}
 """Operations that touch no memory and are not marked as views."""
+
+_OVERWRITES = {"aten::copy_", "aten::fill_", "aten::zero_"}
+"""Operations that do not read what they write."""
+
+_SKIMS = {"vidrestore::double_edges"}
+"""Operations that read a small part of what they are given."""
 
 _WHOLE = {"aten::upsample_bilinear2d", "aten::upsample_nearest2d", "aten::grid_sampler"}
 """Operations with a kernel of their own, though they can be made of others."""
@@ -130,15 +136,16 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        result = func(*args, **kwargs)
         name = func._schema.name
+        result = func(*args, **kwargs)
+        if name == "aten::convolution":
+            result = _as_cudnn_lays_it(result, args[0])
         given, made = tree_leaves((args, kwargs)), tree_leaves(result)
         if self._check is not None:
             self._check(name, given, made)
         if not func.is_view and name not in _FREE:
             flops = _flops(func, args, kwargs, result)
-            tensors = {id(part): part for part in (*given, *made) if isinstance(part, Tensor)}
-            self.operations.append(Operation(name, flops, sum(map(_bytes, tensors.values()))))
+            self.operations.append(Operation(name, flops, _traffic(func, args, kwargs, made)))
         return result
 
 
@@ -204,6 +211,32 @@ def describe_cost(name: str, cost: Cost, size_px: int, precision: Precision) -> 
 def _flops(func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> int:
     count = flop_registry.get(func.overloadpacket)
     return 0 if count is None else int(count(*args, **kwargs, out_val=result))
+
+
+def _as_cudnn_lays_it(result: Tensor, x: Tensor) -> Tensor:
+    """The meta device forgets that a convolution of maps that are channels last gives such."""
+    if result.is_meta and x.is_contiguous(memory_format=torch.channels_last):
+        return torch.empty_like(result, memory_format=torch.channels_last)
+    return result
+
+
+def _traffic(func: Any, args: Any, kwargs: dict[str, Any], made: Sequence[Any]) -> int:
+    """Bytes that an operation reads, and those that it writes, in place or not."""
+    names = [one.name for one in func._schema.arguments]
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    read: list[Any] = []
+    written = [*made]
+    for one in func._schema.arguments:
+        found = tree_leaves(given.get(one.name))
+        is_written = one.alias_info is not None and one.alias_info.is_write
+        written += found if is_written else ()
+        is_output = is_written and (one.name == "out" or func._schema.name in _OVERWRITES)
+        read += () if is_output or func._schema.name in _SKIMS else found
+    return sum(sum(map(_bytes, _distinct(part))) for part in (read, written))
+
+
+def _distinct(parts: Sequence[Any]) -> list[Tensor]:
+    return list({id(part): part for part in parts if isinstance(part, Tensor)}.values())
 
 
 def _bytes(tensor: Tensor) -> int:

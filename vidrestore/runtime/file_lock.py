@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["try_lock", "unlock"]
+__all__ = ["is_locked", "try_lock", "unlock"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,6 +25,13 @@ if sys.platform == "win32":
         """Let go of the lock."""
         os.lseek(file, offset, os.SEEK_SET)
         msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+
+    def is_locked(file: int, offset: int = 0) -> bool | None:
+        """Whether another one holds the lock of an open file; see below."""
+        if not try_lock(file, offset):
+            return True
+        unlock(file, offset)
+        return False
 
 else:
     try:
@@ -50,8 +57,36 @@ else:
         """
         if fcntl is None:
             return None
+        return _flock(file, fcntl.LOCK_EX)
+
+    def unlock(file: int, offset: int = 0) -> None:
+        """Let go of the lock."""
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    def is_locked(file: int, offset: int = 0) -> bool | None:
+        """Whether another open file of this machine holds the lock; never wait.
+
+        There is no asking without holding it for a moment. It is held as one of many, so that those
+        who look never take each other for its holder; who wants the lock tries again
+        (`OutputLock.acquire`).
+
+        Returns:
+            None if the system or the file system has no such locks.
+
+        Raises:
+            OSError: as `try_lock`.
+        """
+        if fcntl is None:
+            return None
+        if (held := _flock(file, fcntl.LOCK_SH)) is True:
+            unlock(file, offset)
+        return None if held is None else not held
+
+    def _flock(file: int, kind: int) -> bool | None:
+        """Whether a file is locked now; None without such locks."""
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -59,8 +94,3 @@ else:
                 raise
             return None
         return True
-
-    def unlock(file: int, offset: int = 0) -> None:
-        """Let go of the lock."""
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_UN)

@@ -31,7 +31,7 @@ from pathlib import Path
 import platformdirs
 
 from vidrestore.errors import OutputInUseError, VideoWriteError
-from vidrestore.runtime.file_lock import try_lock
+from vidrestore.runtime.file_lock import is_locked, try_lock
 
 __all__ = [
     "HEARTBEAT_S",
@@ -49,6 +49,9 @@ HEARTBEAT_S = 30.0
 
 STALE_S = 600.0
 """Seconds without a new heartbeat after which a lock of another machine is dead."""
+
+_TRY_FOR_S = 0.25
+"""Who looks whether a lock is held holds it for a moment: no reason to refuse."""
 
 _FORMAT = "vidrestore lock"
 _VERSION = 1
@@ -143,12 +146,16 @@ class OutputLock:
 
     def acquire(self) -> None:
         """Take the lock, and remove what a dead run left behind; see the class."""
+        until = time.monotonic() + _TRY_FOR_S
         while self._file is None:
             file = self._open()
             try:
                 locked = try_lock(file, _MAX_BYTES)
                 if locked is False:
-                    self._refuse(_read_record(file))
+                    if time.monotonic() > until:
+                        self._refuse(_read_record(file))
+                    time.sleep(0.01)
+                    continue
                 if not self._is_current(file):  # its holder removed it in this very moment
                     continue
                 found = _read_record(file)
@@ -182,7 +189,7 @@ class OutputLock:
         except OSError:
             return False
         try:
-            return try_lock(file, _MAX_BYTES) is False
+            return is_locked(file, _MAX_BYTES) is True
         finally:
             os.close(file)
 

@@ -1,4 +1,4 @@
-"""Blending on a device: what `blend.face_changes` gives, for all faces of a frame at once.
+"""Blending on a device: what `blend.face_changes` gives, for the faces of many frames at once.
 
 Where everything lies is known on the host, so it makes all shapes. What does not depend on a
 picture (masks, blurs, matrices) is sent to the device once, and nothing is asked of it.
@@ -6,10 +6,9 @@ picture (masks, blurs, matrices) is sent to the device once, and nothing is aske
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import groupby
 from zlib import crc32
 
 import numpy as np
@@ -18,19 +17,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from vidrestore.config import BlendConfig
-from vidrestore.geometry import averaging_box, compose, invert
-from vidrestore.noise import kept_share
+from vidrestore.geometry import compose
 from vidrestore.runtime.portions import Portions
-from vidrestore.runtime.transfer import to_device
+from vidrestore.runtime.transfer import arrays_to_device, to_device
 from vidrestore.stages._colour_match import matched_residual
+from vidrestore.stages._device_pictures import sampled
 from vidrestore.stages._grain_on_device import draw_grain
-from vidrestore.stages._joining import Patch, joined_changes
+from vidrestore.stages._joining import Patch, joined, touching
 from vidrestore.stages._mask import crop_mask
-from vidrestore.stages._place import Place, place_of
+from vidrestore.stages._placed_faces import PlacedFace, alike_faces, placed_faces
 from vidrestore.stages._tone import places_inside
-from vidrestore.structs import Array, Face, Frame
+from vidrestore.structs import Array, Frame
 from vidrestore.video.picture.batched_crops import batched_grid, regions_to_rgb
-from vidrestore.video.picture.residual import Change
+from vidrestore.video.picture.coming_samples import BatchedChanges
 from vidrestore.video.picture.samples import luma_region
 
 __all__ = ["BLEND_ADVICE", "blend_portions", "device_changes"]
@@ -39,38 +38,18 @@ __all__ = ["BLEND_ADVICE", "blend_portions", "device_changes"]
 BLEND_ADVICE = "lower --run.queue-frames or --max-faces, or take another device"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Placed:
-    """A face that will be put back."""
-
-    face: Face
-    crop: Tensor
-    source: Tensor
-    place: Place
-    strength: float
-    """In (0, 1]."""
-    crop_from_rect: Array
-    box: tuple[int, int]
-    """Pixels of the crop, across and down, that become one of the frame."""
-
-    @property
-    def kept(self) -> float:
-        """Share of the input's finest detail that is kept."""
-        return 1.0 if self.face.noise is None else kept_share(self.face.noise)
-
-
 def blend_portions(notes: list[str] | None = None) -> Portions:
     """How many faces are put back at a time; for all frames of a run."""
     return Portions("to put back a face", BLEND_ADVICE, notes=notes)
 
 
 def device_changes(
-    frame: Frame, config: BlendConfig, portions: Portions | None = None
-) -> list[Change]:
-    """What blending adds to an uploaded frame, on its device; see `blend.face_changes`.
+    frames: Sequence[Frame], config: BlendConfig, portions: Portions | None = None
+) -> Iterator[BatchedChanges]:
+    """What blending adds to uploaded frames, on their device; see `blend.face_changes`.
 
     Args:
-        frame: with restored faces.
+        frames: with restored faces.
         config: how.
         portions: how many faces at a time; None for all.
 
@@ -78,59 +57,94 @@ def device_changes(
         NotEnoughMemoryError: if the device's memory does not suffice for one face.
     """
     portions = portions or blend_portions()
-    placed = [one for face in frame.faces if (one := _placed(face, frame, config)) is not None]
-    patches: list[Patch | None] = [None] * len(placed)
-    for box in sorted({one.box for one in placed}):
-        numbers = [number for number, one in enumerate(placed) if one.box == box]
-        alike = [placed[number] for number in numbers]
-        found = portions(alike, partial(_patches, frame=frame, config=config))
-        for number, patch in zip(numbers, chain.from_iterable(found), strict=True):
-            patches[number] = patch
-    return joined_changes([patch for patch in patches if patch is not None])
+    placed = placed_faces(frames, config)
+    shared = list(_shared(placed))
+    touched = {one.number for group in shared for one in group}
+    patches: dict[int, Patch] = {}
+    for alike in alike_faces(placed):
+        for part, weighted, masks in portions(alike, partial(_patches, config=config)):
+            alone = [n for n, one in enumerate(part) if one.number not in touched]
+            if alone:
+                yield _changes([part[n] for n in alone], weighted, masks, alone)
+            patches |= {
+                one.number: _patch(one, weighted[n], masks[n])
+                for n, one in enumerate(part)
+                if one.number in touched
+            }
+    for group in shared:
+        yield _joined(group, patches)
 
 
-def _placed(face: Face, frame: Frame, config: BlendConfig) -> _Placed | None:
-    strength = config.strength * face.strength
-    place = place_of(face, frame.picture, config) if strength > 0 else None
-    if place is None or face.crop is None or face.source_crop is None:
-        return None
-    crop_from_rect = invert(place.rect_from_crop)
-    box = averaging_box(crop_from_rect)
-    return _Placed(face, face.crop, face.source_crop, place, strength, crop_from_rect, box)
+def _shared(placed: Sequence[PlacedFace]) -> Iterator[list[PlacedFace]]:
+    """Those that touch another one of their frame, in groups."""
+    for _, own in groupby(placed, key=lambda one: one.frame):
+        faces = list(own)
+        for group in touching([one.place.rect for one in faces]):
+            if len(group) > 1:
+                yield [faces[n] for n in group]
 
 
-def _patches(placed: Sequence[_Placed], frame: Frame, config: BlendConfig) -> list[Patch]:
-    """Parts of faces whose crops are reduced alike."""
-    device = placed[0].crop.device
-    strengths = np.array([one.strength for one in placed], np.float32)
-    strength = to_device(strengths, device)[:, None, None, None]
+def _changes(
+    placed: Sequence[PlacedFace], weighted: Tensor, masks: Tensor, numbers: Sequence[int]
+) -> BatchedChanges:
+    """Changes of faces that touch no other one, which are some of those put back together."""
+    if len(numbers) < len(weighted):
+        weighted, masks = (torch.stack([one[n] for n in numbers]) for one in (weighted, masks))
+    return BatchedChanges(
+        tuple(one.frame for one in placed),
+        tuple(one.picture for one in placed),
+        tuple(one.place.rect for one in placed),
+        weighted,
+        masks > 0,
+    )
+
+
+def _patch(one: PlacedFace, weighted: Tensor, mask: Tensor) -> Patch:
+    rect = one.place.rect
+    part = (..., slice(rect.height), slice(rect.width))
+    return Patch(rect, weighted[part], mask[part], one.strength)
+
+
+def _joined(group: Sequence[PlacedFace], patches: Mapping[int, Patch]) -> BatchedChanges:
+    """The change of faces of one frame that touch."""
+    change = joined([patches[one.number] for one in group])
+    where = ((group[0].frame,), (group[0].picture,), (change.rect,))
+    return BatchedChanges(*where, change.residual[None], change.mask[None])
+
+
+def _patches(
+    placed: Sequence[PlacedFace], config: BlendConfig
+) -> tuple[Sequence[PlacedFace], Tensor, Tensor]:
+    """The same faces, (N, 3, h, w) of what they add to their frames, and (N, h, w) masks."""
+    device, is_noisy = placed[0].crop.device, placed[0].kept < 1
+    sizes = [(one.place.rect.height, one.place.rect.width) for one in placed]
+    height, width = (max(sides) for sides in zip(*sizes, strict=True))
+    strengths, losses, down, across = arrays_to_device(
+        [
+            np.array([one.strength for one in placed])[:, None, None, None],
+            np.array([1 - one.kept for one in placed])[:, None, None, None],
+            *_fades(placed, (height, width)),
+        ],
+        device,
+    )
     mask = _mask(placed[0].place.size, config.feather, device)
-    weighted = _residuals(placed, config) * (mask * strength)
-    seen = [_as_seen(one) for one in placed] if any(one.kept < 1 for one in placed) else []
-    images = torch.cat([weighted, torch.stack(seen)], 1) if seen else weighted
-    rects = [one.place.rect for one in placed]
-    size = (max(rect.height for rect in rects), max(rect.width for rect in rects))
-    places, images, masks = _reduced(placed, images, mask, size)
-    images = _sampled(images, places, "bicubic")
-    fades = _fades(placed, size, device)
-    masks = _sampled(masks, places, "bilinear")[:, 0] * fades
-    weighted = images[:, :3] * fades[:, None]
-    if seen:
-        weighted = weighted + _noise_changes(
-            placed, frame, weighted, masks * strength[:, 0], images[:, 3:], config.grain
+    images = _residuals(placed, config) * (mask * strengths)
+    if is_noisy:
+        images = torch.cat([images, torch.stack([_as_seen(one) for one in placed])], 1)
+    places, images, masks = _reduced(placed, images, mask, (height, width))
+    images = sampled(images, places, "bicubic")
+    fades = down[:, None, :, None] * across[:, None, None, :]
+    masks = sampled(masks, places) * fades
+    weighted = images[:, :3] * fades
+    if is_noisy:
+        lost = masks * strengths * losses
+        weighted += _noise_changes(
+            placed, weighted, masks * strengths, lost, images[:, 3:], config.grain
         )
-    return [
-        Patch(
-            rect,
-            weighted[place, :, : rect.height, : rect.width],
-            masks[place, : rect.height, : rect.width],
-            one.strength,
-        )
-        for place, (rect, one) in enumerate(zip(rects, placed, strict=True))
-    ]
+    return placed, weighted, masks[:, 0]
 
 
-def _residuals(placed: Sequence[_Placed], config: BlendConfig) -> Tensor:
+def _residuals(placed: Sequence[PlacedFace], config: BlendConfig) -> Tensor:
     """(N, 3, S, S) what restoring changed, less what it had no business to change."""
     crops = torch.stack([one.crop for one in placed])
     sources = torch.stack([one.source for one in placed])
@@ -147,14 +161,14 @@ def _residuals(placed: Sequence[_Placed], config: BlendConfig) -> Tensor:
     return residuals
 
 
-def _as_seen(one: _Placed) -> Tensor:
+def _as_seen(one: PlacedFace) -> Tensor:
     """(3, S, S) what the frame shows in the crop, with the defects that were concealed."""
     concealed = one.face.concealed
     return one.source if concealed is None else one.source - concealed
 
 
 def _reduced(
-    placed: Sequence[_Placed], images: Tensor, mask: Tensor, size: tuple[int, int]
+    placed: Sequence[PlacedFace], images: Tensor, mask: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Where to sample, (N, h, w, 2), and images and masks of which to sample: in boxes of about one
     pixel of the frame, as `geometry.warp_affine` does.
@@ -174,50 +188,49 @@ def _reduced(
     return batched_grid(images, affines, size), images, masks
 
 
-def _sampled(images: Tensor, places: Tensor, mode: str) -> Tensor:
-    return functional.grid_sample(
-        images, places, mode=mode, padding_mode="border", align_corners=False
-    )
-
-
-def _fades(placed: Sequence[_Placed], size: tuple[int, int], device: torch.device) -> Tensor:
-    """(N, h, w) weights that fade masks out where they leave the picture; 0 beyond their places."""
-    weights = np.zeros((len(placed), sum(size)), np.float32)
-    for line, one in zip(weights, placed, strict=True):
+def _fades(placed: Sequence[PlacedFace], size: tuple[int, int]) -> list[Array]:
+    """(N, h) and (N, w) weights whose products fade masks out where they leave the picture, and are
+    0 beyond the faces' places.
+    """
+    weights = [np.zeros((len(placed), side)) for side in size]
+    for number, one in enumerate(placed):
         rect, fade = one.place.rect, one.place.fade
-        down, across = (1.0, 1.0) if fade is None else (fade[0].numpy(), fade[1].numpy())
-        line[: rect.height] = down
-        line[size[0] : size[0] + rect.width] = across
-    sent = to_device(weights, device)
-    return sent[:, : size[0], None] * sent[:, None, size[0] :]
+        for axis, side in enumerate((rect.height, rect.width)):
+            weights[axis][number, :side] = 1.0 if fade is None else fade[axis].numpy()
+    return weights
 
 
 def _noise_changes(
-    placed: Sequence[_Placed],
-    frame: Frame,
+    placed: Sequence[PlacedFace],
     weighted: Tensor,
     masks: Tensor,
+    lost: Tensor,
     seen: Tensor,
     grain: float,
 ) -> Tensor:
-    """(N, 3, h, w) RGB: see `blend._noise_change`; 0 for faces without noise."""
-    rects = [one.place.rect for one in placed]
-    natives = regions_to_rgb([frame.picture] * len(placed), rects)
-    losses = np.array([1 - one.kept for one in placed], np.float32)
-    lost = masks[:, None] * to_device(losses, masks.device)[:, None, None, None]
-    changes = lost * (seen - natives)
-    left, all_masks = 1 - lost, masks[:, None]
-    amounts = (1 - all_masks * (1 - grain)).square() - left.square()
-    amounts = amounts.clamp(min=0).sqrt()
-    bases = (natives + weighted + changes).clamp(0, 1)
-    for number, (rect, one) in enumerate(zip(rects, placed, strict=True)):
-        if one.kept < 1 and one.face.noise is not None:
-            part = (..., slice(rect.height), slice(rect.width))
-            seed = (crc32(luma_region(frame.picture, *rect).tobytes()), rect.x0, rect.y0)
-            changes[number][part] += draw_grain(
-                one.face.noise, amounts[number, 0][part], bases[number][part], frame.picture, seed
-            )
-    return changes
+    """(N, 3, h, w) RGB: see `blend._noise_change`.
+
+    Args:
+        placed: faces with noise.
+        weighted: (N, 3, h, w) what they add without it.
+        masks: (N, 1, h, w), times their strengths.
+        lost: (N, 1, h, w) share of what a crop cannot hold that is taken away.
+        seen: (N, 3, h, w) what their crops hold.
+        grain: share of the recording's grain that is wanted.
+    """
+    pictures, rects = [one.picture for one in placed], [one.place.rect for one in placed]
+    natives = regions_to_rgb(pictures, rects)
+    changes = (seen - natives).mul_(lost)
+    amounts = (1 - masks * (1 - grain)).square_() - (1 - lost).square_()
+    amounts = amounts.clamp_(min=0).sqrt_()
+    bases = natives.add(weighted).add_(changes).clamp_(0, 1)
+    seeds = [
+        (crc32(luma_region(picture, *rect).tobytes()), rect.x0, rect.y0)
+        for picture, rect in zip(pictures, rects, strict=True)
+    ]
+    models = [one.face.noise for one in placed if one.face.noise is not None]
+    sizes = [(rect.height, rect.width) for rect in rects]
+    return changes.add_(draw_grain(models, amounts[:, 0], bases, pictures[0], sizes, seeds))
 
 
 @lru_cache(maxsize=8)

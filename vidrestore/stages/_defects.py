@@ -11,6 +11,7 @@ either: there the flow has failed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -109,10 +110,15 @@ def moved(picture: _Floats, flow: _Floats) -> _Floats:
     size = picture.shape[0]
     if flow.shape[0] != size:
         flow = cv2.resize(flow, (size, size)) * (size / flow.shape[0])
-    y, x = np.mgrid[:size, :size].astype(np.float32)
-    places = x + flow[..., 0], y + flow[..., 1]
-    found = cv2.remap(picture, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places = cv2.add(_grid(size), flow)
+    found = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32)
+
+
+@lru_cache(maxsize=4)
+def _grid(size: int) -> _Floats:
+    """(size, size, 2): x and y of every pixel; treat as read-only."""
+    return np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), axis=-1)
 
 
 def steady_light(difference: _Floats, defects: _Floats) -> _Floats:

@@ -1,8 +1,11 @@
-"""Operations on batches of pictures on a device, as OpenCV does them on the host."""
+"""Operations on batches of pictures on a device, as OpenCV does them on the host.
+
+On CUDA they are the same in every run, and in float32 rather than TF32, whose 10 bits would show in
+fine detail, inside of `models.runners.runner.reproducible`.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import cv2
@@ -14,25 +17,22 @@ from torch.nn import functional
 from vidrestore.runtime.transfer import to_device
 from vidrestore.stages._filter_weights import COMPARED_PX
 
-__all__ = ["gaussian_blur", "reduced_area", "reflected", "soft_step", "warp_by_flow"]
+__all__ = [
+    "gaussian_blur",
+    "places_by_flow",
+    "reduced_area",
+    "reflected",
+    "sampled",
+    "soft_step",
+]
 
 
 def gaussian_blur(pictures: Tensor, sigma: float) -> Tensor:
     """`cv2.GaussianBlur` of (N, C, H, W) float32; beyond the border the picture is mirrored."""
     taps = _gaussian(sigma, pictures.device)
     padded = reflected(pictures, len(taps) // 2).flatten(0, 1)[:, None]
-    with _float32_convolutions(pictures.device):
-        across = functional.conv2d(padded, taps[None, None, None, :])
-        return functional.conv2d(across, taps[None, None, :, None]).view_as(pictures)
-
-
-def _float32_convolutions(device: torch.device) -> AbstractContextManager[object]:
-    """On CUDA, the same in every run, and without TF32, whose 10 bits would show in fine detail."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
+    across = functional.conv2d(padded, taps[None, None, None, :])
+    return functional.conv2d(across, taps[None, None, :, None]).view_as(pictures)
 
 
 def reduced_area(pictures: Tensor, size: int) -> Tensor:
@@ -52,15 +52,24 @@ def soft_step(values: Tensor, low: float, high: float) -> Tensor:
     return t * t * (3 - 2 * t)
 
 
-def warp_by_flow(pictures: Tensor, flow: Tensor, method: str) -> Tensor:
-    """Neighbours' pictures as they lie in a frame; beyond the border the edge is repeated.
+def places_by_flow(flow: Tensor) -> Tensor:
+    """(N, S, S, 2): where flow leads to, as `sampled` takes it.
 
     Args:
-        pictures: (N, C, S, S) float32.
         flow: (N, 2, S, S) x and y, in units of `COMPARED_PX` for the whole picture.
+    """
+    grid = _grid(flow.shape[-1], flow.device)
+    return torch.add(grid, flow.movedim(1, 3), alpha=2 / COMPARED_PX)
+
+
+def sampled(pictures: Tensor, places: Tensor, method: str = "bilinear") -> Tensor:
+    """Pictures (N, C, H, W) at places (N, h, w, 2); beyond the border the edge is repeated.
+
+    Args:
+        pictures: float32.
+        places: x and y, in -1 to 1 between the pictures' outer edges.
         method: "bilinear" or "bicubic" (a = -0.75, as OpenCV's).
     """
-    places = _grid(pictures.shape[-1], pictures.device) + flow.movedim(1, 3) * (2 / COMPARED_PX)
     return functional.grid_sample(
         pictures, places, mode=method, padding_mode="border", align_corners=False
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from vidrestore.video.picture.residual import Change
 from vidrestore.video.picture.samples import Rect
 
-__all__ = ["Patch", "joined_changes"]
+__all__ = ["Patch", "joined", "joined_changes", "touching"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,16 +29,17 @@ class Patch:
 
 def joined_changes(patches: list[Patch]) -> list[Change]:
     """What patches add to their picture, in rectangles that do not touch."""
-    return [_joined(group) for group in _touching(patches)]
+    groups = touching([patch.rect for patch in patches])
+    return [joined([patches[number] for number in group]) for group in groups]
 
 
-def _touching(patches: list[Patch]) -> list[list[Patch]]:
-    """Patches in groups whose rectangles overlap, directly or through others."""
-    groups: list[list[Patch]] = []
-    for patch in patches:
-        near = [group for group in groups if any(_overlap(patch.rect, p.rect) for p in group)]
+def touching(rects: Sequence[Rect]) -> list[list[int]]:
+    """Numbers of rectangles in groups that overlap, directly or through others."""
+    groups: list[list[int]] = []
+    for number, rect in enumerate(rects):
+        near = [group for group in groups if any(_overlap(rect, rects[n]) for n in group)]
         groups = [group for group in groups if not any(group is other for other in near)]
-        groups.append([member for group in near for member in group] + [patch])
+        groups.append([member for group in near for member in group] + [number])
     return groups
 
 
@@ -46,7 +47,7 @@ def _overlap(a: Rect, b: Rect) -> bool:
     return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
 
 
-def _joined(group: list[Patch]) -> Change:
+def joined(group: Sequence[Patch]) -> Change:
     """One change of all; at every level of strength, masks that overlap count for no more than one
     whole mask, so that a weak face takes little from its neighbour.
     """

@@ -124,11 +124,16 @@ def _within(
     upright_from_frame: Array, frame_size: tuple[int, int], size: int
 ) -> npt.NDArray[np.bool_]:
     """Which places lie in the frame: beyond, the crop repeats its edge, in lines."""
-    y, x = np.mgrid[:_ROWS, :size]
-    points = np.stack([x.ravel(), (y.ravel() + 0.5) * size / _ROWS - 0.5], axis=-1)
-    places = apply(invert(upright_from_frame), points)
-    within = ((places > 0) & (places < np.array(frame_size) - 1)).all(-1)
-    return np.asarray(within.reshape(_ROWS, size), np.bool_)
+    frame_from_upright = invert(upright_from_frame)
+    across, down = frame_from_upright[:, 0], frame_from_upright[:, 1]
+    lines = (np.arange(_ROWS) + 0.5) * size / _ROWS - 0.5
+    within = np.ones((_ROWS, size), np.bool_)
+    for axis, length in enumerate(frame_size):
+        places = np.add.outer(
+            lines * down[axis] + frame_from_upright[axis, 2], np.arange(size) * across[axis]
+        )
+        within &= (places > 0) & (places < length - 1)
+    return within
 
 
 def _ridges(flat: _Floats, width_px: float) -> Iterator[_Floats]:

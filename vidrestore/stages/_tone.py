@@ -18,7 +18,7 @@ from torch.nn import functional
 from vidrestore.luma import BT709
 from vidrestore.stages._mask import smoother_step
 
-__all__ = ["Tone", "measure_tone", "places_inside", "rgb_from_chroma"]
+__all__ = ["Tone", "measure_tone", "places_inside", "reduced", "rgb_from_chroma"]
 
 _SMALL_PX = 64
 """Side of the reduced crop on which all is measured."""
@@ -90,7 +90,7 @@ def measure_tone(source: Tensor, mask: Tensor, inside: Tensor | None = None) -> 
 
 def places_inside(mask: Tensor) -> Tensor:
     """(M,) places, in a reduced crop row by row, that are well inside a mask (S, S)."""
-    small = _small(mask[None])[0]
+    small = reduced(mask[None])[0]
     return (small > 0.5 * small.max()).flatten().nonzero()[:, 0]
 
 
@@ -103,18 +103,24 @@ def rgb_from_chroma(chroma: Tensor) -> Tensor:
 
 def _planes(source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Luma, Cb and Cr (..., 3, n, n) and mask (n, n), reduced."""
-    red, green, blue = _small(source).unbind(-3)
+    red, green, blue = reduced(source).unbind(-3)
     luma = BT709[0] * red + BT709[1] * green + BT709[2] * blue
     planes = torch.stack([luma, (blue - luma) / _CB, (red - luma) / _CR], -3)
-    return planes, _small(mask[None].to(source))[0]
+    return planes, reduced(mask[None].to(source))[0]
 
 
-def _small(image: Tensor) -> Tensor:
-    """(..., n, n) of (..., S, S)."""
-    size = min(_SMALL_PX, image.shape[-1])
-    layers = image.reshape(-1, 1, *image.shape[-2:])
-    reduced = functional.interpolate(layers, size=(size, size), mode="area")
-    return reduced.view(*image.shape[:-2], size, size)
+def reduced(image: Tensor) -> Tensor:
+    """(..., n, n) of (..., S, S): what all is measured on."""
+    full = image.shape[-1]
+    size = min(_SMALL_PX, full)
+    if image.device.type == "cpu" and full % size == 0:
+        # Rows, then columns: the same means within rounding, in half the time.
+        by_rows = image.reshape(*image.shape[:-2], size, full // size, full).mean(-2)
+        return by_rows.reshape(*by_rows.shape[:-1], size, full // size).mean(-1)
+    small = functional.interpolate(
+        image.reshape(-1, 1, *image.shape[-2:]), size=(size, size), mode="area"
+    )
+    return small.view(*image.shape[:-2], size, size)
 
 
 def _median(values: Tensor, places: Tensor) -> Tensor:

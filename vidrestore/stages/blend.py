@@ -9,7 +9,7 @@ the mask "parsing" the feathered mask is multiplied by that of the face itself.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from zlib import crc32
@@ -20,14 +20,16 @@ from torch import Tensor
 from vidrestore.config import BlendConfig
 from vidrestore.geometry import warp_affine
 from vidrestore.models.parsing import FaceParser
+from vidrestore.models.runners.runner import reproducible
 from vidrestore.noise import drawn_grain, kept_share
-from vidrestore.runtime.portions import enough_memory
+from vidrestore.runtime.portions import Portions, enough_memory
 from vidrestore.stages._blend_on_device import BLEND_ADVICE, blend_portions, device_changes
 from vidrestore.stages._colour_match import matched_residual
 from vidrestore.stages._joining import Patch, joined_changes
 from vidrestore.stages._mask import crop_mask
 from vidrestore.stages._parsing_mask import Masks, parsing_masks
 from vidrestore.stages._place import Place, place_of
+from vidrestore.stages._windows import BATCH_FRAMES, ends_batch
 from vidrestore.structs import Face, Frame, Picture
 from vidrestore.video.picture.coming_samples import ComingSamples, samples_to_come
 from vidrestore.video.picture.residual import Change, changed_picture
@@ -59,7 +61,7 @@ def blend(
 
     Yields:
         The same frames in the same order; those without a restored face as they came. With a
-        parser they come two frames later, from a device a few.
+        parser they come two frames later, from a device some batches of `BATCH_FRAMES` later.
 
     Raises:
         ValueError: if `config` needs a parser and there is none.
@@ -67,19 +69,58 @@ def blend(
     """
     portions = blend_portions(notes)
     coming: deque[tuple[Frame, ComingSamples | None]] = deque()
-    for frame, masks in _masked(frames, config, parser):
-        if frame.picture.uploaded is None:
-            changes = face_changes(frame, config, masks)
-            done = _with(frame, changed_picture(frame.picture, changes)) if changes else frame
-            coming.append((done, None))
-        else:
-            with enough_memory("to put back the faces of a frame", BLEND_ADVICE):
-                changes = device_changes(frame, config, portions)
-                coming.append((frame, samples_to_come(frame.picture, changes)))
+    for batch in _batches(_masked(frames, config, parser)):
+        coming += _begun(batch, config, portions)
         while coming and (coming[0][1] is None or len(coming) > _BEHIND_FRAMES):
             yield _received(*coming.popleft())
     while coming:
         yield _received(*coming.popleft())
+
+
+def _batches(frames: Iterable[tuple[Frame, Masks]]) -> Iterator[list[tuple[Frame, Masks]]]:
+    """Frames, and their masks, whose faces are put back together: one by one on the host."""
+    waiting: list[tuple[Frame, Masks]] = []
+    for frame, masks in frames:
+        if waiting and frame.is_cut:
+            yield waiting
+            waiting = []
+        waiting.append((frame, masks))
+        is_first_on_host = len(waiting) == 1 and frame.picture.uploaded is None
+        if is_first_on_host or ends_batch(frame, BATCH_FRAMES):
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _begun(
+    batch: Sequence[tuple[Frame, Masks]], config: BlendConfig, portions: Portions
+) -> Iterator[tuple[Frame, ComingSamples | None]]:
+    """Frames that are done, and those whose changed samples are on their way."""
+    sent = [frame for frame, _ in batch if frame.picture.uploaded is not None]
+    coming = _coming(sent, config, portions) if sent else {}
+    number = 0
+    for frame, masks in batch:
+        if frame.picture.uploaded is not None:
+            yield frame, coming.get(number)
+            number += 1
+        else:
+            changes = face_changes(frame, config, masks)
+            done = _with(frame, changed_picture(frame.picture, changes)) if changes else frame
+            yield done, None
+
+
+def _coming(
+    frames: Sequence[Frame], config: BlendConfig, portions: Portions
+) -> dict[int, ComingSamples]:
+    """Changed samples of uploaded frames, by their number."""
+    uploaded = frames[0].picture.uploaded
+    assert uploaded is not None
+    with (
+        enough_memory("to put back the faces of some frames", BLEND_ADVICE),
+        reproducible(uploaded.tensors[0].device),
+    ):
+        return samples_to_come(device_changes(frames, config, portions))
 
 
 def _received(frame: Frame, coming: ComingSamples | None) -> Frame:

@@ -61,7 +61,7 @@ class _Crop:
     @classmethod
     def of(cls, face: Face, frame: Frame) -> _Crop:
         assert face.source_crop is not None and face.crop_from_frame is not None
-        picture = np.ascontiguousarray(face.source_crop.numpy().transpose(1, 2, 0))
+        picture = np.asarray(cv2.merge(list(face.source_crop.numpy())), np.float32)
         small = cv2.resize(picture, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA)
         luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         ridges = find_ridges(

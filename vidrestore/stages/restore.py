@@ -20,7 +20,9 @@ from torch import Tensor
 from vidrestore.geometry import compose, similarity_from_points, warp_affine
 from vidrestore.models.interfaces import CropKey, RestorerRun
 from vidrestore.models.restorers.network import NetworkRun, Restored
+from vidrestore.models.runners.runner import reproducible
 from vidrestore.runtime.portions import Portions
+from vidrestore.stages._windows import ends_batch
 from vidrestore.structs import Array, Face, Frame, Picture
 from vidrestore.video.picture.batched_crops import crop_rect, cut_crops
 from vidrestore.video.picture.samples import region_to_rgb
@@ -89,8 +91,7 @@ def _batches(
         moment = frame.index + (0.5 if frame.field is not None and frame.field.is_later else 0)
         cut_out = filter(_is_cut if on_host else is_restorable, waiting[-1].faces)
         keys += [CropKey(shot, face.track_id, moment) for face in cut_out]
-        ends = (frame.index + 1) % block == 0 and (frame.field is None or frame.field.is_later)
-        if not keys or len(keys) >= collect or ends:
+        if not keys or len(keys) >= collect or ends_batch(frame, block):
             yield waiting, keys
             waiting, keys = [], []
     if waiting:
@@ -176,7 +177,8 @@ def _begin_on_device(
     cut_out = [(frame.picture, f) for frame in waiting for f in frame.faces if is_restorable(f)]
     if not cut_out:
         return lambda: iter(waiting)
-    parts = portions(cut_out, partial(_cut_on_device, size=restorer.size))
+    with reproducible(restorer.device):
+        parts = portions(cut_out, partial(_cut_on_device, size=restorer.size))
     sources = parts[0] if len(parts) == 1 else torch.cat(parts)
     for source, (_, face) in zip(sources, cut_out, strict=True):
         if face.concealed is not None:

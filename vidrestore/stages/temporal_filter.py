@@ -8,7 +8,7 @@ where a lid closes or a lip moves they differ, and the frame keeps what it has. 
 blind video consistency (Bonneel et al. 2015) with a symmetric window, so that nothing lags.
 
 What differs from frame to frame partly cancels, so an average would be softer than its frames; its
-finest octaves are brought back to what single frames have (`_Strength`).
+finest octaves are brought back to what single frames have (`_detail_strength`).
 
 What is averaged is the restored picture less a share of the input: with 1 the residual alone
 (restored - input), so that all detail of the input stays, with 0 the whole picture, so that its
@@ -35,26 +35,21 @@ import torch
 from vidrestore.config import TemporalFilterConfig
 from vidrestore.noise import kept_share
 from vidrestore.ramps import smooth_step
+from vidrestore.stages._detail_strength import DetailStrength, finest_amplitude
 from vidrestore.stages._filter_on_device import DeviceWindow, filter_portions
 from vidrestore.stages._filter_weights import (
     COMPARED_PX,
     COMPARED_SIGMA,
-    FINEST_SIGMA,
-    MEMORY_FRAMES,
     NEW_DETAIL,
-    OCTAVES,
-    OUTLIVES,
     OWN_DETAIL,
-    OWN_SHARE,
     REDRAWN_SHARE,
     fade,
     luma_bytes,
-    middle,
     noise_level,
     reduced_luma,
 )
 from vidrestore.stages._windows import by_shot
-from vidrestore.structs import Face, Frame
+from vidrestore.structs import Face, Frame, NoiseModel
 
 __all__ = ["temporal_filter"]
 
@@ -100,13 +95,15 @@ class _Crop:
     """(COMPARED_PX, COMPARED_PX) of the input."""
     smooth: _Floats
     """The same in [0, 1], blurred: what inputs are compared by."""
-    face: Face
+    restored: _Floats
+    """(S, S, 3) RGB."""
+    source: _Floats
+    """(S, S, 3) RGB of the input."""
+    noise: NoiseModel | None
+    least_apart: float
+    """Difference of the smoothed input from which on it disagrees with another one."""
     redrawn: float
-    """See `_redrawn`."""
-    lent: _Floats | None = None
-    """(S, S, 3) RGB: the restored crop less `kept` times the input; None before it is needed."""
-    kept: float = 0.0
-    """Share of the input that is not averaged, of `lent`."""
+    """Amplitude of the finest octave that restoring changed, over that of the input."""
     to_next: _Floats | None = None
     """(COMPARED_PX, COMPARED_PX, 2) flow to the next frame's crop; None at the end of a track."""
     to_previous: _Floats | None = None
@@ -131,7 +128,7 @@ class _Window:
         self._next = 0
         """Place in `_slots` of the next frame to give."""
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._strengths: dict[int, _Strength] = {}
+        self._strengths: dict[int, DetailStrength] = {}
         """By track."""
         self._given = 0
         """Frames given so far."""
@@ -174,24 +171,20 @@ class _Window:
     def _steadied(self, face: Face) -> Face:
         own = self._slots[self._next].crops[face.track_id]
         kept = self._kept(face.track_id)
-        lent = _lent(own, kept)
-        total = np.zeros_like(lent)
+        lent = _lent(own, kept, np.empty_like(own.source))
+        theirs, moved, change = np.empty_like(lent), np.empty_like(lent), np.zeros_like(lent)
         weights = np.ones(lent.shape[:2], np.float32)
         for other, flow, distance in self._neighbours(face.track_id):
             share = self._config.strength * fade(distance, self._config.reach_frames)
-            weight = share * _agreement(own, other, flow)
-            moved = _moved(_lent(other, kept), flow)
-            weight = _enlarged(weight, lent.shape[0])
-            moved -= lent
-            moved *= cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
-            total += moved
+            weight = _enlarged(share * _agreement(own, other, flow), lent.shape[0])
+            _moved(_lent(other, kept, theirs), flow, moved)
+            cv2.subtract(moved, lent, dst=moved)
+            cv2.accumulateProduct(moved, cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB), change)
             weights += weight
-        assert face.crop is not None
-        total /= cv2.cvtColor(weights, cv2.COLOR_GRAY2RGB)
-        change = total
-        strength = self._strengths.setdefault(face.track_id, _Strength())
-        change += strength.kept(self._given, lent, lent + change)
-        return replace(face, crop=face.crop + torch.from_numpy(change.transpose(2, 0, 1).copy()))
+        cv2.divide(change, cv2.cvtColor(weights, cv2.COLOR_GRAY2RGB), dst=change)
+        strength = self._strengths.setdefault(face.track_id, DetailStrength())
+        strength.strengthen(self._given, lent, change)
+        return replace(face, crop=_tensor(cv2.add(own.restored, change, dst=change)))
 
     def _kept(self, track: int) -> float:
         """Share of the input that is not averaged in the next frame, as its window tells."""
@@ -211,111 +204,52 @@ class _Window:
                 yield self._slots[place].crops[track], flow, distance
 
 
-class _Strength:
-    """Keep the averages of a track as rich in fine detail as its single frames are.
-
-    What differs from frame to frame partly cancels in an average, so its finest octaves are weaker.
-    A part of the frame's own goes back in, and the sum is strengthened to the mean amplitude of
-    single frames. Own detail is nearer to the truth than strengthened detail, but brings flicker
-    back: some of each is better than either. What hardly outlives averaging is noise, and gets
-    neither.
-
-    Shares and factors, one an octave, come from the last `MEMORY_FRAMES`. They hardly change from
-    one frame to the next, so they bring no flicker themselves; and they do not depend on where a
-    run began.
-    """
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[int, npt.NDArray[np.float64]]] = deque()
-        """Numbers of frames, and the amplitudes of each octave, (3, OCTAVES): of the frame's own
-        picture, of its average, and of that with all of `OWN_SHARE` put back."""
-
-    def kept(self, frame: int, single: _Floats, averaged: _Floats) -> _Floats:
-        """What to add to an average.
-
-        Args:
-            frame: number of the frame, rising.
-            single: (S, S, 3), the frame's own picture.
-            averaged: (S, S, 3).
-
-        Returns:
-            (S, S, 3).
-        """
-        own = [np.float32(OWN_SHARE) * octave for octave in _octaves(single - averaged)]
-        pictures = (single, averaged, np.asarray(averaged + sum(own), np.float32))
-        self._seen.append((frame, np.stack([_amplitudes(picture) for picture in pictures])))
-        while self._seen[0][0] <= frame - MEMORY_FRAMES:
-            self._seen.popleft()
-        of_single, of_average, of_sum = np.mean([amplitudes for _, amplitudes in self._seen], 0)
-        trust = smooth_step(of_average / np.maximum(of_single, 1e-6), *OUTLIVES)
-        back = [np.float32(share) * octave for share, octave in zip(trust, own, strict=True)]
-        mixed = np.asarray(averaged + sum(back), np.float32)
-        of_mixed = of_average + trust * (of_sum - of_average)
-        gains = 1 + trust * (of_single / np.maximum(of_mixed, 1e-6) - 1).clip(0)
-        stronger = [
-            np.float32(gain - 1) * octave
-            for gain, octave in zip(gains, _octaves(mixed), strict=True)
-        ]
-        return np.asarray(mixed - averaged + sum(stronger), np.float32)
-
-
-def _lent(crop: _Crop, kept: float) -> _Floats:
-    """What a crop has to lend to a frame that does not average such a share of the input."""
-    if crop.lent is None or crop.kept != kept:
-        face, crop.kept = crop.face, kept
-        assert face.crop is not None and face.source_crop is not None
-        left = face.crop - kept * face.source_crop
-        crop.lent = left.permute(1, 2, 0).contiguous().numpy()
-    return crop.lent
-
-
-def _octaves(picture: _Floats) -> list[_Floats]:
-    """The finest octaves of a picture, differences of Gaussians, finest first."""
-    found = []
-    for octave in range(OCTAVES):
-        smooth = cv2.GaussianBlur(picture, (0, 0), FINEST_SIGMA * 2**octave)
-        found.append(picture - smooth)
-        picture = smooth
-    return found
-
-
-def _amplitudes(picture: _Floats) -> npt.NDArray[np.float64]:
-    """Mean size of each octave in the middle of the crop, where the face is."""
-    inside = middle(picture.shape[0])
-    gray = cv2.cvtColor(np.ascontiguousarray(picture[inside, inside]), cv2.COLOR_RGB2GRAY)
-    return np.array([np.abs(octave).mean() for octave in _octaves(gray)])
+def _lent(crop: _Crop, kept: float, out: _Floats) -> _Floats:
+    """(S, S, 3): what a crop lends to a frame that does not average such a share of the input."""
+    cv2.scaleAdd(crop.source, -kept, crop.restored, dst=out)
+    return out
 
 
 def _crop(face: Face) -> _Crop:
     assert face.crop is not None and face.source_crop is not None
-    gray = reduced_luma(face.source_crop.numpy().transpose(1, 2, 0))
+    restored, source = _interleaved(face.crop), _interleaved(face.source_crop)
+    gray = reduced_luma(source)
+    changed, there = finest_amplitude(cv2.subtract(restored, source)), finest_amplitude(source)
     return _Crop(
-        luma_bytes(gray), cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), face, _redrawn(face)
+        luma_bytes(gray),
+        np.asarray(cv2.GaussianBlur(gray, (0, 0), COMPARED_SIGMA), np.float32),
+        restored,
+        source,
+        face.noise,
+        noise_level(face),
+        changed / max(there, 1e-6),
     )
 
 
-def _redrawn(face: Face) -> float:
-    """Amplitude of the finest octave that restoring changed, over that of the input."""
-    assert face.crop is not None and face.source_crop is not None
-    changed, source = (
-        float(_amplitudes(picture.permute(1, 2, 0).numpy())[0])
-        for picture in (face.crop - face.source_crop, face.source_crop)
-    )
-    return changed / max(source, 1e-6)
+def _interleaved(crop: torch.Tensor) -> _Floats:
+    """(S, S, 3) of a crop (3, S, S): a copy, in a seventh of the time of NumPy's."""
+    return np.asarray(cv2.merge(list(crop.float().contiguous().numpy())), np.float32)
+
+
+def _tensor(picture: _Floats) -> torch.Tensor:
+    """(3, S, S) of (S, S, 3)."""
+    planes = np.empty((3, *picture.shape[:2]), np.float32)
+    cv2.split(picture, list(planes))
+    return torch.from_numpy(planes)
 
 
 def _agreement(own: _Crop, other: _Crop, flow: _Floats) -> _Floats:
     """(COMPARED_PX, COMPARED_PX) in [0, 1]: how alike the inputs are once moved (Geman-McClure)."""
     apart = cv2.blur(np.abs(own.smooth - _moved(other.smooth, flow)), (5, 5))
-    return np.asarray(1 / (1 + (apart / noise_level(own.face)) ** 2) ** 2, np.float32)
+    return np.asarray(1 / (1 + (apart / own.least_apart) ** 2) ** 2, np.float32)
 
 
-def _moved(picture: _Floats, flow: _Floats) -> _Floats:
+def _moved(picture: _Floats, flow: _Floats, out: _Floats | None = None) -> _Floats:
     """A neighbour's picture (S, S[, C]) as it lies in this frame; flow in `COMPARED_PX` pixels."""
     size = picture.shape[0]
     places = cv2.scaleAdd(_enlarged(flow, size), size / COMPARED_PX, _grid(size))
     method = cv2.INTER_CUBIC if size > COMPARED_PX else cv2.INTER_LINEAR
-    moved = cv2.remap(picture, places, None, method, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(picture, places, None, method, out, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 
@@ -337,5 +271,5 @@ def _kept_share(crops: Sequence[_Crop]) -> float:
     """
     redrawn = float(np.mean([crop.redrawn for crop in crops]))
     own = 1 - (1 - REDRAWN_SHARE) * float(smooth_step(redrawn, OWN_DETAIL, NEW_DETAIL))
-    noise = crops[0].face.noise
+    noise = crops[0].noise
     return own if noise is None else own * kept_share(noise)

@@ -20,8 +20,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from vidrestore.assignment import best_pairs
 from vidrestore.config import TrackConfig
 from vidrestore.geometry import box_iou, invert
 from vidrestore.plain import face_from_plain, face_to_plain
@@ -219,9 +219,10 @@ class _Shot:
                 reach = 1 + _SPEED * lost_s
                 place = _TRUST_IN_LOST * _nearness(expected, boxes, reach).max(0, initial=0)
             score[row] = place * (_PLACE_ALONE + (1 - _PLACE_ALONE) * alike)
+        rows, columns = linear_sum_assignment(score, maximize=True)
         return {
-            self._live[row].id: column
-            for row, column in best_pairs(score)
+            self._live[row].id: int(column)
+            for row, column in zip(rows, columns, strict=True)
             if score[row, column] >= self._config.min_iou
         }
 

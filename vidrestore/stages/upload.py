@@ -2,8 +2,9 @@
 
 On CUDA, faces are cut out, restored, filtered over time and brought into the frame's samples on the
 device, and only changed samples come back. This stage sends the planes of frames with a face to
-restore, once, and the optical flow between the crops of a track, which is sought on the host: so
-nothing that comes later waits for the host. It runs in a thread of its own, beside the device.
+restore, once, unless they were decoded there, and the optical flow between the crops of a track,
+which is sought on the host: so nothing that comes later waits for the host. It runs in a thread of
+its own, beside the device.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from vidrestore.geometry import compose
 from vidrestore.models.interfaces import RestorerRun
 from vidrestore.models.restorers.network import NetworkRun
 from vidrestore.runtime.portions import enough_memory
-from vidrestore.runtime.transfer import Uploader
+from vidrestore.runtime.transfer import Uploaded, Uploader
 from vidrestore.stages._filter_weights import COMPARED_PX, luma_bytes, reduced_luma
 from vidrestore.stages._windows import by_shot
 from vidrestore.stages.restore import crop_face, is_restorable
@@ -90,21 +91,29 @@ class _Shot:
         """Send a frame."""
         if not any(map(is_restorable, frame.faces)):
             self._before = {}
-            yield frame
+            picture = frame.picture
+            held = picture.decoded is not None  # and nobody wants it
+            yield replace(frame, picture=replace(picture, decoded=None)) if held else frame
             return
         small: dict[int, npt.NDArray[np.uint8]] = {}
         with enough_memory("to send a frame", "lower --run.queue-frames, or take another device"):
-            sent = self._uploader(*frame.picture.planes)
+            sent = self._sent_planes(frame.picture)
             faces = tuple(
                 self._sent(face, frame.picture, small) if is_restorable(face) else face
                 for face in frame.faces
             )
         self._before = small
-        yield replace(frame, picture=replace(frame.picture, uploaded=sent), faces=faces)
+        picture = replace(frame.picture, uploaded=sent, decoded=None)
+        yield replace(frame, picture=picture, faces=faces)
 
     def finish(self) -> Iterator[Frame]:
         """Nothing is held back."""
         return iter(())
+
+    def _sent_planes(self, picture: Picture) -> Uploaded:
+        if picture.decoded is not None and self._uploader.reaches(picture.decoded):
+            return picture.decoded
+        return self._uploader(*picture.planes)
 
     def _sent(self, face: Face, picture: Picture, small: dict[int, npt.NDArray[np.uint8]]) -> Face:
         """A face with what it needs on the device; adds its reduced crop to `small`."""

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidrestore.models.layers.fused import Tail, finish
+
 __all__ = ["GAIN", "SLOPE", "BiasedLeakyReLU", "EqualConv2d", "EqualLinear", "ScaledLeakyReLU"]
 
 SLOPE = 0.2
@@ -113,9 +115,11 @@ class BiasedLeakyReLU(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        # A positive gain goes through the activation; inside, it joins the addition.
-        y = torch.add((self.bias * GAIN).view(1, -1, 1, 1), x, alpha=GAIN)
-        return F.leaky_relu(y, SLOPE, inplace=True)
+        return finish(x, self.tail())
+
+    def tail(self) -> Tail:
+        """What it does, for what does it at once with others."""
+        return Tail(bias=self.bias, gain=GAIN, slope=SLOPE)
 
 
 class ScaledLeakyReLU(nn.Module):

@@ -18,23 +18,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidrestore.models.layers.equalized import SLOPE, EqualLinear
+from vidrestore.models.layers.equalized import EqualLinear
+from vidrestore.models.layers.fused import Tail, finish, fuses
 from vidrestore.models.layers.resample import (
     FIR_TAPS,
     Filter,
     conv_of_doubled,
     conv_then_filter_doubled,
     edge_kernels,
-    may_write_in_place,
     transposed_kernel,
 )
 
-__all__ = ["ModulatedConv2d", "Upsampling", "finish_styled", "per_channel"]
+__all__ = ["ModulatedConv2d", "Upsampling"]
 
 Upsampling = Literal["bilinear", "fir"]
 """How a convolution doubles its input: bilinearly, or by a transposed convolution and a filter."""
 
 _EPSILON = 1e-8
+_NO_TAIL = Tail()
 
 
 class ModulatedConv2d(nn.Module):
@@ -101,37 +102,57 @@ class ModulatedConv2d(nn.Module):
             self.kernel, self.edges, self.energy = self._derived()
         self.weight = None
 
-    def convolve(self, x: Tensor, style: Tensor, gain: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Convolve, and leave the scaling of the output to the caller, who may fuse it.
+    def forward(
+        self,
+        x: Tensor,
+        style: Tensor,
+        tail: Tail = _NO_TAIL,
+        gain: float = 1.0,
+        into: Tensor | None = None,
+        scaled_by: Tensor | None = None,
+    ) -> Tensor:
+        """Convolve, and do what follows.
 
         Args:
             x: (N, C, H, W).
             style: (N, style_dim).
-            gain: further factor of the output.
+            tail: what follows; its factors are not given, but come of demodulation.
+            gain: further factor of the convolution's output, where there is demodulation.
+            into: see `vidrestore.models.layers.fused.finish`.
+            scaled_by: the `scales` of the style, where `x` has been multiplied by them already.
 
         Returns:
-            (N, O, H', W') and the factors it is still to be multiplied by, (N, O, 1, 1) or, where
-            there is no demodulation, (1, 1, 1, 1).
+            (N, O, H', W').
         """
         kernel, edges, energy = self._operands()
-        scales = self.modulation(style.to(self.modulation.weight.dtype))
-        x = x * per_channel(scales, x)
+        scales = self.scales(style) if scaled_by is None else scaled_by
+        if self.demodulate:
+            factors = torch.rsqrt(F.linear(scales.square(), energy) + _EPSILON)
+            tail = tail._replace(factors=factors if gain == 1 else factors * gain)
+        if scaled_by is not None:
+            return finish(F.conv2d(x, kernel, padding=self.padding), tail, into)
+        scales = scales.to(x.dtype)
+        if self.upsampling is None:
+            return finish(self._convolved(x, kernel, scales), tail, into)
+        x = x * scales[:, :, None, None]
         if self.upsampling == "bilinear":
             assert edges is not None
-            y = conv_of_doubled(x, kernel, edges, self.blur)
-        elif self.upsampling == "fir":
-            y = conv_then_filter_doubled(x, kernel, self.blur)
-        else:
-            y = F.conv2d(x, kernel, padding=self.padding)
-        if not self.demodulate:
-            return y, y.new_full((1, 1, 1, 1), gain)
-        factors = torch.rsqrt(F.linear(scales.square(), energy) + _EPSILON)
-        return y, per_channel(factors * gain, y)
+            return conv_of_doubled(x, kernel, edges, self.blur, tail, into)
+        return conv_then_filter_doubled(x, kernel, self.blur, tail, into)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(N, C, H, W) and (N, style_dim) to (N, O, H', W')."""
-        y, factors = self.convolve(x, style)
-        return y * factors if self.demodulate else y
+    def scales(self, style: Tensor) -> Tensor:
+        """What (N, style_dim) multiplies the input's channels by, (N, C)."""
+        found: Tensor = self.modulation(style.to(self.modulation.weight.dtype))
+        return found
+
+    def _convolved(self, x: Tensor, kernel: Tensor, scales: Tensor) -> Tensor:
+        """The convolution of `x` times `scales`; which of both factors is scaled saves time."""
+        if not self.padding and fuses(x):
+            pixels = (kernel.flatten(1) * scales[:, None]) @ x.flatten(2)
+            return pixels.view(len(x), -1, *x.shape[2:])
+        if not torch.compiler.is_compiling() and len(x) == 1 and kernel.numel() < x.numel():
+            return F.conv2d(x, kernel * scales[:, :, None, None], padding=self.padding)
+        return F.conv2d(x * scales[:, :, None, None], kernel, padding=self.padding)
 
     def _operands(self) -> tuple[Tensor, Tensor | None, Tensor]:
         """`kernel`, `edges` and `energy`, derived from the weight unless they are kept."""
@@ -150,27 +171,6 @@ class ModulatedConv2d(nn.Module):
             # Published as a true convolution: the kernel is not turned around.
             return kernel.transpose(0, 1), None, energy
         return kernel, None, energy
-
-
-def finish_styled(y: Tensor, factors: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
-    """LeakyReLU(y * factors + noise + bias, 0.2), in few passes over memory.
-
-    Args:
-        y: (N, C, H, W).
-        factors: (N, C, 1, 1).
-        noise: (1 or N, 1, H, W).
-        bias: (1, C, 1, 1).
-    """
-    if not may_write_in_place():
-        return F.leaky_relu(torch.addcmul(noise, y, factors) + bias, SLOPE)
-    # In place, because fresh memory costs more than the arithmetic.
-    torch.addcmul(noise, y, factors, out=y)
-    return F.leaky_relu(y.add_(bias), SLOPE, inplace=True)
-
-
-def per_channel(values: Tensor, like: Tensor) -> Tensor:
-    """(N, C) as (N, C, 1, 1) in the type of `like`."""
-    return values.to(like.dtype)[:, :, None, None]
 
 
 def _modulation(style_dim: int, channels: int, equalized: bool) -> nn.Linear | EqualLinear:

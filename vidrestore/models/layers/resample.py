@@ -27,18 +27,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidrestore.errors import ModelError
+from vidrestore.models.layers.fused import (
+    Tail,
+    double_edges,
+    filter_and_finish,
+    finish,
+    fuses,
+    layout_of,
+    may_write_in_place,
+)
+
 __all__ = [
     "FIR_TAPS",
     "Filter",
     "FilterDoubled",
     "conv_of_doubled",
+    "conv_of_doubled_by_kernels",
     "conv_then_filter_doubled",
     "double",
     "edge_kernels",
     "fir_kernel",
     "halve",
-    "layout_of",
-    "may_write_in_place",
+    "separated",
     "transposed_kernel",
 ]
 
@@ -58,6 +69,12 @@ def fir_kernel(taps: Sequence[float] = FIR_TAPS, gain: float = 1.0) -> Tensor:
     return kernel * (gain / kernel.sum())
 
 
+def separated(kernel: Tensor) -> Tensor:
+    """(4, 4) as the four taps, float32, whose outer product with themselves it is."""
+    kernel = kernel.float()
+    return kernel.sum(0) * torch.rsqrt(kernel.sum())
+
+
 class Filter(nn.Module):
     """A fixed filter over every channel alone, after zero padding.
 
@@ -69,6 +86,8 @@ class Filter(nn.Module):
     """
 
     kernel: Tensor
+    taps: Tensor | None
+    """What `freeze` keeps: `separated` of the kernel."""
 
     def __init__(
         self,
@@ -81,9 +100,28 @@ class Filter(nn.Module):
         super().__init__()
         self.padding = padding
         self.register_buffer("kernel", fir_kernel(taps, gain), persistent=stored)
+        self.register_buffer("taps", None, persistent=False)
+
+    def freeze(self) -> None:
+        """Keep what derives from the kernel, for inference.
+
+        Raises:
+            ModelError: a stored kernel is no outer product, as those of all known networks are.
+        """
+        self.taps = taps = separated(self.kernel)
+        if not taps.is_meta and not torch.allclose(
+            torch.outer(taps, taps), self.kernel.float(), rtol=0, atol=0.02 * float(taps.max()) ** 2
+        ):
+            raise ModelError("a resampling filter of the network is no outer product of four taps")
+
+    def separate(self) -> Tensor:
+        """The four taps of both axes, float32."""
+        return separated(self.kernel) if self.taps is None else self.taps
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Filter (N, C, H, W), and add a bias (C,) on the way."""
+        if fuses(x):
+            return filter_and_finish(x, self.separate(), self.padding, Tail(bias=bias))
         channels = x.shape[1]
         kernel = self.kernel.expand(channels, 1, -1, -1)
         return F.conv2d(x, kernel, bias, padding=self.padding, groups=channels)
@@ -112,7 +150,12 @@ def double(x: Tensor) -> Tensor:
 
 
 def conv_of_doubled(
-    x: Tensor, transposed: Tensor, edges: Tensor, blur: Filter, bias: Tensor | None = None
+    x: Tensor,
+    transposed: Tensor,
+    edges: Tensor,
+    blur: Filter,
+    tail: Tail,
+    into: Tensor | None = None,
 ) -> Tensor:
     """3x3 convolution, zero padded, of the bilinearly doubled input.
 
@@ -121,12 +164,19 @@ def conv_of_doubled(
         transposed: (C, O, 3, 3), `transposed_kernel` of the kernel.
         edges: (4, 2O, 3, C), `edge_kernels` of the kernel.
         blur: [1, 3, 3, 1] with gain 4 and padding 1.
-        bias: (O,), or None.
+        tail: what follows.
+        into: see `vidrestore.models.layers.fused.finish`.
 
     Returns:
-        (N, O, 2H, 2W), equal to `conv2d(double(x), kernel, bias, padding=1)` but for rounding.
+        (N, O, 2H, 2W), equal to `conv2d(double(x), kernel, padding=1)` and the tail, but for
+        rounding.
     """
-    y = conv_then_filter_doubled(x, transposed, blur, bias)
+    if x.shape[2] == x.shape[3] and fuses(x):
+        return conv_of_doubled_by_kernels(x, transposed, edges, blur.separate(), tail, into)
+    bias = None
+    if tail.factors is None and tail.gain == 1:
+        bias, tail = tail.bias, tail._replace(bias=None)
+    y: Tensor = blur(F.conv_transpose2d(x, transposed, stride=2), bias)
     rows, columns = _ends(x, 2).permute(2, 0, 3, 1), _ends(x, 3).permute(3, 0, 2, 1)
     first, last = _conv_lines(_beyond_ends(_double_lines(rows)), edges[:2])
     y[:, :, :2] += first.permute(0, 3, 2, 1)
@@ -134,11 +184,27 @@ def conv_of_doubled(
     first, last = _conv_lines(_double_lines(_beyond_ends(columns))[:, :, 1:-1], edges[2:])
     y[..., :2] += first.permute(0, 3, 1, 2)
     y[..., -2:] += last.permute(0, 3, 1, 2)
-    return y
+    return finish(y, tail, into)
+
+
+def conv_of_doubled_by_kernels(
+    x: Tensor,
+    transposed: Tensor,
+    edges: Tensor,
+    taps: Tensor,
+    tail: Tail,
+    into: Tensor | None = None,
+) -> Tensor:
+    """`conv_of_doubled` of squares by four kernels of a GPU; `taps` are those of its filter."""
+    n, _, side, _ = x.shape
+    added = double_edges(x) @ edges.flatten(2).transpose(1, 2)
+    y = F.conv_transpose2d(x, transposed, stride=2)
+    added = added.view(4, n, 2 * side, 2, -1)
+    return filter_and_finish(y, taps, 1, tail, added, into)
 
 
 def conv_then_filter_doubled(
-    x: Tensor, transposed: Tensor, blur: Filter, bias: Tensor | None = None
+    x: Tensor, transposed: Tensor, blur: Filter, tail: Tail, into: Tensor | None = None
 ) -> Tensor:
     """Transposed 3x3 convolution of stride 2, then the filter: FIR up-convolution.
 
@@ -146,13 +212,16 @@ def conv_then_filter_doubled(
         x: (N, C, H, W).
         transposed: (C, O, 3, 3), applied as `torch.nn.functional.conv_transpose2d` does.
         blur: four taps with gain 4 and padding 1.
-        bias: (O,), or None.
+        tail: what follows.
+        into: see `vidrestore.models.layers.fused.finish`.
 
     Returns:
         (N, O, 2H, 2W).
     """
-    doubled: Tensor = blur(F.conv_transpose2d(x, transposed, stride=2), bias)
-    return doubled
+    y = F.conv_transpose2d(x, transposed, stride=2)
+    if fuses(x):
+        return filter_and_finish(y, blur.separate(), blur.padding, tail, into=into)
+    return finish(blur(y), tail, into)
 
 
 def transposed_kernel(kernel: Tensor) -> Tensor:
@@ -224,15 +293,3 @@ def _double_along(x: Tensor, dim: int) -> Tensor:
     torch.lerp(right, left, 0.25, out=even.narrow(dim, 1, n - 1))
     torch.lerp(left, right, 0.25, out=odd.narrow(dim, 0, n - 1))
     return y
-
-
-def may_write_in_place() -> bool:
-    """Whether results may go into memory that is there: neither gradients nor compilers like it."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
-
-
-def layout_of(x: Tensor) -> torch.memory_format:
-    """The memory format of a feature map: channels last, or contiguous."""
-    if x.is_contiguous(memory_format=torch.channels_last):
-        return torch.channels_last
-    return torch.contiguous_format

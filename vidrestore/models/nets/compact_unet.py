@@ -68,7 +68,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         change: Tensor = self.conv2(F.leaky_relu(self.conv1(x), _SLOPE, inplace=True))
-        return x + _BLOCK_SCALE * change
+        return torch.add(x, change, alpha=_BLOCK_SCALE)
 
 
 class CompactUNet(nn.Module):
@@ -130,16 +130,17 @@ class CompactUNet(nn.Module):
         for level in reversed(range(len(self.up))):
             raised = F.interpolate(self.up[level](features), scale_factor=2.0, mode="nearest")
             features = self.decoder[level](raised + skips[level])
-        return x + _OUTPUT_SCALE * F.pixel_shuffle(
-            self.tail(F.leaky_relu(features, _SLOPE)), self.patch
-        )
+        change = F.pixel_shuffle(self.tail(F.leaky_relu(features, _SLOPE)), self.patch)
+        return torch.add(x, change, alpha=_OUTPUT_SCALE)
 
     def _entry(self, x: Tensor, coordinates: Tensor | None) -> Tensor:
+        cells = _unshuffled(x, self.patch)
         if coordinates is None:
-            coordinates = coordinate_grid(*x.shape[-2:], device=x.device)
-        grid = coordinates.to(device=x.device, dtype=x.dtype).expand(x.shape[0], -1, -1, -1)
-        grid = F.avg_pool2d(grid, self.patch)
-        entry = torch.cat((_unshuffled(x, self.patch), grid), dim=1)
+            # A cell's place is the mean of its pixels' places.
+            grid = coordinate_grid(*cells.shape[-2:], device=x.device)
+        else:
+            grid = F.avg_pool2d(coordinates.to(device=x.device, dtype=x.dtype), self.patch)
+        entry = torch.cat((cells, grid.expand(x.shape[0], -1, -1, -1)), dim=1)
         # The sum at the exit keeps the input's precision where the network has a shorter one.
         return entry.to(self.tail.weight.dtype)
 

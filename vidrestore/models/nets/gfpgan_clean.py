@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vidrestore.models.layers.equalized import SLOPE
+from vidrestore.models.layers.fused import Tail, finish, fuses
 from vidrestore.models.layers.resample import (
     Filter,
     conv_of_doubled,
@@ -75,9 +75,14 @@ class ActivatedConv(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = super().forward(x)
-        return F.leaky_relu(y, SLOPE, inplace=True)
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to (N, O, H, W), to which `added` is added behind the activation."""
+        # A GPU's convolutions have no bias: it would be an operation of its own.
+        own = None if fuses(x) else self.bias
+        y = self._conv_forward(x, self.weight, own)
+        return finish(
+            y, Tail(bias=None if own is not None else self.bias, shift=added, slope=SLOPE)
+        )
 
 
 class DownBlock(nn.Module):
@@ -90,9 +95,9 @@ class DownBlock(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(halve(self.conv1(x)))
         skip: Tensor = self.skip(halve(x))
-        return y + skip
+        y: Tensor = self.conv2(halve(self.conv1(x)), skip)
+        return y
 
 
 class UpBlock(nn.Module):
@@ -105,9 +110,9 @@ class UpBlock(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(self.conv1(x))
         # A 1x1 convolution commutes with resampling: four times fewer multiplications here.
-        return y + double(self.skip(x))
+        y: Tensor = self.conv2(self.conv1(x), double(self.skip(x)))
+        return y
 
 
 class DoublingConv(nn.Conv2d):
@@ -130,18 +135,19 @@ class DoublingConv(nn.Conv2d):
             self.doubling = transposed_kernel(self.weight).contiguous()
             self.edges = edge_kernels(self.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to (N, O, 2H, 2W), to which `added` is added behind the activation."""
         doubling, edges = self.doubling, self.edges
         if doubling is None or edges is None:
             doubling, edges = transposed_kernel(self.weight), edge_kernels(self.weight)
-        y = conv_of_doubled(x, doubling, edges, self.blur, self.bias)
-        return F.leaky_relu(y, SLOPE, inplace=True)
+        tail = Tail(bias=self.bias, shift=added, slope=SLOPE)
+        return conv_of_doubled(x, doubling, edges, self.blur, tail)
 
 
 def _condition(features: int, scales: int) -> nn.Sequential:
     """The branch that turns U-Net features into scales or shifts."""
     return nn.Sequential(
-        nn.Conv2d(features, features, 3, padding=1),
-        nn.LeakyReLU(SLOPE, inplace=True),
+        ActivatedConv(features, features, 3),
+        nn.Identity(),  # Where the published network has its activation.
         nn.Conv2d(features, scales, 3, padding=1),
     )

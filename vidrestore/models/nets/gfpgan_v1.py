@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vidrestore.models.layers.equalized import (
@@ -191,16 +192,30 @@ class UpBlock(nn.Module):
 class DoublingConv(EqualConv2d):
     """3x3 convolution of the bilinearly doubled input, activated."""
 
+    doubling: Tensor | None
+    """What `freeze` keeps: `transposed_kernel` of the weight."""
+    edges: Tensor | None
+    """What `freeze` keeps: `edge_kernels` of the weight."""
+
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
         self.activation = BiasedLeakyReLU(out_channels)
         self.blur = Filter(gain=4.0, padding=1)
+        for name in ("doubling", "edges"):
+            self.register_buffer(name, None, persistent=False)
+
+    def freeze(self) -> None:
+        """Keep what derives from the weight, for inference; the weight must not change then."""
+        with torch.no_grad():
+            self.doubling = transposed_kernel(self.kernel()).contiguous()
+            self.edges = edge_kernels(self.kernel())
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.kernel()
-        y = conv_of_doubled(x, transposed_kernel(kernel), edge_kernels(kernel), self.blur)
-        activated: Tensor = self.activation(y)
-        return activated
+        doubling, edges = self.doubling, self.edges
+        if doubling is None or edges is None:
+            kernel = self.kernel()
+            doubling, edges = transposed_kernel(kernel), edge_kernels(kernel)
+        return conv_of_doubled(x, doubling, edges, self.blur, self.activation.tail())
 
 
 def equal_layer(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:

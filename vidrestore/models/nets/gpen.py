@@ -20,14 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidrestore.models.layers.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
-from vidrestore.models.layers.modulated import ModulatedConv2d, Upsampling, finish_styled
-from vidrestore.models.layers.resample import (
-    FIR_TAPS,
-    Filter,
-    FilterDoubled,
-    layout_of,
-    may_write_in_place,
-)
+from vidrestore.models.layers.fused import Tail, finish, fuses, layout_of, may_write_in_place
+from vidrestore.models.layers.modulated import ModulatedConv2d, Upsampling
+from vidrestore.models.layers.resample import FIR_TAPS, Filter, FilterDoubled
 from vidrestore.models.nets.gfpgan_v1 import equal_layer, halving_layer
 from vidrestore.models.nets.stylegan2 import NormalizeStyle, channels_at, check_size, log2_size
 
@@ -182,8 +177,11 @@ class Generator(nn.Module):
         picture: Tensor = self.to_rgb1(x, steer[1])
         for level, to_rgb in enumerate(self.to_rgbs):
             first = 2 * level + 1
-            x = self.convs[first - 1](x, steer[first], features[level + 1])
-            x = self.convs[first](x, steer[first + 1], features[level + 1])
+            doubling, conv = self.convs[first - 1], cast("StyledConv", self.convs[first])
+            # Where kernels do all at once, the first scales what the second alone will read.
+            scales = conv.conv.scales(steer[first + 1]) if conv.isconcat and fuses(x) else None
+            x = doubling(x, steer[first], features[level + 1], after=scales)
+            x = conv(x, steer[first + 1], features[level + 1], scaled_by=scales)
             picture = to_rgb(x, steer[first + 2], picture)
         return picture
 
@@ -233,25 +231,40 @@ class StyledConv(nn.Module):
         self.noise = Strength()
         self.activate = BiasedLeakyReLU(out_channels * 2 if isconcat else out_channels)
 
-    def forward(self, x: Tensor, style: Tensor, features: Tensor) -> Tensor:
-        # The activation's gain of sqrt(2) goes through it, to the small tensors.
-        y, factors = self.conv.convolve(x, style, gain=GAIN)
-        strength, bias = self.noise.weight * GAIN, self.activate.bias.view(1, -1, 1, 1) * GAIN
+    def forward(
+        self,
+        x: Tensor,
+        style: Tensor,
+        features: Tensor,
+        *,
+        scaled_by: Tensor | None = None,
+        after: Tensor | None = None,
+    ) -> Tensor:
+        bias, strength = self.activate.bias, self.noise.weight
         if not self.isconcat:
-            return finish_styled(y, factors, features * strength, bias)
-        biases = bias.chunk(2, 1)
+            added = features * (strength * GAIN)
+            y = self.conv(x, style, Tail(gain=GAIN)) + added + bias.view(1, -1, 1, 1) * GAIN
+            return F.leaky_relu(y, SLOPE, inplace=True)
+        own, others = bias.chunk(2)
         if not may_write_in_place():
             pair = (
-                torch.addcmul(biases[0], y, factors),
-                torch.addcmul(biases[1], features, strength),
+                self.conv(x, style, Tail(bias=own, gain=GAIN)),
+                torch.addcmul(others.view(1, -1, 1, 1) * GAIN, features, strength * GAIN),
             )
             return F.leaky_relu(torch.cat(pair, 1), SLOPE)
-        shape = (y.shape[0], 2 * y.shape[1], *y.shape[2:])
-        joined = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=layout_of(y))
-        halves = joined.chunk(2, 1)
-        torch.addcmul(biases[0], y, factors, out=halves[0])
-        torch.addcmul(biases[1], features, strength, out=halves[1])
-        return F.leaky_relu(joined, SLOPE, inplace=True)
+        is_fused = fuses(x)
+        slope = SLOPE if is_fused else 1.0
+        shape = (x.shape[0], 2 * features.shape[1], *features.shape[2:])
+        layout = torch.channels_last if is_fused else layout_of(features)
+        joined = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+        first, second = joined.chunk(2, 1)
+        tail = Tail(gain=GAIN, slope=slope)
+        parts = (None, None) if after is None else after.chunk(2, 1)
+        own_tail = tail._replace(bias=own, after=parts[0])
+        self.conv(x, style, own_tail, into=first, scaled_by=scaled_by)
+        tail = tail._replace(strength=strength, bias=others, after=parts[1])
+        finish(features, tail, second)
+        return joined if is_fused else F.leaky_relu(joined, SLOPE, inplace=True)
 
 
 class ToRGB(nn.Module):

@@ -10,20 +10,16 @@ gives the same output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from vidrestore.errors import ModelError
 from vidrestore.models.layers.equalized import GAIN, SLOPE, BiasedLeakyReLU, EqualLinear
-from vidrestore.models.layers.modulated import ModulatedConv2d, Upsampling, finish_styled
-from vidrestore.models.layers.resample import (
-    FIR_TAPS,
-    Filter,
-    FilterDoubled,
-    double,
-    may_write_in_place,
-)
+from vidrestore.models.layers.fused import Tail, fuses
+from vidrestore.models.layers.modulated import ModulatedConv2d, Upsampling
+from vidrestore.models.layers.resample import FIR_TAPS, Filter, FilterDoubled, double
 
 __all__ = ["StyleGAN2Generator", "StyleGAN2GeneratorClean", "channels_at", "log2_size"]
 
@@ -72,6 +68,11 @@ class ConstantInput(nn.Module):
         return self.weight.expand(batch, -1, -1, -1)
 
 
+Condition = tuple[Tensor, Tensor]
+"""Scale and shift of the last K channels behind a layer, (N, K, H, W) each: the channel-split
+spatial feature transform of GFP-GAN (arXiv:2101.04061, section 3.4)."""
+
+
 class StyledConv(nn.Module):
     """Modulated convolution, times sqrt(2), plus noise, plus bias, activated (plain layers)."""
 
@@ -89,9 +90,20 @@ class StyledConv(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.bias = nn.Parameter(torch.zeros(1, out_channels, 1, 1))
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        y, factors = self.modulated_conv.convolve(x, style, gain=GAIN)
-        return finish_styled(y, factors, noise * self.weight, self.bias)
+    def forward(
+        self,
+        x: Tensor,
+        style: Tensor,
+        noise: Tensor,
+        condition: Condition | None = None,
+        *,
+        scaled_by: Tensor | None = None,
+        after: Tensor | None = None,
+    ) -> Tensor:
+        scale, shift = condition or (None, None)
+        tail = Tail(None, noise, self.weight, self.bias, scale, shift, after, slope=SLOPE)
+        y: Tensor = self.modulated_conv(x, style, tail, gain=GAIN, scaled_by=scaled_by)
+        return y
 
 
 class EqualStyledConv(nn.Module):
@@ -118,11 +130,20 @@ class EqualStyledConv(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.activate = BiasedLeakyReLU(out_channels)
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        # The gain of sqrt(2) goes through the activation, to three small tensors.
-        y, factors = self.modulated_conv.convolve(x, style, gain=GAIN)
-        bias = self.activate.bias.view(1, -1, 1, 1) * GAIN
-        return finish_styled(y, factors, noise * (self.weight * GAIN), bias)
+    def forward(
+        self,
+        x: Tensor,
+        style: Tensor,
+        noise: Tensor,
+        condition: Condition | None = None,
+        *,
+        scaled_by: Tensor | None = None,
+        after: Tensor | None = None,
+    ) -> Tensor:
+        scale, shift = condition or (None, None)
+        tail = Tail(None, noise, self.weight, self.activate.bias, scale, shift, after, GAIN, SLOPE)
+        y: Tensor = self.modulated_conv(x, style, tail, scaled_by=scaled_by)
+        return y
 
 
 class ToRGB(nn.Module):
@@ -191,7 +212,7 @@ class Synthesis(nn.Module):
     def synthesize(
         self,
         latents: Tensor,
-        conditions: Sequence[tuple[Tensor, Tensor]] = (),
+        conditions: Sequence[Condition] = (),
         noise: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """From latents to a picture.
@@ -210,10 +231,14 @@ class Synthesis(nn.Module):
         picture: Tensor = self.to_rgb1(x, latents[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs):
             first = 2 * level + 1
-            x = self.style_convs[first - 1](x, latents[:, first], noise[first])
-            if level < len(conditions):
-                x = transform_features(x, *conditions[level])
-            x = self.style_convs[first](x, latents[:, first + 1], noise[first + 1])
+            doubling = self.style_convs[first - 1]
+            conv = cast("StyledConv", self.style_convs[first])
+            style, next_style = latents[:, first], latents[:, first + 1]
+            condition = conditions[level] if level < len(conditions) else None
+            # Where kernels do all at once, the first scales what the second alone will read.
+            scales = conv.modulated_conv.scales(next_style) if fuses(x) else None
+            x = doubling(x, style, noise[first], condition, after=scales)
+            x = conv(x, next_style, noise[first + 1], scaled_by=scales)
             picture = to_rgb(x, latents[:, first + 2], picture)
         return picture
 
@@ -327,22 +352,3 @@ class StyleGAN2GeneratorClean(Synthesis):
             self.style_convs.append(StyledConv(width, width, num_style_feat))
             self.to_rgbs.append(ToRGB(width, num_style_feat))
         self._store_noise(out_size)
-
-
-def transform_features(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Channel-split spatial feature transform (Wang et al., arXiv:2101.04061, section 3.4).
-
-    Args:
-        x: (N, C, H, W).
-        scale: (N, K, H, W), K at most C.
-        shift: (N, K, H, W).
-
-    Returns:
-        (N, C, H, W) whose last K channels are scaled and shifted.
-    """
-    n_same = x.shape[1] - scale.shape[1]
-    same, steered = x[:, :n_same], x[:, n_same:]
-    if not may_write_in_place():
-        return torch.cat((same, torch.addcmul(shift, steered, scale)), 1)
-    torch.addcmul(shift, steered, scale, out=steered)
-    return x

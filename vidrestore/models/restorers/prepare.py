@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from vidrestore.models.layers.equalized import GAIN, EqualConv2d, EqualLinear
 from vidrestore.models.layers.modulated import ModulatedConv2d
+from vidrestore.models.layers.resample import Filter
 from vidrestore.models.nets.gfpgan_clean import DoublingConv, GFPGANv1Clean
+from vidrestore.models.nets.gfpgan_v1 import DoublingConv as EqualDoublingConv
 from vidrestore.models.nets.gfpgan_v1 import GFPGANBilinear
 
 __all__ = ["DTYPES", "Precision", "prepare_for_inference", "to_clean"]
@@ -59,7 +61,7 @@ def prepare_for_inference(
         if not isinstance(module, nn.Linear | EqualLinear):
             _cast(module, DTYPES[precision])
     for module in network.modules():
-        if isinstance(module, ModulatedConv2d | DoublingConv):
+        if isinstance(module, ModulatedConv2d | DoublingConv | EqualDoublingConv | Filter):
             module.freeze()
     return network.to(memory_format=torch.channels_last)
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,10 +23,17 @@ from vidrestore.runtime.transfer import to_device
 from vidrestore.structs import Array, Picture
 from vidrestore.video.picture.chroma import Rect, upsampled
 from vidrestore.video.picture.colour import rgb_from_yuv
-from vidrestore.video.picture.layouts import Component, Layout, layout_of
+from vidrestore.video.picture.layouts import Layout, layout_of
 from vidrestore.video.picture.samples import aligned_rect, component_samples, component_scale
 
-__all__ = ["batched_grid", "crop_rect", "cut_crops", "regions_to_rgb", "uploaded_picture"]
+__all__ = [
+    "batched_grid",
+    "crop_rect",
+    "cut_crops",
+    "gathered_samples",
+    "regions_to_rgb",
+    "repeating_edges",
+]
 
 _MOST_PIXELS = 1 << 25
 """Of the surroundings of faces that are in work at a time, 1.2 GB with all that is made of them."""
@@ -140,7 +148,7 @@ def batched_grid(images: Tensor, ins_from_outs: Sequence[Array], size: tuple[int
     return x[:, None] + y[:, :, None]
 
 
-def uploaded_picture(picture: Picture) -> tuple[Tensor, ...]:
+def _uploaded_planes(picture: Picture) -> tuple[Tensor, ...]:
     """The planes of a picture on the device."""
     assert picture.uploaded is not None, "the picture has been uploaded"
     return picture.uploaded.take()
@@ -160,40 +168,23 @@ def regions_to_rgb(pictures: Sequence[Picture], rects: Sequence[Rect]) -> Tensor
     picture, layout = pictures[0], layout_of(pictures[0].format)
     height = max(rect.height for rect in rects)
     width = max(rect.width for rect in rects)
-    distinct = list({id(one): one for one in pictures}.values())
-    number = {id(one): place for place, one in enumerate(distinct)}
-    planes = [uploaded_picture(one) for one in distinct]
-    device = planes[0][0].device
-    which = [number[id(one)] for one in pictures]
+    samples = gathered_samples(pictures, rects, (height, width), border=1)
     values = []
-    for index, part in enumerate(layout.components):
-        views = [
-            component_samples(one, layout, index, taken)
-            for one, taken in zip(distinct, planes, strict=True)
-        ]
-        near = _gathered(_stacked(views), which, rects, part, (height, width), device)
+    for index, (part, near) in enumerate(zip(layout.components, samples, strict=True)):
         shown = upsampled(near, part.shift_x, part.shift_y)[..., :height, :width]
         offset, scale = component_scale(picture, layout, index)
         values.append((shown - offset).div_(scale))
-    return _repeating_edges(_rgb(picture, layout, values), rects)
+    return repeating_edges(_rgb(picture, layout, values), rects)
 
 
-def _repeating_edges(images: Tensor, rects: Sequence[Rect]) -> Tensor:
+def repeating_edges(images: Tensor, rects: Sequence[Rect]) -> Tensor:
     """(N, 3, h, w) in which the last row and column of smaller parts go on."""
     height, width = images.shape[-2:]
     if all((rect.height, rect.width) == (height, width) for rect in rects):
         return images
-    at = np.stack(
-        [
-            np.concatenate(
-                [
-                    np.arange(height).clip(max=rect.height - 1),
-                    np.arange(width).clip(max=rect.width - 1),
-                ]
-            )
-            for rect in rects
-        ]
-    )
+    last = np.array([(rect.height - 1, rect.width - 1) for rect in rects])[:, :, None]
+    rows, columns = np.arange(height), np.arange(width)
+    at = np.concatenate([rows.clip(max=last[:, 0]), columns.clip(max=last[:, 1])], 1)
     sent = to_device(at, images.device)
     which = torch.arange(len(rects), device=images.device)[:, None, None, None]
     channel = torch.arange(3, device=images.device)[:, None, None]
@@ -216,6 +207,65 @@ def _matrix(name: str, device: torch.device) -> Tensor:
     return to_device(rgb_from_yuv(name).astype(np.float32), device)
 
 
+def gathered_samples(
+    pictures: Sequence[Picture], rects: Sequence[Rect], size: tuple[int, int], *, border: int
+) -> list[Tensor]:
+    """The samples of parts of uploaded pictures of one format and size.
+
+    Args:
+        pictures: one for each part.
+        rects: see `regions_to_rgb`.
+        size: height and width in pixels for every part, at least those of the largest.
+        border: further samples on each side.
+
+    Returns:
+        Of each component (N, rows + 2 border, columns + 2 border), as float32; beyond the plane,
+        and one sample beyond a part, the edge repeats.
+    """
+    layout = layout_of(pictures[0].format)
+    distinct = list({id(one): one for one in pictures}.values())
+    number = {id(one): place for place, one in enumerate(distinct)}
+    which = np.array([number[id(one)] for one in pictures])[:, None]
+    planes = [_uploaded_planes(one) for one in distinct]
+    parts, index = [which], []
+    for place, part in enumerate(layout.components):
+        spans = [rect.shrunk(part.shift_x, part.shift_y) for rect in rects]
+        whole = component_samples(pictures[0], layout, place).shape
+        counts = (-(-size[0] >> part.shift_y), -(-size[1] >> part.shift_x))
+        rows, columns = (
+            _places([span[axis] for span in spans], counts[axis], whole[axis], border)
+            for axis in range(2)
+        )
+        near = (_bounds(rows), _bounds(columns))
+        parts += [rows - near[0].start, columns - near[1].start]
+        index.append(near)
+    sent = to_device(np.concatenate(parts, 1), planes[0][0].device)
+    own, *lines = sent.split_with_sizes([one.shape[1] for one in parts], 1)
+    found = []
+    for place, near in enumerate(index):
+        views = [
+            component_samples(one, layout, place, taken)[near]
+            for one, taken in zip(distinct, planes, strict=True)
+        ]
+        down, across = lines[2 * place : 2 * place + 2]
+        found.append(
+            _as_floats(_stacked(views)[own[:, :, None], down[:, :, None], across[:, None]])
+        )
+    return found
+
+
+def _places(spans: list[slice], count: int, end: int, border: int) -> npt.NDArray[np.int64]:
+    """(N, count + 2 border) places along one axis, the same again beyond a span or the plane."""
+    begin = np.array([span.start for span in spans])[:, None]
+    last = np.array([min(span.stop, end - 1) for span in spans])[:, None]
+    return (begin + np.arange(-border, count + border)).clip(0, last)
+
+
+def _bounds(places: npt.NDArray[np.int64]) -> slice:
+    """What of an axis holds all places: no more is copied."""
+    return slice(int(places.min()), int(places.max()) + 1)
+
+
 def _stacked(views: list[Tensor]) -> Tensor:
     """(F, rows, columns); 16-bit samples as signed ones, which more operations take."""
     if views[0].dtype == torch.uint16:
@@ -223,30 +273,7 @@ def _stacked(views: list[Tensor]) -> Tensor:
     return torch.stack(views) if len(views) > 1 else views[0][None]
 
 
-def _gathered(
-    planes: Tensor,
-    which: list[int],
-    rects: Sequence[Rect],
-    part: Component,
-    size: tuple[int, int],
-    device: torch.device,
-) -> Tensor:
-    """(N, rows + 2, columns + 2) float32 samples of every part, and one more on each side; beyond
-    the plane its edge repeats.
-    """
-    count = (-(-size[0] >> part.shift_y), -(-size[1] >> part.shift_x))
-    at = np.zeros((len(rects), count[0] + count[1] + 5), np.int64)
-    for place, (rect, number) in enumerate(zip(rects, which, strict=True)):
-        spans = rect.shrunk(part.shift_x, part.shift_y)
-        at[place, 0] = number
-        begin = 1
-        for span, length, end in zip(spans, count, planes.shape[1:], strict=True):
-            line = np.arange(span.start - 1, span.start + length + 1)
-            at[place, begin : begin + length + 2] = line.clip(0, min(span.stop, end - 1))
-            begin += length + 2
-    sent = to_device(at, device)
-    rows, columns = sent[:, 1 : count[0] + 3], sent[:, count[0] + 3 :]
-    found = planes[sent[:, :1, None], rows[:, :, None], columns[:, None, :]]
-    if found.dtype == torch.int16:
-        found = found.int().bitwise_and_(0xFFFF)
-    return found.float()
+def _as_floats(samples: Tensor) -> Tensor:
+    if samples.dtype == torch.int16:
+        samples = samples.int().bitwise_and_(0xFFFF)
+    return samples.float()

@@ -75,42 +75,49 @@ def upsampled(padded: Tensor, shift_x: int, shift_y: int) -> Tensor:
 
 
 def downsampled(values: Tensor, shift_x: int, shift_y: int) -> Tensor:
-    """(h, w) values at every pixel to those of the samples that stand for them.
+    """(..., h, w) values at every pixel to those of the samples that stand for them.
 
     Args:
         values: float; begins at a whole group of pixels, and its edge is repeated beyond it.
         shift_x: binary logarithm of the pixels that share a sample along a row.
         shift_y: the same down a column.
     """
-    height, width = values.shape
+    height, width = values.shape[-2:]
     beyond = (0, -width % (1 << shift_x), 0, -height % (1 << shift_y))
     if any(beyond):
-        values = functional.pad(values[None], beyond, mode="replicate")[0]
+        values = _repeating(values, beyond)
     if shift_y:
-        values = values.view(-1, 1 << shift_y, values.shape[1]).mean(1)
+        values = values.view(*values.shape[:-2], -1, 1 << shift_y, values.shape[-1]).mean(-2)
     if not shift_x:
         return values
     factor = 1 << shift_x
-    padded = functional.pad(values[None], (factor - 1, 0), mode="replicate")[0]
+    padded = _repeating(values, (factor - 1, 0))
     weights = [(factor - abs(offset)) / factor**2 for offset in range(1 - factor, factor)]
-    columns = values.shape[1] >> shift_x
-    total = values.new_zeros(values.shape[0], columns)
+    columns = values.shape[-1] >> shift_x
+    total = values.new_zeros(*values.shape[:-1], columns)
     for start, weight in enumerate(weights):
-        total += weight * padded[:, start : start + columns * factor : factor]
+        total += weight * padded[..., start : start + columns * factor : factor]
     return total
 
 
 def any_pixel(mask: Tensor, shift_x: int, shift_y: int) -> Tensor:
-    """(h, w) bool at every pixel to whether any of the pixels that share a sample is set."""
-    height, width = mask.shape
+    """(..., h, w) bool at every pixel to whether any of the pixels that share a sample is set."""
+    height, width = mask.shape[-2:]
     beyond = (0, -width % (1 << shift_x), 0, -height % (1 << shift_y))
     if any(beyond):
         mask = functional.pad(mask, beyond)
     for _ in range(shift_y):
-        mask = mask[0::2] | mask[1::2]
+        mask = mask[..., 0::2, :] | mask[..., 1::2, :]
     for _ in range(shift_x):
-        mask = mask[:, 0::2] | mask[:, 1::2]
+        mask = mask[..., 0::2] | mask[..., 1::2]
     return mask
+
+
+def _repeating(values: Tensor, beyond: tuple[int, ...]) -> Tensor:
+    """(..., h, w) with more pixels on the sides, as `functional.pad` takes them: the edge again."""
+    layers = values.reshape(-1, *values.shape[-2:])
+    padded = functional.pad(layers, beyond, mode="replicate")
+    return padded.view(*values.shape[:-2], *padded.shape[-2:])
 
 
 def _interpolated_rows(padded: Tensor, factor: int, *, centred: bool) -> Tensor:

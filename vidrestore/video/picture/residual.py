@@ -67,7 +67,7 @@ def changed_picture(picture: Picture, changes: Iterable[Change]) -> Picture:
         _check_aligned(picture, change.rect)
         if not change.mask.numel():
             continue
-        added = sample_changes(picture, layout, change)
+        added = sample_changes(picture, layout, change.residual, change.mask)
         for index, (part, (amount, mask)) in enumerate(zip(layout.components, added, strict=True)):
             samples = component_samples(changed, layout, index)[change_region(change.rect, part)]
             samples.copy_(changed_samples(samples.float(), amount, mask, layout))
@@ -75,13 +75,21 @@ def changed_picture(picture: Picture, changes: Iterable[Change]) -> Picture:
 
 
 def sample_changes(
-    picture: Picture, layout: Layout, change: Change
+    picture: Picture, layout: Layout, residual: Tensor, mask: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each component what is added to its samples, float32, and which of them may change."""
-    values = _residual_values(picture, layout, change.residual)
+    """Of each component what is added to its samples, float32, and which of them may change.
+
+    Args:
+        picture: or one of the same format, matrix and range.
+        layout: of its format.
+        residual: (..., 3, h, w), see `Change`.
+        mask: (..., h, w).
+    """
+    values = _residual_values(picture, layout, residual)
     for index, part in enumerate(layout.components):
         _, scale = component_scale(picture, layout, index)
-        yield downsampled(values[index], part.shift_x, part.shift_y) * scale, _mask(change, part)
+        amount = downsampled(values[..., index, :, :], part.shift_x, part.shift_y) * scale
+        yield amount, any_pixel(mask, part.shift_x, part.shift_y)
 
 
 def planes_mask(picture: Picture, changes: Iterable[Change]) -> list[Tensor]:
@@ -97,7 +105,7 @@ def planes_mask(picture: Picture, changes: Iterable[Change]) -> list[Tensor]:
         _check_aligned(picture, change.rect)
         for index, part in enumerate(layout.components):
             may_change = component_samples(masked, layout, index)[change_region(change.rect, part)]
-            may_change |= _mask(change, part)
+            may_change |= any_pixel(change.mask, part.shift_x, part.shift_y)
     return list(masked.planes)
 
 
@@ -114,17 +122,15 @@ def change_region(rect: Rect, part: Component) -> tuple[slice, slice]:
     return rect.shrunk(part.shift_x, part.shift_y)
 
 
-def _mask(change: Change, part: Component) -> Tensor:
-    return any_pixel(change.mask, part.shift_x, part.shift_y)
-
-
 def _residual_values(picture: Picture, layout: Layout, residual: Tensor) -> Tensor:
-    """(components, h, w): the change in the components' values, at every pixel."""
+    """(..., components, h, w): the change in the components' values, at every pixel."""
     if layout.family == "rgb":
         return residual
     name = "bt709" if picture.matrix == "rgb" else picture.matrix
     matrix = _matrix(name, residual.device)[: len(layout.components)]
-    return (matrix @ residual.flatten(1)).view(-1, *residual.shape[1:])
+    return (matrix @ residual.flatten(-2)).view(
+        *residual.shape[:-3], len(matrix), *residual.shape[-2:]
+    )
 
 
 @lru_cache(maxsize=16)
@@ -134,7 +140,7 @@ def _matrix(name: str, device: torch.device) -> Tensor:
 
 
 def changed_samples(stored: Tensor, added: Tensor, mask: Tensor, layout: Layout) -> Tensor:
-    """Samples (h, w) as float32 with a change where the mask is set, rounded once.
+    """Samples (..., h, w) as float32 with a change where the mask is set, rounded once.
 
     Whole numbers in float32 plus zero round to themselves, so no sample needs to be left out.
     """

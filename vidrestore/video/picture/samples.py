@@ -123,12 +123,14 @@ def luma_region(picture: Picture, x0: int, y0: int, x1: int, y1: int) -> npt.NDA
     layout = layout_of(picture.format)
     x0, x1 = (min(max(x, 0), picture.width) for x in (x0, x1))
     y0, y1 = (min(max(y, 0), picture.height) for y in (y0, y1))
-    weights = yuv_from_rgb("bt709")[0] if layout.family == "rgb" else [1.0]
+    drop = layout.bits + layout.shift - 8
+    if layout.family != "rgb":
+        stored = component_samples(picture, layout, 0)[y0:y1, x0:x1].numpy()
+        return (stored >> drop).astype(np.uint8)
     luma = torch.zeros(y1 - y0, x1 - x0)
-    for index, weight in enumerate(weights):
+    for index, weight in enumerate(yuv_from_rgb("bt709")[0]):
         luma += weight * component_samples(picture, layout, index)[y0:y1, x0:x1].float()
-    drop = 1 << (layout.bits + layout.shift - 8)
-    region: npt.NDArray[np.uint8] = (luma / drop).to(torch.uint8).numpy()
+    region: npt.NDArray[np.uint8] = (luma / (1 << drop)).to(torch.uint8).numpy()
     return region
 
 

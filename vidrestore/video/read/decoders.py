@@ -7,16 +7,18 @@ from typing import TypeAlias
 from av import CodecContext, VideoCodecContext
 from av.video.stream import VideoStream
 
+from vidrestore.video.read.hardware import SurfaceDecoder
+
 __all__ = ["VideoDecoder", "decoder_of"]
 
-VideoDecoder: TypeAlias = VideoStream | VideoCodecContext
-"""Either gives the frames of a packet: `decode(packet)`."""
+VideoDecoder: TypeAlias = VideoStream | VideoCodecContext | SurfaceDecoder
+"""Each gives the frames of a packet: `decode(packet)`."""
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own decoders of these pass alpha by, which Matroska holds beside the packets."""
 
 
-def decoder_of(stream: VideoStream) -> VideoDecoder:
+def decoder_of(stream: VideoStream) -> VideoStream | VideoCodecContext:
     """The stream itself, or a decoder of its own where the stream's would lose alpha.
 
     Args:

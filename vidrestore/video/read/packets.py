@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 
 from vidrestore.video.boundary import AV_ERRORS
 from vidrestore.video.read.coded_pictures import picture_counter
-from vidrestore.video.read.decoders import decoder_of
+from vidrestore.video.read.decoders import VideoDecoder, decoder_of
 from vidrestore.video.read.ledger import Ledger
 
 __all__ = ["Decoded", "PacketDecoder"]
@@ -66,12 +66,19 @@ class PacketDecoder:
         container: the open file.
         stream: its video stream, not opened yet.
         ledger: counts the packets that are read.
+        decoder: takes the packets; None for software.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        ledger: Ledger,
+        decoder: VideoDecoder | None = None,
+    ) -> None:
         self.ledger = ledger
         self._stream = stream
-        self._decoder = decoder_of(stream)
+        self._decoder = decoder or decoder_of(stream)
         self._is_indexed = container.format.name.startswith("mov")
         self._conceals = container.format.name in _CONCEALS
         self._is_avi = self._by_chunk = container.format.name == "avi"

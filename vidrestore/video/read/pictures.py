@@ -30,6 +30,7 @@ from vidrestore.video.picture.field_order import with_field_order
 from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.read.changes import split_advice
 from vidrestore.video.read.frame_format import with_format
+from vidrestore.video.read.hardware import Hardware, HardwareDoubt, Surfaces
 from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.ledger import READ_WHOLE, Ledger
 from vidrestore.video.read.opening import open_input
@@ -77,10 +78,18 @@ class PictureStream:
         info: what `probe` found of the file.
         window: the part to read.
         threads: for decoding; 0 takes all.
+        hardware: decodes in the place of software, and doubts what is not whole.
     """
 
-    def __init__(self, info: VideoInfo, window: Window, threads: int = 0) -> None:
+    def __init__(
+        self,
+        info: VideoInfo,
+        window: Window,
+        threads: int = 0,
+        hardware: Hardware | None = None,
+    ) -> None:
         self.info, self.window, self.threads = info, window, threads
+        self._surfaces = None if hardware is None else Surfaces(hardware, info)
         self.ledger: Ledger | None = None
         """Of the packets read; another one after each try to seek."""
         self.damaged = 0
@@ -104,6 +113,7 @@ class PictureStream:
 
         Raises:
             VideoDecodeError: the file cannot be read, or the picture changes in size or format.
+            HardwareDoubt: software may give other pictures.
         """
         last: int | None = None
         step = nominal_step(self.info)
@@ -114,6 +124,8 @@ class PictureStream:
             if pts is None:
                 pts = 0 if last is None else last + step
             elif last is not None and pts <= last:
+                if self._surfaces is not None:
+                    raise HardwareDoubt("times go back")
                 self.shifted += 1
                 ahead.extend(islice(items, 1 - len(ahead)))
                 pts = last + _late_step(last, ahead[0].pts if ahead else None, step)
@@ -192,6 +204,8 @@ class PictureStream:
         return decoder.errors > 0 and self.info.container not in _STARTS_ANYWHERE
 
     def _picture(self, frame: av.VideoFrame) -> Picture:
+        if self._surfaces is not None:
+            return self._surfaces.picture(frame)
         info = self.info
         if info.only_container_tells_fields and not frame.interlaced_frame:
             frame = with_field_order(frame, info.first_field)
@@ -220,8 +234,7 @@ class PictureStream:
                 with self._met():
                     wind(container, target, stream)
             self.ledger = new_ledger(container, self.info, self.window)
-            decoder = PacketDecoder(container, stream, self.ledger)
-            answers = decoder.pictures()
+            decoder, answers = self._begin(container, stream, self.ledger)
             start = next(answers, None)
             begins = start is not None and start.frame is not None and start.pts
             if first is None or back_s == _SEEK_BACK_S[-1] or (begins and begins <= first):
@@ -230,6 +243,16 @@ class PictureStream:
             yield decoder, start
         for decoded in answers:
             yield decoder, decoded
+
+    def _begin(
+        self, container: InputContainer, stream: VideoStream, ledger: Ledger
+    ) -> tuple[PacketDecoder, Iterator[Decoded]]:
+        surfaces = self._surfaces
+        if surfaces is None:
+            decoder = PacketDecoder(container, stream, ledger)
+            return decoder, decoder.pictures()
+        decoder = PacketDecoder(container, stream, ledger, surfaces.open(stream))
+        return decoder, surfaces.answers(decoder)
 
     def _met(self) -> AbstractContextManager[None]:
         return av_boundary(VideoDecodeError, f"{self.info.path}: cannot be read")

@@ -23,6 +23,7 @@ from vidrestore.config import DecodeConfig
 from vidrestore.errors import VideoDecodeError
 from vidrestore.structs import Frame
 from vidrestore.video.read.damage import frames_beyond_end
+from vidrestore.video.read.hardware import Hardware
 from vidrestore.video.read.info import VideoInfo
 from vidrestore.video.read.ledger import Ledger
 from vidrestore.video.read.opening import open_input
@@ -51,6 +52,7 @@ class VideoReader:
         threads: for decoding; 0 takes all.
         keep_damaged: go on, whatever is missing; `is_damaged` tells.
         window: the part to read, where it is known; else from `config`.
+        hardware: decodes in the place of software, see `hardware_reader`.
 
     Raises:
         VideoOpenError: if the file cannot be read, or nothing lies between start and end.
@@ -65,6 +67,7 @@ class VideoReader:
         *,
         keep_damaged: bool = False,
         window: Window | None = None,
+        hardware: Hardware | None = None,
     ) -> None:
         self._config = config
         self._threads = threads
@@ -81,7 +84,7 @@ class VideoReader:
         """Frames that the file promises and does not give."""
         self._lost_at_s: float | None = None
         self._times = FrameTimes(nominal_step(self.info))
-        self._pictures = PictureStream(self.info, self.window, threads)
+        self._pictures = PictureStream(self.info, self.window, threads, hardware)
         self._opened = open_input(self.info.path)
         self._container: InputContainer | None = self._opened.__enter__()
         try:
@@ -140,6 +143,15 @@ class VideoReader:
         unknown = ledger.has_cut_index or ledger.lost_streams > 0
         unknown |= ledger.unread > self._config.max_broken
         return unknown or self.shortfall.is_beyond(self._config.max_broken)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was lost, damaged or moved so far."""
+        pictures = self._pictures
+        moved = pictures.skipped_at_start or pictures.shifted
+        return not (
+            self.shortfall.missing or self.frames_damaged or moved or self._ledger.is_suspect
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 import av
+from av.codec.codec import Capabilities
 from av.codec.context import Flags
 
 from vidrestore.errors import UsageError, VideoWriteError, nearest
@@ -45,20 +46,24 @@ _X265 = (
     | {"gray", "gray10le", "gray12le", "gbrp", "gbrp10le", "gbrp12le"}
 )
 _VP9 = frozenset({"yuv420p", "yuv422p", "yuv440p", "yuv444p", "gbrp"})
+_NVENC = frozenset({"yuv420p", "yuv444p", "p010le"})
 _ALPHA = "yuva420p"
 """What VP9 holds where the container takes it: `Container.vp9_alpha`."""
 
 _SVT_AV1 = frozenset({"yuv420p", "yuv420p10le"})
 
 _HOLDS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9, "libsvtav1": _SVT_AV1}
+_HOLDS |= dict.fromkeys(("h264_nvenc", "hevc_nvenc"), _NVENC)
+_HOLDS["av1_nvenc"] = _NVENC - {"yuv444p"}
 """Formats that come back as they went in; encoders take more (x264 turns gray into yuv420p)."""
 
-_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks", "dnxhd")
+_KNOWS_FIELDS = ("libx264", "mpeg2video", "prores_ks", "dnxhd", "h264_nvenc")
+"""Encoders that are asked for fields; those of GPUs that have none do not open then."""
 
 _DNXHD_BIT_RATES = (185_000_000, 220_000_000)
 """Of interlaced DNxHD, up to 25 frames a second and above; DNxHR has no fields."""
 
-PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "cfhd")
+PROGRESSIVE_ONLY = ("libx265", "libvpx-vp9", "libsvtav1", "cfhd", "hevc_nvenc", "av1_nvenc")
 """Encoders without tools for two fields in a frame: they would smear one into the other."""
 
 _EQUAL_LAYOUTS = (
@@ -166,6 +171,11 @@ def choose_codec(
         )
     check_codec(codec, container)
     fitting = _fitting_in(container, codec, pix_fmt, width, height, interlaced)
+    if fitting is None and _lacks_gpu(codec):
+        raise NoCodecError(
+            f"codec {codec} does not open here: it needs a GPU that has it, and a driver",
+            _alternatives(pix_fmt, width, height, interlaced),
+        )
     if fitting is None:
         raise NoCodecError(
             f"codec {codec} cannot hold {shown}",
@@ -252,6 +262,16 @@ def set_interlaced(context: av.VideoCodecContext, codec: str) -> None:
         context.flags |= Flags.interlaced_dct | Flags.interlaced_me
     if codec == "dnxhd":
         context.bit_rate = _DNXHD_BIT_RATES[(context.framerate or 25) > 25]
+
+
+def _lacks_gpu(codec: str) -> bool:
+    """Whether an encoder is a GPU's, and does not even take an ordinary picture."""
+    encoder = _encoder(codec)
+    is_of_gpu = encoder.capabilities & (Capabilities.hardware | Capabilities.hybrid)
+    formats = [form.name for form in encoder.video_formats or ()]
+    return bool(is_of_gpu) and not any(
+        _opens(codec, name, 1280, 720, False) for name in ("yuv420p", "nv12") if name in formats
+    )
 
 
 @lru_cache(maxsize=256)

@@ -20,6 +20,7 @@ __all__ = [
     "has_constant_rate",
     "master_parameters",
     "muxer_options",
+    "nvenc_options",
     "reorder_delay",
     "set_threads",
 ]
@@ -40,6 +41,9 @@ _MASTER_NAMES = {
 
 _CRF = {"libx264": 16.0, "libx265": 18.0, "libvpx-vp9": 24.0, "libsvtav1": 18.0}
 """Qualities at which the loss is hard to see, measured against the restored picture."""
+
+_NVENC = {"h264_nvenc": 19.0, "hevc_nvenc": 21.0, "av1_nvenc": 25.0}
+"""Qualities of NVIDIA's encoders, on their own scales; not measured."""
 
 _MPEG_QUALITY, _LAMBDA = 2, 118
 """Quantiser at which the loss is hard to see, and FFmpeg's unit of it; else its encoders of MPEG
@@ -88,6 +92,8 @@ def encoder_options(plan: OutputPlan, source: VideoInfo, config: EncodeConfig) -
         options |= {"preset": str(_SVT_PRESETS[config.speed]), "svtav1-params": told}
     elif plan.codec in ("mpeg2video", "mpeg1video", "mpeg4"):
         options |= {"flags": "+qscale", "global_quality": str(_MPEG_QUALITY * _LAMBDA)}
+    elif plan.codec in _NVENC:
+        options = nvenc_options(plan.codec, crf, config.speed)
     elif plan.codec == "ffv1":
         options |= {"level": "3", "g": "1", "slicecrc": "1", **_ffv1_slices(source)}
     profile = plan.wanted.encoder_profile
@@ -107,6 +113,25 @@ def _ffv1_slices(source: VideoInfo) -> dict[str, str]:
         return {}
     return {"slices": "16" if source.width * source.height >= 1280 * 720 else "4"}
 
+
+def nvenc_options(codec: str, quality: float | None, speed: str) -> dict[str, str]:
+    """Options of NVIDIA's encoders; they would take 2 Mbit/s by themselves.
+
+    Args:
+        codec: FFmpeg's name of the encoder.
+        quality: as of `--crf`; None takes one at which the loss should be hard to see.
+        speed: x264's word.
+    """
+    wanted = _NVENC[codec] if quality is None else quality
+    preset = _NVENC_PRESETS.get(speed, 7)
+    return {"rc": "vbr", "cq": f"{wanted:g}", "b": "0", "preset": f"p{preset}", "tune": "hq"}
+
+
+_NVENC_PRESETS = {"ultrafast": 1, "superfast": 1, "veryfast": 2, "faster": 3, "fast": 4} | {
+    "medium": 5,
+    "slow": 6,
+}
+"""NVENC's numbers by x264's words; the slower ones take 7."""
 
 _SVT_PRESETS = {
     "ultrafast": 12,
