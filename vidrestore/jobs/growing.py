@@ -83,6 +83,8 @@ class GrowingAnalysis:
         self._hashes: dict[int, str] = {}
         """Of decoded frames that are not settled."""
         self._noise: dict[NoiseKey, NoiseModel | None] = {}
+        self._passed = 0
+        """Frames that `pass_known` let by."""
         self._turn = threading.Lock()
         """For noise, to which frames further on add while a chunk is stored."""
         self._begun_at_pts: int | None = None
@@ -139,6 +141,18 @@ class GrowingAnalysis:
                 self._hashes[frame.index] = picture_hash(frame.picture)
             yield frame
 
+    def pass_known(self, frames: Iterator[Frame], read: Callable[[float], None]) -> None:
+        """Let the first frames by, of which nothing is needed any more; before `with_faces`.
+
+        Args:
+            frames: of `decoded`.
+            read: called after each, with the share of them that was read.
+        """
+        known = self._compared_from
+        for frame in islice(frames, known):
+            self._passed = frame.index + 1
+            read(self._passed / known)
+
     def with_faces(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give decoded frames their faces, and leave out those that nothing needs any more.
 
@@ -147,7 +161,7 @@ class GrowingAnalysis:
         """
         kept: dict[int, Frame] = {}
         wanted = set() if self._state is None else set(self._state["frames"])
-        count = 0
+        count = self._passed
         for frame in frames:
             count = frame.index + 1
             if self._compared_from <= frame.index < self._settled:

@@ -115,8 +115,8 @@ def reduced(image: Tensor) -> Tensor:
     size = min(_SMALL_PX, full)
     if image.device.type == "cpu" and full % size == 0:
         # Rows, then columns: the same means within rounding, in half the time.
-        by_rows = image.unflatten(-2, (size, full // size)).mean(-2)
-        return by_rows.unflatten(-1, (size, full // size)).mean(-1)
+        by_rows = image.reshape(*image.shape[:-2], size, full // size, full).mean(-2)
+        return by_rows.reshape(*by_rows.shape[:-1], size, full // size).mean(-1)
     small = functional.interpolate(
         image.reshape(-1, 1, *image.shape[-2:]), size=(size, size), mode="area"
     )
