@@ -11,14 +11,20 @@ from vidrestore.config import RestoreConfig
 from vidrestore.errors import NotEnoughMemoryError
 from vidrestore.runtime.memory import available_memory_mib, current_memory_mib
 
-__all__ = ["check_memory", "estimate_memory_mib"]
+__all__ = ["QUEUE_BYTES", "check_memory", "estimate_memory_mib"]
+
+QUEUE_BYTES = 96 * 2**20
+"""Most bytes of pictures that wait between two threads, unless it is a single one: eight of 4K with
+8 bits, three with 10 bits and half as much chroma."""
 
 _PROGRAM_MIB = 800.0
-"""Python, PyTorch and the embedded networks at work."""
+"""Python, PyTorch with the libraries of its CUDA build, and the embedded networks at work."""
 _WEIGHT_COPIES = 3.0
 """A network while it is loaded and prepared, over the size of its weights file."""
 _FACE_MIB = 10.0
-"""Two crops of 512 px in float32, what steadying derives from them, and flow."""
+"""Two crops of 512 px in float32, and what steadying or concealing derives from them."""
+_CONCEALED_FRAMES = 3
+"""Frames whose crops wait while defects are looked for."""
 _FACES = 2
 """Faces assumed in every frame."""
 _PARSING_MIB = 700.0
@@ -73,7 +79,8 @@ def estimate_memory_mib(
     """
     reach = config.temporal_filter.reach_frames if config.temporal_filter.strength else 0
     parsing = config.blend.mask == "parsing"
-    waiting_for_faces = 3 * config.run.queue_frames + reach + max(1, config.run.collect_faces)
+    queued = min(config.run.queue_frames, max(1, QUEUE_BYTES // picture_bytes))
+    waiting_for_faces = 3 * queued + reach + max(1, config.run.collect_faces)
     waiting_for_faces += _PARSING_FRAMES * parsing + config.restore.conceal_defects
     waiting = (
         _DECODER_FRAMES
@@ -85,9 +92,11 @@ def estimate_memory_mib(
         + waiting_for_faces * (_PICTURES_A_FIELD if interlaced else 1)
     )
     most = float("inf") if frames is None else frames
-    restored = min(most, config.run.queue_frames + 2)
+    restored = min(most, queued + 2)
     pictures = (min(most, waiting) + restored) * picture_bytes
-    faces = _FACES * min(most, waiting_for_faces) * _FACE_MIB
+    with_crops = 2 * reach + queued + max(1, config.run.collect_faces)
+    with_crops += _CONCEALED_FRAMES * config.restore.conceal_defects + _PARSING_FRAMES * parsing
+    faces = _FACES * min(most, with_crops) * _FACE_MIB
     encoder = _encoder_bytes(picture_bytes, pixels, most, config.encode.speed, codec)
     network = _WEIGHT_COPIES * weights_bytes
     program = _PROGRAM_MIB + _PARSING_MIB * parsing

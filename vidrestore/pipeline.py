@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from vidrestore.config import RestoreConfig
+from vidrestore.memory_estimate import QUEUE_BYTES
 from vidrestore.models.interfaces import FaceDetector, RestorerRun
 from vidrestore.models.parsing import FaceParser
 from vidrestore.models.templates import landmark_template
@@ -46,7 +47,7 @@ __all__ = [
     "tracked_frames",
 ]
 
-_GIVE_BACK_FRAMES = 25
+_GIVE_BACK_FRAMES = 40
 """What the heap holds between blocks in use adds up to a fourth of a run's memory; taking it anew
 so often costs less than a hundredth of the time."""
 
@@ -78,7 +79,7 @@ def restored_frames(
         frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
         if config.restore.measure_noise:
             frames = stage("measure_noise", measure_noise(frames, restorer.size))
-        yield from _restored(stage, frames, restorer, config, parser)
+        yield from _giving_memory_back(_restored(stage, frames, restorer, config, parser))
 
 
 class Analysis(Protocol):
@@ -145,7 +146,7 @@ def restored_from_analysis(
         frames = stage.in_thread("tracking", frames, config.run.queue_frames, name="track")
         frames = stage("measure_noise", analysis.with_noise(frames))
         frames = stage("leave out", _left_alone_before(frames, crops_from))
-        yield from _restored(stage, frames, restorer, config, parser)
+        yield from _giving_memory_back(_restored(stage, frames, restorer, config, parser))
 
 
 def _followed(
@@ -157,8 +158,12 @@ def _followed(
 def _decoded(stage: _Stages, decoded: Iterable[Frame], config: RestoreConfig) -> Iterator[Frame]:
     frames = stage("decode", decoded)
     frames = stage.in_thread("decode", frames, config.run.queue_frames, name="decode")
-    for frame in frames:
-        if frame.index % _GIVE_BACK_FRAMES == 0:
+    return _giving_memory_back(frames)
+
+
+def _giving_memory_back(frames: Iterable[Frame]) -> Iterator[Frame]:
+    for number, frame in enumerate(frames):
+        if number % _GIVE_BACK_FRAMES == 0:
             give_back_freed_memory()
         yield frame
 
@@ -235,7 +240,14 @@ class _Stages:
     ) -> Generator[Frame, None, None]:
         """The stages so far run ahead in a thread; what is booked from here is the wait for it."""
         self._before = None
-        return self(f"wait for {what}", prefetch(frames, depth, name=name))
+        ahead = prefetch(frames, depth, name=name, weigh=_picture_bytes, most=QUEUE_BYTES)
+        return self(f"wait for {what}", ahead)
+
+
+def _picture_bytes(frame: Frame) -> int:
+    """Of the pictures that a frame holds, as decoded and as restored."""
+    pictures = (frame.picture, frame.source)
+    return sum(plane.nbytes for one in pictures if one is not None for plane in one.planes)
 
 
 def _tracked(

@@ -43,6 +43,27 @@ def test_never_runs_further_ahead_than_its_depth() -> None:
     assert not living()
 
 
+def test_heavy_items_wait_in_smaller_numbers() -> None:
+    made = 0
+
+    def source() -> Iterator[int]:
+        nonlocal made
+        while made < 100:
+            made += 1
+            yield made
+
+    for weight, waiting in ((1, 4), (4, 2), (100, 1)):
+        made = 0
+        items = prefetch(source(), 4, weigh=lambda _, weight=weight: weight, most=8)
+        assert next(items) == 1
+        deadline = time.monotonic() + 5
+        while made < waiting + 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert made == 1 + waiting + 1
+        items.close()
+
+
 def test_an_error_arrives_where_its_item_would_have_come() -> None:
     def source() -> Iterator[int]:
         yield from range(40)

@@ -31,7 +31,7 @@ from typing import Self
 
 from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.file_lock import is_locked, try_lock
-from vidrestore.runtime.output_lock import Host, this_host
+from vidrestore.runtime.host import Host, this_host
 from vidrestore.runtime.utc import utc_now
 
 __all__ = ["HEARTBEAT_S", "STALE_S", "Holder", "Lease", "LeaseFolder", "LeaseLostError"]

@@ -23,7 +23,10 @@ class RunConfig(StageConfig):
         ),
     )
     queue_frames: int = Field(
-        8, ge=1, le=256, description="number of frames that may wait between two threads"
+        8,
+        ge=1,
+        le=256,
+        description="number of frames that may wait between two threads, of large pictures fewer",
     )
     collect_faces: int = Field(
         0,

@@ -27,8 +27,9 @@ from vidrestore.jobs.following import Follower, Given, Seeker
 from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.known import KnownAnalysis, is_measured, with_known_noise
 from vidrestore.jobs.networks import Networks
-from vidrestore.jobs.reach import crops_before, shot_of, strengths_before
+from vidrestore.jobs.reach import crops_before, frames_together, shot_of, strengths_before
 from vidrestore.jobs.store import FolderStore
+from vidrestore.models.interfaces import RestorerRun
 from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.stages.apply_tracks import KnownTracks
 from vidrestore.stages.measure_noise import measure_noise
@@ -110,17 +111,20 @@ class GrowingAnalysis:
         if self._config.restore.measure_noise:
             self._begin_by(self._strengths_before(self._measured))
 
-    def lead_in(self, frame: int, batch_size: int) -> int:
+    def lead_in(self, frame: int, run: RestorerRun) -> int:
         """Begin early enough for restoring from a frame on; before anything is decoded.
 
         Args:
             frame: number of the first frame that is wanted.
-            batch_size: of the network.
+            run: of the network.
 
         Returns:
             The first frame whose faces go through the network.
         """
-        crops_from = crops_before(frame, self._config, batch_size, self._cuts)
+        together = frames_together(run, self._config)
+        crops_from = crops_before(
+            frame, self._config, run.batch_size, self._cuts, together=together
+        )
         self._begin_by(self._strengths_before(crops_from))
         return crops_from
 

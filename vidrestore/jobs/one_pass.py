@@ -56,7 +56,7 @@ def restore_in_one_pass(
     config, run = job.config, networks.new_run(job.config)
     borders = Borders(config.job.segment_s)
     analysis = GrowingAnalysis(store, job, networks, clock)
-    crops_from = analysis.lead_in(place.frame, run.batch_size)
+    crops_from = analysis.lead_in(place.frame, run)
     segments = SegmentWriter(
         store,
         job,

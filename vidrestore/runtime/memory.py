@@ -37,7 +37,7 @@ _NO_MEMORY = (
     "cannot allocate memory",  # FFmpeg and the C library
 )
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Numbers of glibc's malloc.h."""
 
 
@@ -158,12 +158,14 @@ def _address_space_mib() -> Iterator[float]:
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep freed blocks for the next allocation; for programs, not libraries.
+    """Let the C library keep freed blocks for the next allocation, of any thread; for programs, not
+    libraries, before threads begin.
 
     By default glibc gives blocks above 32 MiB back to the system at once, and getting them anew,
     page by page, costs a network's large feature maps more than their arithmetic: 12 to 20 % of
-    the time of GFP-GAN on a CPU. What lies between blocks in use adds up, unless
-    `give_back_freed_memory` is called now and then.
+    the time of GFP-GAN on a CPU. And each thread has a heap of its own by default, so that what
+    detecting has freed is of no use to restoring: a tenth of a run's memory. What lies between
+    blocks in use adds up, unless `give_back_freed_memory` is called now and then.
 
     Returns:
         Whether the C library agreed; others than glibc are left as they are.
@@ -172,15 +174,15 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    options = {_M_MMAP_THRESHOLD: 2**30, _M_TRIM_THRESHOLD: 2**31 - 1, _M_ARENA_MAX: 1}
+    return all(bool(mallopt(option, value)) for option, value in options.items())
 
 
 def give_back_freed_memory() -> None:
     """Let the C library give freed blocks back to the system, where it can.
 
-    Each thread has a heap of its own, in which gaps between blocks in use add up: while a run
-    lasts, and, as threads come and go, from video to video of a long-lived process. Takes some
-    hundredths of a second, and as long again until what is needed is back.
+    Gaps between blocks in use add up, while a run lasts and from video to video of a long-lived
+    process. Takes some hundredths of a second, and as long again until what is needed is back.
     """
     try:
         ctypes.CDLL(None).malloc_trim(0)

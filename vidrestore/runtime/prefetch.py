@@ -3,9 +3,9 @@
     for frame in prefetch(decoded_frames, depth=8):
         ...
 
-The order is kept, at most `depth` items wait, and an error in the producer is raised in the
-consumer at the place where the item would have come. However the loop ends, the producer is
-stopped, its iterator closed and its thread joined.
+The order is kept, at most `depth` items wait, of at most so much weight, and an error in the
+producer is raised in the consumer at the place where the item would have come. However the loop
+ends, the producer is stopped, its iterator closed and its thread joined.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["prefetch"]
@@ -25,9 +25,10 @@ _log = logging.getLogger(__name__)
 class _Channel(Generic[T]):
     """A bounded queue that either side can close."""
 
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
+    def __init__(self, depth: int, weigh: Callable[[T], float], most: float) -> None:
+        self._depth, self._weigh, self._most = depth, weigh, most
         self._items: deque[T] = deque()
+        self._weights: deque[float] = deque()
         self._state = threading.Condition()
         self._closed = False
         self._finished = False
@@ -35,12 +36,19 @@ class _Channel(Generic[T]):
 
     def send(self, item: T) -> bool:
         """Wait for room; False when nobody listens any more."""
+        weight = self._weigh(item)
         with self._state:
-            self._state.wait_for(lambda: self._closed or len(self._items) < self._depth)
+            self._state.wait_for(lambda: self._closed or self._has_room(weight))
             if not self._closed:
                 self._items.append(item)
+                self._weights.append(weight)
                 self._state.notify_all()
             return not self._closed
+
+    def _has_room(self, weight: float) -> bool:
+        """Whether one more item may wait; a first one always may."""
+        fits = sum(self._weights) + weight <= self._most
+        return not self._items or (len(self._items) < self._depth and fits)
 
     def finish(self, error: BaseException | None) -> None:
         with self._state:
@@ -56,6 +64,7 @@ class _Channel(Generic[T]):
                 if not self._items:
                     break
                 item = self._items.popleft()
+                self._weights.popleft()
                 self._state.notify_all()
             yield item
             del item
@@ -88,21 +97,34 @@ def _produce(items: Iterable[T], channel: _Channel[T]) -> None:
     channel.finish(error)
 
 
-def prefetch(items: Iterable[T], depth: int, *, name: str = "items") -> Generator[T, None, None]:
+def prefetch(
+    items: Iterable[T],
+    depth: int,
+    *,
+    name: str = "items",
+    weigh: Callable[[T], float] = lambda _: 0.0,
+    most: float = 0.0,
+) -> Generator[T, None, None]:
     """Run `items` ahead in a thread, at most `depth` items before the consumer.
 
     The thread starts with the first item asked for.
+
+    Args:
+        items: what runs ahead.
+        depth: most items that wait.
+        name: of the thread.
+        weigh: what an item weighs.
+        most: weight of all that wait, unless it is a single one.
 
     Raises:
         ValueError: if `depth` is below 1.
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}")
-    return _prefetch(items, depth, name)
+    return _prefetch(items, name, _Channel(depth, weigh, most))
 
 
-def _prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
-    channel: _Channel[T] = _Channel(depth)
+def _prefetch(items: Iterable[T], name: str, channel: _Channel[T]) -> Generator[T, None, None]:
     thread = threading.Thread(
         target=_produce, args=(items, channel), name=f"vidrestore-{name}", daemon=True
     )

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 
 __all__ = ["known_side_data", "side_data", "side_data_names"]
@@ -23,10 +24,17 @@ _MOST_UNKNOWN = 24
 def known_side_data(frame: av.VideoFrame) -> Iterator[Any]:
     """The frame's side data (`av.sidedata.SideData`) of the kinds that PyAV knows."""
     try:
-        held = list(frame.side_data)
+        held = _listed(frame)
     except ValueError:  # a kind newer than PyAV, and it gives none then
-        held = list(_without_unknown(frame).side_data)
+        held = _listed(_without_unknown(frame))
     yield from held
+
+
+def _listed(frame: av.VideoFrame) -> list[Any]:
+    """What `frame.side_data` lists, which the frame would keep, and which keeps the frame: its
+    samples would stay in memory until Python looks for cycles, hundreds of frames later.
+    """
+    return list(SideDataContainer(frame))  # type: ignore[call-arg]
 
 
 def side_data(frame: av.VideoFrame, name: str, size: int) -> bytes | None:
