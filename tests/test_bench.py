@@ -23,7 +23,9 @@ from vidrestore.stages.detect import detect
 
 
 def run_of(frames_per_s: float, mib: float | None = 100.0) -> Run:
-    return Run(10, 5, 10 / frames_per_s, frames_per_s, mib, 0.0, {"restore": 12.5})
+    return Run(
+        10, 5, 10 / frames_per_s, frames_per_s, mib, 0.0, {"restore": 12.5}, cpu_s=2 / frames_per_s
+    )
 
 
 def case(theirs: tuple[Run, ...] = ()) -> Case:
@@ -38,7 +40,24 @@ def test_speed_is_the_median_and_the_ratio_compares_medians() -> None:
     assert case().speed == 4
     assert case().median_run.faces_per_s == 2
     assert case((run_of(1), run_of(2), run_of(8))).ratio == 2
-    assert case().ratio is None
+    assert case((run_of(1), run_of(2), run_of(8))).cpu_ratio == 2
+    assert case().ratio is None and case().cpu_ratio is None
+
+
+def test_cpu_time_is_that_of_the_command(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", empty_frames(2, width=64, height=48))
+    asleep, busy = (
+        bench(
+            clip, frames=[2], options=["--model", "debug"], against=f"{sys.executable} -c '{code}'"
+        )
+        for code in (
+            "import time; time.sleep(0.5)",
+            'while __import__("time").process_time() < 0.5: pass',
+        )
+    )
+    [asleep_run], [busy_run] = asleep.cases[0].theirs, busy.cases[0].theirs
+    assert asleep_run.cpu_s < 0.4 < busy_run.cpu_s
+    assert busy.cases[0].ours[0].cpu_s > 0.4
 
 
 def test_growth_of_memory_is_between_the_shortest_and_the_longest() -> None:
@@ -51,7 +70,13 @@ def test_the_table_tells_all_of_it() -> None:
     longer = replace(case(), frames=20, ours=(run_of(5, 110.0),))
     speed = NetworkSpeed(13.4, 100.0, 400.0)
     said = "\n".join(describe(result(replace(case((run_of(2),)), network=speed), longer)))
-    for words in ("a machine", "10 frames: 4.000 frames/s", "12.5 ms a frame", "ratio: 2.00"):
+    for words in (
+        "a machine",
+        "10 frames: 4.000 frames/s",
+        "12.5 ms a frame",
+        "ratio: 2.00",
+        "2.00 times by CPU time",
+    ):
         assert words in said
     for words in ("2.000 faces/s", "13.4 GFLOP a face", "25 % of the measured 400", "+10.0 %"):
         assert words in said
@@ -100,3 +125,4 @@ def test_a_roofline_is_counted_without_weights(capsys: pytest.CaptureFixture[str
     assert main(["bench", "--roofline", "gfpgan-1.4", "--crops", "1"]) == 0
     said = capsys.readouterr().out
     assert "265.0 GFLOP" in said and "H200" in said
+    assert "with 1 face: " in said and "with 8 faces: " in said

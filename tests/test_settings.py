@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vidrestore.config import RestoreConfig, resolve_config
-from vidrestore.degradations.recipe import load_recipe
+from vidrestore.degradations.recipe_files import load_recipe
 from vidrestore.errors import DataError, UsageError
 from vidrestore.settings import parse_yaml, read_yaml, shown
 from vidrestore.training.config_files import read_training_config

@@ -10,7 +10,7 @@ out=${1:?usage: tools/gpu_check.sh OUT}
 mkdir -p "$out" || exit 1
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
-VIDRESTORE_REQUIRE_CUDA=1 timeout 200 python -m pytest -m cuda tests \
+VIDRESTORE_REQUIRE_CUDA=1 timeout 200 python -m pytest -rs -m cuda tests \
     --junitxml "$out/tests.xml" >"$out/tests.log" 2>&1
 tests=$?
 tail -n 3 "$out/tests.log"

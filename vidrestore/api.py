@@ -56,7 +56,8 @@ def restore_video(
         restorer: a restorer of one's own; see `Session`.
         tracks: take the faces of `inspect_video`, or of a file by it, which may have been edited.
         preview: a PNG to write with the clearest face before and after.
-        progress: called after each frame, from the calling thread.
+        progress: called after each frame, and as other steps go on (`Progress.step`), from the
+            calling thread.
         options: see `Options`.
 
     Raises:

@@ -214,7 +214,7 @@ def _settle_decoder(
         decode = config.decode.model_copy(update={"hardware": None})
         told = f"decoded on the CPU, not by NVDEC: {doubt}"
         return config.model_copy(update={"decode": decode}), (told,)
-    return config, (f"{found.name} decodes; it conceals damage inside of pictures in silence",)
+    return config, (nvdec.CONCEALS,)
 
 
 def _plan(

@@ -61,6 +61,11 @@ class Progress:
     """Frames expected; None where the container does not tell."""
     frames_per_s: float
     seconds_left: float | None
+    step: str = "restoring"
+    """Or "reading again", of a run that goes on, since the file's damage is counted as a whole;
+    "joining" its segments; "checking" the output."""
+    share: float | None = None
+    """Of another step than "restoring" how far it is, 0 to 1."""
 
 
 def run_job(
@@ -81,7 +86,7 @@ def run_job(
         job: what to do.
         load: gives the networks; asked once input and output are open.
         preview: a PNG to write with the clearest face before and after.
-        progress: called after each frame.
+        progress: called after each frame, and as other steps go on.
         each: called with each frame that was written.
         source: where frames come from instead of the job's file.
         sink: where they go instead of the job's output.
@@ -105,7 +110,8 @@ def run_job(
             each(frame)
 
     if source is None and sink is None and can_be_stopped(job):
-        callbacks = Callbacks(take, _counter(job, progress), tell or (lambda _: None))
+        counter = _Counter(job, progress or (lambda _: None))
+        callbacks = Callbacks(take, counter.add, counter.step, tell or (lambda _: None))
         whole = restore_whole(job, load, clock, callbacks)
         if samples is not None:
             samples.join(whole.joined.samples)
@@ -142,18 +148,25 @@ def can_be_stopped(job: Job) -> bool:
     return is_file and is_named and not config.job.no_resume
 
 
-def _counter(job: Job, progress: Callable[[Progress], None] | None) -> Callable[[int, int], None]:
-    """What takes how many frames are done, and were before the run; it tells of progress."""
-    begun: float | None = None
+class _Counter:
+    """Tell of the progress of a run that may go on; its speed is that of restoring now."""
 
-    def add(frames: int, before: int) -> None:
-        nonlocal begun
-        begun = begun or time.perf_counter()
-        if progress is not None:
-            seconds = time.perf_counter() - begun
-            progress(_progress(frames, job.expected_frames, seconds, before))
+    def __init__(self, job: Job, progress: Callable[[Progress], None]) -> None:
+        self._total, self._progress = job.expected_frames, progress
+        self._begun: tuple[float, int] | None = None
+        """When restoring began, and the frames that were done then."""
+        self._frames = 0
 
-    return add
+    def add(self, frames: int) -> None:
+        """Take how many frames are done."""
+        self._frames, now = frames, time.perf_counter()
+        begun, before = self._begun = self._begun or (now, frames)
+        self._progress(_progress(frames, self._total, now - begun, before))
+
+    def step(self, step: str, share: float) -> None:
+        """Take how far another step than restoring is."""
+        self._begun = None
+        self._progress(Progress(self._frames, self._total, 0.0, None, step, share))
 
 
 def _straight(

@@ -197,7 +197,8 @@ class Session:
             dst: the file to write; its ending chooses the container.
             tracks: take these faces, of `inspect`, or of a file by it, which may have been edited.
             preview: a PNG to write with the clearest face before and after.
-            progress: called after each frame, from the calling thread.
+            progress: called after each frame, and as other steps go on (`Progress.step`), from the
+            calling thread.
             options: see `Options`; `model`, `detector` and `device` are the session's.
 
         Raises:

@@ -105,8 +105,9 @@ def is_ours(process: int) -> bool:
 
 @pytest.mark.soak
 def test_tasks_of_ray_give_the_bytes_of_a_local_run_though_one_is_killed(
-    tmp_path: Path, clip: bytes
+    tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else tasks starve beside other work
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install vidrestore[ray]")
     from vidrestore.batch.ray_tasks import run_ray
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vidrestore.batch.leases import Lease, LeaseFolder, LeaseLostError
-from vidrestore.runtime.output_lock import Host
+from vidrestore.runtime.host import Host
 
 HERE = Host("here", "1", "boot")
 THERE = Host("there", "2", "other boot")

@@ -61,7 +61,10 @@ def test_patterns_and_manifests(tmp_path: Path, clip: bytes) -> None:
     [
         ("input,strenght\na.mkv,1", "unknown column 'strenght'; did you mean 'strength'"),
         ("input,strength\na.mkv,7", "line 2: blend.strength"),
-        ("input\na.mkv,b.mkv", "line 2: more cells than columns"),
+        ("input\na.mkv,b.mkv", "line 2: more cells than columns; put what holds a ',' in"),
+        ("input;strength\na.mkv;7", "line 2: blend.strength"),
+        ("\ufeffinput,strength\n\n,,\n", "lists no videos"),
+        ("", "lists no videos"),
         ("output\na.mkv", "line 2: needs a column 'input'"),
         ("input,run.device\na.mkv,cpu", "--devices"),
         ('input\na.mkv\n"b.mkv', "line 3"),

@@ -94,7 +94,7 @@ time.time = lambda: right() + wrong
 from vidrestore.batch.leases import LeaseFolder
 from vidrestore.batch.state import BatchFolder
 from vidrestore.batch.worker import Worker
-from vidrestore.runtime.output_lock import Host
+from vidrestore.runtime.host import Host
 name = sys.argv[2]
 leases = LeaseFolder(
     Path(sys.argv[1], "vidrestore-batch", "leases"),

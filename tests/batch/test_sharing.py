@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,10 @@ def test_a_worker_without_a_video_takes_segments(
     helped: list[int] = []
     sessions = Sessions()
     helper = Helper(
-        folder, sessions, lambda video: config_of(folder), lambda video, what, n: helped.append(n)
+        folder,
+        sessions,
+        lambda video: config_of(folder),
+        lambda video, what, n, share: helped.append(n),
     )
     video = only(folder)
     lease = folder.leases.claim(video.id)
@@ -87,9 +91,9 @@ def test_a_worker_without_a_video_takes_segments(
         growing.parent.mkdir()
         seen: list[str] = []
 
-        def step(what: str, frames: int) -> None:
+        def step(what: str, frames: int, share: float | None) -> None:
             seen.append(what)
-            if len(seen) == 3:
+            if seen.count("restoring") == 3:
                 assert not helper.help() and not is_shared(growing.parent)  # it only asks
             if what == "restoring" and is_shared(growing.parent):
                 helper.help()
@@ -97,6 +101,8 @@ def test_a_worker_without_a_video_takes_segments(
         here = Here(folder, video, config_of(folder), sessions, step, lambda: None)
         report = here.restore({})
     assert report.frames == 24 and 0 < len(helped) < 24
+    steps = [what for what, _ in groupby(seen) if what != "restoring"]
+    assert steps == ["analysis", "joining", "checking"]
     assert growing.read_bytes() == alone(folder)
     assert report.notes == () and report.stage_seconds["restoring"] > 0
     picture = record_of(folder)["fixity"]["picture"]  # type: ignore[index]

@@ -11,6 +11,7 @@ import torch
 from batches import planned
 from clips import decoded_planes, face_frames, write_clip
 
+from vidrestore.batch import state as state_module
 from vidrestore.batch import worker as worker_module
 from vidrestore.batch.leases import LeaseLostError
 from vidrestore.batch.state import BatchFolder, Video
@@ -20,6 +21,7 @@ from vidrestore.config import resolve_config
 from vidrestore.errors import OutputInUseError, VideoWriteError
 from vidrestore.job import make_job
 from vidrestore.jobs import one_pass as one_pass_module
+from vidrestore.jobs.store import FolderStore, job_folder
 from vidrestore.session import Session
 
 
@@ -122,6 +124,24 @@ def test_a_video_that_ends_its_worker_each_time_fails(folder: BatchFolder) -> No
     assert only(folder).status == "failed" and "without a word" in only(folder).problems[0]
     record = json.loads(folder.file_of("records", video, ".json").read_text())
     assert record["status"] == "failed" and "without a word" in record["problem"]
+
+
+def test_a_death_after_which_more_is_stored_is_held_against_no_video(folder: BatchFolder) -> None:
+    video = only(folder)
+    died = worker_module.Attempt("now", "here", 1, "cpu")
+    job = job_folder(folder.work_path(video), None)
+    FolderStore(job).create()
+    FolderStore(job).segment(0).write_bytes(b"")
+    lease = folder.leases.claim(video.id)
+    assert lease is not None
+    with lease:
+        folder.write(replace(video, attempts=(died, died)), lease)
+    told = folder.root / "workers" / "1-abc.json"  # the dead one's
+    state_module.write_json(told, {"video": video.id, "does": "restoring", "frames": 3})
+    Worker(folder).run()
+    ended = only(folder)
+    assert ended.status == "done" and not told.exists()
+    assert [one.counts for one in ended.attempts] == [True, False, True]
 
 
 def test_a_damaged_video_that_is_kept_fails_once(tmp_path: Path, clip: bytes) -> None:

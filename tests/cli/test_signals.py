@@ -56,22 +56,19 @@ def started(clip: Path, output: Path, *more: str, code: str = "") -> subprocess.
     pytest.fail("it ended before its first frame")
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        *(pytest.param(one, marks=pytest.mark.soak) for one in ENDING if one != signal.SIGTERM),
-    ],
-    ids=lambda number: number.name,
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 def test_a_signal_leaves_nothing(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
-    process = started(clip, tmp_path / "out.mp4")
+    end_by(number, started(clip, tmp_path / "out.mp4"), tmp_path)
+
+
+def end_by(number: signal.Signals, process: subprocess.Popen[str], folder: Path) -> None:
     process.send_signal(number)
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == ENDING[number], rest
     assert "Traceback" not in rest
     assert rest.count("vidrestore:") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 SLOW = """
@@ -121,11 +118,9 @@ def test_what_a_killed_run_leaves_goes_with_the_next(clip: Path, tmp_path: Path)
 
 
 def test_a_hang_up_that_nohup_ignores_is_ignored(clip: Path, tmp_path: Path) -> None:
+    """And the signal that does end the run leaves nothing."""
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
     process = started(clip, tmp_path / "out.mp4", code=code)
     process.send_signal(signal.SIGHUP)
     assert process.stderr is not None and '"frames"' in process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == ENDING[signal.SIGTERM]
-    assert list(tmp_path.iterdir()) == []
+    end_by(signal.SIGTERM, process, tmp_path)

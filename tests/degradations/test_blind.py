@@ -12,7 +12,7 @@ from scipy.ndimage import center_of_mass, gaussian_filter
 
 from vidrestore import degradations
 from vidrestore.degradations import BlindVideo, Coding, Degradation
-from vidrestore.degradations.blind import apply_to_video
+from vidrestore.degradations.applying import apply_to_video
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

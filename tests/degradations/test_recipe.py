@@ -20,8 +20,9 @@ from vidrestore.degradations import (
     load_recipe,
     recipe_names,
 )
-from vidrestore.degradations.blind import Degradation
-from vidrestore.degradations.recipe import Recipe, parse_recipe
+from vidrestore.degradations.degradation import Degradation
+from vidrestore.degradations.recipe import Recipe
+from vidrestore.degradations.recipe_files import parse_recipe
 from vidrestore.degradations.steps import STEPS
 from vidrestore.errors import UsageError
 

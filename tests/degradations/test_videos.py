@@ -13,7 +13,8 @@ import torch
 from videos import Audio, make_video, packets_of, picture, times_of
 
 from vidrestore.degradations import load_recipe
-from vidrestore.degradations.recipe import Recipe, parse_recipe
+from vidrestore.degradations.recipe import Recipe
+from vidrestore.degradations.recipe_files import parse_recipe
 from vidrestore.degradations.videos import (
     degrade_video,
     degraded_frames,

@@ -23,7 +23,7 @@ def first_frames(video: Path, count: int, path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("count", "every"), [(20, 4), pytest.param(125, 7, marks=pytest.mark.soak)]
+    ("count", "every"), [(14, 4), pytest.param(125, 7, marks=pytest.mark.soak)]
 )
 def test_landmarks_of_every_fifth_frame_serve_all(
     shared: Path, tmp_path: Path, count: int, every: int

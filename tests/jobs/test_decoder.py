@@ -11,11 +11,12 @@ from clips import empty_frames, face_frames, write_clip
 from quick import QUICK
 from surfaces import stand_in
 
-from vidrestore import JobError, Session, restore_video
+from vidrestore import Session, restore_video
 from vidrestore.cli.main import main
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.jobs.backends import settle_backends
 from vidrestore.jobs.plan import prepare
+from vidrestore.jobs.store import FolderStore
 from vidrestore.video.read.hardware import Hardware
 
 DEBUG: dict[str, object] = QUICK | {"restore.model": "debug"}
@@ -58,6 +59,7 @@ def test_a_run_by_hardware_gives_the_bytes_of_software(
     assert asked == [torch.device("cpu")] * 2, "tried, and read"
     assert report.config["decode"]["hardware"] == "nvdec"
     assert "NVDEC decodes; it conceals damage inside of pictures in silence" in report.notes
+    assert not any("on the CPU" in note for note in report.notes)
     restore_video(clip, clip.with_name("b.mkv"), config=config())
     assert clip.with_name("a.mkv").read_bytes() == clip.with_name("b.mkv").read_bytes()
 
@@ -87,17 +89,14 @@ def test_a_run_that_goes_on_keeps_its_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_clip(tmp_path / "in.mkv", empty_frames(3, width=64, height=48))
-    output = tmp_path / "out.mkv"
-    prepare(clip, output, BY_HARDWARE)  # without hardware
+    by_software, by_hardware = tmp_path / "software.mkv", tmp_path / "hardware.mkv"
+    prepare(clip, by_software, BY_HARDWARE)  # on a CPU
     put_in_place(monkeypatch, stand_in())
     with Session(BY_HARDWARE) as session:
-        job = settle_backends(session.plan(clip, output))
-        assert job.config.decode.hardware is None
-        assert job.warnings == (
-            "decoded on the CPU, as when the run began (--restart begins anew)",
-        )
-    anew = config(decode__hardware="nvdec", job__restart=True)
-    prepare(clip, output, anew)
-    prepare(clip, output, BY_HARDWARE)
-    with pytest.raises(JobError, match=r"decode\.hardware nvdec became None"):
-        prepare(clip, output, config())
+        job = settle_backends(session.plan(clip, by_software))
+    assert job.config.decode.hardware is None
+    assert job.warnings == ("decoded on the CPU, as when the run began",)
+    folder = prepare(clip, by_hardware, BY_HARDWARE)
+    plan = FolderStore(folder).read("plan")
+    assert plan is not None and plan["configuration"]["decode"]["hardware"] == "nvdec"
+    assert prepare(clip, by_hardware, config()) == folder, "by software, the pictures are the same"

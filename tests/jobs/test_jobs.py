@@ -6,12 +6,14 @@ import os
 import random
 import shutil
 import threading
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from clips import empty_frames, face_frames, write_clip
 from interlaced import fields_of, woven, write_frames
 from moving_face import pan
+from quick import QUICK
 from styled_network import write_styled_network
 
 from vidrestore import JobError, Progress, RestoreReport, restore_video
@@ -130,6 +132,29 @@ def test_a_stopped_run_goes_on(
     assert not folder.exists()
 
 
+def test_a_run_that_goes_on_tells_that_it_reads_again(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", empty_frames(130, width=64, height=48), codec="ffv1")
+    config = resolve_config(None, QUICK | {"restore.model": "debug", "job.segment_s": 0.6})
+    seen: list[tuple[Progress, int]] = []
+
+    def see(now: Progress) -> None:
+        seen.append((now, threading.get_ident()))
+        if now.frames == len(seen) == 70:
+            raise StopError
+
+    with pytest.raises(StopError):
+        restore_video(clip, tmp_path / "out.mkv", config=config, progress=see)
+    seen.clear()
+    restore_video(clip, tmp_path / "out.mkv", config=config, progress=see)
+    steps = [step for step, _ in groupby(now.step for now, _ in seen)]
+    assert steps == ["restoring", "reading again", "restoring", "joining"]
+    again = [now for now, _ in seen if now.step == "reading again"]
+    shares = [now.share or 0 for now in again]
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert {now.frames for now in again} == {seen[0][0].frames}  # what is done stays done
+    assert {thread for _, thread in seen} == {threading.get_ident()}
+
+
 @pytest.mark.soak
 def test_a_run_fills_the_gaps_behind_an_analysis(
     clip: Path, tmp_path: Path, config: RestoreConfig, whole: tuple[RestoreReport, bytes]
@@ -140,7 +165,10 @@ def test_a_run_fills_the_gaps_behind_an_analysis(
     restore_segment(folder, 1)
     seen: list[int] = []
     restore_video(
-        clip, output, config=config, progress=lambda progress: seen.append(progress.frames)
+        clip,
+        output,
+        config=config,
+        progress=lambda now: seen.append(now.frames) if now.step == "restoring" else None,
     )
     kept = 43 - (len(seen) - 1)
     assert seen == list(range(kept, 44)) and 9 <= kept <= 15
@@ -225,7 +253,9 @@ def test_whatever_a_kill_leaves_is_gone_on_with(
             clip,
             output,
             config=config,
-            progress=lambda now, seen=seen: seen.append(now.frames),  # type: ignore[misc]
+            progress=lambda now, seen=seen: (  # type: ignore[misc]
+                seen.append(now.frames) if now.step == "restoring" else None
+            ),
         )
         assert output.read_bytes() == whole[1], copy.name
         assert (report.tracks, report.cuts) == (whole[0].tracks, whole[0].cuts)

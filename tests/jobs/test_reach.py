@@ -31,6 +31,8 @@ def test_it_begins_before_what_is_wanted_and_within_the_shots_it_needs(
     assert shot_of(decode_from, cuts) == shot_of(crops_from, cuts)
     longer = resolve_config(config, {"temporal_filter.reach_frames": reach + 2})
     assert crops_before(frame, longer, batch, cuts) <= crops_from
+    batched = crops_before(frame, config, batch, cuts, together=8)
+    assert batched <= min(crops_from, max(frame - frame % 8, shot_of(frame, cuts)))
 
 
 def test_the_first_frame_of_a_shot_needs_no_strengths_before_it() -> None:

@@ -22,7 +22,8 @@ from vidrestore.models.layers.resample import Filter
 
 
 @pytest.mark.parametrize(
-    "names", [["trial", "gfpgan_clean", "gpen"], pytest.param(["gfpgan"], marks=pytest.mark.soak)]
+    "names",
+    [["trial", "gpen"], pytest.param(["gfpgan_clean", "gfpgan"], marks=pytest.mark.soak)],
 )
 def test_kernels_give_what_torch_gives(names: list[str]) -> None:
     pytest.importorskip("triton")

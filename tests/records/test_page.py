@@ -84,7 +84,7 @@ def samples() -> FaceSamples:
 def rows() -> list[dict[str, Any]]:
     return [
         {"name": name, "page": None, "status": status, "frames": frames, "seconds": frames / 10}
-        | {"megabytes": "", "attempts": 1, "about": EVIL}
+        | {"time": "1 s", "bytes": "", "size": "", "attempts": 1, "about": EVIL}
         for name, status, frames in ((EVIL, "done", 900), ("b.mkv", "failed", 1000))
     ]
 
@@ -109,6 +109,8 @@ def test_repairs_are_told_with_their_times_and_curves_stay_small() -> None:
     shared["device"]["segments"] = {"cpu (AVX2)": 1, "Abacus 9000": 6}
     told = "1 segment on cpu (AVX2), 6 segments on Abacus 9000, float32"
     assert told in render_video(shared, samples())
+    shared["fixity"]["picture"]["rectangles"] *= 60
+    assert "10 more rows, which are in the record" in render_video(shared, samples())
     failed = record() | {"status": "failed"}
     for name in ("output", "report", "fixity", "device", "frames", "people", "planned"):
         del failed[name]

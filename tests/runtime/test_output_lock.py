@@ -15,7 +15,8 @@ import pytest
 
 from vidrestore.errors import VideoWriteError
 from vidrestore.runtime import file_lock, output_lock
-from vidrestore.runtime.output_lock import STALE_S, Host, OutputLock
+from vidrestore.runtime.host import Host, this_host
+from vidrestore.runtime.output_lock import STALE_S, OutputLock
 
 THERE = Host("there", "machine-2", "boot-2")
 
@@ -179,14 +180,14 @@ def test_a_forged_lock_removes_no_file_of_the_user(tmp_path: Path) -> None:
     record = {
         "format": "vidrestore lock",
         "version": 1,
-        "host": {"name": output_lock.this_host().name, "machine": "", "boot": ""},
+        "host": {"name": this_host().name, "machine": "", "boot": ""},
         "process": 1,
         "since": "",
         "output": "out.mp4",
         "heartbeat": 0,
         "temporaries": names,
     }
-    lock = OutputLock(tmp_path / "out.mp4", host=Host(output_lock.this_host().name, "", ""))
+    lock = OutputLock(tmp_path / "out.mp4", host=Host(this_host().name, "", ""))
     lock.path.write_text(json.dumps(record))
     lock.acquire()
     assert precious.read_text() == inner.read_text() == "precious"

@@ -14,7 +14,9 @@ from aligned_faces import aligned, noisy, restored
 from moving_face import pan, placed, shake
 from torch import Tensor
 
-from vidrestore.config import BlendConfig, TemporalFilterConfig
+from vidrestore.config import BlendConfig, TemporalFilterConfig, resolve_config
+from vidrestore.stages._filter_weights import MEMORY_FRAMES
+from vidrestore.stages._windows import BATCH_FRAMES
 from vidrestore.stages.blend import blend, face_changes
 from vidrestore.stages.temporal_filter import temporal_filter
 from vidrestore.stages.upload import upload
@@ -46,14 +48,14 @@ def crops(frames: Iterable[Frame]) -> list[Tensor]:
 
 @pytest.mark.parametrize("size", [64, 320])
 def test_the_temporal_filter_of_a_device_is_that_of_the_host(size: int) -> None:
-    """Also where a face could not be restored, and at a cut."""
-    frames = restored(aligned(shake(7), size), size)
+    """Also where a face could not be restored, at a cut, and from one batch to the next."""
+    frames = restored(aligned(shake(12), size)[5:], size)
     lost = replace(frames[3].faces[0], crop=None)
     frames[3] = replace(frames[3], faces=(lost,))
     frames[5] = replace(frames[5], is_cut=True)
     twice = [
         replace(frame, faces=(*frame.faces, *(replace(face, track_id=4) for face in frame.faces)))
-        if frame.index > 1
+        if frame.index > 6
         else frame
         for frame in frames
     ]
@@ -66,6 +68,26 @@ def test_the_temporal_filter_of_a_device_is_that_of_the_host(size: int) -> None:
         assert (one - other).abs().max() < LEAST / 4
         assert torch.equal(unfiltered, unfiltered.clamp(0, 1)), "crops of neighbours stay"
     assert max(float((a - b).abs().max()) for a, b in zip(wanted, before, strict=True)) > LEAST
+
+
+def test_a_run_that_begins_elsewhere_gives_the_same_bits() -> None:
+    """Its batches are those of a run from the beginning; at frames before, faces are left alone."""
+    frames = noisy(restored(aligned(shake(40), 64), 64))
+    config = resolve_config(None, {"temporal_filter.reach_frames": 2})
+    wanted_from, crops_from = 33, 8
+    needed = wanted_from - wanted_from % BATCH_FRAMES - (MEMORY_FRAMES - 1) - 2
+    assert crops_from == needed - needed % BATCH_FRAMES, "see `jobs.reach`"
+
+    def changed(some: list[Frame]) -> list[list[Tensor]]:
+        filtered = temporal_filter(sent(some, 64), config.temporal_filter, on_device=True)
+        return blended(filtered, config.blend)[wanted_from - some[0].index :]
+
+    alone = [
+        replace(frame, faces=(replace(frame.faces[0], crop=None, source_crop=None, strength=0.0),))
+        for frame in frames[5:crops_from]
+    ]
+    for one, other in zip(changed(frames), changed([*alone, *frames[crops_from:]]), strict=True):
+        assert all(map(torch.equal, one, other))
 
 
 def test_crops_without_neighbours_stay_as_they_are() -> None:

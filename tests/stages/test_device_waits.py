@@ -20,8 +20,8 @@ from gpu import needs_cuda
 from moving_face import pan
 from torch import Tensor, nn
 
+from vidrestore.bench.section_cost import SectionCounter, measure_section, quick_sampling
 from vidrestore.config import BlendConfig, TemporalFilterConfig
-from vidrestore.models.cost import OperationCounter
 from vidrestore.models.load import outline_restorer
 from vidrestore.models.registry import build
 from vidrestore.models.restorers import network as network_module
@@ -36,43 +36,8 @@ from vidrestore.structs import Frame
 from vidrestore.video.picture.coming_samples import pack_samples
 
 META = torch.device("meta")
-UPLOADS = {"aten::_to_copy", "aten::copy_"}
-VIEWS = frozenset(
-    f"aten::{name}"
-    for name in (
-        *("alias", "as_strided", "detach", "expand", "permute", "select", "slice", "split"),
-        *("squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view", "_unsafe_view"),
-        *("empty", "new_empty", "empty_like"),
-    )
-)
-"""What starts no kernel."""
-ASKS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::_linalg_check_errors"}
-
-
-MOST_KERNELS = 500
-"""Of a frame with two faces that touch and have grain, besides the network's."""
-
-
-class Watched:
-    """Operations on the device while a mode is active."""
-
-    def __init__(self) -> None:
-        self.kernels: Counter[str] = Counter()
-        self.uploads = self.uploaded_bytes = 0
-        self.mode = OperationCounter(self.check)
-
-    def check(self, name: str, given: list[Any], made: list[Any]) -> None:
-        tensors = [part for part in (*given, *made) if isinstance(part, Tensor)]
-        on_host = [one for one in tensors if not one.is_meta]
-        if len(on_host) == len(tensors):
-            return
-        assert name not in ASKS, f"{name} makes the host wait"
-        if on_host:
-            assert name in UPLOADS, f"{name} mixes host and device"
-            self.uploads += 1
-            self.uploaded_bytes += sum(one.nbytes for one in on_host)
-        elif name not in VIEWS:
-            self.kernels[name] += 1
+MOST_KERNELS, MOST_UPLOADS = 90, 2.5
+"""Of a frame with one face that has grain, besides the network's; and for each two faces more."""
 
 
 @lru_cache(maxsize=1)
@@ -86,12 +51,12 @@ def faces(count: int, size: int) -> tuple[Frame, ...]:
 
 
 def run_section(
-    frames: list[Frame], restorer: NetworkRestorer, watched: Watched
-) -> Iterator[tuple[int, int]]:
-    """Give the bytes that come back of each frame, and the kernels so far."""
+    frames: list[Frame], restorer: NetworkRestorer, counter: SectionCounter
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Give the numbers of frames that are put back together, and the bytes that come back."""
     run = restorer.start_run(style_strength=1.0)
     sent = list(upload(frames, META, restorer.size))
-    with watched.mode:
+    with quick_sampling(), counter.mode:
         steps = temporal_filter(
             restore(sent, run), TemporalFilterConfig(reach_frames=3), on_device=True
         )
@@ -132,25 +97,36 @@ def check_section(network: nn.Module, size: int, monkeypatch: pytest.MonkeyPatch
         network, size=size, device="meta", precision="bfloat16", batch_size=4
     )
     frames = list(faces(3, size))
-    list(run_section(frames[:1], restorer, Watched()))  # Constants are sent once, at the start.
+    list(run_section(frames[:1], restorer, SectionCounter()))  # Constants are sent at the start.
     told.clear()
-    watched = Watched()
-    packed = list(run_section(frames, restorer, watched))
-    assert len(packed) == len(frames)
+    counter = SectionCounter()
+    changed = Counter[int]()
+    for numbers, returned in run_section(frames, restorer, counter):
+        changed += Counter({number: returned for number in numbers})
     planes = sum(plane.nbytes for plane in frames[0].picture.planes)
-    assert all(0 < changed < planes for changed, _ in packed)
+    assert len(changed) == len(frames)
+    assert all(0 < returned < planes for returned in changed.values())
     assert len(told) == 2 and all(one.nbytes == 4 for one in told), "one flag a crop"
-    last = packed[-1][1] - packed[-2][1]
-    assert 100 < last <= MOST_KERNELS, "of a frame that is filtered and put back"
-    assert watched.uploads <= 12 * len(frames) and watched.uploaded_bytes < 2**20
+    assert counter.uploads <= 6 * len(frames) and counter.uploaded_bytes < 2**20
+
+
+def test_kernels_and_uploads_of_a_frame_are_few_and_grow_with_faces() -> None:
+    """Of frames that are filtered and put back together: not with each frame and each face."""
+    one, four, eight = (measure_section(count) for count in (1, 4, 8))
+    assert 30 < one.kernels <= MOST_KERNELS and 0 < one.uploads <= MOST_UPLOADS
+    for cost in (four, eight):
+        assert cost.kernels <= cost.n_faces / 2 * MOST_KERNELS
+        assert cost.uploads <= cost.n_faces / 2 * MOST_UPLOADS
+    assert eight.kernels - four.kernels == pytest.approx(four.kernels, rel=0.25)
+    assert eight.traffic_bytes == pytest.approx(8 * one.traffic_bytes, rel=0.15)
 
 
 def test_a_wait_is_found() -> None:
-    values, watched = torch.empty(3, device="meta"), Watched()
+    values, counter = torch.empty(3, device="meta"), SectionCounter()
     for ask in (lambda: float(values.sum()), lambda: values[values > 0]):
-        with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), watched.mode:
+        with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), counter.mode:
             ask()
-    with pytest.raises(AssertionError, match="mixes"), watched.mode:
+    with pytest.raises(AssertionError, match="mixes"), counter.mode:
         values[torch.tensor([0, 2])]
 
 

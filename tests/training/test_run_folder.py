@@ -11,7 +11,8 @@ from tiny_training import SIZE, tiny_config
 
 from vidrestore.errors import DataError
 from vidrestore.training.checkpoint import read_checkpoint
-from vidrestore.training.train import TrainingProgress, train
+from vidrestore.training.train import train
+from vidrestore.training.training_run import TrainingProgress
 
 
 @pytest.fixture(scope="module")

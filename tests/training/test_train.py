@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from torch.nn import functional as F
 from vidrestore.errors import DataError, NotAvailableError, VidRestoreError
 from vidrestore.runtime.output_lock import OutputLock
 from vidrestore.training.checkpoint import read_checkpoint
+from vidrestore.training.config import TrainingConfig
+from vidrestore.training.data.faces import load_faces
 from vidrestore.training.distributed import Distributed
 from vidrestore.training.losses.identity import UNIT_LENGTH_SCALE, identity_distance
 from vidrestore.training.tasks import open_task
 from vidrestore.training.tasks.task import Data
-from vidrestore.training.train import train
+from vidrestore.training.train import batch_schedule, train
 
 RUNS = [
     ("stylegan2_prior", {}),
@@ -248,17 +251,20 @@ def logged(folder: Path) -> set[str]:
     return line.keys() - {"images", "step", "stage", "images_per_s", "seconds_left"}
 
 
+def terms_of_first_step(config: TrainingConfig, data: Path) -> set[str]:
+    """Names of what the first step computes, in which no lazy term rests."""
+    distributed = Distributed("cpu")
+    task: Any = open_task(config, Data(partial(load_faces, data, size=SIZE)), distributed)
+    counters, batch, _ = next(batch_schedule(task.stages(), 0, distributed, 0))
+    return set(task.step(batch, counters))
+
+
 @pytest.mark.parametrize("task", TERMS)
-def test_every_term_can_be_switched_off(
-    task: str, data: Path, identity: Path, tmp_path: Path
-) -> None:
-    one_step = {"steps": 1, "batch_size": 1}
-    train(tiny_config(task, identity, **one_step), data, tmp_path / "all")
-    everything = logged(tmp_path / "all")
+def test_every_term_can_be_switched_off(task: str, data: Path, identity: Path) -> None:
+    everything = terms_of_first_step(tiny_config(task, identity, batch_size=1), data)
     for term, gone in TERMS[task].items():
-        folder = tmp_path / term
-        train(tiny_config(task, identity, losses={term: 0}, **one_step), data, folder)
-        assert everything - logged(folder) == gone
+        config = tiny_config(task, identity, losses={term: 0}, batch_size=1)
+        assert everything - terms_of_first_step(config, data) == gone
 
 
 def test_the_pyramid_is_removed_after_its_step(data: Path, identity: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from vidrestore.structs import Frame, RestoreReport
 
 __all__ = [
     "Here",
+    "Step",
     "describe_failure",
     "is_full",
     "keep",
@@ -42,6 +43,10 @@ __all__ = [
     "record_failure",
     "restore_claimed",
 ]
+
+Step = Callable[[str, int, float | None], None]
+"""Told what is done, the number of frames that this process has restored, and of another step than
+restoring how far it is, 0 to 1, or None; what it raises ends the work."""
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _LOOK_EVERY_S = 1.0
@@ -102,8 +107,7 @@ class Here:
         video: what is claimed.
         config: its options, the device included.
         sessions: the worker's.
-        step: called after each frame, with what is done, and the number of frames that this process
-            has restored.
+        step: called after each frame, and now and then in between.
         pause: called where only others are at work.
     """
 
@@ -113,7 +117,7 @@ class Here:
         video: Video,
         config: RestoreConfig,
         sessions: Sessions,
-        step: Callable[[str, int], None],
+        step: Step,
         pause: Callable[[], None],
     ) -> None:
         self._folder, self._video, self._config = folder, video, config
@@ -135,15 +139,21 @@ class Here:
         try:
             if is_shared(work):
                 raise _Wanted
-            job = make_job(source, self._growing, config_of_work(self._config))
+            job = make_job(
+                source, self._growing, config_of_work(self._config), watch=self._tell_of("opening")
+            )
             record |= begin_record(source, self._config, job)
             restored = self._whole(job)
         except _Wanted:
-            film = Film(source, self._growing, self._config)
+            film = Film(source, self._growing, self._config, self._tell_of("opening"))
             record |= begin_record(source, self._config, film.job)
             restored = self._by_segments(film)
-        keep(self._folder, self._video, record, restored, lambda: self._step("checking", 0))
+        keep(self._folder, self._video, record, restored, self._tell_of("checking"))
         return restored.report
+
+    def _tell_of(self, what: str) -> Callable[[float], None]:
+        """What tells how far another step than restoring is."""
+        return lambda share: self._step(what, self._frames, share)
 
     def _whole(self, job: Job) -> Restored:
         session, samples = self._sessions.get(self._config), FaceSamples()
@@ -152,10 +162,11 @@ class Here:
         def progress(now: Progress) -> None:
             nonlocal looked_at
             self._frames = now.frames
-            self._step("restoring", self._frames)
+            self._step(now.step, self._frames, now.share)
             if time.monotonic() - looked_at > _LOOK_EVERY_S:
                 looked_at = time.monotonic()
-                if is_wanted(self._growing.parent) and _is_worth_sharing(job, now):
+                wanted = now.step != "joining" and is_wanted(self._growing.parent)
+                if wanted and _is_worth_sharing(job, now):
                     raise _Wanted
 
         report = run_job(
@@ -165,7 +176,7 @@ class Here:
 
     def _by_segments(self, film: Film) -> Restored:
         load, begun = self._sessions.loader(self._config), time.perf_counter()
-        film.analyse(load, lambda frames: self._step("analysis", self._frames))
+        film.analyse(load, self._told_analysis(film.job.expected_frames))
         analysed = time.perf_counter()
         shared = SharedVideo(self._growing.parent, film.folder)
         opened = OpenedJob(film.folder, device=self._config.run.device, load=load)
@@ -173,12 +184,18 @@ class Here:
         while film.missing():
             if not shared.work(opened, self._count):
                 self._pause()
-        self._step("joining", self._frames)
-        return film.join(analysed - begun, time.perf_counter() - self._begun)
+        spent = time.perf_counter() - self._begun
+        return film.join(analysed - begun, spent, self._tell_of("joining"))
+
+    def _told_analysis(self, total: int | None) -> Callable[[int], None]:
+        def tell(frames: int) -> None:
+            self._step("analysis", self._frames, min(frames / total, 1.0) if total else None)
+
+        return tell
 
     def _count(self, frame: Frame) -> None:
         self._frames += 1
-        self._step("restoring", self._frames)
+        self._step("restoring", self._frames, None)
 
 
 def _is_worth_sharing(job: Job, now: Progress) -> bool:
@@ -196,7 +213,7 @@ def keep(
     video: Video,
     record: dict[str, Any],
     restored: Restored,
-    step: Callable[[], None],
+    step: Callable[[float], None],
 ) -> None:
     """Read a growing file back, and write its record and page.
 
@@ -205,7 +222,7 @@ def keep(
         video: which it is of.
         record: what is known.
         restored: what came of the run.
-        step: called after each frame.
+        step: called now and then with the share that is done.
 
     Raises:
         VideoWriteError: it is not what was written; what was stored for it is removed.

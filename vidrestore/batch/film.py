@@ -61,13 +61,21 @@ class Film:
         source: the input.
         growing: where the output grows.
         config: its options, the device included.
+        watch: see `make_job`.
 
     Raises:
         VidRestoreError: as `make_job`.
     """
 
-    def __init__(self, source: Path, growing: Path, config: RestoreConfig) -> None:
-        self.job = settle_backends(make_job(source, growing, config_of_work(config)))
+    def __init__(
+        self,
+        source: Path,
+        growing: Path,
+        config: RestoreConfig,
+        watch: Callable[[float], None] | None = None,
+    ) -> None:
+        job = make_job(source, growing, config_of_work(config), watch=watch)
+        self.job = settle_backends(job)
         self._store = FolderStore(job_folder(growing, config.job.work))
         self._growing = growing
 
@@ -109,12 +117,18 @@ class Film:
         count = 0 if segments is None else len(segments["first_frames"])
         return sorted(set(range(count)) - set(self._store.stored_segments()))
 
-    def join(self, analysis_s: float, spent_s: float) -> Restored:
+    def join(
+        self,
+        analysis_s: float,
+        spent_s: float,
+        step: Callable[[float], None] = lambda share: None,
+    ) -> Restored:
         """Write the growing file.
 
         Args:
             analysis_s: seconds that the analysis took, for the report.
             spent_s: seconds that all took until now.
+            step: called now and then with the share that is done.
 
         Raises:
             JobError: segments are missing, do not belong together, or came out differently on
@@ -129,7 +143,7 @@ class Film:
         lock = OutputLock(self._growing)
         lock.acquire()
         try:
-            joined = join_segments(store, job, known, segments["first_frames"], lock)
+            joined = join_segments(store, job, known, segments["first_frames"], lock, step)
         finally:
             lock.release()
         first, kinds = joined.origins[0], Counter(str(one["device"]) for one in joined.origins)

@@ -26,7 +26,7 @@ class Helper:
         folder: of the batch.
         sessions: the worker's.
         config_of: the options of a video on the worker's device.
-        step: called after each frame, with the video, what is done, and the frames restored so far.
+        step: called after each frame, with the video, and as `attempt.Step`.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Helper:
         folder: BatchFolder,
         sessions: Sessions,
         config_of: Callable[[Video], RestoreConfig],
-        step: Callable[[Video, str, int], None],
+        step: Callable[[Video, str, int, float | None], None],
     ) -> None:
         self._folder, self._sessions = folder, sessions
         self._config_of, self._step = config_of, step
@@ -93,4 +93,4 @@ class Helper:
 
     def _count(self, frame_of: Video) -> None:
         self._frames[frame_of.id] = self._frames.get(frame_of.id, 0) + 1
-        self._step(frame_of, "restoring", self._frames[frame_of.id])
+        self._step(frame_of, "restoring", self._frames[frame_of.id], None)

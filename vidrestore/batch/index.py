@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 from vidrestore.batch.state import BatchFolder, Video
 from vidrestore.records.page import render_batch
 from vidrestore.runtime.utc import utc_now
+from vidrestore.runtime.words import lasting, sized
 
 __all__ = ["write_index"]
 
 
-def write_index(folder: BatchFolder) -> None:
-    """Write `index.html` into the batch's folder, anew and whole."""
-    videos = sorted(folder.videos(), key=lambda video: video.output)
+def write_index(folder: BatchFolder, videos: Iterable[Video]) -> None:
+    """Write `index.html` into the batch's folder, anew and whole; videos that failed come first."""
+    videos = sorted(videos, key=lambda video: (video.status != "failed", video.output))
     counts = [
         (status, sum(video.status == status for video in videos))
         for status in ("done", "failed", "waiting")
@@ -30,8 +33,8 @@ def write_index(folder: BatchFolder) -> None:
 
 def _row(folder: BatchFolder, video: Video) -> dict[str, Any]:
     page = folder.file_of("pages", video, ".html")
-    output = folder.output / video.output
-    is_there = video.status == "done" and output.is_file()
+    seconds = sum(one.seconds or 0 for one in video.attempts)
+    size = _size(folder, video)
     about = video.problems if video.status != "done" else ()
     return {
         "name": video.output,
@@ -40,8 +43,17 @@ def _row(folder: BatchFolder, video: Video) -> dict[str, Any]:
         else None,
         "status": video.status,
         "frames": video.frames_written or video.frames or "",
-        "seconds": round(sum(one.seconds or 0 for one in video.attempts), 1),
-        "megabytes": round(output.stat().st_size / 1e6, 2) if is_there else "",
-        "attempts": len(video.attempts),
+        "seconds": round(seconds, 1) if video.attempts else "",
+        "time": lasting(seconds) if video.attempts else "",
+        "bytes": "" if size is None else size,
+        "size": "" if size is None else sized(size),
+        "attempts": len(video.attempts) or "",
         "about": "; ".join(dict.fromkeys((*about, *(video.warnings if not about else ())))),
     }
+
+
+def _size(folder: BatchFolder, video: Video) -> int | None:
+    """Of the output in bytes; None where it is not there."""
+    with contextlib.suppress(OSError):
+        return (folder.output / video.output).stat().st_size if video.status == "done" else None
+    return None

@@ -29,9 +29,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import VideoOpenError, VideoWriteError
 from vidrestore.runtime.file_lock import is_locked, try_lock
-from vidrestore.runtime.output_lock import Host, this_host
+from vidrestore.runtime.host import Host, this_host
 from vidrestore.runtime.utc import utc_now
 
 __all__ = ["HEARTBEAT_S", "STALE_S", "Holder", "Lease", "LeaseFolder", "LeaseLostError"]
@@ -114,6 +114,28 @@ class LeaseFolder:
         self._observed.pop(key, None)
         holder = Holder(self._host, os.getpid(), utc_now(), number + 1)
         return Lease(self._path(key, number + 2), path, file, holder, self._heartbeat_s)
+
+    def highest(self) -> dict[str, int]:
+        """The number of the highest lease by key, from one look at the folder.
+
+        A video's file is changed only under a lease, so what had this number has changed only if it
+        is held, or was when it was read.
+
+        Raises:
+            VideoOpenError: the folder cannot be read.
+        """
+        try:
+            names = os.listdir(self._folder)
+        except OSError as error:
+            raise VideoOpenError(
+                f"{self._folder}: cannot be read ({error.strerror}); see that its disk is there"
+            ) from error
+        found: dict[str, int] = {}
+        for name in names:
+            key, _, number = name.rpartition(".")
+            if number.isdecimal():
+                found[key] = max(found.get(key, 0), int(number))
+        return found
 
     def holder(self, key: str) -> Holder | None:
         """Who works on a video, as far as its leases say; None for nobody.

@@ -21,14 +21,14 @@ from types import FrameType
 
 from vidrestore.batch.overview import Overview, Watcher
 from vidrestore.batch.state import BatchFolder
-from vidrestore.errors import VideoWriteError
+from vidrestore.errors import VideoWriteError, VidRestoreError
 
 __all__ = ["assign_devices", "run_local"]
 
 _LOOK_EVERY_S = 1.0
 _END_WITHIN_S = 30.0
 _CORES_A_WORKER = 4
-_STOPPED, _FULL, _BROKEN = 10, 11, 12
+_STOPPED, _FULL, _LOST = 10, 11, 12
 """Exit codes of worker processes."""
 _MOST_DEATHS = 20
 """Workers that die one after the other while nothing gets done: something is wrong with all."""
@@ -116,7 +116,7 @@ def run_local(
                     )
                 if now.waiting + now.in_work or waits:
                     deaths += process.exitcode != 0
-                    if deaths > _MOST_DEATHS or process.exitcode == _BROKEN:
+                    if deaths > _MOST_DEATHS:
                         raise VideoWriteError(
                             f"{folder.output}: workers end again and again (exit code "
                             f"{process.exitcode}); see what they say with -v"
@@ -183,5 +183,8 @@ def _work(output: str, device: str, threads: int, waits: bool, verbose: int) -> 
         sys.exit(_STOPPED)
     except FullDiskError:
         sys.exit(_FULL)
+    except (OSError, VidRestoreError) as error:  # of the batch's own folder: its disk is gone
+        logging.getLogger(__name__).error("a worker ends: %s", error)
+        sys.exit(_LOST)
     finally:
         abandon_outputs()

@@ -6,6 +6,7 @@
 
 `output` is a path in the output folder; where it is empty, it follows from the input's name. Other
 columns are options by their name in YAML, or a short one. Paths are relative to the manifest.
+Semicolons separate cells where the head has no comma.
 """
 
 from __future__ import annotations
@@ -60,16 +61,25 @@ def read_manifest(path: Path, short_names: Mapping[str, str]) -> Iterator[Listed
     except UnicodeDecodeError as error:
         raise UsageError(f"{named}: not a text file in UTF-8") from error
     rows = _csv_rows(text, named) if path.suffix.lower() == ".csv" else _json_rows(text, named)
+    is_empty = True
     for number, row in rows:
+        is_empty = False
         yield _listed(row, f"{named}, line {number}", path.absolute().parent, short_names)
+    if is_empty:
+        raise UsageError(f"{named}: lists no videos; it needs a line for each, below a head in CSV")
 
 
 def _csv_rows(text: str, named: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    head = text.lstrip().partition("\n")[0]
+    delimiter = ";" if ";" in head and "," not in head else ","  # as spreadsheets of many countries
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
         for row in reader:
-            if None in row:
-                raise UsageError(f"{named}, line {reader.line_num}: more cells than columns")
+            if any(map(str.strip, row.pop(None, ()))):
+                raise UsageError(
+                    f"{named}, line {reader.line_num}: more cells than columns; put what holds a "
+                    f"{delimiter!r} in double quotes"
+                )
             given = {
                 key.strip(): cell.strip() for key, cell in row.items() if cell and cell.strip()
             }

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidrestore.batch.state import BatchFolder, Video, read_json
-from vidrestore.errors import VidRestoreError
+from vidrestore.batch.state import BatchFolder, Video
 
-__all__ = ["Overview", "Watcher"]
+__all__ = ["Overview", "Watcher", "describe_work"]
 
 _STEADY_S = 5.0
 """No speed is told before."""
@@ -34,6 +32,8 @@ class Overview:
     frames_per_s: float
     """Since this watcher began."""
     seconds_left: float | None
+    doing: tuple[str, ...] = ()
+    """What each worker does, such as "restoring" or "reading again 34%"."""
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -41,30 +41,39 @@ class Overview:
 
 
 class Watcher:
-    """Look at a batch again and again; what is done or failed is read once."""
+    """Look at a batch again and again; only what may have changed is read anew."""
 
     def __init__(self, folder: BatchFolder) -> None:
         self._folder = folder
-        self._ended: dict[str, Video] = {}
+        self._seen: dict[str, tuple[int, Video]] = {}
+        """By id: the number of its highest lease, and the video as it was then."""
         self._begun = time.monotonic()
         self._frames_at_begin: int | None = None
 
     @property
+    def videos(self) -> list[Video]:
+        """All videos, as they were seen last."""
+        return [video for _, video in self._seen.values()]
+
+    @property
     def failed(self) -> list[Video]:
         """The videos that have failed."""
-        return [video for video in self._ended.values() if video.status == "failed"]
+        return [video for video in self.videos if video.status == "failed"]
 
     def look(self) -> Overview:
         """The batch now."""
-        left = [
-            video
-            for video in map(self._read, self._folder.ids())
-            if video is not None and video.status == "waiting"
-        ]
-        in_work = sum(self._folder.leases.holder(video.id) is not None for video in left)
-        status = Counter(video.status for video in self._ended.values())
-        now = sum(video.frames_written for video in self._ended.values())
-        now += self._frames_in_work({video.id: video.frames for video in left})
+        ids, highest = self._folder.ids(), self._folder.leases.highest()
+        self._seen = {key: self._read(key, highest.get(key, 0)) for key in ids}
+        status = Counter(video.status for video in self.videos)
+        left = [video for video in self.videos if video.status == "waiting"]
+        in_work = sum(
+            self._folder.leases.holder(video.id) is not None
+            for video in left
+            if video.id in highest
+        )
+        now = sum(video.frames_written for video in self.videos if video.status != "waiting")
+        told = [told for _, told in self._folder.told_by_workers()]
+        now += _frames_in_work(told, {video.id: video.frames for video in left})
         if self._frames_at_begin is None:
             self._frames_at_begin = now
         seconds = time.monotonic() - self._begun
@@ -72,7 +81,7 @@ class Watcher:
         total = self._total(left)
         can_tell = total is not None and speed > 0 and seconds > _STEADY_S
         return Overview(
-            videos=len(self._ended) + len(left),
+            videos=len(self._seen),
             done=status["done"],
             failed=status["failed"],
             in_work=in_work,
@@ -81,36 +90,38 @@ class Watcher:
             frames_total=total,
             frames_per_s=round(speed, 3),
             seconds_left=round(max(0, total - now) / speed, 1) if can_tell and total else None,
+            doing=tuple(map(describe_work, told)),
         )
 
-    def forget(self, key: str) -> None:
-        """Read a video anew, for it is tried again."""
-        self._ended.pop(key, None)
-
-    def _read(self, key: str) -> Video | None:
-        if key in self._ended:
-            return self._ended[key]
-        video = self._folder.read(key)
-        if video.status != "waiting":
-            self._ended[key] = video
-        return video
-
-    def _frames_in_work(self, most: Mapping[str, int | None]) -> int:
-        """What workers tell, together for each video; some may have died and left their part.
-
-        Args:
-            most: frames of each video that has not ended.
-        """
-        frames: Counter[str] = Counter()
-        for path in (self._folder.root / "workers").glob("*.json"):
-            with contextlib.suppress(VidRestoreError, KeyError, TypeError):
-                told = read_json(path)
-                if told["video"] in most:
-                    frames[told["video"]] += int(told["frames"])
-        return sum(min(count, most[key] or count) for key, count in frames.items())
+    def _read(self, key: str, highest: int) -> tuple[int, Video]:
+        """A video and the number of its highest lease, at least as new."""
+        seen = self._seen.get(key)
+        if seen is None or seen[0] != highest or (highest and seen[1].status == "waiting"):
+            return highest, self._folder.read(key)
+        return seen
 
     def _total(self, left: list[Video]) -> int | None:
         if any(video.frames is None for video in left if video.planned):
             return None
-        done = sum(video.frames_written for video in self._ended.values())
+        done = sum(video.frames_written for video in self.videos if video.status != "waiting")
         return done + sum(video.frames or 0 for video in left)
+
+
+def describe_work(told: Mapping[str, Any]) -> str:
+    """What a worker does, in words, by what it told."""
+    share = told.get("share")
+    return f"{told['does']} {share:.0%}" if share is not None else str(told["does"])
+
+
+def _frames_in_work(told: Iterable[Mapping[str, Any]], most: Mapping[str, int | None]) -> int:
+    """What workers tell, together for each video; some may have died and left their part.
+
+    Args:
+        told: by each.
+        most: frames of each video that has not ended.
+    """
+    frames: Counter[str] = Counter()
+    for one in told:
+        if one["video"] in most:
+            frames[one["video"]] += int(one["frames"])
+    return sum(min(count, most[key] or count) for key, count in frames.items())

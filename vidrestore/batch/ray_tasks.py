@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from vidrestore.structs import RestoreReport
 if TYPE_CHECKING:
     from vidrestore.batch.film import Film
     from vidrestore.batch.sessions import Sessions
+    from vidrestore.jobs.segment import OpenedJob
 
 __all__ = ["run_ray"]
 
@@ -177,25 +178,32 @@ class _Driver(Worker):
     def _make(self, video: Video, config: RestoreConfig, record: dict[str, Any]) -> RestoreReport:
         begun, tasks = time.perf_counter(), self._tasks
         output = str(self._folder.output)
-        [(job, count, known)] = self._all([tasks.analyse.remote(output, video.id, config)], video)
+        analysing = tasks.analyse.remote(output, video.id, config)
+        [(job, count, known)] = self._all([analysing], video, "analysis")
         record |= known
         analysis_s = time.perf_counter() - begun
         segments = [tasks.restore.remote(job, number, config) for number in range(count)]
-        self._all(segments, video)
+        self._all(segments, video, "restoring")
         spent_s = time.perf_counter() - begun
         joining = tasks.join.remote(output, video.id, config, record, analysis_s, spent_s)
-        [report] = self._all([joining], video)
+        [report] = self._all([joining], video, "joining")
         assert isinstance(report, RestoreReport)
         return report
 
-    def _all(self, running: list[Any], video: Video) -> list[Any]:
-        """What tasks gave, in their order; those that run are ended if one fails."""
+    def _all(self, running: list[Any], video: Video, what: str) -> list[Any]:
+        """What tasks gave, in their order; those that run are ended if one fails.
+
+        Args:
+            running: the tasks.
+            video: which they are for.
+            what: they do.
+        """
         found: dict[Any, Any] = {}
         waiting = running
         try:
             while waiting:
                 frames = sum(one for one in found.values() if isinstance(one, int))
-                self._step(video, "restoring", frames)
+                self._step(video, what, frames, None)
                 ended, waiting = self._tasks.ray.wait(waiting, timeout=_LOOK_EVERY_S)
                 found |= {one: self._tasks.result(one) for one in ended}
         except BaseException:
@@ -233,7 +241,6 @@ def _analyse(output: str, key: str, config: RestoreConfig) -> tuple[str, int, di
 
 def _restore(job: str, number: int, config: RestoreConfig) -> int:
     """A task: restore a segment, unless it is stored; the number of frames."""
-    from vidrestore.jobs.segment import OpenedJob
     from vidrestore.jobs.store import FolderStore
     from vidrestore.structs import Frame
 
@@ -244,10 +251,25 @@ def _restore(job: str, number: int, config: RestoreConfig) -> int:
         nonlocal frames
         frames += 1
 
-    if not FolderStore(Path(job)).segment(number).exists():
-        load = _sessions().loader(config)
-        OpenedJob(Path(job), device=config.run.device, load=load).restore([number], count)
+    store = FolderStore(Path(job))
+    if not store.segment(number).exists():
+        borders = (store.folder / "segments.json").stat()
+        _opened(job, (borders.st_ino, borders.st_mtime_ns), config).restore([number], count)
     return frames
+
+
+@lru_cache(maxsize=1)
+def _opened(job: str, borders: tuple[int, int], config: RestoreConfig) -> OpenedJob:
+    """The job that this process has segments of; opening a video without an index takes long.
+
+    Args:
+        job: its folder.
+        borders: which file has the borders of its segments: a job that was begun anew has another.
+        config: options, the device included.
+    """
+    from vidrestore.jobs.segment import OpenedJob
+
+    return OpenedJob(Path(job), device=config.run.device, load=_sessions().loader(config))
 
 
 def _join(
@@ -263,5 +285,5 @@ def _join(
 
     folder, video, film = _film(output, key, config)
     restored = film.join(analysis_s, spent_s)
-    keep(folder, video, record, restored, lambda: None)
+    keep(folder, video, record, restored, lambda share: None)
     return restored.report

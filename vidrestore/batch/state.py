@@ -65,6 +65,11 @@ class Attempt:
     """None while it goes on, and where its process died."""
     problem: str | None = None
     """Why it failed; None if it did not, or died without a word."""
+    segments: int = 0
+    """Of the video, stored when it began."""
+    counts: bool = True
+    """Whether it is one of the attempts that a video has: not if it died, and had stored more
+    segments, from which the next one goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,11 @@ class Video:
     status: Status = "waiting"
     attempts: tuple[Attempt, ...] = ()
     frames_written: int = 0
+
+    @property
+    def attempts_made(self) -> int:
+        """Attempts that count."""
+        return sum(one.counts for one in self.attempts)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -173,7 +183,10 @@ class BatchFolder:
         try:
             names = os.listdir(self.root / "videos")
         except OSError as error:
-            raise VideoOpenError(f"{self.root / 'videos'}: {error.strerror}") from error
+            raise VideoOpenError(
+                f"{self.root / 'videos'}: cannot be read ({error.strerror}); see that its disk is "
+                "there, and run it again"
+            ) from error
         return sorted(name[:-5] for name in names if name.endswith(".json") and name[0] != ".")
 
     def read(self, key: str) -> Video:
@@ -218,9 +231,24 @@ class BatchFolder:
             (self.root / "videos" / f"{key}.json").unlink(missing_ok=True)
 
     def remove_left_behind(self, key: str, lease: Lease) -> None:
-        """Remove what earlier holders of a video were writing when they died."""
+        """Remove what earlier holders of a video were writing and telling when they died."""
+        if lease.holder.number == 1:
+            return
         for number in range(1, lease.holder.number):
             self._temporary(key, number).unlink(missing_ok=True)
+        for path, told in self.told_by_workers():
+            if told.get("video") == key:  # who helps with it tells again within a second
+                path.unlink(missing_ok=True)
+
+    def told_by_workers(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """What workers do: the files that they write, and {"video": its id, "does": what, "share":
+        of this, "frames": restored so far, "host", "process", …}.
+        """
+        for path in sorted((self.root / "workers").glob("*.json")):
+            with contextlib.suppress(VideoOpenError):  # it has ended meanwhile
+                told = read_json(path)
+                if isinstance(told, dict):
+                    yield path, told
 
     def _temporary(self, key: str, number: int) -> Path:
         return self.root / "videos" / f".{key}.{number}.tmp"
@@ -266,7 +294,7 @@ def _checked(record: Any, path: Path) -> dict[str, Any]:
 
 
 def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:
-    return {one.name: record[one.name] for one in fields(kind)}
+    return {one.name: record[one.name] for one in fields(kind) if one.name in record}
 
 
 def read_json(path: Path) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import secrets
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from vidrestore.batch.sessions import Sessions
 from vidrestore.batch.state import Attempt, BatchFolder, Status, Video, write_json
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import OutputInUseError
+from vidrestore.jobs.store import FolderStore, job_folder
 from vidrestore.records.record import begin_record
 from vidrestore.runtime.cpu_threads import limit_threads, used_threads
 from vidrestore.runtime.memory import give_back_freed_memory
@@ -140,7 +142,7 @@ class Worker:
         if video.status != "waiting":
             self._ended.add(key)
             return False
-        if len(video.attempts) > most_before:
+        if video.attempts_made > most_before:
             return False
         lease = self._folder.leases.claim(key)
         if lease is None:
@@ -159,10 +161,21 @@ class Worker:
         if video.attempts and (record := published_record(self._folder, video)):
             self._finish(video, lease, video.attempts[-1], record["report"]["frames"])
             return
-        if len(video.attempts) >= self._settings.max_attempts:  # the last one died without a word
+        stored = self._stored_segments(video)
+        if video.attempts and video.attempts[-1].seconds is None:  # it died without a word
+            last = video.attempts[-1]
+            last = replace(last, counts=stored <= last.segments)
+            video = replace(video, attempts=(*video.attempts[:-1], last))
+        if video.attempts_made >= self._settings.max_attempts:
             self._give_up(video, lease)
             return
-        begun = Attempt(utc_now(), lease.holder.host.name, lease.holder.process, self._device)
+        begun = Attempt(
+            utc_now(),
+            lease.holder.host.name,
+            lease.holder.process,
+            self._device,
+            segments=stored,
+        )
         tried = replace(video, attempts=(*video.attempts, begun))
         self._folder.write(tried, lease)
         started = time.monotonic()
@@ -191,6 +204,11 @@ class Worker:
             else:
                 ended = replace(begun, seconds=round(seconds, 3))
                 self._finish(tried, lease, ended, report.frames)
+
+    def _stored_segments(self, video: Video) -> int:
+        config = self._folder.config_of(video, self._settings)
+        job = job_folder(self._folder.work_path(video), config.job.work)
+        return len(FolderStore(job).stored_segments())
 
     def _give_up(self, video: Video, lease: Lease) -> None:
         """End a video whose last attempt died without a word."""
@@ -242,7 +260,7 @@ class Worker:
     ) -> None:
         last = replace(tried.attempts[-1], seconds=round(seconds, 3), problem=reason)
         attempts = (*tried.attempts[:-1], last)
-        is_last = is_last or len(attempts) >= self._settings.max_attempts
+        is_last = is_last or sum(one.counts for one in attempts) >= self._settings.max_attempts
         status: Status = "failed" if is_last else "waiting"
         self._folder.write(replace(tried, attempts=attempts, status=status), lease)
         if is_last:
@@ -250,9 +268,9 @@ class Worker:
             self._ended.add(tried.id)
             self.failed += 1
 
-    def _step(self, video: Video, what: str, frames: int) -> None:
+    def _step(self, video: Video, what: str, frames: int, share: float | None) -> None:
         self._check_stop()
-        self._tell(video, what, frames)
+        self._tell(video, what, frames, share)
 
     def _check_stop(self) -> None:
         if self._should_stop():
@@ -264,8 +282,8 @@ class Worker:
             self._check_stop()
             time.sleep(min(0.2, left))
 
-    def _tell(self, video: Video, what: str, frames: int) -> None:
-        """Say how far the worker is, about once a second."""
+    def _tell(self, video: Video, what: str, frames: int, share: float | None) -> None:
+        """Say how far the worker is, about once a second; see `overview.Told`."""
         now = time.monotonic()
         if now - self._told_at < _TELL_EVERY_S:
             return
@@ -274,7 +292,10 @@ class Worker:
             record = {
                 "video": video.id,
                 "does": what,
+                "share": share if share is None else round(share, 3),
                 "frames": frames,
+                "host": platform.node(),
+                "process": os.getpid(),
                 "device": self._device,
                 "told": utc_now(),
             }

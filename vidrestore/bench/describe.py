@@ -34,6 +34,7 @@ def _describe_case(case: Case) -> Iterator[str]:
     yield (
         f"{case.device}, {case.frames} frames: {case.speed:.3f} frames/s, "
         f"{run.faces_per_s:.3f} faces/s, {run.faces} faces, "
+        f"{run.cpu_ms_per_frame:.0f} ms of CPU a frame, "
         f"peak {run.peak_memory_mib or 0:.0f} MiB"
         + (f", on the device {on_device:.0f} MiB" if on_device else "")
     )
@@ -47,9 +48,15 @@ def _describe_case(case: Case) -> Iterator[str]:
             f"{speed.ceiling_gflop_per_s:.0f}"
         )
     for other in case.theirs:
-        yield f"  against: {other.frames_per_s:.3f} frames/s, {other.faces} faces"
+        yield (
+            f"  against: {other.frames_per_s:.3f} frames/s, {other.faces} faces, "
+            f"{other.cpu_ms_per_frame:.0f} ms of CPU a frame"
+        )
     if case.ratio is not None:
-        yield f"  ratio: {case.ratio:.2f} times the other program's frames per second"
+        yield (
+            f"  ratio: {case.ratio:.2f} times the other program's frames per second, "
+            f"{case.cpu_ratio:.2f} times by CPU time"
+        )
 
 
 def plot_stages(result: BenchResult) -> bytes:

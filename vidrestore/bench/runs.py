@@ -9,6 +9,7 @@ counts.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import statistics
 import subprocess
@@ -41,6 +42,13 @@ class Run:
     stage_ms_per_frame: dict[str, float]
     """Time inside each stage; "wait for …" is time in which the later stages had nothing to do."""
     model: str = ""
+    cpu_s: float = 0.0
+    """CPU time of the whole process, start-up and system too: other programs disturb it less."""
+
+    @property
+    def cpu_ms_per_frame(self) -> float:
+        """CPU time a frame."""
+        return 1000 * self.cpu_s / max(self.frames, 1)
 
     @property
     def faces_per_s(self) -> float:
@@ -87,6 +95,17 @@ class Case:
         if not self.theirs:
             return None
         return self.speed / statistics.median(run.frames_per_s for run in self.theirs)
+
+    @property
+    def cpu_ratio(self) -> float | None:
+        """Their median CPU time a frame over ours; None without another program."""
+        if not self.theirs:
+            return None
+        ours, theirs = (
+            statistics.median(run.cpu_ms_per_frame for run in runs)
+            for runs in (self.ours, self.theirs)
+        )
+        return theirs / max(ours, 1e-9)
 
     @property
     def median_run(self) -> Run:
@@ -176,7 +195,7 @@ def _run_ours(source: Path, options: Sequence[str]) -> Run:
         output, report = Path(folder) / f"out{source.suffix}", Path(folder) / "report.json"
         command = [sys.executable, "-m", "vidrestore", str(source), str(output)]
         command += ["--report", str(report), "--progress", "none", *options]
-        done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
+        done, cpu_s = _run(command)
         if done.returncode:
             raise VidRestoreError(f"the run failed: {_last_words(done)}")
         record: dict[str, Any] = json.loads(report.read_text())
@@ -192,6 +211,7 @@ def _run_ours(source: Path, options: Sequence[str]) -> Run:
             for name, seconds in record["stage_seconds"].items()
         },
         model=record["model"],
+        cpu_s=cpu_s,
     )
 
 
@@ -207,7 +227,7 @@ def _run_theirs(source: Path, command: str, frames: int) -> Run:
             words = [word.replace(mark, value) for word in words]
         begun = time.perf_counter()
         try:
-            done = subprocess.run(words, capture_output=True, text=True, errors="backslashreplace")
+            done, cpu_s = _run(words)
         except OSError as error:
             raise UsageError(f"--against: cannot run {words[0]!r} ({error.strerror})") from error
         seconds = time.perf_counter() - begun
@@ -222,7 +242,17 @@ def _run_theirs(source: Path, command: str, frames: int) -> Run:
         peak_memory_mib=said.get("peak_rss_mb"),
         peak_device_memory_mib=None,
         stage_ms_per_frame={},
+        cpu_s=cpu_s,
     )
+
+
+def _run(command: list[str]) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run a command; what came of it, and its CPU time in seconds."""
+    before = os.times()
+    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
+    after = os.times()
+    passed = after.children_user - before.children_user
+    return done, passed + after.children_system - before.children_system
 
 
 def _last_json(text: str) -> dict[str, Any]:

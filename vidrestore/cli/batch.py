@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -216,8 +217,6 @@ def _checked_workers(devices: str, workers: str) -> tuple[list[str], int | None]
 
 
 def _settings(inputs: tuple[str, ...], values: dict[str, Any]) -> Settings:
-    import os
-
     from vidrestore.batch.state import Settings
 
     config = resolve_config(values["presets"], given_options(values))
@@ -284,7 +283,7 @@ def _run(
         with show_batch(values["progress"]) as show:
             watcher = _execute(folder, devices, workers, values, show)
     finally:
-        write_index(folder)
+        write_index(folder, folder.videos())
     now = watcher.look()
     echo(
         f"{now.done} of {counted(now.videos, 'video')} done; {folder.root / 'index.html'}", err=True
@@ -314,6 +313,8 @@ def _execute(
     if executor == "ray":
         from vidrestore.batch.ray_tasks import run_ray
 
+        # Of a cluster that is begun here; Ray's own default is that of idle work.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         return run_ray(folder, workers, devices, each=show)
     from vidrestore.batch.local import assign_devices, run_local
     from vidrestore.batch.watch import Watch

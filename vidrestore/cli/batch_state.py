@@ -38,16 +38,19 @@ def status(output: Path, as_json: bool, with_videos: bool) -> None:
     folder = _opened(output)
     watcher = Watcher(folder)
     now = watcher.look()
-    write_index(folder)
+    try:
+        write_index(folder, watcher.videos)
+    except OSError as error:
+        echo(f"{folder.root / 'index.html'} was not written ({error.strerror})", err=True)
     if as_json:
-        videos = [dataclasses.asdict(one) for one in folder.videos()] if with_videos else None
+        videos = [dataclasses.asdict(one) for one in watcher.videos] if with_videos else None
         echo(json.dumps(now.record() | ({"items": videos} if with_videos else {})))
     else:
         echo(
             f"{counted(now.videos, 'video')}: {now.done} done, {now.in_work} in work, "
             f"{now.waiting} waiting, {now.failed} failed"
         )
-        listed = sorted(folder.videos(), key=lambda video: video.output) if with_videos else ()
+        listed = sorted(watcher.videos, key=lambda video: video.output) if with_videos else ()
         for video in listed:
             echo(f"{video.output}: {_told(folder, video)}")
         for video in watcher.failed:
@@ -132,7 +135,19 @@ def _can_be_retried(folder: BatchFolder, video: Video) -> bool:
 
 
 def _told(folder: BatchFolder, video: Video) -> str:
+    from vidrestore.batch.overview import describe_work
+
     holder = folder.leases.holder(video.id) if video.status == "waiting" else None
     if holder is None:
         return video.status
-    return f"in work by process {holder.process} on {holder.host.name} since {holder.since}"
+    who = f"process {holder.process} on {holder.host.name}"
+    for _, told in folder.told_by_workers():
+        if (told.get("video"), told.get("host"), told.get("process")) == (
+            video.id,
+            holder.host.name,
+            holder.process,
+        ):
+            total = f" of {video.frames}" if video.frames else ""
+            work = f"{describe_work(told)}, {told['frames']}{total} frames"
+            return f"in work by {who} since {holder.since}: {work}"
+    return f"in work by {who} since {holder.since}"

@@ -84,7 +84,8 @@ def _devices(context: object, parameter: object, value: str | None) -> tuple[str
 @click.option(
     "--roofline",
     metavar="MODEL",
-    help="count what a restorer asks of a device, and its least time on some; takes no INPUT",
+    help="count what a restorer, and all around it, asks of a device, and the least time on some; "
+    "takes no INPUT",
 )
 @click.option(
     "--crops", type=click.IntRange(1), default=16, show_default=True, help="crops of --roofline"
@@ -180,14 +181,17 @@ def _input(
 
 
 def _show_roofline(model: str, crops: int, out: Path | None, overwrite: bool) -> None:
+    from vidrestore.bench.section_cost import describe_section, measure_section
     from vidrestore.models.cost import describe_cost, measure_cost
     from vidrestore.models.load import outline_restorer
 
     network, size_px = outline_restorer(model)
     cost = measure_cost(network, crops=crops, size_px=size_px, precision="bfloat16")
+    around = [measure_section(faces, crop_px=size_px) for faces in (1, 8)]
     if out is not None:
-        write_json(out, dataclasses.asdict(cost), overwrite=overwrite)
-    echo(*describe_cost(model, cost, size_px, "bfloat16"))
+        record = {**dataclasses.asdict(cost), "around": [dataclasses.asdict(one) for one in around]}
+        write_json(out, record, overwrite=overwrite)
+    echo(*describe_cost(model, cost, size_px, "bfloat16"), *map(describe_section, around))
 
 
 def _choose(config: RestoreConfig, out: Path | None, overwrite: bool) -> None:

@@ -104,7 +104,7 @@ def degrade(
         check_folder(output)
     else:
         check_source(source, output, config.encode.codec)
-    from vidrestore.degradations.recipe import RECIPES, load_recipe
+    from vidrestore.degradations.recipe_files import RECIPES, load_recipe
 
     recipe_file = find_settings(recipe, RECIPES, "recipe")
     rule: dict[str, Any] = {

@@ -24,6 +24,9 @@ _QUICK_S = 1.0
 _SAID_EVERY_S = 0.5
 """JSON lines are no closer."""
 
+_MOST_NAMED = 2
+"""Workers of a batch that do something else than restoring."""
+
 _LINE_EVERY_S = 10.0
 """Without a terminal, work that goes on says so this often."""
 
@@ -87,9 +90,14 @@ def _json_lines() -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         nonlocal said
         now = time.monotonic()
-        if now - said < _SAID_EVERY_S and progress.frames != progress.total:
+        is_last = progress.frames == progress.total and progress.share is None
+        if now - said < _SAID_EVERY_S and not is_last:
             return
         said = now
+        if progress.share is not None:
+            step = {"step": progress.step, "share": round(progress.share, 3)}
+            print(json.dumps(step), file=sys.stderr, flush=True)
+            return
         record = {
             "frames": progress.frames,
             "total": progress.total,
@@ -111,8 +119,13 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
         def report(progress: Progress) -> None:
             if not bar.n:  # what was done before says nothing of the speed
-                bar.initial = bar.n = progress.frames - 1
+                bar.initial = bar.n = progress.frames
             bar.total = progress.total
+            told = "" if progress.share is None else f"{progress.step} {progress.share:.0%}"
+            if told != bar.desc.removesuffix(": "):
+                bar.set_description(told)
+            if told:
+                bar.unpause()  # its time is that of restoring
             bar.update(progress.frames - bar.n)
 
         yield report
@@ -130,7 +143,10 @@ def show_batch(kind: str) -> Iterator[Callable[[Overview], None]]:
 
             def report(now: Overview) -> None:
                 failed = f", {now.failed} failed" if now.failed else ""
-                bar.set_description(f"{now.done}/{now.videos} videos{failed}", refresh=False)
+                others = [one for one in now.doing if one != "restoring"]
+                doing = f", {', '.join(others[:_MOST_NAMED])}" if others else ""
+                about = f"{now.done}/{now.videos} videos{failed}{doing}"
+                bar.set_description(about, refresh=False)
                 bar.total = now.frames_total
                 bar.update(now.frames - bar.n)
 

@@ -22,7 +22,7 @@ from vidrestore.runtime.devices import check_device
 from vidrestore.settings import TRAINING_PRESETS, settings_names
 
 if TYPE_CHECKING:
-    from vidrestore.training.train import TrainingProgress
+    from vidrestore.training.training_run import TrainingProgress
 
 __all__ = ["train"]
 

@@ -6,8 +6,8 @@
 
 Pictures are (H, W, 3) float32 RGB in [0, 1]; functions return new arrays. By subject: `optics`,
 `sampling`, `noise`, `compression`, `colour`, `film`, `tape`, `interlacing`. The modules `…_steps`
-give each function its ranges, `recipe` puts steps in order, `videos` and `files` apply recipes to
-files.
+give each function its ranges, `recipe` puts steps in order, `recipe_files` reads them, `videos` and
+`files` apply recipes to files.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidrestore.degradations.blind import BlindVideo, Coding, Degradation, apply
+    from vidrestore.degradations.applying import apply
+    from vidrestore.degradations.blind import BlindVideo
     from vidrestore.degradations.colour import grayscale
     from vidrestore.degradations.compression import jpeg, video_codec
+    from vidrestore.degradations.degradation import Coding, Degradation
     from vidrestore.degradations.noise import gaussian_noise, shot_noise
     from vidrestore.degradations.optics import blur, gaussian_kernel
     from vidrestore.degradations.pixels import Clip, Image
-    from vidrestore.degradations.recipe import Recipe, load_recipe, recipe_names
+    from vidrestore.degradations.recipe import Recipe
+    from vidrestore.degradations.recipe_files import load_recipe, recipe_names
     from vidrestore.degradations.sampling import resize, shift
 
 __all__ = [
@@ -49,18 +52,18 @@ __all__ = [
 _HOMES = {
     "BlindVideo": "blind",
     "Clip": "pixels",
-    "Coding": "blind",
-    "Degradation": "blind",
+    "Coding": "degradation",
+    "Degradation": "degradation",
     "Image": "pixels",
     "Recipe": "recipe",
-    "apply": "blind",
+    "apply": "applying",
     "blur": "optics",
     "gaussian_kernel": "optics",
     "gaussian_noise": "noise",
     "grayscale": "colour",
     "jpeg": "compression",
-    "load_recipe": "recipe",
-    "recipe_names": "recipe",
+    "load_recipe": "recipe_files",
+    "recipe_names": "recipe_files",
     "resize": "sampling",
     "shift": "sampling",
     "shot_noise": "noise",

@@ -9,12 +9,8 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 import numpy as np
 from pydantic import Field, SerializeAsAny, model_validator
 
-from vidrestore.degradations.blind import (
-    BlindVideo,
-    Degradation,
-    apply,
-    apply_to_video,
-)
+from vidrestore.degradations.applying import apply, apply_to_video
+from vidrestore.degradations.blind import BlindVideo
 from vidrestore.degradations.colour_steps import (
     BlackAndWhite,
     ColourJitter,
@@ -22,6 +18,7 @@ from vidrestore.degradations.colour_steps import (
     Contrast,
     Fade,
 )
+from vidrestore.degradations.degradation import Degradation
 from vidrestore.degradations.film_steps import Dust, Flicker, Grain, Scratches, Weave
 from vidrestore.degradations.picture_steps import (
     H264,

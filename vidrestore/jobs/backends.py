@@ -12,6 +12,7 @@ from vidrestore.job import Job
 from vidrestore.jobs.store import FolderStore, job_folder
 from vidrestore.models.load import resolve_device, settle_backend
 from vidrestore.models.runners.backends import BACKENDS, default_backend
+from vidrestore.video.read.nvdec import CONCEALS
 
 __all__ = ["settle_backends", "unusual_backends"]
 
@@ -64,9 +65,10 @@ def _with_begun_decoder(job: Job, begun: Mapping[str, Any]) -> Job:
     if config.decode.hardware is None or decoded.get("hardware") or config.job.restart:
         return job
     decode = config.decode.model_copy(update={"hardware": None})
-    told = "decoded on the CPU, as when the run began (--restart begins anew)"
+    told = "decoded on the CPU, as when the run began"
     config = config.model_copy(update={"decode": decode})
-    return replace(job, config=config, warnings=(*job.warnings, told))
+    warnings = (told if one == CONCEALS else one for one in job.warnings)
+    return replace(job, config=config, warnings=tuple(warnings))
 
 
 def _begun_with(job: Job) -> Mapping[str, Any]:

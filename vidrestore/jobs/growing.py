@@ -27,8 +27,9 @@ from vidrestore.jobs.following import Follower, Given, Seeker
 from vidrestore.jobs.hashing import picture_hash
 from vidrestore.jobs.known import KnownAnalysis, is_measured, with_known_noise
 from vidrestore.jobs.networks import Networks
-from vidrestore.jobs.reach import crops_before, shot_of, strengths_before
+from vidrestore.jobs.reach import crops_before, frames_together, shot_of, strengths_before
 from vidrestore.jobs.store import FolderStore
+from vidrestore.models.interfaces import RestorerRun
 from vidrestore.runtime.stage_clock import StageClock
 from vidrestore.stages.apply_tracks import KnownTracks
 from vidrestore.stages.measure_noise import measure_noise
@@ -82,6 +83,8 @@ class GrowingAnalysis:
         self._hashes: dict[int, str] = {}
         """Of decoded frames that are not settled."""
         self._noise: dict[NoiseKey, NoiseModel | None] = {}
+        self._passed = 0
+        """Frames that `pass_known` let by."""
         self._turn = threading.Lock()
         """For noise, to which frames further on add while a chunk is stored."""
         self._begun_at_pts: int | None = None
@@ -108,17 +111,20 @@ class GrowingAnalysis:
         if self._config.restore.measure_noise:
             self._begin_by(self._strengths_before(self._measured))
 
-    def lead_in(self, frame: int, batch_size: int) -> int:
+    def lead_in(self, frame: int, run: RestorerRun) -> int:
         """Begin early enough for restoring from a frame on; before anything is decoded.
 
         Args:
             frame: number of the first frame that is wanted.
-            batch_size: of the network.
+            run: of the network.
 
         Returns:
             The first frame whose faces go through the network.
         """
-        crops_from = crops_before(frame, self._config, batch_size, self._cuts)
+        together = frames_together(run, self._config)
+        crops_from = crops_before(
+            frame, self._config, run.batch_size, self._cuts, together=together
+        )
         self._begin_by(self._strengths_before(crops_from))
         return crops_from
 
@@ -135,6 +141,18 @@ class GrowingAnalysis:
                 self._hashes[frame.index] = picture_hash(frame.picture)
             yield frame
 
+    def pass_known(self, frames: Iterator[Frame], read: Callable[[float], None]) -> None:
+        """Let the first frames by, of which nothing is needed any more; before `with_faces`.
+
+        Args:
+            frames: of `decoded`.
+            read: called after each, with the share of them that was read.
+        """
+        known = self._compared_from
+        for frame in islice(frames, known):
+            self._passed = frame.index + 1
+            read(self._passed / known)
+
     def with_faces(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Give decoded frames their faces, and leave out those that nothing needs any more.
 
@@ -143,7 +161,7 @@ class GrowingAnalysis:
         """
         kept: dict[int, Frame] = {}
         wanted = set() if self._state is None else set(self._state["frames"])
-        count = 0
+        count = self._passed
         for frame in frames:
             count = frame.index + 1
             if self._compared_from <= frame.index < self._settled:

@@ -6,7 +6,7 @@ import base64
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,12 @@ def join(folder: Path) -> Joined:
 
 
 def join_segments(
-    store: FolderStore, job: Job, known: KnownAnalysis, borders: Sequence[int], lock: OutputLock
+    store: FolderStore,
+    job: Job,
+    known: KnownAnalysis,
+    borders: Sequence[int],
+    lock: OutputLock,
+    step: Callable[[float], None] = lambda share: None,
 ) -> Joined:
     """Write the output of stored segments.
 
@@ -79,6 +84,7 @@ def join_segments(
         known: its analysis.
         borders: the first frame of every segment.
         lock: of the output, held.
+        step: called now and then with the share that is done; what it raises ends the work.
 
     Raises:
         JobError: a segment is missing, or has other headers than the file.
@@ -115,10 +121,11 @@ def join_segments(
             writer.encoder.lost_captions += file.record["lost_captions"]
             writer.encoder.unmarked += file.record["unmarked"]
             frames += len(file.record["times"])
+            step(frames / len(known) / 2)
         if frames != len(known):
             raise JobError(f"{store.folder}: holds {frames} of {len(known)} frames; add --restart")
         writer.finish()
-        _check_borders(writer.temporary, borders, frames, job.output.destination)
+        _check_borders(writer.temporary, borders, frames, job.output.destination, step)
         writer.publish()
         all_notes = (*writer.notes, *dict.fromkeys(notes))
         return Joined(
@@ -158,7 +165,13 @@ def _check_kinds(job: Job, origins: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"segments were restored on several kinds of device, which may round apart: {told}"]
 
 
-def _check_borders(path: Path, borders: Sequence[int], frames: int, output: Path) -> None:
+def _check_borders(
+    path: Path,
+    borders: Sequence[int],
+    frames: int,
+    output: Path,
+    step: Callable[[float], None],
+) -> None:
     """Look whether the finished file holds all frames, and can be decoded across each border.
 
     Raises:
@@ -183,5 +196,6 @@ def _check_borders(path: Path, borders: Sequence[int], frames: int, output: Path
                         break
                 else:
                     raise VideoWriteError(f"{output}: cannot be decoded at frame {border}")
+                step((1 + border / frames) / 2)
     except AV_ERRORS as error:
         raise VideoWriteError(f"{output}: the joined file cannot be read back") from error

@@ -34,6 +34,8 @@ def restore_in_one_pass(
     clock: StageClock,
     place: Place,
     each: Callable[[Frame], None],
+    *,
+    read_again: Callable[[float], None],
 ) -> None:
     """Analyse the input of a job, and restore what comes behind its stored segments.
 
@@ -44,6 +46,8 @@ def restore_in_one_pass(
         clock: books the time of each stage.
         place: behind the segments that are stored.
         each: called with each restored frame.
+        read_again: called with the share that was read again of frames of which a stopped run left
+            nothing to do.
 
     Raises:
         VidRestoreError: for the input and the networks.
@@ -52,7 +56,7 @@ def restore_in_one_pass(
     config, run = job.config, networks.new_run(job.config)
     borders = Borders(config.job.segment_s)
     analysis = GrowingAnalysis(store, job, networks, clock)
-    crops_from = analysis.lead_in(place.frame, run.batch_size)
+    crops_from = analysis.lead_in(place.frame, run)
     segments = SegmentWriter(
         store,
         job,
@@ -67,8 +71,10 @@ def restore_in_one_pass(
         clock=clock,
     )
     with open_reader(job) as reader, segments:
+        decoded = analysis.decoded(reader)
+        analysis.pass_known(decoded, read_again)
         frames = restored_from_analysis(
-            analysis.decoded(reader),
+            decoded,
             analysis,
             run,
             config,

@@ -35,7 +35,7 @@ _FREE = frozenset(
     {
         *("job.work", "job.no_resume", "job.restart", "job.verify", "job.same_device"),
         *("run.threads", "run.queue_frames", "encode.overwrite", "encode.keep_damaged"),
-        *("run.max_failed_faces", "decode.max_broken", "run.device"),
+        *("run.max_failed_faces", "decode.max_broken", "decode.hardware", "run.device"),
     }
 )
 """Options that change no byte of a finished output; the device is compared as it was chosen."""

@@ -10,7 +10,7 @@ from vidrestore.job import Job
 from vidrestore.jobs.frames import AnalysedFrames
 from vidrestore.jobs.known import KnownAnalysis
 from vidrestore.jobs.networks import Networks
-from vidrestore.jobs.reach import crops_before, strengths_before
+from vidrestore.jobs.reach import crops_before, frames_together, strengths_before
 from vidrestore.jobs.readers import open_reader
 from vidrestore.jobs.store import FolderStore
 from vidrestore.jobs.storing import Place, SegmentWriter, encoder_settings
@@ -49,7 +49,8 @@ class Restoring:
         """
         job, config, known = self.job, self.job.config, self.known
         run = self.networks.new_run(config)
-        crops_from = crops_before(first, config, run.batch_size, known.cuts)
+        together = frames_together(run, config)
+        crops_from = crops_before(first, config, run.batch_size, known.cuts, together=together)
         decode_from = strengths_before(crops_from, config, known.pts, known.time_base, known.cuts)
         source = AnalysedFrames(job, known, lambda: open_reader(job, keep_damaged=True))
         self._run, self._source = run, source

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from vidrestore.config import RestoreConfig
@@ -61,8 +63,10 @@ class Callbacks:
 
     each: Callable[[Frame], None]
     """Each restored frame."""
-    progress: Callable[[int, int], None]
-    """The frames that are done, and those that were done before the run."""
+    progress: Callable[[int], None]
+    """The frames that are done, also before the run."""
+    step: Callable[[str, float], None]
+    """Another step than restoring, and the share of it that is done; see `run.Progress`."""
     tell: Callable[[str], None]
     """Sentences for a person."""
 
@@ -98,7 +102,10 @@ def restore_whole(
             store.remove_leftovers()
             run = _Run(store, job, networks, clock, callbacks, goes_on)
             known, borders = run.restore()
-            joined = clock.call("join", lambda: join_segments(store, job, known, borders, lock))
+            step = partial(callbacks.step, "joining")
+            joined = clock.call(
+                "join", lambda: join_segments(store, job, known, borders, lock, step)
+            )
         store.remove()
         return Whole(joined, known, networks, run.restored, loaded)
 
@@ -114,8 +121,14 @@ def _kept_for_later(store: FolderStore) -> Iterator[None]:
     except BaseException as error:
         told = error
         if isinstance(error, OSError) and not isinstance(error, VidRestoreError):
+            is_full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+            advice = (
+                "free some space"
+                if is_full
+                else "see that its disk is there; the same command goes on from what it holds"
+            )
             told = VideoWriteError(
-                f"{store.folder}: cannot be written ({error.strerror or error}); free some space"
+                f"{store.folder}: cannot be written ({error.strerror or error}); {advice}"
             )
         will_fail = isinstance(error, _NEVER_BETTER) and not isinstance(error, NotEnoughMemoryError)
         if will_fail or not any(path for one in kept for path in store.folder.glob(one)):
@@ -149,7 +162,15 @@ class _Run:
         if found is None:
             place = place_behind_stored(store)
             self._begin(place.number, place.number, place.frame, job.expected_frames)
-            restore_in_one_pass(store, job, self.networks, self.clock, place, self._each)
+            restore_in_one_pass(
+                store,
+                job,
+                self.networks,
+                self.clock,
+                place,
+                self._each,
+                read_again=partial(self.callbacks.step, "reading again"),
+            )
             found = known_analysis(store, job)
             assert found is not None
         else:
@@ -195,12 +216,12 @@ class _Run:
             told = f" ({counted(kept, 'segment')} kept)" if kept else ""
             self.callbacks.tell(f"going on at segment {number + 1}{told}")
         if frames:
-            self.callbacks.progress(frames, frames)
+            self.callbacks.progress(frames)
 
     def _each(self, frame: Frame) -> None:
         self.restored += 1
         self.callbacks.each(frame)
-        self.callbacks.progress(self._before + self.restored, self._before)
+        self.callbacks.progress(self._before + self.restored)
 
 
 def _in_a_row(numbers: Sequence[int]) -> Iterator[list[int]]:

@@ -11,32 +11,29 @@ adapter's `name`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
-from vidrestore.errors import UsageError, WeightsError
+from vidrestore.errors import UsageError
 from vidrestore.models import zoo
 from vidrestore.models.detectors.compact import CompactFaceDetector
 from vidrestore.models.detectors.retinaface import RetinaFaceDetector, build_retinaface
-from vidrestore.models.identify import identify
 from vidrestore.models.interfaces import FaceDetector, FaceRestorer
 from vidrestore.models.names import check_contract, resolve, split_arch
 from vidrestore.models.nets.compact_detector import CompactDetector
-from vidrestore.models.registry import build, check_hyperparameters, full_name, picture_size
+from vidrestore.models.opened_weights import TEMPLATES, open_weights
+from vidrestore.models.registry import build, picture_size
 from vidrestore.models.restorers.adapt import Channels
 from vidrestore.models.restorers.debug import DebugRestorer
 from vidrestore.models.restorers.network import NetworkRestorer
 from vidrestore.models.restorers.onnx import load_onnx
 from vidrestore.models.runners.backends import Backend, BackendChoice, default_backend
 from vidrestore.models.runners.choices import choices_file, find_choice
-from vidrestore.models.templates import NAMES_IN_FILES
 from vidrestore.models.weights import store as weights
-from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.weights.onnx_file import is_onnx
 from vidrestore.models.zoo import ModelSpec, Task
 from vidrestore.runtime.devices import check_device
@@ -55,15 +52,6 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-_TEMPLATES = {
-    "GFPGANv1Clean": "ffhq",
-    "GFPGANv1": "ffhq",
-    "GFPGANBilinear": "ffhq",
-    "CompactUNet": "ffhq",
-    "GPEN FullGenerator": "gpen",
-}
-"""The networks that restore, and the template of each one's crops where the file names none."""
 
 _DETECTORS: dict[str, tuple[Callable[..., nn.Module], Callable[..., FaceDetector]]] = {
     "RetinaFace": (build_retinaface, RetinaFaceDetector),
@@ -122,8 +110,8 @@ def load_restorer(
         )
     if isinstance(chosen, ModelSpec) and not chosen.needs_file:
         return DebugRestorer(batch_size=batch_size or 4)
-    source = _open(chosen, on_download)
-    if source.arch not in _TEMPLATES:
+    source = open_weights(chosen, on_download)
+    if source.arch not in TEMPLATES:
         raise source.error(f"a {source.arch}, which does not restore faces")
     return NetworkRestorer(
         source.network(build),
@@ -134,7 +122,7 @@ def load_restorer(
         precision=precision,
         batch_size=batch_size,
         backend=_named(backend),
-        original=lambda: _open(chosen, None).network(build),
+        original=lambda: open_weights(chosen, None).network(build),
     )
 
 
@@ -160,7 +148,7 @@ def load_detector(
         WeightsError: if the weights are missing, damaged, unsafe, or not a detector's.
     """
     where = resolve_device(device)
-    source = _open(resolve(name, "detector"), on_download)
+    source = open_weights(resolve(name, "detector"), on_download)
     if source.arch not in _DETECTORS:
         raise source.error(f"a {source.arch}, which does not detect faces")
     make_network, make_detector = _DETECTORS[source.arch]
@@ -238,8 +226,8 @@ def outline_restorer(name: str | Path) -> tuple[nn.Module, int]:
             return network, int(str(size[1])) if size else 512
     elif is_onnx(split_arch(chosen)[0]):
         raise UsageError(f"{name}: an ONNX file is not counted; name the weights it was made of")
-    source = _open(chosen, None)
-    if source.arch not in _TEMPLATES:
+    source = open_weights(chosen, None)
+    if source.arch not in TEMPLATES:
         raise source.error(f"a {source.arch}, which does not restore faces")
     return source.network(build).to("meta"), source.crop_size
 
@@ -302,88 +290,3 @@ def device_kind(device: torch.device) -> str:
 def peak_device_memory_mib(device: torch.device) -> float:
     """Largest memory that this process's tensors took on a GPU so far, in MiB; 0 on the CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
-
-
-_MOST_CROP_PX = 2048
-_SPARE_VALUES = 1 << 24
-"""What a network may hold that its file need not: it computes such buffers itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Weights that have been read, and the network that they are for."""
-
-    name: str
-    arch: str
-    hyperparameters: Mapping[str, object]
-    checkpoint: Checkpoint
-
-    @property
-    def crop_size(self) -> int:
-        """Side of the crops in pixels; where a network takes any, the file says which it learnt."""
-        told = {**self.checkpoint.metadata, **self.hyperparameters}
-        size = str(told.get("out_size", told.get("size", "512")))
-        if not size.isdecimal() or len(size) > 4 or not 16 <= int(size) <= _MOST_CROP_PX:
-            raise self.error(
-                f"says that its crops are {size[:20]} pixels wide; 16 to {_MOST_CROP_PX} can be"
-            )
-        return int(size)
-
-    @property
-    def template(self) -> str:
-        """Alignment of the crops: what the file says, else what is usual for the network."""
-        told = self.checkpoint.metadata.get("template")
-        if told is None:
-            return _TEMPLATES[self.arch]
-        known = {word: name for name, word in NAMES_IN_FILES.items()}
-        if told not in known:
-            raise self.error(
-                f"says that its crops are aligned as {told!r}; known: {', '.join(known)}"
-            )
-        return known[told]
-
-    def error(self, words: str) -> WeightsError:
-        return WeightsError(f"weights {self.checkpoint.path}: {words}")
-
-    def network(self, make: Callable[..., nn.Module]) -> nn.Module:
-        """The network with its weights; `make` takes its name and hyper-parameters."""
-        try:
-            check_hyperparameters(self.hyperparameters)
-            with Unfilled(self.checkpoint.path.stat().st_size + _SPARE_VALUES):
-                module = make(self.arch, **self.hyperparameters)
-        except Exception as error:  # Numbers without sense can fail in any way.
-            words = str(error).splitlines() or [type(error).__name__]
-            raise self.error(
-                f"no {self.arch} can be built as it asks ({words[0][:160]})"
-            ) from error
-        fill(module, self.checkpoint, arch=self.arch)
-        return module
-
-
-def _open(chosen: ModelSpec | Path, on_download: weights.OnDownload | None) -> _Source:
-    if isinstance(chosen, ModelSpec):
-        return _from_zoo(chosen, on_download)
-    path, arch = split_arch(chosen)
-    if is_onnx(path):
-        raise WeightsError(f"weights {path}: an ONNX file; only restorers are run from such")
-    return _from_file(path, arch and full_name(arch))
-
-
-def _from_zoo(spec: ModelSpec, on_download: weights.OnDownload | None) -> _Source:
-    installed = spec.embedded or weights.path_of(spec).is_file()
-    path = weights.ready(spec) if installed else weights.pull(spec, on_download=on_download)
-    checkpoint = read(path, trusted=True)
-    if spec.embedded:  # What ships may change; its files say what they are.
-        return _Source(spec.name, *identify(checkpoint), checkpoint)
-    return _Source(spec.name, spec.arch, spec.hyperparameters, checkpoint)
-
-
-def _from_file(path: Path, arch: str | None) -> _Source:
-    """Read a file that the user names; one of the zoo's is known by its checksum."""
-    alike = [spec for spec in zoo.MODELS if spec.bytes == path.stat().st_size]
-    found = weights.sha256_of(path) if alike else None
-    for spec in alike:
-        if spec.sha256 == found:
-            return _Source(str(path), spec.arch, spec.hyperparameters, read(path, trusted=True))
-    checkpoint = read(path)
-    return _Source(str(path), *identify(checkpoint, arch=arch), checkpoint)

@@ -23,6 +23,8 @@ from torch.nn import functional
 from vidrestore.errors import ModelError, WeightsError
 from vidrestore.models.identify import identify
 from vidrestore.models.names import resolve, split_arch
+from vidrestore.models.runners.eager import EagerRunner
+from vidrestore.models.runners.runner import Part
 from vidrestore.models.weights import store as weights
 from vidrestore.models.weights.checkpoint import Checkpoint, Unfilled, fill, read
 from vidrestore.models.zoo import ModelSpec
@@ -128,7 +130,8 @@ class NetworkParser:
         self.name = name
         self._device = torch.device(device)
         self.batch_size = 1 if self._device.type == "cpu" else _GPU_BATCH
-        self._network = network.to(self._device).eval()
+        part = Part(name, network.to(self._device).eval(), (3, None, None), tuple)
+        self._runner = EagerRunner(part, self._device, "float32")
         family = _FAMILIES[arch]
         self._face_classes = list(family.face_classes)
         self._mean = torch.tensor(family.mean, device=self._device).view(1, 3, 1, 1)
@@ -152,7 +155,7 @@ class NetworkParser:
         # A call of one size, so that a crop's answer does not depend on how many come with it.
         missing = self.batch_size - len(images)
         images = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)])
-        scores = self._network((images - self._mean) / self._std)[0][: len(crops)]
+        scores = self._runner.run((images - self._mean) / self._std)[0][: len(crops)]
         shares: Tensor = scores.float().softmax(1)[:, self._face_classes].sum(1).clamp(max=1).cpu()
         if not bool(torch.isfinite(shares).all()):
             raise ModelError(

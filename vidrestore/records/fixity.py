@@ -7,6 +7,7 @@ the same lines.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -35,6 +36,8 @@ from vidrestore.video.write.source_kind import LOSSLESS_ENCODERS
 
 __all__ = ["Difference", "is_comparable", "read_back", "sha256_of"]
 
+_BLOCK_BYTES = 1 << 22
+
 _SPAN_FRAMES = 25
 """Frames that share their list of rectangles."""
 
@@ -61,15 +64,25 @@ class Difference:
     """Frames with a difference outside of the regions of restored faces; None if not checked."""
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path, step: Callable[[float], None] = lambda share: None) -> str:
     """The checksum of a file.
+
+    Args:
+        path: of the file.
+        step: called now and then with the share that was read; what it raises ends the reading.
 
     Raises:
         VideoOpenError: it cannot be read.
     """
+    digest, read = hashlib.sha256(), 0
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb", buffering=0) as file:
+            size = max(os.fstat(file.fileno()).st_size, 1)
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+                read += len(block)
+                step(min(read / size, 1.0))
+        return digest.hexdigest()
     except OSError as error:
         raise VideoOpenError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -88,7 +101,7 @@ def read_back(
     framemd5: Path,
     job: Job | None = None,
     samples: FaceSamples | None = None,
-    step: Callable[[], None] | None = None,
+    step: Callable[[int], None] = lambda count: None,
 ) -> tuple[int, Difference | None]:
     """Decode a file that was written: store its frames' checksums, compare it with the input.
 
@@ -97,7 +110,7 @@ def read_back(
         framemd5: where the checksums go.
         job: by which it was written; None compares nothing.
         samples: what the run showed: where faces were restored, and the hashes of decoded frames.
-        step: called after each frame; what it raises ends the reading.
+        step: called after each frame, with their number; what it raises ends the reading.
 
     Returns:
         The number of its frames, and how they differ from the input's; None where the output is
@@ -116,8 +129,7 @@ def read_back(
     if comparison is None or job is None:
         for _ in frames:
             count += 1
-            if step is not None:
-                step()
+            step(count)
         return count, None
     with open_reader(job) as reader:
         for before, after in zip_longest(prefiltered(reader.frames(), job.filters), frames):
@@ -127,8 +139,7 @@ def read_back(
                 )
             comparison.add(before.picture, after)
             count += 1
-            if step is not None:
-                step()
+            step(count)
     return count, comparison.finish()
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["render_batch", "render_video"]
 
+_MOST_SPANS = 50
+"""Rows of rectangles on a page."""
+
 
 def render_video(record: dict[str, Any], samples: FaceSamples | None) -> str:
     """The page of one video.
@@ -61,8 +64,8 @@ def render_batch(
     Args:
         name: of the batch.
         counts: (status, number of videos).
-        rows: of each video name, page (a relative URL, or None), status, frames, seconds,
-            megabytes, attempts and about.
+        rows: of each video name, page (a relative URL, or None), status, frames, seconds and time
+            (the same in words), bytes and size (likewise), attempts and about.
         time: when it was so.
     """
     return _render(
@@ -193,9 +196,12 @@ def _fixity(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "sha256 of the output", fixity["output_sha256"]
     yield "checksums of frames", f"{fixity['framemd5']} ({fixity['frames_decoded_again']} frames)"
     yield "picture", fixity["picture"]["statement"]
-    for first, last, boxes in fixity["picture"].get("rectangles", [])[:50]:
+    rectangles = fixity["picture"].get("rectangles", [])
+    for first, last, boxes in rectangles[:_MOST_SPANS]:
         places = "; ".join(f"x {x}, y {y}, {width}x{height}" for x, y, width, height in boxes)
         yield f"frames {first} to {last}", places
+    if len(rectangles) > _MOST_SPANS:
+        yield "and", f"{len(rectangles) - _MOST_SPANS} more rows, which are in the record"
 
 
 def _streams(record: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ It is written for videos that failed, too, with what was known by then.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -123,7 +123,12 @@ def finish_record(
 
 
 def fixity_record(
-    source: Path, output: Path, frames: int, difference: Difference | None, framemd5: str
+    source: Path,
+    output: Path,
+    frames: int,
+    difference: Difference | None,
+    framemd5: str,
+    step: Callable[[float], None],
 ) -> dict[str, Any]:
     """Checksums and comparison, for a record.
 
@@ -133,6 +138,7 @@ def fixity_record(
         frames: as decoded again.
         difference: from the input; None where all samples may differ.
         framemd5: name of the file with the checksums of frames.
+        step: called on the way through both files, with the share that is done.
     """
     compared: dict[str, Any] = {
         "lossless": difference is not None,
@@ -150,9 +156,12 @@ def fixity_record(
                 f"; {difference.unrepeatable} frames of the damaged input are decoded to other "
                 "samples each time, and are not compared"
             )
+    input_sha256 = None
+    if source.is_file():
+        input_sha256 = sha256_of(source, lambda share: step(share / 2))
     return {
-        "input_sha256": sha256_of(source) if source.is_file() else None,
-        "output_sha256": sha256_of(output),
+        "input_sha256": input_sha256,
+        "output_sha256": sha256_of(output, lambda share: step((1 + share) / 2)),
         "frames_decoded_again": frames,
         "framemd5": framemd5,
         "picture": compared,

@@ -55,7 +55,13 @@ def restore_with_record(
         samples=samples,
     )
     record = finish_record(record, report, output, output, device_of(report, session.restorer))
-    return report, {"record": record | {"fixity": check_output(job, report, framemd5, samples)}}
+
+    def step(share: float) -> None:
+        if progress is not None:
+            progress(Progress(report.frames, report.frames, 0.0, None, "checking", share))
+
+    fixity = check_output(job, report, framemd5, samples, step)
+    return report, {"record": record | {"fixity": fixity}}
 
 
 def check_output(
@@ -63,7 +69,7 @@ def check_output(
     report: RestoreReport,
     framemd5: Path,
     samples: FaceSamples,
-    step: Callable[[], None] | None = None,
+    step: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Read an output back; its checksums, and how it differs from the input.
 
@@ -72,14 +78,18 @@ def check_output(
         report: of the run.
         framemd5: where the checksums of frames go.
         samples: of the run.
-        step: called after each frame; what it raises ends the reading.
+        step: called after each frame, and on the way through both files, with the share that is
+            done; what it raises ends the reading.
 
     Raises:
         VideoWriteError: it is not what was written.
     """
     assert job.output is not None
     output = job.output.destination
-    frames, difference = read_back(output, framemd5, job, samples, step)
+    total = max(report.frames, 1)
+    frames, difference = read_back(
+        output, framemd5, job, samples, lambda count: step(min(0.8 * count / total, 0.8))
+    )
     if frames != report.frames:
         raise VideoWriteError(
             f"{output}: {report.frames} frames were written and {frames} can be decoded; "
@@ -90,4 +100,6 @@ def check_output(
             f"{output}: {difference.outside_faces} frames differ from the input outside of "
             "restored faces; restore it anew, or with another --codec"
         )
-    return fixity_record(job.source, output, frames, difference, framemd5.name)
+    return fixity_record(
+        job.source, output, frames, difference, framemd5.name, lambda share: step(0.8 + share / 5)
+    )

@@ -16,7 +16,6 @@ import errno
 import hashlib
 import json
 import os
-import platform
 import re
 import stat
 import sys
@@ -24,7 +23,6 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -32,16 +30,17 @@ import platformdirs
 
 from vidrestore.errors import OutputInUseError, VideoWriteError
 from vidrestore.runtime.file_lock import is_locked, try_lock
+from vidrestore.runtime.heartbeat import Heartbeat
+from vidrestore.runtime.host import Host, this_host
+from vidrestore.runtime.lock_record import MOST_BYTES, LockRecord, read_lock_record
 
 __all__ = [
     "HEARTBEAT_S",
     "STALE_S",
-    "Host",
     "OutputLock",
     "hashed_name",
     "is_temporary_name",
     "release_locks",
-    "this_host",
 ]
 
 HEARTBEAT_S = 30.0
@@ -53,66 +52,12 @@ STALE_S = 600.0
 _TRY_FOR_S = 0.25
 """Who looks whether a lock is held holds it for a moment: no reason to refuse."""
 
-_FORMAT = "vidrestore lock"
-_VERSION = 1
-_MAX_BYTES = 1 << 16
 _TEMPORARY = re.compile(r"\.vr-[0-9a-f]{12}(\.[A-Za-z0-9]{1,12})?")
 
 
 def is_temporary_name(name: str) -> bool:
     """Whether a file's name is one that this program gives to its temporary files."""
     return _TEMPORARY.fullmatch(name) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A machine, as far as it can be told from others."""
-
-    name: str
-    machine: str
-    """Constant over restarts where the system has such a number, else ''."""
-    boot: str
-    """New with every start of the system, else ''."""
-
-    def is_same(self, other: Host) -> bool:
-        """Whether both are one machine, started again or not."""
-        if self.boot and self.boot == other.boot:
-            return True
-        return self.name == other.name and self.machine == other.machine
-
-
-def this_host() -> Host:
-    """The machine that this process runs on."""
-    return Host(
-        platform.node(),
-        _read_line("/etc/machine-id"),
-        _read_line("/proc/sys/kernel/random/boot_id"),
-    )
-
-
-def _read_line(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""
-
-
-@dataclass(slots=True)
-class _Record:
-    """What a lock file holds."""
-
-    host: Host
-    process: int
-    since: str
-    """Local time with its zone, for people."""
-    output: str
-    heartbeat: int
-    temporaries: list[str]
-    """Names of files in the lock's folder."""
-
-    def to_bytes(self) -> bytes:
-        record = {"format": _FORMAT, "version": _VERSION, **asdict(self)}
-        return json.dumps(record, indent=1).encode()
 
 
 class OutputLock:
@@ -141,7 +86,7 @@ class OutputLock:
         self._clock = clock
         self.path = self._folder / hashed_name(output.name, ".lock")
         self._file: int | None = None
-        self._record: _Record | None = None
+        self._record: LockRecord | None = None
         self._guard = threading.Lock()
 
     def acquire(self) -> None:
@@ -150,22 +95,22 @@ class OutputLock:
         while self._file is None:
             file = self._open()
             try:
-                locked = try_lock(file, _MAX_BYTES)
+                locked = try_lock(file, MOST_BYTES)
                 if locked is False:
                     if time.monotonic() > until:
-                        self._refuse(_read_record(file))
+                        self._refuse(read_lock_record(file))
                     time.sleep(0.01)
                     continue
                 if not self._is_current(file):  # its holder removed it in this very moment
                     continue
-                found = _read_record(file)
+                found = read_lock_record(file)
                 if found is not None:
                     self._take_over(found, known_dead=locked is True)
                 self._file, file = file, -1
             finally:
                 if file >= 0:
                     os.close(file)
-        self._record = _Record(
+        self._record = LockRecord(
             self._host,
             os.getpid(),
             datetime.now().astimezone().isoformat(" ", "seconds"),
@@ -189,7 +134,7 @@ class OutputLock:
         except OSError:
             return False
         try:
-            return is_locked(file, _MAX_BYTES) is True
+            return is_locked(file, MOST_BYTES) is True
         finally:
             os.close(file)
 
@@ -252,7 +197,7 @@ class OutputLock:
         except OSError:
             return False
 
-    def _take_over(self, found: _Record, *, known_dead: bool) -> None:
+    def _take_over(self, found: LockRecord, *, known_dead: bool) -> None:
         """Accept a lock that nobody on this machine holds, if its holder is dead.
 
         Args:
@@ -265,7 +210,7 @@ class OutputLock:
             if is_temporary_name(name):
                 _remove_file(self._folder / name)
 
-    def _wait_for_other_host(self, found: _Record) -> None:
+    def _wait_for_other_host(self, found: LockRecord) -> None:
         """Refuse unless the heartbeat has stood still long enough since it was seen first."""
         state = json.dumps([str(self.path), found.host.name, found.process, found.heartbeat])
         note = _observations() / hashlib.sha256(state.encode()).hexdigest()[:24]
@@ -289,7 +234,7 @@ class OutputLock:
             f"{self.path}",
         )
 
-    def _refuse(self, found: _Record | None, hint: str = "") -> None:
+    def _refuse(self, found: LockRecord | None, hint: str = "") -> None:
         who = "another run"
         if found is not None:
             who = f"process {found.process} on {found.host.name} since {found.since}"
@@ -314,25 +259,6 @@ def hashed_name(output: str, ending: str) -> str:
     return f".vr-{hashlib.sha256(os.fsencode(output)).hexdigest()[:12]}{ending}"
 
 
-def _read_record(file: int) -> _Record | None:
-    """What a lock says; None if it says nothing: its holder died, or has not written yet."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        os.lseek(file, 0, os.SEEK_SET)
-        record = json.loads(os.read(file, _MAX_BYTES))
-        if record["format"] != _FORMAT or record["version"] != _VERSION:
-            return None
-        host = record["host"]
-        return _Record(
-            Host(str(host["name"]), str(host["machine"]), str(host["boot"])),
-            int(record["process"]),
-            str(record["since"]),
-            str(record["output"]),
-            int(record["heartbeat"]),
-            [str(name) for name in record["temporaries"]],
-        )
-    return None
-
-
 def _remove_file(path: Path) -> None:
     """Remove a plain file, never a folder; a link goes, not what it leads to."""
     with contextlib.suppress(OSError):
@@ -345,49 +271,7 @@ def _observations() -> Path:
     return (Path(home) if home else platformdirs.user_cache_path("vidrestore")) / "locks-seen"
 
 
-class _Heartbeat:
-    """One thread that beats for all locks of the process, while there are any."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._held: set[OutputLock] = set()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def add(self, lock: OutputLock) -> None:
-        with self._guard:
-            self._held.add(lock)
-            if self._thread is None:
-                self._stop.clear()
-                self._thread = threading.Thread(
-                    target=self._run, name="lock-heartbeat", daemon=True
-                )
-                self._thread.start()
-
-    def discard(self, lock: OutputLock) -> None:
-        with self._guard:
-            self._held.discard(lock)
-            if not self._held:
-                self._stop.set()
-
-    def held(self) -> tuple[OutputLock, ...]:
-        return tuple(self._held)
-
-    def _run(self) -> None:
-        while True:
-            stopped = self._stop.wait(HEARTBEAT_S)
-            with self._guard:
-                if not self._held:
-                    self._thread = None
-                    return
-                if stopped:
-                    self._stop.clear()
-                locks = self.held()
-            for lock in locks:
-                lock.beat()
-
-
-_heartbeat = _Heartbeat()
+_heartbeat: Heartbeat[OutputLock] = Heartbeat(HEARTBEAT_S)
 
 
 def release_locks() -> None:
@@ -401,7 +285,7 @@ def _forget_after_fork() -> None:
     global _heartbeat
     for lock in _heartbeat.held():
         lock.forget()
-    _heartbeat = _Heartbeat()
+    _heartbeat = Heartbeat(HEARTBEAT_S)
 
 
 if hasattr(os, "register_at_fork"):

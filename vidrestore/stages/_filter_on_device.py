@@ -42,7 +42,7 @@ from vidrestore.structs import Face, Frame
 __all__ = ["DeviceWindow", "filter_portions"]
 
 _MOST_FACES = 16
-"""That are filtered at a time: a face takes 60 MB in crops of 512 px."""
+"""That are filtered at a time: a face takes 35 MB in crops of 512 px."""
 
 _Key = tuple[int, int]
 """Number of a frame in its shot, and a track."""

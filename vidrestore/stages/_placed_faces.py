@@ -15,8 +15,9 @@ from vidrestore.structs import Array, Face, Frame, Picture
 
 __all__ = ["PlacedFace", "alike_faces", "placed_faces"]
 
-_MOST_PIXELS = 1 << 22
-"""Of the frames that are in work at a time, 0.7 GB with all that is made of them."""
+_MOST_FACES, _MOST_PIXELS = 16, 1 << 22
+"""Faces that are put back together, and pixels of their frames: 1 GB with all that is made of them
+and of crops of 512 px."""
 _LARGER = 4
 """Faces are put back together whose areas differ by no more than this factor: all take the room of
 the largest."""
@@ -100,6 +101,7 @@ def alike_faces(placed: Sequence[PlacedFace]) -> Iterator[list[PlacedFace]]:
             one.kind != part[0].kind
             or one.area > _LARGER * part[0].area
             or one.area * (len(part) + 1) > _MOST_PIXELS
+            or len(part) == _MOST_FACES
         ):
             yield part
             part = []

@@ -102,7 +102,8 @@ def _begun(
     number = 0
     for frame, masks in batch:
         if frame.picture.uploaded is not None:
-            yield frame, coming.get(number)
+            # The planes on the device have served.
+            yield replace(frame, picture=replace(frame.picture, uploaded=None)), coming.get(number)
             number += 1
         else:
             changes = face_changes(frame, config, masks)
@@ -125,10 +126,7 @@ def _coming(
 
 def _received(frame: Frame, coming: ComingSamples | None) -> Frame:
     """A frame with its changed samples, once they are on the host."""
-    source = replace(frame.picture, uploaded=None)
-    if coming is None:
-        return frame if frame.picture.uploaded is None else replace(frame, picture=source)
-    return _with(replace(frame, picture=source), coming.picture(source))
+    return frame if coming is None else _with(frame, coming.picture(frame.picture))
 
 
 def _with(frame: Frame, changed: Picture) -> Frame:

@@ -132,14 +132,15 @@ class _StreamOrder:
     """Let each use of the buffers wait for the one before, which may be on another stream."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._done: Any = None
         if device.type == "cuda":
             self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> None:
         if self._done is not None:
-            self._done.wait()
+            torch.cuda.current_stream(self._device).wait_event(self._done)
 
     def __exit__(self, *_: object) -> None:
         if self._done is not None:
-            self._done.record()
+            torch.cuda.current_stream(self._device).record_event(self._done)

@@ -18,7 +18,10 @@ from vidrestore.video.read.decoders import decoder_of
 from vidrestore.video.read.hardware import Hardware, HardwareDoubt
 from vidrestore.video.read.info import VideoInfo
 
-__all__ = ["check_input", "context_of", "find_nvdec"]
+__all__ = ["CONCEALS", "check_input", "context_of", "find_nvdec"]
+
+CONCEALS = "NVDEC decodes; it conceals damage inside of pictures in silence"
+"""What a person should know who takes it."""
 
 _EXACT = ("h264", "hevc", "vp8", "vp9", "av1")
 """Codecs whose standards settle every sample. Those of MPEG-1, MPEG-2 and MPEG-4 part 2 leave the
