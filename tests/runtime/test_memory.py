@@ -234,7 +234,7 @@ def test_the_estimate_is_near_what_was_measured(
 def test_the_estimate_falls_with_the_options_that_the_message_names():
     def needed(codec="libx264", **options):
         config = RestoreConfig.model_validate(options)
-        return estimate_memory_mib(96_000_000, 64_000_000, None, 25.0, config, codec)
+        return estimate_memory_mib(12_441_600, 8_294_400, None, 25.0, config, codec)
 
     for lower in (
         {"run": {"queue_frames": 1}},
