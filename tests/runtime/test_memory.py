@@ -213,25 +213,28 @@ def test_a_full_disk_is_not_called_memory(clip, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "frames", "measured_mib"),
+    ("width", "height", "bytes_a_pixel", "frames", "codec", "measured_mib"),
     [
-        (640, 360, 60, 1107),
-        (1280, 720, 60, 1422),
-        (3840, 2160, 45, 3377),
-        (8000, 8000, 12, 8073),
+        (640, 640, 1.5, 100, "libx264", 1139),
+        (1280, 720, 1.5, 60, "libx264", 1260),
+        (1920, 1080, 1.5, 60, "libx264", 1687),
+        (3840, 2160, 1.5, 45, "libx264", 3377),
+        (3840, 2160, 4, 30, "prores_ks", 2052),
+        (8000, 8000, 1.5, 12, "libx264", 8073),
     ],
 )
-def test_the_estimate_is_near_what_was_measured(width, height, frames, measured_mib):
-    pixels = width * height
-    config = RestoreConfig()
-    found = estimate_memory_mib(pixels * 3 // 2, pixels, frames, 25.0, config, "libx264")
+def test_the_estimate_is_near_what_was_measured(
+    width, height, bytes_a_pixel, frames, codec, measured_mib
+):
+    pixels, config = width * height, RestoreConfig()
+    found = estimate_memory_mib(round(bytes_a_pixel * pixels), pixels, frames, 25.0, config, codec)
     assert 0.75 * measured_mib < found < 1.35 * measured_mib
 
 
 def test_the_estimate_falls_with_the_options_that_the_message_names():
     def needed(codec="libx264", **options):
         config = RestoreConfig.model_validate(options)
-        return estimate_memory_mib(96_000_000, 64_000_000, None, 25.0, config, codec)
+        return estimate_memory_mib(12_441_600, 8_294_400, None, 25.0, config, codec)
 
     for lower in (
         {"run": {"queue_frames": 1}},
