@@ -142,8 +142,7 @@ def check_memory(needed_mib: float, what: str) -> str | None:
     told = f"{what} needs about {needed_mib / 1024:.1f} GiB of memory, {free_mib / 1024:.1f} GiB"
     if share > 1:
         raise NotEnoughMemoryError(
-            f"{told} are free; lower --align.window-s, --temporal-filter.reach-frames or (up to 4K) "
-            "--run.queue-frames, take a faster --speed or --codec ffv1, or "
-            "free memory"
+            f"{told} are free; lower --align.window-s, --temporal-filter.reach-frames or (up to "
+            "4K) --run.queue-frames, take a faster --speed or --codec ffv1, or free memory"
         )
     return f"{told} are free; it may not suffice" if share > _WARN_ABOVE else None

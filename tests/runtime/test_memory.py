@@ -265,7 +265,7 @@ def test_a_video_of_8000_x_8000_is_refused_by_its_estimate():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     rows = [line for line in done.stdout.splitlines() if line.startswith("| 8000x8000")]
     assert done.returncode == 0 and len(rows) == 1, done.stdout + done.stderr
-    assert "needs about 8" in rows[0] and "GiB are free" in rows[0] and "| 1 |" in rows[0]
+    assert "needs about 7" in rows[0] and "GiB are free" in rows[0] and "| 1 |" in rows[0]
 
 
 def test_tight_memory_is_warned_of(monkeypatch):
