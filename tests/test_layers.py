@@ -18,8 +18,16 @@ LAYERS = [
     {"errors"},
     {"runtime", "settings"},
     {"structs", "config", "options"},
-    {"geometry", "landmarks", "luma", "opencv_warp", "ramps"}
-    | {"datasets", "memory_estimate", "plain"},
+    {
+        "geometry",
+        "landmarks",
+        "luma",
+        "opencv_warp",
+        "ramps",
+        "datasets",
+        "memory_estimate",
+        "plain",
+    },
     {"tracks", "track_bounds", "track_file", "track_units"},
     {"noise", "noise_measurement", "video", "models", "metrics"},
     {"degradations"},

@@ -123,7 +123,7 @@ def make_job(
             late = offset_notes(planned, info, container)
             planned = replace(planned, notes=(*planned.notes, *late))
         if planned is not None:
-            planned = replace(planned, statement=_statement(config, model))
+            planned = replace(planned, statement=_statement(config, model, tracks))
         expected = expected_frames(info, config)
         tight = _check_memory(filtered, config, planned, expected, model)
         if planned is not None and planned.container is not SEQUENCE and not again:
@@ -231,9 +231,10 @@ def _plan(
     return plan_output(info, destination, config.encode, container)
 
 
-def _statement(config: RestoreConfig, model: ModelSpec | Path | None) -> str:
-    """What the output's tags say; '' where nothing is restored."""
-    if config.blend.strength == 0:
+def _statement(config: RestoreConfig, model: ModelSpec | Path | None, tracks: Tracks | None) -> str:
+    """What the output's tags say; '' where nothing is restored, as far as that is known."""
+    is_left_alone = tracks is not None and not any(one.strength for one in tracks.tracks)
+    if config.blend.strength == 0 or is_left_alone:
         return ""
     name = model.name if isinstance(model, ModelSpec) else well_formed(model.name) if model else ""
     named = name or "a network of one's own"

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from batches import planned, settings_of
 from vidrestore.batch.local import assign_devices, run_local
 from vidrestore.batch.overview import Overview, Watcher
 from vidrestore.batch.state import BatchFolder, Video
+from vidrestore.errors import VideoOpenError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
@@ -163,6 +165,36 @@ def claim_with_two(folder: BatchFolder) -> None:
 
 def test_two_processes_claim_every_video_once(tmp_path: Path) -> None:
     claim_with_two(queue(tmp_path, 60))
+
+
+def test_who_watches_sees_what_was_done_tried_again_and_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = queue(tmp_path, 3)
+    watcher, read, looked_at = Watcher(folder), BatchFolder.read, list[str]()
+
+    def see(self: BatchFolder, key: str) -> Video:
+        looked_at.append(key)
+        return read(self, key)
+
+    monkeypatch.setattr(BatchFolder, "read", see)
+    assert watcher.look().waiting == 3 and looked_at == folder.ids()
+    lease = folder.leases.claim("v00001")
+    assert lease is not None
+    with lease:
+        assert watcher.look().in_work == 1
+        folder.write(replace(folder.read("v00001"), status="failed"), lease)
+    assert watcher.look().failed == 1
+    looked_at.clear()
+    assert watcher.look().failed == 1 and not looked_at  # nothing can have changed
+    lease = folder.leases.claim("v00001")
+    assert lease is not None
+    with lease:
+        folder.retry(folder.read("v00001"), lease)
+    assert (watcher.look().failed, watcher.look().waiting) == (0, 3)
+    folder.root.rename(tmp_path / "gone")
+    with pytest.raises(VideoOpenError, match="see that its disk is there"):
+        watcher.look()
 
 
 @pytest.mark.soak

@@ -198,6 +198,7 @@ def test_edited_tracks_are_taken(folder: BatchFolder) -> None:
     record = json.loads(folder.file_of("records", only(folder), ".json").read_text())
     assert record["report"]["faces"] == 0 and record["report"]["faces_left_alone"] == 4
     assert record["fixity"]["picture"]["identical"] == 4
+    assert record["planned"]["statement"] == ""  # no tag says that faces were restored
 
 
 def test_an_attempt_goes_on_where_a_killed_one_stopped(

@@ -214,7 +214,7 @@ def test_real_faces_are_found_where_they_are(detector: object, matrix: np.ndarra
 
 
 def test_closer_looks_make_landmarks_hold_still(detector: object) -> None:
-    moves = shake(8)
+    moves = shake(5)
 
     def scatter(passes: int) -> float:
         config = DetectConfig(every_frames=1, refine_passes=passes, rotated=False)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from aligned_faces import aligned, noisy, restored
+from gpu import DEVICES
 from moving_face import pan, placed, shake
 from torch import Tensor
 
@@ -28,17 +29,21 @@ CPU = torch.device("cpu")
 LEAST = 1 / 255
 
 
-def sent(frames: list[Frame], size: int = 320) -> list[Frame]:
+def sent(frames: list[Frame], size: int = 320, device: torch.device = CPU) -> list[Frame]:
     """The same as they are after restoring on a device."""
+
+    def on(crop: Tensor | None) -> Tensor | None:
+        return None if crop is None else crop.to(device)
+
     return [
         replace(
             now,
             faces=tuple(
-                replace(face, source_crop=known.source_crop, crop=known.crop)
+                replace(face, source_crop=on(known.source_crop), crop=on(known.crop))
                 for face, known in zip(now.faces, before.faces, strict=True)
             ),
         )
-        for before, now in zip(frames, upload(frames, CPU, size), strict=True)
+        for before, now in zip(frames, upload(frames, device, size), strict=True)
     ]
 
 
@@ -70,7 +75,8 @@ def test_the_temporal_filter_of_a_device_is_that_of_the_host(size: int) -> None:
     assert max(float((a - b).abs().max()) for a, b in zip(wanted, before, strict=True)) > LEAST
 
 
-def test_a_run_that_begins_elsewhere_gives_the_same_bits() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_that_begins_elsewhere_gives_the_same_bits(device: str) -> None:
     """Its batches are those of a run from the beginning; at frames before, faces are left alone."""
     frames = noisy(restored(aligned(shake(40), 64), 64))
     config = resolve_config(None, {"temporal_filter.reach_frames": 2})
@@ -79,7 +85,8 @@ def test_a_run_that_begins_elsewhere_gives_the_same_bits() -> None:
     assert crops_from == needed - needed % BATCH_FRAMES, "see `jobs.reach`"
 
     def changed(some: list[Frame]) -> list[list[Tensor]]:
-        filtered = temporal_filter(sent(some, 64), config.temporal_filter, on_device=True)
+        there = sent(some, 64, torch.device(device))
+        filtered = temporal_filter(there, config.temporal_filter, on_device=True)
         return blended(filtered, config.blend)[wanted_from - some[0].index :]
 
     alone = [

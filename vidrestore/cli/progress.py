@@ -119,7 +119,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
         def report(progress: Progress) -> None:
             if not bar.n:  # what was done before says nothing of the speed
-                bar.initial = bar.n = progress.frames
+                bar.initial = bar.n = bar.last_print_n = progress.frames
             bar.total = progress.total
             told = "" if progress.share is None else f"{progress.step} {progress.share:.0%}"
             if told != bar.desc.removesuffix(": "):
@@ -129,6 +129,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
             bar.update(progress.frames - bar.n)
 
         yield report
+        bar.set_description()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import os
 import secrets
 from pathlib import Path
 
-from vidrestore.runtime.output_file import rename_new, sync_file, sync_folder
+from vidrestore.runtime.disk import rename_new, sync_file, sync_folder
 
 __all__ = ["TEMPORARY_ENDING", "publish", "publish_new", "temporary_beside", "write_durably"]
 

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from vidrestore.errors import UsageError, VideoWriteError
+from vidrestore.runtime.disk import rename_new, sync_file, sync_folder
 from vidrestore.runtime.output_lock import OutputLock, release_locks
 
 __all__ = [
@@ -34,9 +35,6 @@ __all__ = [
     "check_outputs",
     "is_same_file",
     "publish",
-    "rename_new",
-    "sync_file",
-    "sync_folder",
     "write_whole",
 ]
 
@@ -330,43 +328,3 @@ def _rename(whole: Path, path: Path, overwrite: bool) -> None:
     else:
         rename_new(whole, path)
     sync_folder(path.parent)
-
-
-def rename_new(temporary: Path, path: Path) -> None:
-    """Rename without replacing, in one step where the file system can.
-
-    Raises:
-        FileExistsError: `path` exists.
-    """
-    if os.name == "nt":
-        os.rename(temporary, path)  # refuses what exists there
-        return
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links here (exFAT, some network shares)
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        os.rename(temporary, path)
-        return
-    os.unlink(temporary)
-
-
-def sync_file(path: Path) -> None:
-    """Bring a file's data to the disk."""
-    file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename last over a power cut, where folders can be synced."""
-    with contextlib.suppress(OSError):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
