@@ -220,7 +220,7 @@ def test_a_full_disk_is_not_called_memory(clip, tmp_path, capsys, monkeypatch):
         (1920, 1080, 1.5, 60, "libx264", 1687),
         (3840, 2160, 1.5, 45, "libx264", 3377),
         (3840, 2160, 4, 30, "prores_ks", 2052),
-        (8000, 8000, 1.5, 12, "libx264", 8073),
+        (8000, 8000, 1.5, 12, "libx264", 6439),
     ],
 )
 def test_the_estimate_is_near_what_was_measured(
