@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vidrestore.models.layers.modulated import ModulatedConv2d, finish_styled
+from vidrestore.models.layers.fused import Tail, finish_by_torch
+from vidrestore.models.layers.modulated import ModulatedConv2d
 from vidrestore.models.layers.resample import fir_kernel
 
 
@@ -76,9 +77,11 @@ def test_gradient_reaches_kernel_and_style(upsampling):
 
 def test_finishing_in_place_changes_no_value():
     torch.manual_seed(3)
-    y, factors = torch.randn(2, 4, 5, 5), torch.rand(2, 4, 1, 1)
-    noise, bias = torch.randn(1, 1, 5, 5), torch.randn(1, 4, 1, 1)
-    expected = F.leaky_relu(y * factors + noise + bias, 0.2)
-    torch.testing.assert_close(finish_styled(y.requires_grad_(), factors, noise, bias), expected)
+    y, factors = torch.randn(2, 4, 5, 5), torch.rand(2, 4)
+    noise, strength, bias = torch.randn(1, 1, 5, 5), torch.rand(1), torch.randn(4)
+    scaled = y * factors[:, :, None, None] + noise * strength
+    expected = F.leaky_relu(scaled + bias[None, :, None, None], 0.2)
+    tail = Tail(factors, noise, strength, bias, slope=0.2)
+    torch.testing.assert_close(finish_by_torch(y.clone().requires_grad_(), tail), expected)
     with torch.inference_mode():
-        torch.testing.assert_close(finish_styled(y.clone(), factors, noise, bias), expected)
+        torch.testing.assert_close(finish_by_torch(y.clone(), tail), expected)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from vidrestore.models.layers.fused import Tail
 from vidrestore.models.layers.resample import (
     Filter,
     FilterDoubled,
@@ -34,7 +35,9 @@ def plain_double(x: torch.Tensor) -> torch.Tensor:
 
 def fast(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     blur = Filter(gain=4.0, padding=1).double()
-    return conv_of_doubled(x, transposed_kernel(kernel), edge_kernels(kernel), blur, bias)
+    return conv_of_doubled(
+        x, transposed_kernel(kernel), edge_kernels(kernel), blur, Tail(bias=bias)
+    )
 
 
 @settings(max_examples=20, deadline=None)

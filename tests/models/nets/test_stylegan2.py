@@ -7,11 +7,11 @@ import json
 import pytest
 import torch
 
+from vidrestore.models.layers.fused import Tail, finish_by_torch
 from vidrestore.models.nets.stylegan2 import (
     StyleGAN2Generator,
     StyleGAN2GeneratorClean,
     channels_at,
-    transform_features,
 )
 
 TINY = {"out_size": 16, "num_style_feat": 8, "num_mlp": 2, "narrow": 0.02}
@@ -88,8 +88,7 @@ def test_features_are_steered_in_their_last_channels_only(steered):
     x, scale, shift = torch.randn(2, 4, 3, 3), *torch.randn(2, 2, steered, 3, 3)
     expected = x.clone()
     expected[:, 4 - steered :] = x[:, 4 - steered :] * scale + shift
-    torch.testing.assert_close(
-        transform_features(x.clone().requires_grad_(), scale, shift), expected
-    )
+    tail = Tail(scale=scale, shift=shift)
+    torch.testing.assert_close(finish_by_torch(x.clone().requires_grad_(), tail), expected)
     with torch.inference_mode():
-        torch.testing.assert_close(transform_features(x.clone(), scale, shift), expected)
+        torch.testing.assert_close(finish_by_torch(x.clone(), tail), expected)

@@ -1,15 +1,23 @@
-"""Decoders that FFmpeg would not choose by itself."""
+"""What decodes the packets of a stream, where it is not the stream itself."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from av import CodecContext, VideoCodecContext
+from av import CodecContext, VideoCodecContext, VideoFrame
+from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vidrestore.video.read.hardware import SurfaceDecoder
+__all__ = ["SurfaceDecoder", "VideoDecoder", "decoder_of"]
 
-__all__ = ["VideoDecoder", "decoder_of"]
+
+class SurfaceDecoder(Protocol):
+    """A decoder of a device, whose frames are surfaces there (see `hardware`)."""
+
+    def decode(self, packet: Packet[Any] | None) -> list[VideoFrame]:
+        """Give the surfaces that are ready once a packet is taken; None flushes."""
+        ...
+
 
 VideoDecoder: TypeAlias = VideoStream | VideoCodecContext | SurfaceDecoder
 """Each gives the frames of a packet: `decode(packet)`."""

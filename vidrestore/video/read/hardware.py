@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import av
 import torch
@@ -27,12 +27,13 @@ from vidrestore.structs import Picture
 from vidrestore.video.boundary import AV_ERRORS, reason_of
 from vidrestore.video.picture.samples import picture_from_av
 from vidrestore.video.picture.side_data import side_data_names
+from vidrestore.video.read.decoders import SurfaceDecoder
 
 if TYPE_CHECKING:
     from vidrestore.video.read.info import VideoInfo
     from vidrestore.video.read.packets import Decoded, PacketDecoder
 
-__all__ = ["Hardware", "HardwareDoubt", "SurfaceDecoder", "Surfaces"]
+__all__ = ["Hardware", "HardwareDoubt", "Surfaces"]
 
 _SURFACES = {
     "nv12": (0, ("yuv420p", "yuvj420p")),
@@ -44,14 +45,6 @@ _SURFACES = {
 
 class HardwareDoubt(Exception):
     """Why pictures of a hardware decoder may not be those of software."""
-
-
-class SurfaceDecoder(Protocol):
-    """A decoder whose frames are surfaces."""
-
-    def decode(self, packet: Packet[Any] | None) -> list[av.VideoFrame]:
-        """Give the surfaces that are ready once a packet is taken; None flushes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
