@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vidrestore.geometry import (
@@ -77,15 +78,15 @@ class CloserLook:
             landmarks: (5, 2) where they are about.
             views: (2, 3) each, how the aligned crop is moved; their answers are averaged.
         """
+        to_crops = [compose(view, similarity_from_points(_ALIGNED, landmarks)) for view in views]
+        seen = self._detector(torch.stack([self._crop(to_crop) for to_crop in to_crops]))
         answers = []
-        for view in views:
+        for view, to_crop, found in zip(views, to_crops, seen, strict=True):
             expected = apply(view, _ALIGNED)
-            crop_from_display = compose(view, similarity_from_points(_ALIGNED, landmarks))
-            found = self._detector(self._crop(crop_from_display)[None])[0].landmarks
-            apart = np.sqrt(((found - expected) ** 2).sum(-1).mean(-1))
+            apart = np.sqrt(((found.landmarks - expected) ** 2).sum(-1).mean(-1))
             if not len(apart) or apart.min() > _MAX_CHANGE * eye_distance(expected):
                 return landmarks
-            answers.append(apply(invert(crop_from_display), found[apart.argmin()]))
+            answers.append(apply(invert(to_crop), found.landmarks[apart.argmin()]))
         better: Array = np.mean(answers, axis=0)
         return better
 

@@ -7,8 +7,8 @@ landmarks lean alike in every frame. Two answers whose landmarks meet there are 
 Heads that lean far to the side, that lie or are upside down are looked for in rotated copies, now
 and then (`_rotations`), and in every look as long as there are some.
 
-Pictures are given to the detector one at a time, so that its answers do not depend on how frames
-are grouped. What it finds is given in display pixels.
+Frames are given to the detector one at a time, and views of a face those of its pass together, so
+that its answers do not depend on how frames are grouped. What it finds is given in display pixels.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def detect(
 
     Args:
         frames: decoded frames, in order.
-        detector: what finds faces; called with one picture at a time.
+        detector: what finds faces; called with one picture, or two views of a face, at a time.
         config: how often, how small and which.
 
     Yields:
@@ -67,7 +67,7 @@ class Looker:
     """Look at frames that are pushed in one by one; what it remembers can be put down.
 
     Args:
-        detector: what finds faces; called with one picture at a time.
+        detector: what finds faces; called with one picture, or two views of a face, at a time.
         config: how often, how small and which.
     """
 

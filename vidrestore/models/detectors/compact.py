@@ -7,8 +7,10 @@ batch, and turns their answers into ``Detections``; conventions are those of tha
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -121,65 +123,74 @@ class CompactFaceDetector:
         step = STRIDES[-1] * (2 if closer else 1)
         images = images.to(self.device, torch.float32)
         padded = F.pad(images, (0, -width % step, 0, -height % step), value=0.5)
-        parts = [self._cells(padded)] + ([self._close_ups(padded)] if closer else [])
-        candidates = zip(*(torch.cat(part, 1) for part in zip(*parts, strict=True)), strict=True)
+        cells = self._cells(padded)
+        if closer:
+            pairs = zip(cells, self._close_ups(padded), strict=True)
+            cells = _CellAnswers(*(torch.cat(pair, 1) for pair in pairs))
         least = self.score_threshold if min_score is None else min_score
         most = self.max_roll_degrees if max_roll_degrees is None else max_roll_degrees
         first = min(self.cell_threshold, least)
-        return [
-            self._refined(image, self._merge_cells(scores, boxes, landmarks, first), least, most)
-            for image, (scores, boxes, landmarks) in zip(padded, candidates, strict=True)
+        found = [
+            detections_from_candidates(*one, first, self.overlap, average=True)
+            for one in zip(*cells, strict=True)
         ]
+        return self._refined(padded, found, least, most)
 
-    def _cells(self, padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores (N, P), boxes and landmarks of all cells, in pixels of the images."""
+    def _cells(self, padded: Tensor) -> _CellAnswers:
         given = padded.contiguous(memory_format=torch.channels_last)
         logits, boxes, landmarks = self._run("cells", given)
-        return logits.sigmoid(), boxes, landmarks
+        return _CellAnswers(logits.sigmoid(), boxes, landmarks)
 
-    def _close_ups(self, padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _close_ups(self, padded: Tensor) -> _CellAnswers:
         """The same from copies of half the size: faces larger than any it was trained with."""
         scores, boxes, landmarks = self._cells(F.avg_pool2d(padded, 2))
         boxes, landmarks = 2 * boxes + 0.5, 2 * landmarks + 0.5
         size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(2).sqrt()
-        return torch.where(size > CLOSE_UP_PX, scores, 0.0), boxes, landmarks
-
-    def _merge_cells(
-        self, scores: Tensor, boxes: Tensor, landmarks: Tensor, least: float
-    ) -> Detections:
-        return detections_from_candidates(
-            scores, boxes, landmarks, least, self.overlap, average=True
-        )
+        return _CellAnswers(torch.where(size > CLOSE_UP_PX, scores, 0.0), boxes, landmarks)
 
     def _refined(
-        self, image: Tensor, found: Detections, min_score: float, max_roll_degrees: float
-    ) -> Detections:
+        self,
+        images: Tensor,
+        found: list[Detections],
+        min_score: float,
+        max_roll_degrees: float,
+    ) -> list[Detections]:
         """Refine every face: its landmarks, and whether it is one.
 
         The refiner is asked twice, about crops of two sizes (`REFINER_ZOOMS`), as its first answer
         centres the crop for the second, which decides; the landmarks are the mean of both. The
         cells', which err more but in other ways, keep a share (`CELL_LANDMARKS_SHARE`).
         """
-        if not len(found):
+        counts = [len(one) for one in found]
+        if not any(counts):
             return found
         first, boxes, landmarks = (
-            torch.from_numpy(part).to(image.device)
-            for part in (found.scores, found.boxes_xyxy, found.landmarks)
+            torch.from_numpy(np.concatenate(parts)).to(images.device)
+            for parts in zip(
+                *((one.scores, one.boxes_xyxy, one.landmarks) for one in found), strict=True
+            )
         )
         places = [landmarks]
         for zoom in REFINER_ZOOMS:
             frames = refiner_frames(boxes, places[-1], zoom)
-            crops = refiner_crops(image, frames).contiguous(memory_format=torch.channels_last)
-            logits, points = self._run("refiner", crops)
+            crops = torch.cat(
+                [
+                    refiner_crops(image, part)
+                    for image, part in zip(images, frames.split(counts), strict=True)
+                ]
+            )
+            logits, points = self._run(
+                "refiner", crops.contiguous(memory_format=torch.channels_last)
+            )
             places.append(points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2])
         second = (logits / REFINER_TEMPERATURE).sigmoid()
         landmarks = torch.lerp(torch.stack(places[1:]).mean(0), landmarks, CELL_LANDMARKS_SHARE)
-        scores = (first * second).sqrt().cpu().numpy()
-        placed = landmarks.cpu().numpy()
-        order = np.argsort(-scores, kind="stable")
-        upright = np.abs(roll_degrees(placed)) < max_roll_degrees
-        order = order[(upright & (scores >= min_score))[order]]
-        return Detections(found.boxes_xyxy[order], placed[order], scores[order].astype(np.float32))
+        scores = (first * second).sqrt().cpu().split(counts)
+        parts = zip(found, scores, landmarks.cpu().split(counts), strict=True)
+        return [
+            _surest(one.boxes_xyxy, placed.numpy(), sure.numpy(), min_score, max_roll_degrees)
+            for one, sure, placed in parts
+        ]
 
     def _run(self, kind: str, given: Tensor) -> Outputs:
         with self._making:
@@ -202,6 +213,31 @@ class CompactFaceDetector:
         runner = make_runner(part, backend=self._backend, device=self.device, precision="float32")
         fixed = kind == "refiner" and self._backend in ("compiled", "cuda_graph")
         return PaddedRunner(runner) if fixed else runner
+
+
+class _CellAnswers(NamedTuple):
+    """What the cells of pictures say."""
+
+    scores: Tensor
+    """(N, P)."""
+    boxes: Tensor
+    """(N, P, 4) in pixels of the pictures."""
+    landmarks: Tensor
+    """(N, P, 5, 2), likewise."""
+
+
+def _surest(
+    boxes: npt.NDArray[np.float32],
+    landmarks: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    min_score: float,
+    max_roll_degrees: float,
+) -> Detections:
+    """Answers that are sure and upright enough, best first."""
+    order = np.argsort(-scores, kind="stable")
+    upright = np.abs(roll_degrees(landmarks)) < max_roll_degrees
+    order = order[(upright & (scores >= min_score))[order]]
+    return Detections(boxes[order], landmarks[order], scores[order].astype(np.float32))
 
 
 class _Cells(nn.Module):
