@@ -30,6 +30,7 @@ from typing import Any, Literal
 from vidrestore.batch.leases import Lease, LeaseFolder
 from vidrestore.config import RestoreConfig, resolve_config
 from vidrestore.errors import UsageError, VideoOpenError, VideoWriteError
+from vidrestore.runtime.disk import sync_folder
 
 __all__ = [
     "STATE_FOLDER",
@@ -209,7 +210,7 @@ class BatchFolder:
         """Store videos that are new."""
         for video in videos:
             write_json(self.root / "videos" / f"{video.id}.json", _header() | asdict(video))
-        _sync_folder(self.root / "videos")
+        sync_folder(self.root / "videos")
 
     def write(self, video: Video, lease: Lease) -> None:
         """Store what became of a video.
@@ -338,13 +339,3 @@ def write_json(
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames last over a power cut, where folders can be synced."""
-    with contextlib.suppress(OSError):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
