@@ -176,7 +176,7 @@ class CompactFaceDetector:
             crops = torch.cat(
                 [
                     refiner_crops(image, part)
-                    for image, part in zip(images, frames.split(counts), strict=True)
+                    for image, part in zip(images, frames.split_with_sizes(counts), strict=True)
                 ]
             )
             logits, points = self._run(
@@ -185,8 +185,8 @@ class CompactFaceDetector:
             places.append(points @ frames[:, :, :2].transpose(1, 2) + frames[:, None, :, 2])
         second = (logits / REFINER_TEMPERATURE).sigmoid()
         landmarks = torch.lerp(torch.stack(places[1:]).mean(0), landmarks, CELL_LANDMARKS_SHARE)
-        scores = (first * second).sqrt().cpu().split(counts)
-        parts = zip(found, scores, landmarks.cpu().split(counts), strict=True)
+        scores = (first * second).sqrt().cpu().split_with_sizes(counts)
+        parts = zip(found, scores, landmarks.cpu().split_with_sizes(counts), strict=True)
         return [
             _surest(one.boxes_xyxy, placed.numpy(), sure.numpy(), min_score, max_roll_degrees)
             for one, sure, placed in parts
